@@ -1,0 +1,62 @@
+"""What a rule says about a point: one change of one alarm, and the identities that make a replay harmless."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Literal
+
+ChangeKind = Literal["raised", "cleared"]
+
+
+def alarm_id(rule_id: str, rule_version: int, device_id: str, quantity: str, onset: int) -> str:
+    """Identity of an alarm: 24 hex digits of (rule, version, device, quantity, onset in epoch ms).
+
+    The same readings under the same rule give the same identity in any run, live or replayed or backtested.
+    """
+    text = f"{rule_id}\x1f{rule_version}\x1f{device_id}\x1f{quantity}\x1f{onset}"
+    return blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmChange:
+    """One alarm was raised or cleared. Times are event time (epoch ms) except ``detected_at`` (log time)."""
+
+    kind: ChangeKind
+    alarm_id: str
+    rule_id: str
+    rule_version: int
+    point: int
+    raised_at: int
+    """Onset: event time of the first reading of the run that satisfied ``raise``."""
+    detected_at: int
+    """``received_at`` of the reading (or clock record) that completed the on-delay, or that cleared."""
+    value: float
+    limit: float
+    """The parameter named ``limit``, NaN when the rule has none."""
+    level: str
+    lsn: int
+    """Log position of the reading that completed the change: the way back to the evidence."""
+    cleared_at: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleInfo:
+    """What the governance queue and the screens must know of a rule; indexed by ``rule_id``."""
+
+    rule_id: str
+    version: int
+    title_zh: str
+    title_en: str
+    level: str
+    category: str
+    """``process``: something is wrong with the network; ``device``: with the sensor."""
+    event: str
+    """Kind of event its alarms fold into, e.g. ``gas-leak``: rules of one kind at one place share an event."""
+    place: str
+    """What "one place" is for it: ``device``, ``asset``, ``zone``, ``gateway`` or ``area``."""
+    cause: str
+    consequence: str
+    action: str
+    respond_within_s: float

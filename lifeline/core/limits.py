@@ -1,0 +1,74 @@
+"""A limit on everything, in one place, each with its proof.
+
+Values that a user may want to change are defaults of the configuration; the others are structural.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# --- one MQTT packet -------------------------------------------------------------------------------------------
+PACKET_BYTES_MAX: Final = 1 << 20
+"""Largest PUBLISH accepted (declared as Maximum Packet Size in MQTT 5, enforced by us in 3.1.1).
+A gateway pack of 100 objects is about 8 KiB and one of 1,000 about 80 KiB; ten times that is still refused nobody."""
+
+REMAINING_LENGTH_MAX: Final = 268_435_455
+"""Four bytes of seven bits: the end of MQTT's variable byte integer (MQTT 5, 1.5.5)."""
+
+TOPIC_BYTES_MAX: Final = 1024
+"""Longer topics are malformed for us. MQTT allows 65,535; the contract's topics are under 80 bytes."""
+
+PACK_OBJECTS_MAX: Final = 10_000
+"""Objects in one pack. 1 MiB / 10,000 = 105 bytes an object: the packet limit bites first."""
+
+DEVICE_ID_BYTES_MAX: Final = 128
+QUANTITY_BYTES_MAX: Final = 64
+
+# --- batches and queues ----------------------------------------------------------------------------------------
+RECEIVE_BYTES: Final = 16 << 20
+"""A collector's receive buffer: 16 packets of the largest size, or 200,000 of 80 bytes."""
+
+BATCH_ROWS_MAX: Final = 1 << 20
+"""Rows in one log record: 2^20 rows of 34 bytes = 34 MiB, far under a segment's 256 MiB."""
+
+LOG_QUEUE_BATCHES: Final = 8
+"""Batches waiting for the log. Full means: stop reading the socket; TCP and the broker hold the rest."""
+
+SEGMENT_BYTES: Final = 64 << 20
+"""A log segment is sealed past this size: about 2 million readings, so trimming frees space every few seconds
+under full load and a torn tail never costs more than one segment's scan."""
+
+CLOCK_RECORD_MS: Final = 1000
+"""With nothing received for this long the log records the time, so that followers (dropout!) have a clock that
+a replay repeats exactly."""
+
+REJECT_PAYLOAD_BYTES: Final = 4096
+"""How much of a bad payload is kept (contract, section 4)."""
+
+# --- time ------------------------------------------------------------------------------------------------------
+FUTURE_MS_MAX: Final = 10 * 60_000
+"""A device clock may be this far ahead of ours; beyond it the reading is rejected as ``future_timestamp``."""
+
+TOO_OLD_MS: Final = 366 * 86_400_000
+"""Readings older than a year are rejected as ``too_old``: they are clock resets (1970, 2000), not late meters."""
+
+LATE_MS_MIN: Final = 60_000
+"""A reading is ``late`` when it arrives more than max(this, two reporting intervals) after its event time."""
+
+# --- identity --------------------------------------------------------------------------------------------------
+IDENTITY_OBJECTS: Final = 3 << 20
+"""Objects remembered for recognising a repeat: each of two generations holds 3 Mi fingerprints of 8 bytes in a
+table of 4 Mi slots (64 MiB in all). Between 3 and 6 Mi objects back are recognised. Redelivery after a crash is
+bounded by the receive window: RECEIVE_MAXIMUM x 48 objects a packet fit into it at the least."""
+
+RECEIVE_MAXIMUM: Final = 65_535
+"""Messages in flight (MQTT 5, 3.1.2.11.3). The rate of one connection is at most this / commit time."""
+
+# --- registry --------------------------------------------------------------------------------------------------
+POINTS_MAX: Final = 4_000_000
+"""Points one engine holds: 300 bytes of state a point = 1.2 GiB."""
+
+POINTS_PER_DEVICE_MAX: Final = 64
+
+REGISTERED_MAX: Final = 200_000
+"""Points that ``unknown = "register"`` may add by itself: a flood of random ids cannot fill the memory."""

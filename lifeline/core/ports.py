@@ -1,0 +1,135 @@
+"""The narrow waists. Rooms get these as arguments; the roof alone knows who stands behind them.
+
+Verbs are few. Every method says when it may block and what it promises afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from lifeline.core.alarm import AlarmChange
+    from lifeline.core.batch import IngestBatch, LogRecord
+
+OnCommit = Callable[[BaseException | None], None]
+"""Called once a batch is fsynced (None) or can never be (the error). Must return fast and never raise: it runs on
+the log's own thread. Calls come in the order of the appends."""
+
+Clock = Callable[[], int]
+"""Now, epoch milliseconds UTC."""
+
+
+@runtime_checkable
+class Log(Protocol):
+    """The truth. A reading exists when it is here."""
+
+    def append(self, batch: IngestBatch, on_commit: OnCommit) -> None:
+        """Queue a batch; blocks while the queue is full (that is the back-pressure).
+
+        Batches are committed in the order of their appends, several in one fsync. After a failed write every batch
+        that was queued gets the error, and so does every append until the log has reopened itself.
+        """
+        ...
+
+    def read(self, after: int, records_max: int = 64, bytes_max: int = 64 << 20) -> list[LogRecord]:
+        """Committed records with lsn > ``after`` in order, at least one if there is one; never blocks for new ones.
+
+        Raises:
+            CorruptionError: a committed record fails its checksum.
+            LookupError: ``after + 1`` was trimmed away.
+        """
+        ...
+
+    def wait(self, after: int, timeout_s: float) -> bool:
+        """Block until a record past ``after`` is committed; False on time-out or once closed."""
+        ...
+
+    def trim(self, before: int) -> None:
+        """Records with lsn < ``before`` may be deleted (whole segments go, when they hold nothing newer)."""
+        ...
+
+    @property
+    def committed(self) -> int:
+        """The lsn of the last committed record, 0 for an empty log."""
+        ...
+
+    @property
+    def first(self) -> int:
+        """The lowest lsn still readable."""
+        ...
+
+    @property
+    def fault(self) -> str | None:
+        """Why nothing is acknowledged right now, None when healthy."""
+        ...
+
+    def close(self) -> None:
+        """Commit what is queued, then stop."""
+        ...
+
+
+class Follower(Protocol):
+    """(state, position): reads the log, keeps something, and can be rebuilt by replay.
+
+    One thread calls all methods. Consuming the same record twice, or records again after a crash, must change nothing.
+    """
+
+    name: str
+
+    @property
+    def position(self) -> int:
+        """The lsn of the last consumed record."""
+        ...
+
+    @property
+    def durable(self) -> int:
+        """The lsn after which a restart resumes.
+
+        The log is trimmed to the lowest ``durable`` of all followers.
+        """
+        ...
+
+    def consume(self, records: Sequence[LogRecord]) -> None:
+        """Take records in lsn order, without gap after ``position``."""
+        ...
+
+    def tick(self, now_ms: int) -> None:
+        """Called after each ``consume`` and at least every 200 ms: the place for work by age (flush, snapshot)."""
+        ...
+
+    def close(self) -> None:
+        """Flush and snapshot so that a restart has nothing to replay."""
+        ...
+
+
+class RuleEngine(Protocol):
+    """Detection as a pure machine: records in, alarm changes out, state as bytes."""
+
+    def process(self, record: LogRecord) -> list[AlarmChange]:
+        """Alarm changes caused by one record, in a deterministic order that does not depend on batching."""
+        ...
+
+    def snapshot(self) -> bytes:
+        """The whole state. ``restore(snapshot())`` followed by the same records gives the same changes."""
+        ...
+
+    def restore(self, state: bytes) -> None:
+        """Take a state back. Raises ValueError when it was made by other rules or another format."""
+        ...
+
+
+class AlarmSink(Protocol):
+    """The governance queue as the rules follower sees it."""
+
+    def apply(self, changes: Sequence[AlarmChange], position: int, now_ms: int) -> list[str]:
+        """Store changes and the log position in one durable transaction; returns the ids of events that it opened.
+
+        Applying the same change twice has no effect. Raises UnavailableError when the database refuses.
+        """
+        ...
+
+    @property
+    def position(self) -> int:
+        """The log position of the last transaction."""
+        ...
