@@ -1,0 +1,83 @@
+"""One thread a follower: wait, read, consume, tick; back off when the world refuses, stop loudly on a bug."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Final
+
+from lifeline.core.errors import LifelineError, UnavailableError
+
+if TYPE_CHECKING:
+    from lifeline.core.ports import Clock, Follower, Log
+
+logger = logging.getLogger(__name__)
+
+WAIT_S: Final = 0.1
+"""How long a follower sleeps at most before its ``tick`` gets a turn."""
+BACKOFF_S: Final = 1.0
+
+
+class Follow:
+    """Drives one follower over the log until stopped, then drains what is committed and closes it."""
+
+    def __init__(self, log: Log, follower: Follower, clock: Clock) -> None:
+        self.follower = follower
+        self.fault: str | None = None
+        """Why it stands still, None while it follows."""
+        self._log = log
+        self._clock = clock
+        self._stop = threading.Event()
+        self._seen_at = clock()
+        self._thread = threading.Thread(target=self._run, name=f"follow-{follower.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Drain and close; False when that took longer than ``timeout_s`` (a restart replays the rest)."""
+        self._stop.set()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def lag_s(self, now_ms: int) -> float:
+        """Age of the oldest record not yet consumed; 0 when it has caught up."""
+        if self.follower.position >= self._log.committed:
+            return 0.0
+        return max(0.0, (now_ms - self._seen_at) / 1000)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._turn()
+                self.fault = None
+                if self._stop.is_set() and self.follower.position >= self._log.committed:
+                    self.follower.close()
+                    return
+            except UnavailableError as error:
+                self._report(f"{self.follower.name}: {error}")
+                if self._stop.wait(BACKOFF_S):
+                    return
+            except LifelineError as error:
+                self._report(f"{self.follower.name}: {error}")
+                return
+            except Exception:
+                logger.exception("follower %s stopped at log record %d", self.follower.name, self.follower.position)
+                self.fault = f"{self.follower.name}: stopped by a defect at log record {self.follower.position}"
+                return
+
+    def _turn(self) -> None:
+        if self._log.wait(self.follower.position, 0.0 if self._stop.is_set() else WAIT_S):
+            records = self._log.read(self.follower.position)
+            if records:
+                self.follower.consume(records)
+                self._seen_at = records[-1].received_at
+        else:
+            self._seen_at = self._clock()
+        self.follower.tick(self._clock())
+
+    def _report(self, fault: str) -> None:
+        if fault != self.fault:
+            logger.error("%s", fault)
+        self.fault = fault

@@ -1,0 +1,104 @@
+"""The way of a reading, and the engine that keeps it open.
+
+    broker ──► collector: bytes → packets → columns (decoder judges, repeats are recognised)
+                   │
+                   ▼
+                  log: one write, one fsync for all that waits ──► collector: PUBACK, in arrival order
+                   │
+        ┌──────────┼───────────┬──────────────┐        followers, each a thread with its own position
+      rules       lake        live        completeness
+        │          │           │              │
+     governance  Parquet    last values    gaps, duplicates
+
+Starting: followers first (they replay what they have not yet consumed), then collectors: nobody pushes into a stage
+that is not ready. Stopping goes the other way: stop reading, let the log commit and acknowledge, drain, close.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Final, Protocol
+
+from lifeline.core.errors import LifelineError
+from lifeline.engine.status import STATUS_PERIOD_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lifeline.core.ports import Log
+    from lifeline.engine.follow import Follow
+    from lifeline.engine.status import StatusBoard
+
+logger = logging.getLogger(__name__)
+
+STOP_S: Final = 20.0
+"""How long a clean stop may take; past it the rest is replayed at the next start."""
+
+
+class Collector(Protocol):
+    """What brings readings in. It alone talks to a broker."""
+
+    def start(self) -> None:
+        """Connect and begin to read, on threads of its own."""
+        ...
+
+    def stop(self, timeout_s: float) -> bool:
+        """Stop reading, acknowledge what gets committed, disconnect; False on time-out."""
+        ...
+
+
+class Engine:
+    """Log, followers and collectors as one thing that starts, runs and stops."""
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        follows: Sequence[Follow],
+        collectors: Sequence[Collector],
+        board: StatusBoard,
+        chores: Sequence[Callable[[], None]] = (),
+    ) -> None:
+        self._log = log
+        self._follows = follows
+        self._collectors = collectors
+        self._board = board
+        self._chores = chores
+        """Called twice a second: publish the queue's tables, expire shelves, answer replay requests."""
+
+    def start(self) -> None:
+        """Followers, then collectors."""
+        for follow in self._follows:
+            follow.start()
+        for collector in self._collectors:
+            collector.start()
+
+    def run(self, stop: threading.Event, on_status: Callable[[dict[str, object]], None] | None = None) -> None:
+        """Keep house until told to stop: status, trimming, chores."""
+        while not stop.wait(STATUS_PERIOD_S):
+            status = self._keep_house()
+            if on_status is not None and status is not None:
+                on_status(status)
+
+    def stop(self) -> bool:
+        """Stop cleanly; True when everything read was committed, acknowledged and consumed."""
+        self._board.stopping = True
+        clean = all([collector.stop(STOP_S) for collector in self._collectors])
+        clean &= all([follow.stop(STOP_S) for follow in self._follows])
+        self._keep_house()
+        self._log.close()
+        return clean
+
+    def _keep_house(self) -> dict[str, object] | None:
+        for chore in self._chores:
+            try:
+                chore()
+            except LifelineError as error:
+                logger.error("%s", error)  # noqa: TRY400 - the message says it all; it is tried again in half a second
+        self._log.trim(min(follow.follower.durable for follow in self._follows) + 1)
+        try:
+            return self._board.publish()
+        except LifelineError as error:
+            logger.error("%s", error)  # noqa: TRY400 - as above
+            return None

@@ -1,0 +1,69 @@
+"""State snapshots of followers: the newest whole one wins.
+
+    state/
+      rules-00000000000000004711.snap      state after log record 4711
+      rules-00000000000000004920.snap      a newer one; the older is deleted once this one is durable
+
+A snapshot is only a shortcut: without any, the follower replays the log from its first record.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from lifeline.files import write_atomic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_HEADER: Final = struct.Struct("<8sQIQ")
+"""magic, lsn, crc32 of the state, length of the state."""
+_MAGIC: Final = b"LLSNAP\x00\x01"
+
+
+class SnapshotStore:
+    """Snapshots of one follower in one directory."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._directory = directory
+        self._name = name
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def save(self, lsn: int, state: bytes) -> None:
+        """Keep ``state`` as of log record ``lsn``; durable on return, older ones are gone.
+
+        Raises:
+            UnavailableError: the disk refuses; the older snapshot is still there.
+        """
+        path = self._directory / f"{self._name}-{lsn:020d}.snap"
+        write_atomic(path, _HEADER.pack(_MAGIC, lsn, zlib.crc32(state), len(state)) + state)
+        for older in self._paths():
+            if older != path:
+                with suppress(OSError):
+                    older.unlink()
+
+    def load(self) -> tuple[int, bytes] | None:
+        """The newest intact snapshot as (lsn, state); None when there is none.
+
+        A damaged one is passed over for an older one or a full replay: the log is the truth, nothing is lost by it.
+        """
+        for path in sorted(self._paths(), reverse=True):
+            data = path.read_bytes()
+            if len(data) < _HEADER.size:
+                continue
+            magic, lsn, crc, length = _HEADER.unpack_from(data)
+            state = data[_HEADER.size :]
+            if magic == _MAGIC and len(state) == length and zlib.crc32(state) == crc:
+                return lsn, state
+        return None
+
+    def discard(self) -> None:
+        """Forget all snapshots (other rules, other format): the next start replays the log."""
+        for path in self._paths():
+            path.unlink(missing_ok=True)
+
+    def _paths(self) -> list[Path]:
+        return list(self._directory.glob(f"{self._name}-*.snap"))

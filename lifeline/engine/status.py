@@ -1,0 +1,167 @@
+"""What the engine says of itself, twice a second, in ``state/status.json`` (contract, ``lifeline status --json``).
+
+The file is replaced by rename: the command line, the console and scripts read it without asking the engine.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+import orjson
+import psutil
+
+from lifeline.files import write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from lifeline.core.metrics import Metrics
+    from lifeline.core.ports import Clock, Log
+    from lifeline.engine.follow import Follow
+    from lifeline.engine.rules_follower import RulesFollower
+    from lifeline.engine.tally import Tally
+
+STATUS_PERIOD_S: Final = 0.5
+READY_LAG_S: Final = 30.0
+"""A follower this far behind makes the engine not ready: its alarms are old news."""
+
+
+class CollectorState(Protocol):
+    """What the status needs of a collector's state."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def connected(self) -> bool: ...
+    @property
+    def granted_qos(self) -> Mapping[str, int | None]: ...
+    @property
+    def session_present(self) -> bool | None: ...
+    @property
+    def last_error(self) -> str | None: ...
+    @property
+    def messages(self) -> int: ...
+    @property
+    def unacknowledged(self) -> int: ...
+    @property
+    def reconnects(self) -> int: ...
+
+
+class StatusBoard:
+    """Gathers the status from the running parts and publishes it."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        log: Log,
+        follows: Sequence[Follow],
+        tally: Tally,
+        rules: RulesFollower,
+        collectors: Callable[[], Sequence[CollectorState]],
+        events_open: Callable[[], Mapping[tuple[str, str], int]],
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._path = path
+        self._log = log
+        self._follows = follows
+        self._tally = tally
+        self._rules = rules
+        self._collectors = collectors
+        self._events_open = events_open
+        self._metrics = metrics
+        self._clock = clock
+        self._started_at = clock()
+        self._process = psutil.Process()
+        self.rss_max_bytes = 0
+        self.stopping = False
+
+    def snapshot(self) -> dict[str, Any]:
+        """The status now, as one JSON-able dict; updates the gauges on the way."""
+        now = self._clock()
+        rss = self._process.memory_info().rss
+        self.rss_max_bytes = max(self.rss_max_bytes, rss)
+        states = self._collectors()
+        followers = [
+            {"name": f.follower.name, "position": f.follower.position, "lag_s": round(f.lag_s(now), 3)}
+            for f in self._follows
+        ]
+        ready, reason = self._readiness(states, followers)
+        by_level: dict[str, int] = {}
+        for (level, status), count in self._events_open().items():
+            by_level[level] = by_level.get(level, 0) + count
+            self._metrics.events_open.labels(level, status).set(count)
+        for entry in followers:
+            self._metrics.follower_lag.labels(entry["name"]).set(entry["lag_s"])
+        for state in states:
+            self._metrics.broker_connected.labels(state.name).set(state.connected)
+        unacknowledged = sum(state.unacknowledged for state in states)
+        self._metrics.log_unacked.set(unacknowledged)
+        return {
+            "ready": ready,
+            "reason": reason,
+            "at": now,
+            "pid": os.getpid(),
+            "uptime_s": round((now - self._started_at) / 1000, 1),
+            "readings_per_s": round(self._tally.readings_per_s(now), 1),
+            "received": self._tally.received,
+            "duplicates": self._tally.duplicates,
+            "rejected": dict(self._tally.rejected),
+            "rejected_readings": self._tally.rejected_readings,
+            "late": self._tally.late,
+            "unacknowledged": unacknowledged,
+            "followers": followers,
+            "brokers": [
+                {
+                    "name": state.name,
+                    "connected": state.connected,
+                    "granted_qos": dict(state.granted_qos),
+                    "session_present": state.session_present,
+                    "messages": state.messages,
+                    "reconnects": state.reconnects,
+                    "last_error": state.last_error,
+                }
+                for state in states
+            ],
+            "log": {"first": self._log.first, "committed": self._log.committed, "fault": self._log.fault},
+            "alarms_raised": self._rules.alarms_raised,
+            "events_opened": self._rules.events_opened,
+            "events_open": by_level,
+            "ingest_to_event_ms": latency_summary(list(self._rules.latencies_ms)),
+            "rss_mib": round(rss / 2**20, 1),
+            "rss_mib_max": round(self.rss_max_bytes / 2**20, 1),
+        }
+
+    def publish(self) -> dict[str, Any]:
+        """Write the status file; returns what it wrote."""
+        status = self.snapshot()
+        write_atomic(self._path, orjson.dumps(status), durable=False)
+        return status
+
+    def _readiness(self, states: Sequence[CollectorState], followers: list[dict[str, Any]]) -> tuple[bool, str | None]:
+        if self.stopping:
+            return False, "stopping"
+        if self._log.fault:
+            return False, f"log: {self._log.fault}"
+        for follow in self._follows:
+            if follow.fault:
+                return False, follow.fault
+        for state in states:
+            if not state.connected:
+                return False, f"broker {state.name}: {state.last_error or 'not connected'}"
+        for entry in followers:
+            if entry["lag_s"] > READY_LAG_S:
+                return False, f"follower {entry['name']} is {entry['lag_s']:.0f} s behind"
+        return True, None
+
+
+def latency_summary(latencies_ms: Sequence[int]) -> dict[str, float]:
+    """``{p50, p99, max}`` in milliseconds; zeros when nothing was measured."""
+    if not latencies_ms:
+        return {"p50": 0.0, "p99": 0.0, "max": 0.0}
+    p50, p99, highest = np.percentile(np.asarray(latencies_ms), [50, 99, 100])
+    return {"p50": float(p50), "p99": float(p99), "max": float(highest)}

@@ -1,0 +1,86 @@
+"""Counts what is durable: a follower without state of its own, read by the status and the metrics."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from lifeline.core.schema import Flag
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lifeline.core.batch import LogRecord
+    from lifeline.core.metrics import Metrics
+
+RATE_WINDOW_MS: Final = 5_000
+
+
+class Tally:
+    """Readings, repeats, late ones and rejects since the engine's start (a ``Follower``; needs no replay)."""
+
+    name = "tally"
+
+    def __init__(self, metrics: Metrics, position: int) -> None:
+        self._metrics = metrics
+        self._position = position
+        self.received = 0
+        """Readings in the log, repeats included."""
+        self.duplicates = 0
+        self.late = 0
+        self.rejected: Counter[str] = Counter()
+        """Rejected objects by reason."""
+        self.rejected_readings = 0
+        """Readings within rejected objects, repeats excluded."""
+        self._recent: deque[tuple[int, int]] = deque()
+
+    @property
+    def position(self) -> int:
+        """The lsn of the last counted record."""
+        return self._position
+
+    @property
+    def durable(self) -> int:
+        """Nothing is needed again."""
+        return self._position
+
+    def consume(self, records: Sequence[LogRecord]) -> None:
+        """Count."""
+        for record in records:
+            rows = len(record.readings)
+            if rows:
+                flags = record.readings.flags
+                late = int(np.count_nonzero(flags & Flag.LATE))
+                self.received += rows
+                self.late += late
+                self.duplicates += int(np.count_nonzero(flags & Flag.DUPLICATE))
+                self._metrics.readings_received.inc(rows)
+                self._metrics.readings_late.inc(late)
+                self._recent.append((record.received_at, rows))
+            if record.rejects is not None:
+                self._count_rejects(record)
+            self._position = record.lsn
+
+    def _count_rejects(self, record: LogRecord) -> None:
+        assert record.rejects is not None
+        counts = record.rejects["reason"].value_counts()
+        for entry in counts.to_pylist():
+            self.rejected[entry["values"]] += entry["counts"]
+            self._metrics.readings_rejected.labels(entry["values"]).inc(entry["counts"])
+        reasons = record.rejects["reason"].to_numpy(zero_copy_only=False)
+        readings = record.rejects["readings"].to_numpy(zero_copy_only=False)
+        self.rejected_readings += int(readings[reasons != "duplicate"].sum())
+
+    def readings_per_s(self, now_ms: int) -> float:
+        """Mean rate over the last five seconds."""
+        while self._recent and self._recent[0][0] < now_ms - RATE_WINDOW_MS:
+            self._recent.popleft()
+        return sum(rows for _, rows in self._recent) * 1000 / RATE_WINDOW_MS
+
+    def tick(self, now_ms: int) -> None:
+        """Nothing ages here."""
+
+    def close(self) -> None:
+        """Nothing to keep."""

@@ -1,0 +1,49 @@
+"""Small durable files: whole or not at all, on the disk when the call returns.
+
+Everything that is written beside the log (snapshots, manifests, status) goes through here. Lives between the cellar
+and the ground: imports nothing of ours but errors.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from lifeline.core.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def fsync_directory(directory: Path) -> None:
+    """Make creations, renames and deletions in ``directory`` survive a power cut."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_atomic(path: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
+    """Replace ``path`` by ``data``: a reader sees the old bytes or the new ones, never a mixture.
+
+    With ``durable=False`` the replacement is still atomic for readers, but may be lost by a power cut (status files).
+
+    Raises:
+        UnavailableError: the disk refuses (full, read-only, failing); ``path`` still holds the old bytes.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+        if durable:
+            fsync_directory(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise UnavailableError(f"{path}: cannot be written: {error}") from error
