@@ -5,7 +5,8 @@ Verbs are few. Every method says when it may block and what it promises afterwar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -66,6 +67,40 @@ class Log(Protocol):
 
     def close(self) -> None:
         """Commit what is queued, then stop."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorState:
+    """What a collector says of itself."""
+
+    name: str
+    connected: bool = False
+    granted_qos: Mapping[str, int | None] = field(default_factory=dict)
+    """Per subscription filter: QoS granted, None while unanswered, 128 or more when refused."""
+    session_present: bool | None = None
+    last_error: str | None = None
+    messages: int = 0
+    """PUBLISH packets read."""
+    unacknowledged: int = 0
+    """Messages read whose PUBACK has not been sent (QoS 1)."""
+    reconnects: int = 0
+
+
+class Collector(Protocol):
+    """What brings readings in. It alone talks to a broker, on threads of its own."""
+
+    @property
+    def state(self) -> CollectorState:
+        """A snapshot; callable from any thread."""
+        ...
+
+    def start(self) -> None:
+        """Connect and begin to read; returns at once."""
+        ...
+
+    def stop(self, timeout_s: float) -> bool:
+        """Stop reading, acknowledge what gets committed, disconnect; False on time-out."""
         ...
 
 

@@ -17,16 +17,16 @@ that is not ready. Stopping goes the other way: stop reading, let the log commit
 from __future__ import annotations
 
 import logging
-import threading
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from lifeline.core.errors import LifelineError
 from lifeline.engine.status import STATUS_PERIOD_S
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Sequence
 
-    from lifeline.core.ports import Log
+    from lifeline.core.ports import Collector, Log
     from lifeline.engine.follow import Follow
     from lifeline.engine.status import StatusBoard
 
@@ -34,18 +34,6 @@ logger = logging.getLogger(__name__)
 
 STOP_S: Final = 20.0
 """How long a clean stop may take; past it the rest is replayed at the next start."""
-
-
-class Collector(Protocol):
-    """What brings readings in. It alone talks to a broker."""
-
-    def start(self) -> None:
-        """Connect and begin to read, on threads of its own."""
-        ...
-
-    def stop(self, timeout_s: float) -> bool:
-        """Stop reading, acknowledge what gets committed, disconnect; False on time-out."""
-        ...
 
 
 class Engine:
@@ -84,11 +72,11 @@ class Engine:
     def stop(self) -> bool:
         """Stop cleanly; True when everything read was committed, acknowledged and consumed."""
         self._board.stopping = True
-        clean = all([collector.stop(STOP_S) for collector in self._collectors])
-        clean &= all([follow.stop(STOP_S) for follow in self._follows])
+        stopped = [collector.stop(STOP_S) for collector in self._collectors]
+        drained = [follow.stop(STOP_S) for follow in self._follows]
         self._keep_house()
         self._log.close()
-        return clean
+        return all(stopped + drained)
 
     def _keep_house(self) -> dict[str, object] | None:
         for chore in self._chores:

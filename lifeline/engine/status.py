@@ -6,7 +6,7 @@ The file is replaced by rename: the command line, the console and scripts read i
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import orjson
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lifeline.core.metrics import Metrics
-    from lifeline.core.ports import Clock, Log
+    from lifeline.core.ports import Clock, CollectorState, Log
     from lifeline.engine.follow import Follow
     from lifeline.engine.rules_follower import RulesFollower
     from lifeline.engine.tally import Tally
@@ -27,27 +27,6 @@ if TYPE_CHECKING:
 STATUS_PERIOD_S: Final = 0.5
 READY_LAG_S: Final = 30.0
 """A follower this far behind makes the engine not ready: its alarms are old news."""
-
-
-class CollectorState(Protocol):
-    """What the status needs of a collector's state."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def connected(self) -> bool: ...
-    @property
-    def granted_qos(self) -> Mapping[str, int | None]: ...
-    @property
-    def session_present(self) -> bool | None: ...
-    @property
-    def last_error(self) -> str | None: ...
-    @property
-    def messages(self) -> int: ...
-    @property
-    def unacknowledged(self) -> int: ...
-    @property
-    def reconnects(self) -> int: ...
 
 
 class StatusBoard:
@@ -86,7 +65,7 @@ class StatusBoard:
         rss = self._process.memory_info().rss
         self.rss_max_bytes = max(self.rss_max_bytes, rss)
         states = self._collectors()
-        followers = [
+        followers: list[dict[str, Any]] = [
             {"name": f.follower.name, "position": f.follower.position, "lag_s": round(f.lag_s(now), 3)}
             for f in self._follows
         ]
