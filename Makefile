@@ -1,0 +1,58 @@
+# Lifeline: the verbs. `make` alone lists them.
+# A fresh machine needs Python 3.11 or newer with pip; everything else is installed here.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench gate soak wheel lock clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+setup: $(STAMP) ## an environment in .venv from the locked requirements
+
+$(STAMP): requirements/dev.txt pyproject.toml tools/setup.sh
+	@PYTHON=$(PYTHON) VENV=$(VENV) bash tools/setup.sh
+	@touch $@
+
+demo: setup ## the main job: broker, 219,300 sensors, engine, queue, lake, console (Ctrl-C ends it)
+	@$(BIN)/lifeline demo $(ARGS)
+
+test: setup ## everything CI runs but the benchmarks: style, types, floors, the suite, the wheel
+	@bash tools/real_parts.sh
+	@$(MAKE) --no-print-directory check
+	@$(BIN)/python -m pytest $(ARGS)
+	@bash tools/wheel_test.sh $(BIN)/python
+
+check: setup ## style, types and floors only
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+bench: setup ## all benchmarks, with peers (make bench ARGS="decode engine")
+	@$(BIN)/python -m benchmarks run $(ARGS)
+
+gate: setup ## the short benchmark set against its ratios
+	@$(BIN)/python -m benchmarks gate
+
+soak: setup ## the long crash and load tests
+	@bash tools/real_parts.sh
+	@LIFELINE_SOAK=1 $(BIN)/python -m pytest -m soak -p no:randomly --timeout 7200 $(ARGS)
+
+wheel: setup ## build the wheel into dist/
+	@$(BIN)/python -m build --no-isolation --wheel
+
+lock: ## renew the locked requirements (versions and hashes, no index address)
+	@$(BIN)/python -m pip install -q uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  pyproject.toml -o requirements/run.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  pyproject.toml --group dev -o requirements/dev.txt
+
+clean: ## remove the environment and all caches
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,123 @@
+"""``init``, ``check``, ``run``, ``status``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, table
+
+PANEL = "Run it · 运行"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    for command in (init, check, run, status):
+        app.command(rich_help_panel=PANEL)(command)
+    app.command(hidden=True)(warm)
+
+
+def init(directory: Annotated[Path, typer.Argument(help="A new or empty folder.")]) -> None:
+    """Write a commented lifeline.toml, a sample registry and the standard rules."""
+    from lifeline.app.init import init_site
+
+    with failures():
+        written = init_site(directory)
+        out = console()
+        for path in written:
+            out.print(f"  {path}")
+        out.print(f"\nNext: edit [bold]{directory / 'lifeline.toml'}[/bold], then")
+        out.print(f"  lifeline check -c {directory / 'lifeline.toml'} --live 5")
+
+
+def check(
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    live: Annotated[float | None, typer.Option(help="Listen to each broker for this many seconds.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Validate configuration, registry and rules; with --live show what the brokers send. Changes nothing."""
+    from lifeline.app.check import check_site
+
+    with failures(as_json=json):
+        report = check_site(config, live)
+        if json:
+            print_json(report)
+            return
+        out = console()
+        out.print(
+            f"[green]✓[/green] configuration · {report['points']:,} points of {report['devices']:,} devices · "
+            f"{report['rules']} rules"
+        )
+        for broker in report.get("live", []):
+            _print_live(broker)
+
+
+def _print_live(broker: dict[str, Any]) -> None:
+    out = console()
+    mark = "[green]✓[/green]" if broker["connected"] else "[red]✗[/red]"
+    out.print(f"{mark} broker {broker['name']}: {broker['messages']} messages, {broker['error'] or 'connected'}")
+    if broker["readings"]:
+        table("", ["ts", "device_id", "quantity", "value", "unit", "late"], broker["readings"], empty="")
+    if broker["rejects"]:
+        table("rejected", ["reason", "topic", "detail", "payload"], broker["rejects"], empty="")
+
+
+def run(
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    no_console: Annotated[bool, typer.Option("--no-console", help="Engine only.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No status line.")] = False,
+) -> None:
+    """Run engine and console until Ctrl-C or SIGTERM; what was read is committed and acknowledged before it ends."""
+    from lifeline.app.run import run_site
+
+    with failures():
+        from lifeline.console.terminal import StatusLine
+
+        line = None if quiet else StatusLine(console(stderr=True))
+        clean = run_site(config, line, with_console=not no_console)
+        if not clean:
+            raise typer.Exit(1)
+
+
+def status(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
+    """Positions and lag of every follower, readings/s, latency, gaps, rejects, open events."""
+    from lifeline.app.status import read_status
+
+    with failures(as_json=json):
+        report = read_status(config)
+        if json:
+            print_json(report)
+            return
+        out = console()
+        light = "[green]● ready[/green]" if report["ready"] else f"[red]● not ready[/red]: {report['reason']}"
+        out.print(
+            f"{light}   {report['readings_per_s']:,.0f} readings/s · {report['received']:,} received · "
+            f"{report['late']:,} late · {report['unacknowledged']:,} messages unacknowledged"
+        )
+        table("followers", ["name", "position", "lag_s"], report["followers"], empty="no followers")
+        table(
+            "brokers",
+            ["name", "connected", "granted_qos", "session_present", "last_error"],
+            report["brokers"],
+            empty="",
+        )
+        if report["rejected"]:
+            out.print("rejected: " + ", ".join(f"{reason} {n:,}" for reason, n in report["rejected"].items()))
+        latency = report["ingest_to_event_ms"]
+        out.print(
+            f"reading → alarm: p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms, max {latency['max']:.0f} ms"
+        )
+        out.print("events open: " + (", ".join(f"{level} {n}" for level, n in report["events_open"].items()) or "none"))
+
+
+def warm(*, quiet: Annotated[bool, typer.Option("--quiet")] = False) -> None:
+    """Compile the kernels, so that the first start is as fast as the next."""
+    from lifeline.app.warm import warm_kernels
+
+    seconds = warm_kernels()
+    if not quiet:
+        console().print(f"kernels ready in {seconds:.1f} s")

@@ -1,0 +1,113 @@
+"""``events list | show | act | export``: the governance queue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, table
+
+app = typer.Typer(help="The governance queue: list, show and act on events. 预警事件队列。", no_args_is_help=True)
+
+COLUMNS = ["event_id", "level", "status", "utility", "title", "area_code", "raised_at", "due_at", "alarm_count"]
+
+
+@app.command("list")
+def list_(
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    level: Annotated[list[str] | None, typer.Option(help="red, orange, yellow, blue; may be repeated.")] = None,
+    status: Annotated[list[str] | None, typer.Option(help="new, filed, dispatched …; may be repeated.")] = None,
+    area: Annotated[str | None, typer.Option(help="An area code; what lies within is included.")] = None,
+    utility: Annotated[str | None, typer.Option(help="gas, water or heat.")] = None,
+    since: Annotated[str | None, typer.Option(help="ISO time, or 30min, 2h, 7d.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    cursor: Annotated[str | None, typer.Option(help="`next` of the page before.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Newest events first."""
+    from lifeline.app.queue import open_desk
+
+    with failures(as_json=json), open_desk(config) as desk:
+        page = desk.list_events(
+            level=level, status=status, area=area, utility=utility, since=since, limit=limit, cursor=cursor
+        )
+        if json:
+            print_json(page)
+            return
+        table("", COLUMNS, page["events"], empty="No events match.")
+        if page["next"]:
+            console().print(f"more: --cursor {page['next']}")
+
+
+@app.command()
+def show(event_id: str, *, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
+    """One event with its alarms and its log. The first digits of the id are enough."""
+    from lifeline.app.queue import open_desk
+
+    with failures(as_json=json), open_desk(config) as desk:
+        event = desk.show_event(event_id)
+        if json:
+            print_json(event)
+            return
+        _print_event(event)
+
+
+def _print_event(event: dict[str, Any]) -> None:
+    out = console()
+    for key, value in event.items():
+        if value is not None and key not in {"alarms", "log", "actions"}:
+            out.print(f"[dim]{key:>16}[/dim]  {value}", soft_wrap=True)
+    table(
+        "\nalarms",
+        ["alarm_id", "rule_id", "device_id", "quantity", "raised_at", "cleared_at", "value", "limit", "state"],
+        event["alarms"],
+        empty="no alarms",
+    )
+    table("\nlog", ["at", "actor", "role", "action", "from_status", "to_status", "note"], event["log"], empty="no log")
+    if event.get("actions"):
+        out.print("\npossible now: " + ", ".join(event["actions"]))
+
+
+@app.command()
+def act(
+    event_id: str,
+    action: Annotated[str, typer.Argument(help="file, dispatch, accept, handle, feed-back, check, close …")],
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    actor: Annotated[str | None, typer.Option(help="Who acts; default: your login name.")] = None,
+    role: Annotated[str, typer.Option(help="In which role.")] = "operator",
+    note: Annotated[str, typer.Option(help="Why, what was found.")] = "",
+    owner: Annotated[str | None, typer.Option(help="Unit that takes it (dispatch).")] = None,
+    cause: Annotated[str | None, typer.Option(help="Cause code (close).")] = None,
+    satisfaction: Annotated[int | None, typer.Option(min=1, max=5, help="1 to 5 (evaluate).")] = None,
+    json: AsJson = False,
+) -> None:
+    """Move an event on. What the transition table forbids is refused, with what is possible instead."""
+    from lifeline.app.queue import open_desk
+
+    with failures(as_json=json), open_desk(config, writing=True) as desk:
+        event = desk.act(
+            event_id, action, actor=actor, role=role, note=note, owner=owner, cause=cause, satisfaction=satisfaction
+        )
+        if json:
+            print_json(event)
+        else:
+            console().print(f"[green]✓[/green] {event['event_id']} is now [bold]{event['status']}[/bold]")
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Argument(help="A .csv, .json or .parquet file.")],
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    since: Annotated[str | None, typer.Option(help="ISO time, or 30min, 2h, 7d.")] = None,
+) -> None:
+    """All events of the published catalog into a file."""
+    from lifeline.app.query import export_view
+
+    with failures():
+        rows = export_view(config, "events", out, since)
+        console().print(f"[green]✓[/green] {rows:,} events → {out}")

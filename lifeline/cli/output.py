@@ -1,0 +1,106 @@
+"""How answers leave: JSON for programs, rich tables for people, errors on stderr with the right exit status."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rich.console import Console
+
+ConfigFile = Annotated[
+    Path,
+    typer.Option("-c", "--config", help="The configuration; `lifeline init DIR` writes one.", show_default=True),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+DEFAULT_CONFIG = Path("lifeline.toml")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console; tables keep their width when piped."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty() and not stderr)
+
+
+def print_json(document: object) -> None:
+    """One JSON document on stdout; times become ISO 8601, bytes become text."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, default=_plain) + "\n")
+    sys.stdout.flush()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if hasattr(value, "item"):
+        return value.item()
+    return str(value)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, empty: str) -> None:
+    """A table for people: chosen columns of rows, or the sentence ``empty``."""
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console()
+    if not rows:
+        out.print(empty)
+        return
+    drawn = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(_cell(row.get(column), column, Text) for column in columns))
+    out.print(drawn)
+
+
+_LEVEL_STYLE = {"red": "bold white on red", "orange": "black on dark_orange", "yellow": "black on yellow3"}
+
+
+def _cell(value: object, column: str, text: Any) -> Any:
+    if value is None:
+        return text("")
+    if column == "level":
+        return text(f" {value} ", style=_LEVEL_STYLE.get(str(value), "white on blue"))
+    if isinstance(value, datetime):
+        return text(f"{value:%m-%d %H:%M:%S}")
+    if isinstance(value, float):
+        return text(f"{value:g}")
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return text(str(value))
+
+
+@contextmanager
+def failures(*, as_json: bool = False) -> Iterator[None]:
+    """Turn errors raised on purpose into a message and an exit status; anything else is a defect and stays loud."""
+    from lifeline.core.errors import ConfigurationError, LifelineError
+
+    try:
+        yield
+    except ConfigurationError as error:
+        if as_json:
+            print_json({"error": "configuration", "problems": [str(problem) for problem in error.problems]})
+        err = console(stderr=True)
+        for problem in error.problems:
+            err.print(f"[red]✗[/red] {problem.file}: [bold]{problem.key}[/bold]: {problem.message}", soft_wrap=True)
+            if problem.remedy:
+                err.print(f"  → {problem.remedy}", soft_wrap=True)
+        raise typer.Exit(2) from error
+    except LifelineError as error:
+        if as_json:
+            print_json({"error": type(error).__name__, "message": str(error)})
+        console(stderr=True).print(f"[red]✗[/red] {error}", soft_wrap=True)
+        raise typer.Exit(1) from error
+    except BrokenPipeError:
+        raise typer.Exit(0) from None
