@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HEADER: Final = struct.Struct("<8sQIQ")
-"""magic, lsn, crc32 of the state, length of the state."""
+"""magic, lsn, crc32 of lsn and state, length of the state."""
 _MAGIC: Final = b"LLSNAP\x00\x01"
+
+
+def _checksum(lsn: int, state: bytes) -> int:
+    return zlib.crc32(state, zlib.crc32(lsn.to_bytes(8, "little")))
 
 
 class SnapshotStore:
@@ -39,7 +43,7 @@ class SnapshotStore:
             UnavailableError: the disk refuses; the older snapshot is still there.
         """
         path = self._directory / f"{self._name}-{lsn:020d}.snap"
-        write_atomic(path, _HEADER.pack(_MAGIC, lsn, zlib.crc32(state), len(state)) + state)
+        write_atomic(path, _HEADER.pack(_MAGIC, lsn, _checksum(lsn, state), len(state)) + state)
         for older in self._paths():
             if older != path:
                 with suppress(OSError):
@@ -56,7 +60,7 @@ class SnapshotStore:
                 continue
             magic, lsn, crc, length = _HEADER.unpack_from(data)
             state = data[_HEADER.size :]
-            if magic == _MAGIC and len(state) == length and zlib.crc32(state) == crc:
+            if magic == _MAGIC and len(state) == length and crc == _checksum(lsn, state):
                 return lsn, state
         return None
 

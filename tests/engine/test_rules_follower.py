@@ -1,0 +1,149 @@
+"""The rules follower: effects once, whatever is replayed, and nothing forgotten when the database refuses."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lifeline.core.alarm import AlarmChange, alarm_id
+from lifeline.core.batch import LogRecord, Readings
+from lifeline.core.errors import UnavailableError
+from lifeline.core.metrics import Metrics
+from lifeline.engine.rules_follower import SNAPSHOT_MS, RulesFollower
+from lifeline.engine.snapshots import SnapshotStore
+
+
+class Doubling:
+    """A machine that raises an alarm whenever the running sum of values passes a multiple of ten."""
+
+    def __init__(self) -> None:
+        self.total = 0.0
+
+    def process(self, record: LogRecord) -> list[AlarmChange]:
+        changes = []
+        for value, ts in zip(record.readings.value, record.readings.ts, strict=True):
+            before, self.total = self.total, self.total + float(value)
+            if int(before // 10) != int(self.total // 10):
+                changes.append(
+                    AlarmChange(
+                        kind="raised",
+                        alarm_id=alarm_id("sum", 1, "D", "q", int(ts)),
+                        rule_id="sum",
+                        rule_version=1,
+                        point=0,
+                        raised_at=int(ts),
+                        detected_at=record.received_at,
+                        value=self.total,
+                        limit=10.0,
+                        level="blue",
+                        lsn=record.lsn,
+                    )
+                )
+        return changes
+
+    def snapshot(self) -> bytes:
+        return struct.pack("<d", self.total)
+
+    def restore(self, state: bytes) -> None:
+        if len(state) != 8:
+            raise ValueError("not a state of this machine")
+        (self.total,) = struct.unpack("<d", state)
+
+
+class Ledger:
+    """A sink that keeps identities, and refuses as often as told."""
+
+    def __init__(self) -> None:
+        self.alarms: dict[str, AlarmChange] = {}
+        self.position = 0
+        self.refuse = 0
+        self.calls = 0
+
+    def apply(self, changes: Sequence[AlarmChange], position: int, now_ms: int) -> list[str]:
+        self.calls += 1
+        if self.refuse:
+            self.refuse -= 1
+            raise UnavailableError("governance.db: database is locked")
+        new = [change for change in changes if change.alarm_id not in self.alarms]
+        self.alarms |= {change.alarm_id: change for change in new}
+        self.position = position
+        return [change.alarm_id for change in new]
+
+
+def record(lsn: int, *values: float) -> LogRecord:
+    rows = Readings.empty(len(values))
+    rows.value[:] = values
+    rows.ts[:] = lsn * 1000 + np.arange(len(values))
+    return LogRecord(lsn, lsn * 1000, rows)
+
+
+def follower(tmp_path: Path, sink: Ledger, now: int = 0) -> RulesFollower:
+    clock = lambda: now  # noqa: E731
+    return RulesFollower(Doubling(), sink, SnapshotStore(tmp_path, "rules"), clock, Metrics())
+
+
+RECORDS = [record(n, 4.0, 5.0) for n in range(1, 21)]
+
+
+def reference(tmp_path: Path) -> dict[str, AlarmChange]:
+    sink = Ledger()
+    follower(tmp_path / "reference", sink).consume(RECORDS)
+    return sink.alarms
+
+
+@pytest.mark.parametrize("crash_after", range(1, 20))
+def test_a_crash_after_any_record_changes_nothing(tmp_path: Path, crash_after: int) -> None:
+    sink = Ledger()
+    first = follower(tmp_path, sink)
+    first.consume(RECORDS[:5])
+    first.snapshot()
+    first.consume(RECORDS[5 : max(5, crash_after)])
+
+    second = follower(tmp_path, sink)
+    assert second.position == 5
+    second.consume(RECORDS[second.position :])
+
+    assert sink.alarms == reference(tmp_path)
+    assert sink.position == 20
+
+
+def test_refused_changes_are_stored_by_the_next_call(tmp_path: Path) -> None:
+    sink = Ledger()
+    rules = follower(tmp_path, sink)
+    sink.refuse = 1
+    with pytest.raises(UnavailableError):
+        rules.consume(RECORDS[:10])
+
+    rules.consume(RECORDS[rules.position :])
+
+    assert sink.alarms == reference(tmp_path)
+
+
+def test_a_snapshot_of_other_rules_is_discarded_and_the_log_replayed(tmp_path: Path) -> None:
+    SnapshotStore(tmp_path, "rules").save(9, b"other rules")
+
+    assert follower(tmp_path, Ledger()).position == 0
+
+
+def test_it_snapshots_by_age_and_moves_its_durable_position(tmp_path: Path) -> None:
+    rules = follower(tmp_path, Ledger())
+    rules.consume(RECORDS)
+    rules.tick(SNAPSHOT_MS - 1)
+    assert rules.durable == 0
+
+    rules.tick(SNAPSHOT_MS)
+
+    assert rules.durable == 20
+
+
+def test_latency_counts_live_alarms_only(tmp_path: Path) -> None:
+    rules = follower(tmp_path, Ledger(), now=50_000)
+    rules.start_at(first=1, committed=10)
+    rules.consume(RECORDS)
+
+    assert rules.latencies_ms
+    assert max(rules.latencies_ms) <= 50_000 - 11_000
