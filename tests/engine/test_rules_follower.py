@@ -82,7 +82,7 @@ def record(lsn: int, *values: float) -> LogRecord:
 
 
 def follower(tmp_path: Path, sink: Ledger, now: int = 0) -> RulesFollower:
-    clock = lambda: now  # noqa: E731
+    clock = lambda: now
     return RulesFollower(Doubling(), sink, SnapshotStore(tmp_path, "rules"), clock, Metrics())
 
 
