@@ -1,19 +1,18 @@
 """Replacing a small table file so that a crash leaves either the old or the new one, whole.
 
-    write NAME.tmp ──► fsync(NAME.tmp) ──► rename(NAME.tmp, NAME) ──► fsync(directory)
-
-Rules of this file: the only module of the registry that writes. Pages carry CRC-32 checksums, checked at reading.
+Rules of this file: the only module of the registry that writes (by ``lifeline.files``: temporary file, fsync, rename,
+fsync of the directory). Pages carry CRC-32 checksums, checked at reading.
 """
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lifeline.core.errors import CorruptionError, UnavailableError
+from lifeline.files import fsync_directory, write_atomic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,26 +24,9 @@ def replace_table(path: Path, table: pa.Table) -> None:
     Raises:
         UnavailableError: the disk refused; the old file is still there, unchanged.
     """
-    draft = path.with_name(path.name + ".tmp")
-    try:
-        with draft.open("wb") as file:
-            pq.write_table(table, file, compression="zstd", write_page_checksum=True)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        sync_directory(path.parent)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise UnavailableError(f"{path}: cannot be written: {error}") from error
-
-
-def sync_directory(directory: Path) -> None:
-    """Make names created in or removed from ``directory`` durable."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    write_atomic(path, memoryview(buffer.getvalue()))
 
 
 def remove(path: Path) -> None:
@@ -55,7 +37,7 @@ def remove(path: Path) -> None:
     """
     try:
         path.unlink(missing_ok=True)
-        sync_directory(path.parent)
+        fsync_directory(path.parent)
     except OSError as error:
         raise UnavailableError(f"{path}: cannot be removed: {error}") from error
 

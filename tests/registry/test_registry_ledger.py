@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from lifeline.core.errors import CorruptionError, UnavailableError
 from lifeline.core.limits import POINTS_PER_DEVICE_MAX
 from lifeline.core.registry import RegistrySource
-from lifeline.registry import durable
 from lifeline.registry.files import POINTS_FILE
 from lifeline.registry.ledger import LISTED, REGISTERED, RETIRED, RegistryLedger
 
@@ -90,8 +89,10 @@ def test_every_new_registry_is_synced_before_it_is_visible(tmp_path: Path, monke
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(Path, "replace", replace)
     ledger.register([("r", "x", "gas")])
-    added = str(tmp_path.resolve() / "points-added.parquet")
-    assert calls == [("fsync", added + ".tmp", 1), ("rename", added, 1), ("fsync", str(tmp_path.resolve()), 1)]
+    home, added = str(tmp_path.resolve()), str(tmp_path.resolve() / "points-added.parquet")
+    assert [(call, seen) for call, _, seen in calls] == [("fsync", 1), ("rename", 1), ("fsync", 1)]
+    assert [path for _, path, _ in calls[1:]] == [added, home]
+    assert Path(calls[0][1]).parent == Path(home)
     assert len(ledger.current()) == 2
 
 
@@ -102,7 +103,7 @@ def test_a_failed_fsync_appends_nothing_and_can_be_tried_again(tmp_path: Path, m
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(durable.os, "fsync", broken)
+        patch.setattr(os, "fsync", broken)
         with pytest.raises(UnavailableError, match="points-added"):
             ledger.register([("r", "x", "gas")])
     assert len(ledger.current()) == 1
