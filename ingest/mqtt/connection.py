@@ -1,0 +1,422 @@
+"""One subscriber's MQTT connection: everything that has a state lives here.
+
+The caller owns the socket and the clock. It sends what ``bytes_to_send`` returns, hands in what it received, and
+calls ``tick`` at ``next_deadline``. Times are seconds of any steady clock. One thread at a time.
+
+    NEW ──connect──► CONNECTING ──CONNACK 0──► SUBSCRIBING ──SUBACK──► OPEN
+                         │ CONNACK refused           │ DISCONNECT        │ DISCONNECT, close()
+                         └──────────────► CLOSED ◄───┴───────────────────┘      (any protocol error: CLOSED)
+
+``EXPECTED`` is that picture as a table; a packet that it does not name is a protocol error. PUBLISH is legal while
+SUBSCRIBING: a session that survived resumes at once.
+
+Messages before an error are handed over with it: they may be at QoS 0 and come never again.
+
+Poison. A QoS 1 PUBLISH that is malformed closes the connection, as the standard demands. But the broker sends it
+again after every reconnect, and a device with a broken topic could so stop a city. ``suspects`` remembers what was
+closed for; when the very same packet comes again it is set aside as a reject and acknowledged in its turn.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ingest.messages import Messages
+from ingest.mqtt import control
+from ingest.mqtt.inflight import InFlight
+from ingest.mqtt.kernels import frames
+from ingest.mqtt.liveness import Liveness
+from ingest.mqtt.publish import identifier_of, parse_publish
+from ingest.mqtt.received import Columns, Gathered, Received, Refused
+from ingest.mqtt.spec import V5, Code, Packet, ProtocolError, malformed, violation
+from lifeline.core.limits import REJECT_PAYLOAD_BYTES, TOPIC_BYTES_MAX
+from lifeline.core.schema import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from ingest.mqtt.control import ConnAck, ConnectSettings, Effect, SubAck, Subscription
+
+MESSAGES_MAX: Final = 1 << 18
+"""Messages of one ``receive``: 2^18 of 80 bytes = 20 MiB, more than a receive buffer holds."""
+
+SPECIALS_MAX: Final = 4096
+"""Packets for the strict path in one ``receive``; the rest waits for the next call."""
+
+SUSPECTS_MAX: Final = 1024
+"""Malformed packets remembered by their digest (16 bytes each), oldest out first."""
+
+SUBSCRIBE_ID: Final = 1
+
+
+class Phase(Enum):
+    """Where the connection stands."""
+
+    NEW = "new"
+    CONNECTING = "connecting"
+    SUBSCRIBING = "subscribing"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+EXPECTED: Final[dict[tuple[Phase, Packet], Phase]] = {
+    (Phase.CONNECTING, Packet.CONNACK): Phase.SUBSCRIBING,
+    (Phase.SUBSCRIBING, Packet.PUBLISH): Phase.SUBSCRIBING,
+    (Phase.SUBSCRIBING, Packet.SUBACK): Phase.OPEN,
+    (Phase.SUBSCRIBING, Packet.PINGRESP): Phase.SUBSCRIBING,
+    (Phase.SUBSCRIBING, Packet.DISCONNECT): Phase.CLOSED,
+    (Phase.OPEN, Packet.PUBLISH): Phase.OPEN,
+    (Phase.OPEN, Packet.PINGRESP): Phase.OPEN,
+    (Phase.OPEN, Packet.DISCONNECT): Phase.CLOSED,
+}
+"""(phase, packet from the server) → next phase; what is missing is a protocol error (0x82)."""
+
+PARSERS: Final[dict[Packet, Callable[[int, bytes, int], Effect]]] = {
+    Packet.CONNACK: control.parse_connack,
+    Packet.SUBACK: control.parse_suback,
+    Packet.PINGRESP: control.parse_pingresp,
+    Packet.DISCONNECT: control.parse_disconnect,
+}
+
+
+class Connection:
+    """The machine. ``suspects`` is shared by the connections that follow each other to one broker.
+
+    Args:
+        settings: what CONNECT asks for.
+        subscriptions: asked for anew on each connection.
+        suspects: digests of malformed packets (see the module's head); the caller keeps it, we add to it.
+        rows_max: messages of one ``receive`` at most.
+    """
+
+    def __init__(
+        self,
+        settings: ConnectSettings,
+        subscriptions: Sequence[Subscription],
+        suspects: dict[bytes, None] | None = None,
+        rows_max: int = MESSAGES_MAX,
+    ) -> None:
+        self.settings = settings
+        self.subscriptions = tuple(subscriptions)
+        self.phase = Phase.NEW
+        self.connack: ConnAck | None = None
+        self.suback: SubAck | None = None
+        self._suspects = {} if suspects is None else suspects
+        self._columns = Columns(rows_max, SPECIALS_MAX)
+        self._out = bytearray()
+        self._skip = 0
+        self._aliases: dict[int, bytes] = {}
+        self._inflight = InFlight(settings.receive_maximum if settings.version == V5 else 1 << 16)
+        self._liveness = Liveness(float(settings.keepalive_s))
+
+    # --- out -----------------------------------------------------------------------------------------------------
+
+    def connect_bytes(self, now: float) -> bytes:
+        """CONNECT: the first bytes of the connection."""
+        assert self.phase is Phase.NEW
+        self.phase = Phase.CONNECTING
+        self._liveness.asked("CONNACK", now)
+        return control.build_connect(self.settings)
+
+    def bytes_to_send(self, now: float) -> bytes:
+        """Everything that waits to be sent; the caller sends all of it, in order, before what later calls return."""
+        if not self._out:
+            return b""
+        self._liveness.sent(now)
+        data = bytes(self._out)
+        self._out.clear()
+        return data
+
+    def acknowledge(self, token: int) -> int:
+        """Queue PUBACKs in arrival order for everything up to ``token`` [MQTT-4.6.0-2]; returns their number."""
+        if self.phase is Phase.CLOSED:
+            return 0
+        pubacks = self._inflight.acknowledge(token)
+        self._out += pubacks
+        return len(pubacks) // 4
+
+    @property
+    def unacknowledged(self) -> int:
+        """QoS 1 messages received and not acknowledged."""
+        return self._inflight.unacknowledged
+
+    def close(self, code: Code = Code.SUCCESS) -> None:
+        """Queue DISCONNECT and end. After an error MQTT 3.1.1 sends nothing: it has no reason codes."""
+        if self.phase is Phase.CLOSED:
+            return
+        if self.phase is not Phase.NEW and (code is Code.SUCCESS or self.settings.version == V5):
+            self._out += control.build_disconnect(self.settings.version, code)
+        self.phase = Phase.CLOSED
+
+    # --- time ----------------------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        """When ``tick`` must be called at the latest; None when nothing is due."""
+        return None if self.phase in {Phase.NEW, Phase.CLOSED} else self._liveness.next_deadline()
+
+    def tick(self, now: float, reading: bool = True) -> None:
+        """Queue PINGREQ in time [MQTT-3.1.2-20]; notice a broker that fell silent.
+
+        Args:
+            now: seconds.
+            reading: False while the caller leaves the socket unread on purpose: then silence proves nothing.
+
+        Raises:
+            SilentPeerError: see ``liveness``.
+        """
+        if self.phase in {Phase.NEW, Phase.CLOSED}:
+            return
+        if self._liveness.tick(now, reading):
+            self._out += control.PINGREQ
+
+    # --- in ------------------------------------------------------------------------------------------------------
+
+    def receive(self, buffer: NDArray[np.uint8], filled: int, now: float) -> Received:
+        """Take ``buffer[:filled]`` apart. Never raises for what the peer sent: see ``Received.error``.
+
+        The buffer must have room for one packet of ``packet_bytes_max`` and 70 KiB more (topic and head of an
+        oversized one).
+        """
+        self._liveness.heard(now)
+        skipped = min(self._skip, filled)
+        self._skip -= skipped
+        found = Gathered(skipped)
+        if self.phase is not Phase.CLOSED:
+            self._walk(buffer, filled, found)
+        if found.error is not None:
+            self.close(found.error.code)
+        if self.phase is Phase.CLOSED:
+            found.consumed, found.more = filled, False
+        return self._result(buffer, found)
+
+    def _walk(self, buffer: NDArray[np.uint8], filled: int, found: Gathered) -> None:
+        columns = self._columns
+        at, rows, specials, full = frames.walk(
+            buffer,
+            found.consumed,
+            filled,
+            self.settings.version == V5,
+            self.settings.packet_bytes_max,
+            TOPIC_BYTES_MAX,
+            *columns.all(),
+        )
+        found.consumed, found.rows, found.more = at, rows, full
+        first_row = int(columns.special_row[0]) if specials else rows
+        if self.phase is Phase.CONNECTING and first_row:
+            found.rows = 0
+            found.error = violation("PUBLISH before CONNACK [MQTT-3.2.0-1]")
+            return
+        for i in range(specials):
+            try:
+                self._special(buffer, filled, i, found)
+            except ProtocolError as error:
+                found.error = error
+                found.rows = int(columns.special_row[i])
+            if found.error is not None or self.phase is Phase.CLOSED:
+                break
+        self._admit(found)
+
+    def _special(self, buffer: NDArray[np.uint8], filled: int, i: int, found: Gathered) -> None:
+        """Handle special packet ``i``; raises when it is the connection's last."""
+        columns = self._columns
+        kind, start, body_at = int(columns.special_kind[i]), int(columns.special_at[i]), int(columns.special_body[i])
+        end, row, flags = int(columns.special_end[i]), int(columns.special_row[i]), int(buffer[start]) & 15
+        if kind == frames.BAD_LENGTH:
+            raise malformed("remaining length is no variable byte integer [MQTT-1.5.5-1]")
+        packet = Packet(int(buffer[start]) >> 4)
+        following = EXPECTED.get((self.phase, packet))
+        if following is None:
+            raise violation(f"{packet.name} while {self.phase.value}")
+        if kind == frames.OVERSIZED:
+            self._oversized(buffer, filled, i, found)
+            return
+        body = buffer[body_at:end].tobytes()
+        if kind == frames.PUBLISH:
+            self._strict(flags, body, body_at, row, found)
+            return
+        effect = PARSERS[packet](flags, body, self.settings.version)
+        self.phase = self._obey(effect, following)
+        found.effects.append((row, effect))
+        if self.phase is Phase.CLOSED:
+            found.rows = row
+
+    def _obey(self, effect: Effect, following: Phase) -> Phase:
+        """What a control packet changes; returns the next phase."""
+        match effect:
+            case control.ConnAck():
+                self.connack = effect
+                self._liveness.answered()
+                if effect.code:
+                    return Phase.CLOSED
+                if effect.session_present and self.settings.clean_start:
+                    raise violation("CONNACK: session present after a clean start [MQTT-3.2.2-2]")
+                self._liveness.keepalive_s = float(effect.number("server_keep_alive_s", self.settings.keepalive_s))
+                self._subscribe(effect)
+            case control.SubAck():
+                self._check_suback(effect)
+                self.suback = effect
+                self._liveness.answered()
+            case control.PingResp():
+                self._liveness.ping_answered()
+            case control.ServerDisconnect():
+                pass
+        return following
+
+    def _subscribe(self, connack: ConnAck) -> None:
+        packet = control.build_subscribe(SUBSCRIBE_ID, self.subscriptions, self.settings.version)
+        if len(packet) > connack.number("maximum_packet_size", len(packet)):
+            raise violation(f"the server's Maximum Packet Size is too small for SUBSCRIBE ({len(packet)} bytes)")
+        self._out += packet
+        self._liveness.asked("SUBACK", self._liveness.heard_s)
+
+    def _check_suback(self, suback: SubAck) -> None:
+        if suback.packet_id != SUBSCRIBE_ID:
+            raise violation(f"SUBACK: packet identifier {suback.packet_id} was not asked [MQTT-3.8.4-2]")
+        if len(suback.codes) != len(self.subscriptions):
+            asked = len(self.subscriptions)
+            raise violation(f"SUBACK: {len(suback.codes)} codes for {asked} filters [MQTT-3.8.4-6]")
+        for asked_for, code in zip(self.subscriptions, suback.codes, strict=True):
+            if asked_for.qos < code < 0x80:
+                raise violation(f"SUBACK: {asked_for.filter} granted at QoS {code}, asked {asked_for.qos} (3.8.4)")
+
+    # --- single PUBLISH packets -----------------------------------------------------------------------------------
+
+    def _strict(self, flags: int, body: bytes, body_at: int, row: int, found: Gathered) -> None:
+        """The strict path of one PUBLISH: fills its row, or sets it aside, or raises."""
+        columns = self._columns
+        try:
+            packet = parse_publish(flags, body, self.settings.version)
+        except ProtocolError as error:
+            self._suspect(flags, body, row, found, error)
+            return
+        topic = self._resolve(packet.topic, packet.alias)
+        columns.packet_id[row], columns.qos[row], columns.retain[row] = packet.packet_id, packet.qos, packet.retain
+        if len(topic) > TOPIC_BYTES_MAX:
+            detail = f"topic of {len(topic)} bytes, at most {TOPIC_BYTES_MAX} are taken"
+            payload = body[packet.payload_at : packet.payload_at + REJECT_PAYLOAD_BYTES]
+            found.refused[row] = Refused(Reason.malformed_packet, detail, topic, payload)
+            return
+        columns.payload_start[row] = body_at + packet.payload_at
+        columns.payload_len[row] = len(body) - packet.payload_at
+        if packet.topic:
+            columns.topic_start[row], columns.topic_len[row] = body_at + 2, len(packet.topic)
+        else:
+            found.aliased.append((row, topic))
+
+    def _resolve(self, topic: bytes, alias: int) -> bytes:
+        if alias == 0:
+            return topic
+        if not 1 <= alias <= self.settings.topic_alias_maximum:
+            limit = self.settings.topic_alias_maximum
+            raise ProtocolError(Code.TOPIC_ALIAS_INVALID, f"topic alias {max(alias, 0)}, allowed 1 to {limit}")
+        if topic:
+            self._aliases[alias] = topic
+        elif alias not in self._aliases:
+            raise violation(f"PUBLISH: topic alias {alias} was never set (MQTT 5, 3.3.2.3.4)")
+        return self._aliases[alias]
+
+    def _suspect(self, flags: int, body: bytes, row: int, found: Gathered, error: ProtocolError) -> None:
+        """First time: the reject and the error. Again: the reject alone, acknowledged in its turn."""
+        identifier = identifier_of(flags, body)
+        topic_len = int.from_bytes(body[:2], "big")
+        topic = body[2 : 2 + min(topic_len, TOPIC_BYTES_MAX)]
+        refused = Refused(Reason.malformed_packet, str(error), topic, body[:REJECT_PAYLOAD_BYTES])
+        # Between two deliveries the identifier, DUP and the message expiry may change: they stay out of the digest.
+        same = b"%d " % len(body) + body[: 2 + topic_len] + body[-64:] if len(body) > topic_len + 68 else body[:2]
+        digest = blake2b(same, digest_size=16).digest()
+        if identifier and digest in self._suspects:
+            found.refused[row] = refused
+            self._columns.packet_id[row], self._columns.qos[row] = identifier, 1
+            return
+        found.fatal = refused
+        if identifier:
+            self._suspects[digest] = None
+            if len(self._suspects) > SUSPECTS_MAX:
+                del self._suspects[next(iter(self._suspects))]
+        raise error
+
+    def _oversized(self, buffer: NDArray[np.uint8], filled: int, i: int, found: Gathered) -> None:
+        """MQTT 5 promised not to send it; in 3.1.1 its head is kept, the rest is dropped as it comes."""
+        columns = self._columns
+        start, body_at, end = int(columns.special_at[i]), int(columns.special_body[i]), int(columns.special_end[i])
+        flags, size = int(buffer[start]) & 15, end - start
+        found.consumed, found.more = start, False
+        if self.settings.version == V5 or int(buffer[start]) >> 4 != Packet.PUBLISH:
+            limit = self.settings.packet_bytes_max
+            raise ProtocolError(Code.PACKET_TOO_LARGE, f"packet of {size} bytes, at most {limit} [MQTT-3.1.2-24]")
+        if filled < body_at + 2:
+            return
+        topic_len = int(buffer[body_at]) << 8 | int(buffer[body_at + 1])
+        payload_at = body_at + 2 + topic_len + (2 if flags & 6 else 0)
+        head_end = min(payload_at + REJECT_PAYLOAD_BYTES, end)
+        if filled < head_end:
+            return
+        head = buffer[body_at:head_end].tobytes()
+        row = int(columns.special_row[i])
+        try:
+            packet = parse_publish(flags, head, self.settings.version)
+        except ProtocolError as error:
+            self._suspect(flags, head, row, found, error)
+        else:
+            columns.packet_id[row], columns.qos[row] = packet.packet_id, packet.qos
+            detail = f"packet of {size} bytes, at most {self.settings.packet_bytes_max} are taken"
+            topic, payload = packet.topic[:TOPIC_BYTES_MAX], head[packet.payload_at :]
+            found.refused[row] = Refused(Reason.oversized, detail, topic, payload)
+        found.rows += 1
+        found.consumed = min(end, filled)
+        found.more = end < filled
+        self._skip = end - found.consumed
+
+    # --- the result -----------------------------------------------------------------------------------------------
+
+    def _admit(self, found: Gathered) -> None:
+        """Enter identifiers into the window and the queue of acknowledgements."""
+        columns, rows = self._columns, found.rows
+        admitted = self._inflight.admit(columns.packet_id[:rows], columns.qos[:rows])
+        if admitted < rows:
+            found.rows = admitted
+            found.fatal = None
+            limit = self._inflight.receive_maximum
+            found.error = ProtocolError(
+                Code.RECEIVE_MAXIMUM_EXCEEDED, f"more than {limit} messages in flight [MQTT-3.3.4-9]"
+            )
+
+    def _result(self, buffer: NDArray[np.uint8], found: Gathered) -> Received:
+        columns = self._columns
+        topics = self._topics(buffer, found)
+        names = ("payload_start", "payload_len", "topic_start", "topic_len", "retain")
+        picked = {name: getattr(columns, name)[: found.rows] for name in names}
+        refused = {row: item for row, item in found.refused.items() if row < found.rows}
+        if refused:
+            keep = np.ones(found.rows, np.bool_)
+            keep[list(refused)] = False
+            picked = {name: column[keep] for name, column in picked.items()}
+        messages = Messages(buffer=buffer, topic_buffer=topics, **picked)
+        fatal = () if found.fatal is None else (found.fatal,)
+        return Received(
+            messages=messages,
+            refused=(*refused.values(), *fatal),
+            token=self._inflight.taken,
+            effects=tuple(effect for row, effect in found.effects if row <= found.rows),
+            consumed=found.consumed,
+            more=found.more,
+            error=found.error,
+        )
+
+    def _topics(self, buffer: NDArray[np.uint8], found: Gathered) -> NDArray[np.uint8]:
+        """The buffer itself, or a copy with the topics behind aliases appended."""
+        if not found.aliased:
+            return buffer
+        at = found.consumed
+        aliased = [(row, topic) for row, topic in found.aliased if row < found.rows]
+        for row, topic in aliased:
+            self._columns.topic_start[row], self._columns.topic_len[row] = at, len(topic)
+            at += len(topic)
+        tail = np.frombuffer(b"".join(topic for _, topic in aliased), np.uint8)
+        return np.concatenate((buffer[: found.consumed], tail))
