@@ -1,0 +1,212 @@
+"""The published catalog: a small DuckDB file of views that anybody may open while the engine writes.
+
+```
+ var/catalog/lifeline.duckdb     views over explicit file lists; replaced by rename, never written to in place
+ var/catalog/catalog.sql         the same views as text, for any DuckDB version
+ var/catalog/manifest.json       the lists, so that a restarted engine does not forget what others published
+ var/catalog/tables/*.parquet    snapshots of points, areas, alarms, events, event_log
+```
+
+The .duckdb file is written in storage version 64 (DuckDB 0.10 and later read it). Nothing here is fsynced: a catalog is
+derived, and a start writes it anew. A replaced snapshot stays for the grace period, so that a query on the catalog of a
+minute ago still finds its files. All methods may be called from several threads.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lifeline.core.errors import UnavailableError
+from lifeline.core.schema import TIME
+from lifeline.lake.files import GRACE_MS, Trash, make_dir, replace_bytes
+from lifeline.lake.views import COLUMNS, FILES, TABLES, view_queries
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lifeline.core.ports import Clock
+
+STORAGE_VERSION = "v0.10.2"
+
+_ARROW = {
+    "VARCHAR": pa.string(),
+    "INTEGER": pa.int32(),
+    "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "DATE": pa.date32(),
+    "BLOB": pa.binary(),
+    "TIMESTAMP WITH TIME ZONE": TIME,
+}
+
+
+def _wall_clock() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def conform(name: str, table: pa.Table) -> pa.Table:
+    """A table in the stable columns and types of view ``name``; further columns follow, missing ones are null.
+
+    Times may come as epoch milliseconds (int64).
+
+    Raises:
+        ValueError: a column cannot be converted; names view and column.
+    """
+    columns: dict[str, pa.ChunkedArray | pa.Array] = {}
+    for column, kind in COLUMNS[name].items():
+        wanted = _ARROW[kind]
+        if column not in table.column_names:
+            columns[column] = pa.nulls(table.num_rows, wanted)
+            continue
+        try:
+            columns[column] = table[column].cast(wanted)
+        except pa.ArrowException as error:
+            raise ValueError(f"view {name}, column {column}: {error}") from error
+    columns.update({c: table[c] for c in table.column_names if c not in columns})
+    return pa.table(columns)
+
+
+class Catalog:
+    """Publisher of ``data_dir/catalog``. One in a process; it takes up what the last one published.
+
+    Args:
+        data_dir: The site's data directory.
+        grace_ms: How long replaced snapshots stay.
+        clock: Epoch milliseconds.
+
+    Raises:
+        UnavailableError: the directory cannot be made.
+    """
+
+    def __init__(self, data_dir: Path, grace_ms: int = GRACE_MS, clock: Clock = _wall_clock) -> None:
+        self.root = data_dir.resolve() / "catalog"
+        self._tables = self.root / "tables"
+        make_dir(self._tables)
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._trash = Trash(grace_ms)
+        self._files: dict[str, list[str]] = {}
+        self._extra: dict[str, list[str]] = {}
+        self._snapshots: dict[str, pa.Table] = {}
+        self._connection = duckdb.connect()
+        self._dirty = True
+        self._take_up()
+
+    def set_files(self, name: str, files: Sequence[str | Path]) -> None:
+        """Say which Parquet files make up ``readings``, ``rejects`` or ``completeness``; visible after ``publish``.
+
+        Raises:
+            ValueError: no such view, or a path with a control character.
+        """
+        if name not in FILES:
+            raise ValueError(f"set_files knows {', '.join(FILES)}, not {name!r}")
+        listed = [str(path) for path in files]
+        with self._lock:
+            if self._files.get(name, []) != listed:
+                self._files[name] = listed
+                self._dirty = True
+
+    def publish_table(self, name: str, table: pa.Table) -> None:
+        """Take a snapshot of ``points``, ``areas``, ``alarms``, ``events`` or ``event_log``; visible after ``publish``.
+
+        A table equal to the last one costs a comparison.
+
+        Raises:
+            ValueError: no such view, or a column of a wrong type.
+            UnavailableError: the disk refuses.
+        """
+        if name not in TABLES:
+            raise ValueError(f"publish_table knows {', '.join(TABLES)}, not {name!r}")
+        snapshot = conform(name, table)
+        with self._lock:
+            known = self._snapshots.get(name)
+            if known is not None and known.equals(snapshot):
+                return
+            path = self._tables / f"{name}-{uuid.uuid4().hex}.parquet"
+            try:
+                pq.write_table(snapshot, path, compression="zstd")
+            except OSError as error:
+                path.unlink(missing_ok=True)
+                raise UnavailableError(f"{path}: cannot be written: {error}") from error
+            self._trash.add([Path(old) for old in self._files.get(name, [])], self._clock())
+            self._snapshots[name] = snapshot
+            self._files[name] = [str(path)]
+            self._extra[name] = snapshot.column_names[len(COLUMNS[name]) :]
+            self._dirty = True
+
+    def publish(self) -> bool:
+        """Replace the catalog when something changed since the last time; whether it did.
+
+        Raises:
+            UnavailableError: the disk refuses; the old catalog is untouched.
+        """
+        with self._lock:
+            self._trash.empty(self._clock())
+            if not self._dirty:
+                return False
+            queries = view_queries(self._files, self._extra)
+            manifest = {"files": self._files, "extra": self._extra}
+            try:
+                self._write_database(queries)
+            except (duckdb.Error, OSError) as error:
+                raise UnavailableError(f"{self.root}: catalog cannot be written: {error}") from error
+            text = "".join(f"CREATE OR REPLACE VIEW {name} AS\n{query};\n" for name, query in queries.items())
+            replace_bytes(self.root / "catalog.sql", text.encode(), durable=False)
+            replace_bytes(self.root / "manifest.json", json.dumps(manifest).encode(), durable=False)
+            self._dirty = False
+            return True
+
+    def _write_database(self, queries: dict[str, str]) -> None:
+        target = self.root / "lifeline.duckdb"
+        draft = self.root / f".draft-{uuid.uuid4().hex[:8]}.duckdb"
+        run = self._connection.execute
+        try:
+            run(f"ATTACH '{str(draft).replace(chr(39), chr(39) * 2)}' AS draft (STORAGE_VERSION '{STORAGE_VERSION}')")
+            try:
+                run("BEGIN")
+                for name, query in queries.items():
+                    run(f"CREATE VIEW draft.{name} AS {query}")
+                run("COMMIT")
+            except duckdb.Error:
+                run("ROLLBACK")
+                raise
+            finally:
+                run("DETACH draft")
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+            draft.with_suffix(".duckdb.wal").unlink(missing_ok=True)
+
+    def _take_up(self) -> None:
+        """Continue with the lists of the last process; what it no longer refers to starts its grace period."""
+        try:
+            manifest = json.loads((self.root / "manifest.json").read_bytes())
+            files = {str(k): [str(p) for p in v] for k, v in manifest["files"].items()}
+            extra = {str(k): [str(c) for c in v] for k, v in manifest["extra"].items()}
+        except (OSError, ValueError, KeyError, AttributeError):
+            files, extra = {}, {}
+        for name in (*TABLES, *FILES):
+            if files.get(name) and all(_readable(path) for path in files[name]):
+                self._files[name] = files[name]
+                self._extra[name] = extra.get(name, [])
+        used = {path for name in TABLES for path in self._files.get(name, [])}
+        now_ms = self._clock()
+        self._trash.add([p for p in self._tables.glob("*.parquet") if str(p) not in used], now_ms)
+        for draft in self.root.glob(".*"):
+            draft.unlink(missing_ok=True)
+
+
+def _readable(path: str) -> bool:
+    try:
+        pq.read_metadata(path)
+    except (OSError, pa.ArrowException):
+        return False
+    return True

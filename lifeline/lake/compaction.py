@@ -1,0 +1,321 @@
+"""Many small files become few large ones, without a reader noticing and without writing each row often.
+
+Levels: a file's size class is the number of times its size can be divided by FAN_IN above CLASS_BYTES. As soon as FAN_IN
+files of one day are in one class they are merged into one file of the next class; from TARGET_BYTES on a file is left
+alone. A row is therefore rewritten at most log8(TARGET / first size) times (3 times for the 200 KB files of a calm
+fleet, once or twice at full load), and a day has at most about FAN_IN files a class. When a newer day has begun, what is left of
+the older one becomes one file.
+
+The merge itself runs in a thread of its own (sorting, zstd and the kernel release the GIL) and holds a few row groups of
+each input in memory, never the whole files. Its commit is made by the follower's thread, in ``tick``: one Delta
+transaction of removes and one add with ``data_change=False``. The inputs stay on disk for the grace period.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lifeline.core.errors import CorruptionError, UnavailableError
+from lifeline.lake.kernels.order import order_rows
+from lifeline.lake.parquet import READINGS_FILE, REJECTS_FILE, ROW_GROUP_ROWS, FileFacts, readings_stats, readings_writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from lifeline.lake.table import LakeFile, Table
+
+FAN_IN = 8
+"""More files a merge: fewer rewrites, but more open files for readers. 8 gives 3 levels and some 24 files a day."""
+
+CLASS_BYTES = 1 << 20
+"""Everything smaller is class 0."""
+
+TARGET_BYTES = 96 << 20
+"""A file this large is left alone; a merge of 8 just below it stays under 0.8 GB."""
+
+RETRY_STARTS = 50
+"""Ticks to wait after a merge failed: some ten seconds."""
+
+MERGE_BYTES_MAX = 256 << 20
+"""No merge makes a larger file."""
+
+
+def size_class(size: int) -> int:
+    """0 below CLASS_BYTES, one more for each factor of FAN_IN."""
+    level = 0
+    bound = CLASS_BYTES
+    while size >= bound:
+        level += 1
+        bound *= FAN_IN
+    return level
+
+
+def plan_merge(files: Iterable[LakeFile], *, final: bool = False) -> list[LakeFile]:
+    """The files to merge next, [] when all is well.
+
+    Args:
+        files: The table's files.
+        final: Treat the newest day like a day that is over.
+    """
+    days: dict[str, list[LakeFile]] = {}
+    for file in files:
+        if file.bytes < TARGET_BYTES:
+            days.setdefault(file.day, []).append(file)
+    newest = max((f.day for f in files), default="")
+    for day, small in sorted(days.items(), reverse=True):
+        classes: dict[int, list[LakeFile]] = {}
+        for file in small:
+            classes.setdefault(size_class(file.bytes), []).append(file)
+        for _, members in sorted(classes.items()):
+            if len(members) >= FAN_IN:
+                return _bounded(members)
+        if (final or day != newest) and len(small) > 1:
+            chosen = _bounded(small)
+            if len(chosen) > 1:
+                return chosen
+    return []
+
+
+def _bounded(files: list[LakeFile]) -> list[LakeFile]:
+    """As many of the smallest as fit the largest output, at most 64."""
+    chosen: list[LakeFile] = []
+    total = 0
+    for file in sorted(files, key=lambda f: (f.bytes, f.path)):
+        if len(chosen) == 64 or (chosen and total + file.bytes > MERGE_BYTES_MAX):
+            break
+        chosen.append(file)
+        total += file.bytes
+    return chosen
+
+
+class _Cursor:
+    """One sorted input, read a row group at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = pq.ParquetFile(path)
+        self._groups = iter(range(self._file.num_row_groups))
+        self.rows: pa.Table = READINGS_FILE.empty_table()
+        self.last = (0, 0)
+        self.ended = False
+
+    def fill(self) -> None:
+        """Load the next row group once the current rows are used up."""
+        while not self.ended and self.rows.num_rows == 0:
+            group = next(self._groups, None)
+            if group is None:
+                self.ended = True
+                return
+            self.rows = self._file.read_row_group(group).cast(READINGS_FILE)
+            if self.rows.num_rows:
+                self.last = (self.rows["point"][-1].as_py(), self.rows["ts"][-1].value)
+
+    def take_until(self, point: int, ts: int) -> pa.Table:
+        """Rows up to and including the key (point, ts); they are gone from the cursor."""
+        if self.last <= (point, ts):
+            taken, self.rows = self.rows, READINGS_FILE.empty_table()
+            return taken
+        points = self.rows["point"].combine_chunks().to_numpy()
+        low = int(np.searchsorted(points, point, "left"))
+        high = int(np.searchsorted(points, point, "right"))
+        within = self.rows["ts"].slice(low, high - low).cast(pa.int64()).to_numpy()
+        end = low + int(np.searchsorted(within, ts, "right"))
+        taken, self.rows = self.rows.slice(0, end), self.rows.slice(end)
+        return taken
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def merged_rows(paths: Sequence[Path]) -> Iterator[pa.Table]:
+    """The rows of sorted files as sorted tables, holding one row group of each file."""
+    with ExitStack() as stack:
+        cursors = [_Cursor(path) for path in paths]
+        for cursor in cursors:
+            stack.callback(cursor.close)
+        while True:
+            for cursor in cursors:
+                cursor.fill()
+            cursors = [cursor for cursor in cursors if not cursor.ended]
+            if not cursors:
+                return
+            bound = min(cursor.last for cursor in cursors)
+            table = pa.concat_tables([cursor.take_until(*bound) for cursor in cursors]).combine_chunks()
+            order = order_rows(
+                table["point"].combine_chunks().to_numpy(), table["ts"].combine_chunks().cast(pa.int64()).to_numpy()
+            )
+            yield table.take(pa.array(order))
+
+
+def merge_files(inputs: Sequence[Path], output: Path, stopped: threading.Event | None = None) -> FileFacts:
+    """Write the rows of ``inputs`` into one sorted file.
+
+    Raises:
+        CorruptionError: the output does not hold exactly as many rows as the inputs.
+        InterruptedError: ``stopped`` was set.
+    """
+    expected = sum(pq.read_metadata(path).num_rows for path in inputs)
+    writer: pq.ParquetWriter | None = None
+    waiting: list[pa.Table] = []
+    rows = 0
+    try:
+        for part in merged_rows(inputs):
+            if stopped is not None and stopped.is_set():
+                raise InterruptedError("the merge was stopped")
+            waiting.append(part)
+            rows += part.num_rows
+            if rows >= ROW_GROUP_ROWS:
+                writer = _write(writer, output, waiting, whole_groups=True)
+                rows = sum(part.num_rows for part in waiting)
+        writer = _write(writer, output, waiting, whole_groups=False)
+    finally:
+        if writer is not None:
+            writer.close()
+    facts = FileFacts(pq.read_metadata(output).num_rows, output.stat().st_size, readings_stats(output))
+    if facts.rows != expected:
+        raise CorruptionError(f"{output}: a merge wrote {facts.rows} rows of {expected}; its inputs are kept")
+    return facts
+
+
+def _write(
+    writer: pq.ParquetWriter | None, output: Path, waiting: list[pa.Table], *, whole_groups: bool
+) -> pq.ParquetWriter:
+    table = pa.concat_tables(waiting or [READINGS_FILE.empty_table()])
+    rows = table.num_rows - table.num_rows % ROW_GROUP_ROWS if whole_groups else table.num_rows
+    writer = writer or readings_writer(output, table.slice(0, rows))
+    writer.write_table(table.slice(0, rows), row_group_size=ROW_GROUP_ROWS)
+    waiting[:] = [table.slice(rows)] if rows < table.num_rows else []
+    return writer
+
+
+@dataclass
+class _Merge:
+    inputs: list[LakeFile]
+    output: Path
+    facts: FileFacts | None = None
+    error: Exception | None = None
+
+
+def merge_rejects(inputs: Sequence[Path], output: Path, stopped: threading.Event | None = None) -> FileFacts:
+    """Write the rows of ``inputs`` one after the other into one file.
+
+    Raises:
+        InterruptedError: ``stopped`` was set.
+    """
+    with pq.ParquetWriter(output, REJECTS_FILE, compression="zstd", compression_level=3) as writer:
+        for path in inputs:
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    if stopped is not None and stopped.is_set():
+                        raise InterruptedError("the merge was stopped")
+                    writer.write_table(file.read_row_group(group).cast(REJECTS_FILE))
+    rows = pq.read_metadata(output).num_rows
+    return FileFacts(rows, output.stat().st_size, json.dumps({"numRecords": rows}))
+
+
+class Compactor:
+    """At most one merge at a time, in a thread. ``start``, ``commit`` and ``stop`` belong to the follower's thread.
+
+    A file that cannot be read is named in ``fault`` and left out of all later merges: its day stays readable and
+    ``lifeline verify`` finds it. After any other failure the next attempt waits for RETRY_STARTS calls of ``start``.
+    """
+
+    def __init__(self, table: Table, merge: Callable[[Sequence[Path], Path, threading.Event], FileFacts]) -> None:
+        self.table = table
+        self.fault: str | None = None
+        self._merge_files = merge
+        self._damaged: set[str] = set()
+        self._resting = 0
+        self._merge: _Merge | None = None
+        self._thread: threading.Thread | None = None
+        self._stopped = threading.Event()
+
+    @property
+    def finished(self) -> bool:
+        """A merge is ready for ``commit``."""
+        return self._thread is not None and not self._thread.is_alive()
+
+    def start(self, *, final: bool = False) -> bool:
+        """Begin the next merge if one is due and none is under way."""
+        self._resting -= 1
+        if self._thread is not None or self._stopped.is_set() or self._resting > 0:
+            return False
+        inputs = plan_merge([f for f in self.table.files.values() if f.path not in self._damaged], final=final)
+        if not inputs:
+            return False
+        output = self.table.new_path(inputs[0].day, max(f.lsn for f in inputs))
+        self._merge = merge = _Merge(inputs, output)
+        self._thread = threading.Thread(target=self._run, args=(merge,), name="lake-compaction", daemon=True)
+        self._thread.start()
+        return True
+
+    def wait(self) -> None:
+        """Until the merge under way has finished."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def commit(self) -> list[LakeFile]:
+        """Swap the files of a finished merge; the removed ones, [] when there was none or it failed.
+
+        Raises:
+            UnavailableError: the disk refused the commit; the merge starts anew later.
+        """
+        merge = self._merge
+        if merge is None or not self.finished:
+            return []
+        self._thread = self._merge = None
+        if merge.facts is None or merge.facts.rows != sum(f.rows for f in merge.inputs):
+            self._give_up(merge)
+            return []
+        try:
+            self.table.commit([(merge.output, merge.facts)], merge.inputs, data_change=False)
+        except UnavailableError:
+            if f"{merge.output.parent.name}/{merge.output.name}" not in self.table.files:
+                merge.output.unlink(missing_ok=True)
+            self._resting = RETRY_STARTS
+            raise
+        return merge.inputs
+
+    def stop(self) -> None:
+        """Abandon the merge under way and start no other."""
+        self._stopped.set()
+        self.wait()
+        if self._merge is not None:
+            self._merge.output.unlink(missing_ok=True)
+        self._thread = self._merge = None
+
+    def _give_up(self, merge: _Merge) -> None:
+        merge.output.unlink(missing_ok=True)
+        self._resting = RETRY_STARTS
+        for file in merge.inputs:
+            path = self.table.root / file.path
+            problem = damage(path, file.rows)
+            if problem:
+                self._damaged.add(file.path)
+                self.fault = f"{path}: {problem}; it is left out of compaction (run lifeline verify)"
+
+    def _run(self, merge: _Merge) -> None:
+        paths = [self.table.root / file.path for file in sorted(merge.inputs, key=lambda f: f.path)]
+        try:
+            merge.facts = self._merge_files(paths, merge.output, self._stopped)
+        except (OSError, pa.ArrowException, CorruptionError) as error:
+            merge.error = error
+
+
+def damage(path: Path, rows: int) -> str | None:
+    """What is wrong with a file that should hold ``rows`` rows: every page is decoded; None when it is whole."""
+    try:
+        with pq.ParquetFile(path) as file:
+            found = sum(batch.num_rows for batch in file.iter_batches(ROW_GROUP_ROWS))
+    except (OSError, pa.ArrowException) as error:
+        return f"cannot be read: {error}"
+    return None if found == rows else f"holds {found} rows, the table says {rows}"

@@ -1,0 +1,1 @@
+"""Compiled loops of the lake; each has a naive twin in the tests."""

@@ -1,0 +1,175 @@
+"""Readings and rejects as Parquet files of the lake: types, encodings, statistics.
+
+The table's types are Delta's, and Delta has no unsigned integers: ``quality`` and ``flags`` are stored as int8 and
+``seq`` as int64; the views cast them back. The partition column ``day`` is in the path only (Delta's rule).
+
+Encodings were chosen by measurement on simulated-like rows (values rounded to 0.01, event times jittered):
+DELTA_BINARY_PACKED for times, point and seq (point: 0.01 B a row, by dictionary 4.2); values by dictionary where a sample
+repeats itself (1.7 B instead of 4.4 B), else BYTE_STREAM_SPLIT; ``received_at`` by dictionary in a fresh file, where a
+few dozen receive times are shared by all rows. zstd level 3 gains 1 % over level 1.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lifeline.core.schema import REJECTS, TIME
+from lifeline.lake.kernels.order import order_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from lifeline.core.batch import Readings
+
+ROW_GROUP_ROWS = 1 << 18
+"""A looked-up point costs the decoding of one row group a file: 262,144 rows are some 20 ms."""
+
+READINGS_FILE = pa.schema(
+    [
+        pa.field("ts", TIME),
+        pa.field("received_at", TIME),
+        pa.field("point", pa.int32()),
+        pa.field("value", pa.float64()),
+        pa.field("quality", pa.int8()),
+        pa.field("flags", pa.int8()),
+        pa.field("seq", pa.int64()),
+    ]
+)
+"""Columns of a readings file, sorted by (point, ts)."""
+
+READINGS_TABLE = pa.schema([pa.field("day", pa.date32()), *READINGS_FILE])
+REJECTS_FILE = pa.schema([pa.field(f.name, f.type) for f in REJECTS])
+REJECTS_TABLE = pa.schema([pa.field("day", pa.date32()), *REJECTS_FILE])
+
+_DELTA = "DELTA_BINARY_PACKED"
+_SAMPLE_ROWS = 8192
+_DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What the table's log and the compaction must know of a file."""
+
+    rows: int
+    bytes: int
+    stats: str
+    """Delta's statistics, JSON."""
+
+
+def day_name(day: int) -> str:
+    """ISO date of a day number since 1970."""
+    return datetime.fromtimestamp(day * 86_400, UTC).date().isoformat()
+
+
+def split_days(received_at: NDArray[np.int64]) -> list[tuple[int, NDArray[np.intp] | slice]]:
+    """Rows of each UTC day of receiving: (day number, rows)."""
+    if len(received_at) == 0:
+        return []
+    first, last = int(received_at.min()) // _DAY_MS, int(received_at.max()) // _DAY_MS
+    if first == last:
+        return [(first, slice(None))]
+    day = received_at // _DAY_MS
+    return [(int(d), np.flatnonzero(day == d)) for d in np.unique(day)]
+
+
+def sorted_table(readings: Readings) -> pa.Table:
+    """Readings in file order and file types; NaN becomes null."""
+    order = order_rows(readings.point, readings.ts)
+    value = readings.value[order]
+    null = np.isnan(value)
+    return pa.table(
+        [
+            pa.array(readings.ts[order]).cast(TIME),
+            pa.array(readings.received_at[order]).cast(TIME),
+            pa.array(readings.point[order]),
+            pa.array(value, mask=null) if null.any() else pa.array(value),
+            pa.array(readings.quality[order].view(np.int8)),
+            pa.array(readings.flags[order].view(np.int8)),
+            pa.array(readings.seq[order].astype(np.int64)),
+        ],
+        schema=READINGS_FILE,
+    )
+
+
+def repeats_itself(column: NDArray[np.generic]) -> bool:
+    """Whether a dictionary pays: in a sample, a value occurs twice or more on average."""
+    sample = column[:: max(1, len(column) // _SAMPLE_ROWS)]
+    return len(np.unique(sample)) * 2 <= len(sample)
+
+
+def readings_writer(path: Path, first: pa.Table) -> pq.ParquetWriter:
+    """A writer for readings whose encodings suit the table ``first`` (the first rows of the file)."""
+    encoding = {"ts": _DELTA, "point": _DELTA, "seq": _DELTA}
+    dictionary = ["quality", "flags"]
+    values = first["value"].drop_null().to_numpy()
+    if repeats_itself(values):
+        dictionary.append("value")
+    else:
+        encoding["value"] = "BYTE_STREAM_SPLIT"
+    if len(np.unique(first["received_at"].cast(pa.int64()).to_numpy())) <= 256:
+        dictionary.append("received_at")
+    else:
+        encoding["received_at"] = _DELTA
+    return pq.ParquetWriter(
+        path,
+        READINGS_FILE,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=dictionary,
+        column_encoding=encoding,
+        dictionary_pagesize_limit=4 << 20,
+        write_statistics=True,
+        sorting_columns=[pq.SortingColumn(2), pq.SortingColumn(0)],
+    )
+
+
+def write_readings(path: Path, table: pa.Table) -> FileFacts:
+    """Write a sorted table as one file (not yet durable)."""
+    with readings_writer(path, table) as writer:
+        writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+    return FileFacts(table.num_rows, path.stat().st_size, readings_stats(path))
+
+
+def write_rejects(path: Path, table: pa.Table) -> FileFacts:
+    """Write rejects as one file (not yet durable)."""
+    pq.write_table(table.cast(REJECTS_FILE), path, compression="zstd", compression_level=3)
+    return FileFacts(table.num_rows, path.stat().st_size, json.dumps({"numRecords": table.num_rows}))
+
+
+def readings_stats(path: Path) -> str:
+    """Delta's statistics of a file, from its own footer."""
+    footer = pq.read_metadata(path)
+    low: dict[str, object] = {}
+    high: dict[str, object] = {}
+    nulls: dict[str, int] = {}
+    for group in range(footer.num_row_groups):
+        for index in range(footer.num_columns):
+            column = footer.row_group(group).column(index)
+            name, stats = column.path_in_schema, column.statistics
+            if stats is None or not stats.has_min_max:
+                continue
+            nulls[name] = nulls.get(name, 0) + stats.null_count
+            low[name] = stats.min if name not in low else min(low[name], stats.min)  # type: ignore[type-var]
+            high[name] = stats.max if name not in high else max(high[name], stats.max)  # type: ignore[type-var]
+    facts = {
+        "numRecords": footer.num_rows,
+        "minValues": {k: _plain(v) for k, v in low.items()},
+        "maxValues": {k: _plain(v) for k, v in high.items()},
+        "nullCount": nulls,
+    }
+    return json.dumps(facts)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
+    return value

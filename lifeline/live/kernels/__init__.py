@@ -1,0 +1,1 @@
+"""Compiled loops of the live values; each has a naive twin in the tests."""
