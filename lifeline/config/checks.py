@@ -1,0 +1,259 @@
+"""What a single value cannot show: files that must exist, names that must match, keys that go together.
+
+Rules of this file: takes models as they were written, gives them back with absolute paths, and notes problems; a table
+that did not validate (None) is left out, its own problems are already noted. Nothing is opened for writing.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import available_timezones
+
+from lifeline.config.address import parse_listen
+from lifeline.config.models import (
+    BUILT_IN_PAYLOADS,
+    BrokerConfig,
+    GovernanceConfig,
+    HttpConfig,
+    MetricsConfig,
+    PayloadConfig,
+    RegistryConfig,
+    RulesConfig,
+    Section,
+    SiteConfig,
+)
+from lifeline.config.secret import read_password
+from lifeline.core.errors import ConfigurationError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+S = TypeVar("S", bound=Section)
+
+
+class Checker:
+    """Collects problems of one file into ``problems``."""
+
+    def __init__(
+        self, path: Path, problems: list[Problem], payloads: Sequence[str], environ: Mapping[str, str]
+    ) -> None:
+        self._file = str(path)
+        self._base = path.parent
+        self._problems = problems
+        self._payloads = payloads
+        self._environ = environ
+
+    def check(self, tables: dict[str, Any]) -> dict[str, Any]:
+        """The tables with absolute paths, plus ``rule_files``."""
+        resolved = dict(tables)
+        site: SiteConfig | None = tables["site"]
+        if site:
+            self._timezone("site.timezone", site.timezone)
+            resolved["site"] = site.model_copy(update={"data_dir": self._absolute(site.data_dir)})
+        mappings = self._check_payloads(tables["payload"])
+        resolved["payload"] = tuple(tables["payload"])
+        resolved["broker"] = tuple(self._check_brokers(tables["broker"], mappings, whole=None not in tables["payload"]))
+        resolved["registry"] = self._check_registry(tables["registry"])
+        resolved["rule_files"] = self._check_rules(tables["rules"])
+        self._check_governance(tables["governance"])
+        self._check_listeners(tables)
+        return resolved
+
+    def _note(self, key: str, message: str, remedy: str = "") -> None:
+        self._problems.append(Problem(self._file, key, message, remedy))
+
+    def _absolute(self, path: Path) -> Path:
+        return Path(os.path.normpath(self._base / path.expanduser()))
+
+    def _timezone(self, key: str, name: str) -> None:
+        if name not in available_timezones():
+            self._note(key, f"{name!r} is not a known time zone", "an IANA name such as Asia/Shanghai")
+
+    def _files(self, key: str, table: S, names: Sequence[str]) -> S:
+        """``table`` with the named paths absolute; each that is given must be a readable file."""
+        update: dict[str, Path] = {}
+        for name in names:
+            path: Path | None = getattr(table, name)
+            if path is None:
+                continue
+            update[name] = absolute = self._absolute(path)
+            if not absolute.is_file():
+                self._note(
+                    f"{key}.{name}", f"{absolute} is not a file", "relative paths start at the configuration file"
+                )
+            elif not os.access(absolute, os.R_OK):
+                self._note(f"{key}.{name}", f"{absolute} cannot be read", "check its permissions")
+        return table.model_copy(update=update)
+
+    # --- payload mappings --------------------------------------------------------------------------------------
+
+    def _check_payloads(self, mappings: Sequence[PayloadConfig | None]) -> set[str]:
+        names: set[str] = set()
+        for index, mapping in enumerate(mappings):
+            if mapping is None:
+                continue
+            key = f"payload[{index}]"
+            if mapping.name in BUILT_IN_PAYLOADS:
+                self._note(f"{key}.name", f"{mapping.name!r} is the name of a built-in format", "choose another name")
+            if mapping.name in names:
+                self._note(f"{key}.name", f"{mapping.name!r} is there twice", "every mapping has its own name")
+            if mapping.time and mapping.time.timezone:
+                self._timezone(f"{key}.time.timezone", mapping.time.timezone)
+            names.add(mapping.name)
+        return names
+
+    def _check_format(self, key: str, name: str, mappings: set[str], *, whole: bool) -> None:
+        """``whole``: every mapping could be read, so a name that is not among them does not exist."""
+        if name in self._payloads or name in mappings:
+            return
+        if name in BUILT_IN_PAYLOADS:
+            usable = ", ".join(self._payloads)
+            self._note(
+                key, f"{name!r} is not available in this version", f"built in are: {usable}; or write a [[payload]]"
+            )
+        elif whole:
+            usable = ", ".join([*self._payloads, *sorted(mappings)])
+            self._note(key, f"there is no payload format {name!r}", f"one of: {usable}; or write a [[payload]]")
+
+    # --- brokers -----------------------------------------------------------------------------------------------
+
+    def _check_brokers(
+        self, brokers: Sequence[BrokerConfig | None], mappings: set[str], *, whole: bool
+    ) -> list[BrokerConfig]:
+        resolved: list[BrokerConfig] = []
+        names: set[str] = set()
+        sessions: set[tuple[str, str]] = set()
+        for index, broker in enumerate(brokers):
+            if broker is None:
+                continue
+            key = f"broker[{index}]"
+            if broker.name in names:
+                self._note(f"{key}.name", f"{broker.name!r} is there twice", "every broker has its own name")
+            session = (broker.url, broker.session_id)
+            if session in sessions:
+                self._note(
+                    f"{key}.client_id", "is the same as another's at this broker", "they would push each other out"
+                )
+            names.add(broker.name)
+            sessions.add(session)
+            for place, entry in enumerate(broker.subscribe):
+                self._check_filter(f"{key}.subscribe[{place}].filter", entry.filter)
+                self._check_format(f"{key}.subscribe[{place}].payload", entry.payload, mappings, whole=whole)
+            filters = [entry.filter for entry in broker.subscribe]
+            for place, text in enumerate(filters):
+                if text in filters[:place]:
+                    self._note(f"{key}.subscribe[{place}].filter", f"{text!r} is there twice", "remove one")
+            resolved.append(self._check_connection(key, broker))
+        return resolved
+
+    def _check_connection(self, key: str, broker: BrokerConfig) -> BrokerConfig:
+        address = broker.address
+        if broker.reconnect.min_s > broker.reconnect.max_s:
+            self._note(f"{key}.reconnect", "min_s is above max_s", "exchange or correct them")
+        self._check_credentials(key, broker)
+        if not address.tls:
+            for name in ("ca_file", "cert_file", "key_file"):
+                if getattr(broker, name) is not None:
+                    self._note(
+                        f"{key}.{name}", "has no effect without TLS", "write mqtts:// or wss:// in url, or remove it"
+                    )
+        if "listen" in broker.model_fields_set and not address.embedded:
+            self._note(f"{key}.listen", "belongs to the embedded broker", 'remove it, or write url = "embedded"')
+        resolved = self._files(key, broker, ["ca_file", "cert_file", "key_file"])
+        if broker.password_file is not None:
+            resolved = resolved.model_copy(update={"password_file": self._absolute(broker.password_file)})
+        try:
+            read_password(resolved, self._environ)
+        except ConfigurationError as error:
+            for problem in error.problems:
+                self._note(f"{key}.{problem.key}", problem.message, problem.remedy)
+        return resolved
+
+    def _check_credentials(self, key: str, broker: BrokerConfig) -> None:
+        if broker.password_file and broker.password_env:
+            self._note(f"{key}.password_env", "password_file is given too", "keep one of them")
+        has_password = broker.password_file is not None or broker.password_env is not None
+        if has_password and broker.username is None:
+            self._note(f"{key}.username", "is missing beside the password", "give the account's name")
+        if (broker.cert_file is None) != (broker.key_file is None):
+            there, absent = ("cert_file", "key_file") if broker.cert_file else ("key_file", "cert_file")
+            self._note(f"{key}.{absent}", f"is missing beside {there}", "mutual TLS needs both")
+
+    def _check_filter(self, key: str, text: str) -> None:
+        """MQTT 5, 4.7.1: ``#`` only as the last level, ``+`` and ``#`` only as whole levels."""
+        levels = text.split("/")
+        if "\0" in text:
+            self._note(key, "holds a NUL character", "remove it")
+        elif text.startswith("$share/"):
+            self._note(key, "names a share group", 'write share = "…" at the broker and only the filter here')
+        elif any(("#" in level or "+" in level) and len(level) > 1 for level in levels):
+            self._note(key, f"{text!r}: + and # stand for whole levels", "such as lifeline/+/gw/#")
+        elif "#" in levels[:-1]:
+            self._note(key, f"{text!r}: # can only be the last level", "use + for a level in between")
+
+    # --- the others --------------------------------------------------------------------------------------------
+
+    def _check_registry(self, registry: RegistryConfig | None) -> RegistryConfig | None:
+        if registry is None:
+            return None
+        if registry.file is None and registry.unknown == "reject":
+            self._note(
+                "registry.file",
+                'is missing, and unknown = "reject": every reading would be rejected',
+                'name the registry file, or write unknown = "register"',
+            )
+        for name in ("file", "areas"):
+            path: Path | None = getattr(registry, name)
+            if path is not None and path.suffix.lower() not in {".csv", ".parquet"}:
+                self._note(f"registry.{name}", f"{path.name!r} is neither .csv nor .parquet", "give one of these")
+        return self._files("registry", registry, ["file", "areas"])
+
+    def _check_rules(self, rules: RulesConfig | None) -> tuple[Path, ...]:
+        found: set[Path] = set()
+        for index, pattern in enumerate(rules.files if rules else ()):
+            matched = glob.glob(str(Path(pattern).expanduser()), root_dir=self._base, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+            files = [path for path in map(self._absolute, map(Path, matched)) if path.is_file()]
+            if not files:
+                self._note(
+                    f"rules.files[{index}]",
+                    f"{pattern!r} matches no file",
+                    "relative patterns start at the configuration file; files = [] runs without rules",
+                )
+            found.update(files)
+        return tuple(sorted(found))
+
+    def _check_governance(self, governance: GovernanceConfig | None) -> None:
+        if governance is None:
+            return
+        scheme, _, rest = governance.database.partition(":///")
+        if governance.database.startswith("postgresql"):
+            self._note(
+                "governance.database", "PostgreSQL is not available in this version", "use sqlite:///governance.db"
+            )
+        elif scheme != "sqlite" or not rest or rest == ":memory:":
+            self._note("governance.database", "is not a database we can open", "use sqlite:///governance.db")
+
+    def _check_listeners(self, tables: dict[str, Any]) -> None:
+        """No address twice; nothing without a password is open to other machines by accident."""
+        used: dict[str, str] = {}
+        for key in ("http", "metrics"):
+            table: HttpConfig | MetricsConfig | None = tables[key]
+            if table is None:
+                continue
+            if not table.address.loopback and not table.allow_remote:
+                self._note(
+                    f"{key}.listen",
+                    f"{table.listen} can be reached from other machines, and no password is asked there",
+                    "listen on 127.0.0.1 behind a proxy that asks for one, or write allow_remote = true",
+                )
+            used.setdefault(str(table.address), key)
+            if used[str(table.address)] != key:
+                self._note(f"{key}.listen", f"is the address of [{used[str(table.address)]}] too", "take another port")
+        for index, broker in enumerate(tables["broker"]):
+            if broker is not None and broker.address.embedded:
+                owner = used.setdefault(str(parse_listen(broker.listen)), f"broker[{index}]")
+                if owner != f"broker[{index}]":
+                    self._note(f"broker[{index}].listen", f"is the address of {owner} too", "take another port")

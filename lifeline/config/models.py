@@ -1,0 +1,282 @@
+"""What ``lifeline.toml`` may hold (contract, section 3): frozen models, one a section, a default for all that has one.
+
+Rules of this file: shapes and single values only; what needs the disk or two sections at once is in ``checks``. A
+field's description is shown to the user as the remedy, so it says what to write. Imports stay light (no arrays, no
+Arrow): every command line start pays for this module.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from lifeline.config.address import BrokerUrl, Listen, parse_listen, parse_url
+from lifeline.core.limits import FUTURE_MS_MAX, RECEIVE_MAXIMUM, TOO_OLD_MS
+
+BUILT_IN_PAYLOADS: Final = (
+    "lifeline",
+    "senml",
+    "sparkplug",
+    "chirpstack",
+    "thethingsstack",
+    "huawei",
+    "alink",
+    "cjt188",
+)
+"""Payload names that the contract reserves; a mapping cannot take one of them."""
+
+AVAILABLE_PAYLOADS: Final = ("lifeline", "senml")
+"""Those of them that this version can decode."""
+
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+PATH: Final = r"^(topic\[\d+\]|\$(\.[^.\[\]\s]+|\['[^']+'\]|\[\d+\]|\[\*\])*)$"
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are refused, values are not converted, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=False)
+
+
+def _url(text: str) -> str:
+    parse_url(text)
+    return text
+
+
+def _listen(text: str) -> str:
+    parse_listen(text)
+    return text
+
+
+Name = Annotated[str, Field(pattern=NAME, description="letters, digits, _ . - (64 at the most)")]
+ListenText = Annotated[str, AfterValidator(_listen), Field(description="write host:port, such as 127.0.0.1:8600")]
+JsonPath = Annotated[
+    str, Field(pattern=PATH, description="a path such as $.data[*], $.dev or $['a b'], or topic[2] for a topic level")
+]
+
+
+class SiteConfig(Section):
+    """``[site]``: whose network this is."""
+
+    name: str = Field("Lifeline", min_length=1, max_length=80, description="shown on every page")
+    timezone: str = Field("UTC", description="an IANA zone such as Asia/Shanghai: for screens and rules; data is UTC")
+    data_dir: Path = Field(Path("var"), description="where log, lake, state and queue live; made when missing")
+
+
+class ReconnectConfig(Section):
+    """``reconnect``: back-off between connection attempts, doubled each time and jittered."""
+
+    min_s: float = Field(1.0, gt=0, le=3600, description="seconds before the second attempt")
+    max_s: float = Field(30.0, gt=0, le=3600, description="the longest wait; not below min_s")
+
+
+class SubscribeConfig(Section):
+    """One entry of ``subscribe``."""
+
+    filter: str = Field(min_length=1, max_length=1024, description="an MQTT topic filter such as lifeline/#")
+    qos: Literal[0, 1] = Field(
+        1, description="0 or 1; 1 makes the broker keep what is not yet durable here, QoS 2 adds nothing to that"
+    )
+    payload: str = Field("lifeline", description="a built-in format or the name of a [[payload]] mapping")
+
+
+class BrokerConfig(Section):
+    """``[[broker]]``: where readings come from. The password is read when connecting, never kept here."""
+
+    name: Name
+    url: Annotated[str, AfterValidator(_url)] = Field(
+        description="mqtt://host:1883, mqtts://host:8883, ws://…, wss://…, or embedded"
+    )
+    client_id: str | None = Field(
+        None, min_length=1, max_length=128, description="stable and unique at the broker: the session hangs on it"
+    )
+    username: str | None = Field(None, min_length=1, description="the account at the broker")
+    password_file: Path | None = Field(None, description="a file with nothing but the password")
+    password_env: str | None = Field(
+        None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the environment variable that holds the password"
+    )
+    ca_file: Path | None = Field(None, description="PEM file of the authority that signed the broker's certificate")
+    cert_file: Path | None = Field(None, description="our certificate, for mutual TLS; goes with key_file")
+    key_file: Path | None = Field(None, description="our private key, for mutual TLS; goes with cert_file")
+    protocol: Literal[4, 5] = Field(5, description="5 (MQTT 5) or 4 (MQTT 3.1.1)")
+    share: str | None = Field(
+        None, pattern=r"^[^/+#\x00]{1,64}$", description="name of a $share group: several engines split the messages"
+    )
+    receive_maximum: int = Field(
+        RECEIVE_MAXIMUM, ge=1, le=65_535, description="messages in flight, 1 to 65535; the broker may lower it"
+    )
+    keepalive_s: int = Field(30, ge=5, le=3600, description="seconds between pings, 5 to 3600")
+    session_expiry_s: int = Field(
+        604_800, ge=60, le=4_294_967_295, description="how long the broker keeps our session while we are away (MQTT 5)"
+    )
+    reconnect: ReconnectConfig = ReconnectConfig(min_s=1.0, max_s=30.0)
+    listen: ListenText = Field(
+        "127.0.0.1:1883", description='where the embedded broker listens, as host:port; only with url = "embedded"'
+    )
+    subscribe: tuple[SubscribeConfig, ...] = Field(
+        (SubscribeConfig(filter="lifeline/#", qos=1, payload="lifeline"),),
+        min_length=1,
+        max_length=256,
+        description="at least one { filter, qos, payload }",
+    )
+
+    @property
+    def address(self) -> BrokerUrl:
+        """The parsed ``url``; for the embedded broker the place where it listens."""
+        return parse_url(self.url, self.listen)
+
+    @property
+    def session_id(self) -> str:
+        """``client_id``, or one made of the name: the same after every restart."""
+        return self.client_id or f"lifeline-{self.name}"
+
+
+class TimeConfig(Section):
+    """``time`` of a mapping."""
+
+    path: JsonPath
+    format: str = Field(
+        "epoch_ms", min_length=1, max_length=64, description="epoch_s, epoch_ms, iso8601 or a strptime pattern"
+    )
+    timezone: str | None = Field(None, description="an IANA zone, for patterns without an offset; default the site's")
+
+
+class ValueConfig(Section):
+    """One entry of ``values``: a quantity and where its number is."""
+
+    path: JsonPath
+    unit: str | None = Field(None, max_length=32, description="the unit the device sends, for the record")
+    scale: float = Field(1.0, description="stored value = number × scale + offset")
+    offset: float = Field(0.0, description="stored value = number × scale + offset")
+
+
+class PayloadConfig(Section):
+    """``[[payload]]``: a mapping for a foreign JSON shape, as plain data for ``ingest.payload``."""
+
+    name: Name
+    kind: Literal["json"] = Field("json", description="only json in this version")
+    rows: JsonPath = "$"
+    device: JsonPath
+    time: TimeConfig | None = Field(None, description="{ path, format }; without it the receive time, flagged")
+    values: dict[str, ValueConfig] = Field(min_length=1, max_length=64, description='{ quantity = { path = "$.x" } }')
+    seq: JsonPath | None = None
+
+
+class RegistryConfig(Section):
+    """``[registry]``: which points exist."""
+
+    file: Path | None = Field(None, description="the registry, .csv or .parquet")
+    areas: Path | None = Field(None, description="the areas, .csv or .parquet")
+    unknown: Literal["reject", "register"] = Field(
+        "reject", description='"reject" keeps readings of unknown devices among the rejects, "register" adds the device'
+    )
+
+
+class RulesConfig(Section):
+    """``[rules]``: what raises alarms."""
+
+    files: tuple[str, ...] = Field(("rules/*.toml",), max_length=256, description="file names or patterns")
+
+
+class GovernanceConfig(Section):
+    """``[governance]``: the queue's database."""
+
+    database: str = Field("sqlite:///governance.db", description="sqlite:///FILE; a relative FILE is inside data_dir")
+
+
+class HttpConfig(Section):
+    """``[http]``: the console."""
+
+    listen: ListenText = "127.0.0.1:8600"
+    allow_remote: bool = Field(
+        default=False,
+        description="true lets other machines read the console, which asks for no password in this version",
+    )
+
+    @property
+    def address(self) -> Listen:
+        """Host and port."""
+        return parse_listen(self.listen)
+
+
+class MetricsConfig(Section):
+    """``[metrics]``: the engine's Prometheus endpoint."""
+
+    listen: ListenText = "127.0.0.1:8601"
+    allow_remote: bool = Field(default=False, description="true lets other machines read the metrics")
+
+    @property
+    def address(self) -> Listen:
+        """Host and port."""
+        return parse_listen(self.listen)
+
+
+class IngestConfig(Section):
+    """``[ingest]``: what is too wrong to be kept as a reading."""
+
+    future_s: float = Field(
+        FUTURE_MS_MAX / 1000, gt=0, le=86_400, description="seconds a device clock may be ahead, to 86400"
+    )
+    too_old_s: float = Field(
+        TOO_OLD_MS / 1000, gt=0, le=100 * 366 * 86_400, description="seconds a reading may be late, to 100 years"
+    )
+
+
+class LakeConfig(Section):
+    """``[lake]``: how readings become files."""
+
+    compact: bool = Field(default=True, description="true merges small files while the engine runs")
+    grace_s: float = Field(
+        600.0, ge=60, le=7 * 86_400, description="seconds a replaced file stays readable for queries, 60 to 604800"
+    )
+
+
+SECTIONS: Final[dict[str, type[Section]]] = {
+    "site": SiteConfig,
+    "registry": RegistryConfig,
+    "rules": RulesConfig,
+    "governance": GovernanceConfig,
+    "http": HttpConfig,
+    "metrics": MetricsConfig,
+    "ingest": IngestConfig,
+    "lake": LakeConfig,
+}
+"""Tables that appear at most once."""
+
+ARRAYS: Final[dict[str, type[Section]]] = {"broker": BrokerConfig, "payload": PayloadConfig}
+"""Arrays of tables (``[[…]]``)."""
+
+
+class Config(Section):
+    """A whole checked configuration; every path in it is absolute."""
+
+    path: Path
+    """The file it was read from."""
+    site: SiteConfig
+    broker: tuple[BrokerConfig, ...]
+    payload: tuple[PayloadConfig, ...]
+    registry: RegistryConfig
+    rules: RulesConfig
+    rule_files: tuple[Path, ...]
+    """What the patterns of ``rules.files`` matched, sorted, each once."""
+    governance: GovernanceConfig
+    http: HttpConfig
+    metrics: MetricsConfig
+    ingest: IngestConfig
+    lake: LakeConfig
+
+    @property
+    def data_dir(self) -> Path:
+        """Where everything durable lives."""
+        return self.site.data_dir
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite file of the governance queue."""
+        return self.data_dir / self.governance.database.removeprefix("sqlite:///")
+
+    def __repr_args__(self) -> Any:
+        """Short: errors print this."""
+        return [("path", self.path)]
