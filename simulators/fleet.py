@@ -82,3 +82,198 @@ Zones: gas ``RD-…`` (regulator district), water ``DMA-…``, heat ``HL-…`` (
 (concentrator or cell, the unit of an outage). ``group``: the DMA for its inlet and pressure points, the device for a
 substation, null elsewhere. Device ids: utility letter and seven digits (``G0001234``); points of a device are contiguous.
 """
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+
+from lifeline.core.schema import POINTS
+from simulators.city import build_city
+from simulators.signals import gas, heat, water
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from simulators.signals.model import Model
+    from simulators.signals.weather import Weather
+
+SENSORS: Final = 219_300
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of device: how many of the 219,300, how often it reports, whether it is a consumer's."""
+
+    utility: str
+    name: str
+    count: int
+    interval_s: float
+    asset: str
+    consumer: bool = False
+    fast: tuple[tuple[int, float], ...] = ()
+    """(one in n, its interval in s): some report more often."""
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """Quantities of a device, in the order of its points."""
+        return _MODELS[self.utility][self.name]
+
+
+_MODELS: Final = {"gas": gas.MODELS, "water": water.MODELS, "heat": heat.MODELS}
+
+KINDS: Final[tuple[Kind, ...]] = (
+    Kind("gas", "valve-well", 6_000, 1800, "GVW"),
+    Kind("gas", "adjacent-space", 1_800, 1800, "GAS"),
+    Kind("gas", "regulator", 1_500, 60, "GRG", fast=((5, 10.0),)),
+    Kind("gas", "pipe", 2_000, 300, "GPI"),
+    Kind("gas", "household-meter", 62_000, 86_400, "GHM", consumer=True),
+    Kind("gas", "household-detector", 36_000, 3600, "GHD", consumer=True),
+    Kind("gas", "manhole-cover", 7_000, 3600, "GVW"),
+    Kind("water", "dma-inlet", 900, 60, "WDI", fast=((5, 10.0),)),
+    Kind("water", "pressure-point", 2_400, 300, "WPP", fast=((8, 5.0), (24, 1.0))),
+    Kind("water", "noise-logger", 3_000, 86_400, "WNL"),
+    Kind("water", "household-meter", 60_000, 86_400, "WHM", consumer=True),
+    Kind("water", "batch-meter", 6_000, 900, "WBM", consumer=True),
+    Kind("water", "hydrant", 3_700, 3600, "WHY"),
+    Kind("heat", "substation", 1_800, 60, "HSS"),
+    Kind("heat", "loop-makeup", 300, 30, "HLM"),
+    Kind("heat", "heat-meter", 16_900, 3600, "HHM", consumer=True),
+    Kind("heat", "room-temp", 8_000, 3600, "HRT", consumer=True),
+)
+KIND_INDEX: Final = {(kind.utility, kind.name): i for i, kind in enumerate(KINDS)}
+
+_OWNER: Final = {"gas": "燃气公司", "water": "自来水公司", "heat": "热力公司"}
+_GROUPED: Final = frozenset({"dma-inlet", "pressure-point"})
+@dataclass(frozen=True)
+class FleetSettings:
+    """What makes a fleet; equal settings make equal fleets."""
+
+    sensors: int = SENSORS
+    seed: int = 1
+    interval_s: float | None = None
+    """One interval for all devices (s), or each kind its own."""
+    gateway_devices: int = 100
+    """Devices behind one gateway: what a pack can hold."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.sensors <= 1_000_000:
+            raise ValueError(f"sensors must be 1 .. 1,000,000, not {self.sensors}: give another count")
+        if self.interval_s is not None and not 0.01 <= self.interval_s <= 7 * 86_400:
+            raise ValueError(f"interval must be 0.01 s .. 7 days, not {self.interval_s} s: give another interval")
+        if not 1 <= self.gateway_devices <= 10_000:
+            raise ValueError(f"a pack holds 1 .. 10,000 objects, not {self.gateway_devices}: give another pack")
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Devices and points as arrays for the kernels; ``points`` and ``areas`` as tables for people.
+
+    Device arrays have one entry a device in the order of the registry, point arrays one entry a point.
+    """
+
+    settings: FleetSettings
+    ids: list[str]
+    device_kind: NDArray[np.int16]
+    device_ptr: NDArray[np.int64]
+    device_grid: NDArray[np.int64]
+    """Row of the ``AREAS`` table."""
+    device_lon: NDArray[np.float64]
+    device_lat: NDArray[np.float64]
+    device_zone: NDArray[np.int32]
+    device_gateway: NDArray[np.int32]
+    device_asset: list[str]
+    device_install_day: NDArray[np.int32]
+    interval_ms: NDArray[np.int64]
+    device_shift: NDArray[np.int64]
+    device_zone_key: NDArray[np.uint64]
+    zones: list[str]
+    gateways: list[str]
+    gateway_utility: list[str]
+    point_model: NDArray[np.int16]
+    point_device: NDArray[np.int32]
+    point_key: NDArray[np.uint64]
+    point_base: NDArray[np.float64]
+    point_scale: NDArray[np.float64]
+    point_set: NDArray[np.float64]
+    point_reset: NDArray[np.int64]
+    point_set2: NDArray[np.float64]
+    models: tuple[Model, ...]
+    model_table: NDArray[np.float64]
+    weather: Weather = field(repr=False)
+
+    def __len__(self) -> int:
+        """Number of devices."""
+        return len(self.ids)
+
+    @property
+    def points_count(self) -> int:
+        """Number of points."""
+        return len(self.point_model)
+
+    def utility(self, device: int) -> str:
+        """Utility of a device."""
+        return KINDS[self.device_kind[device]].utility
+
+    def quantity(self, point: int) -> str:
+        """Quantity of a point."""
+        return self.models[self.point_model[point]].quantity
+
+    def point_of(self, device: int, quantity: str) -> int:
+        """The point of a device's quantity.
+
+        Raises:
+            KeyError: the device has no such quantity.
+        """
+        for point in range(int(self.device_ptr[device]), int(self.device_ptr[device + 1])):
+            if self.quantity(point) == quantity:
+                return point
+        raise KeyError(f"{self.ids[device]} has no {quantity}")
+
+    @property
+    def areas(self) -> pa.Table:
+        """The ``AREAS`` table of the city."""
+        return build_city().areas
+
+    @cached_property
+    def points(self) -> pa.Table:
+        """The ``POINTS`` table: row i is point i."""
+        of_device = pa.array(self.point_device)
+        of_model = pa.array(self.point_model)
+        kinds = pa.array(self.device_kind)
+
+        def by_kind(values: list[str]) -> pa.Array:
+            return pa.array(values).take(kinds).take(of_device)
+
+        def by_model(values: list[str] | list[float]) -> pa.Array:
+            return pa.array(values).take(of_model)
+
+        grouped = [
+            self.zones[zone] if KINDS[kind].name in _GROUPED else self.ids[i] if KINDS[kind].name == "substation" else None
+            for i, (kind, zone) in enumerate(zip(self.device_kind, self.device_zone, strict=True))
+        ]
+        columns = {
+            "point": pa.array(np.arange(self.points_count, dtype=np.int32)),
+            "device_id": pa.array(self.ids).take(of_device),
+            "quantity": by_model([m.quantity for m in self.models]),
+            "unit": by_model([m.unit for m in self.models]),
+            "utility": by_kind([k.utility for k in KINDS]),
+            "kind": by_kind([k.name for k in KINDS]),
+            "span_low": by_model([float(m.span[0]) for m in self.models]),
+            "span_high": by_model([float(m.span[1]) for m in self.models]),
+            "interval_s": pa.array(self.interval_ms / 1000.0).take(of_device),
+            "lon": pa.array(self.device_lon).take(of_device),
+            "lat": pa.array(self.device_lat).take(of_device),
+            "area_code": self.areas["area_code"].combine_chunks().take(pa.array(self.device_grid)).take(of_device),
+            "asset_id": pa.array(self.device_asset).take(of_device),
+            "owner": by_kind([_OWNER[k.utility] for k in KINDS]),
+            "install_date": pa.array(self.device_install_day).cast(pa.date32()).take(of_device),
+            "zone": pa.array(self.zones).take(pa.array(self.device_zone)).take(of_device),
+            "gateway": pa.array(self.gateways).take(pa.array(self.device_gateway)).take(of_device),
+            "group": pa.array(grouped, pa.string()).take(of_device),
+        }
+        return pa.Table.from_arrays([columns[f.name].cast(f.type) for f in POINTS], schema=POINTS)
