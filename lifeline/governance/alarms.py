@@ -1,0 +1,225 @@
+"""Alarms as people meet them: listing, acknowledging, and the three ways of ISA-18.2 to be quiet on purpose.
+
+    shelve          an operator's act: timed, with a reason, comes back by itself
+    suppress        by design (season, pump off, upstream outage): until taken back
+    out-of-service  maintenance under a work order: until taken back
+
+All three are *holds* on (rule, point): they mark the alarm at hand and quiet the next episodes too. The condition
+goes on being evaluated and every alarm is stored; it only opens no event while held. What still stands when the hold
+ends joins an event with the engine's next tick. Nothing here opens a transaction: that is ``desk`` and ``queue``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import delete, func, insert, select, update
+
+from lifeline.core.schema import LEVELS, UTILITIES
+from lifeline.governance import fields
+from lifeline.governance.database import bump
+from lifeline.governance.errors import FieldError, ForbiddenError, IllegalActionError
+from lifeline.governance.fold import ENGINE, SYSTEM, alarm_state, put_hold
+from lifeline.governance.schema import alarm_log, alarms, holds
+from lifeline.governance.statements import insert_into, one_of, page, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+Row = dict[str, Any]
+
+SHELVE_MS_MAX: Final = 7 * 86_400_000
+"""MaxTimeShelved (OPC UA Part 9, 5.8.10): who needs more than a week needs out-of-service and a work order."""
+EXPIRE_ROWS_MAX: Final = 10_000
+
+ALARM_STATES: Final = ("unacked", "acked", "returned-unacked", "normal", "shelved", "suppressed", "out-of-service")
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmAct:
+    """One act on an alarm: who may, which hold it sets or ends, what it must carry."""
+
+    roles: tuple[str, ...]
+    sets: str = ""
+    ends: str = ""
+    requires: tuple[str, ...] = ()
+
+
+_DESK: Final = ("operator", "dispatcher", "admin")
+_LEAD: Final = ("dispatcher", "admin")
+
+ACTS: Final[dict[str, AlarmAct]] = {
+    "ack": AlarmAct(_DESK),
+    "shelve": AlarmAct(_DESK, sets="shelved", requires=("until", "note")),
+    "unshelve": AlarmAct(_DESK, ends="shelved"),
+    "suppress": AlarmAct(_LEAD, sets="suppressed", requires=("note",)),
+    "unsuppress": AlarmAct(_LEAD, ends="suppressed"),
+    "out-of-service": AlarmAct(_LEAD, sets="out-of-service", requires=("note",)),
+    "in-service": AlarmAct(_LEAD, ends="out-of-service"),
+}
+"""Every act. Quieting by design or for maintenance is the lead's: an unauthorised suppression is an incident."""
+
+
+def list_alarms(
+    connection: Connection,
+    *,
+    state: str | Sequence[str] | None = None,
+    level: str | Sequence[str] | None = None,
+    utility: str | None = None,
+    area: str | None = None,
+    rule_id: str | None = None,
+    event_id: str | None = None,
+    active: bool | None = None,
+    since: int | None = None,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> tuple[list[Row], str | None]:
+    """A page of alarms, newest detection first, and the cursor of the next page.
+
+    ``area`` takes in everything below it (codes begin with their parent's code); ``since`` epoch ms of detection.
+
+    Raises:
+        FieldError: a filter, limit or cursor that cannot be.
+    """
+    query = select(alarms)
+    if state is not None:
+        query = query.where(one_of(alarms.c.state, state, ALARM_STATES, "alarm state"))
+    if level is not None:
+        query = query.where(one_of(alarms.c.level, level, LEVELS, "level"))
+    if utility is not None:
+        query = query.where(one_of(alarms.c.utility, utility, UTILITIES, "utility"))
+    if area:
+        query = query.where(func.substr(alarms.c.area_code, 1, len(area)) == area)
+    if rule_id is not None:
+        query = query.where(alarms.c.rule_id == rule_id)
+    if event_id is not None:
+        query = query.where(alarms.c.event_id == event_id)
+    if active is not None:
+        query = query.where(alarms.c.active.is_(active))
+    if since is not None:
+        query = query.where(alarms.c.detected_at >= since)
+    return page(connection, query, (alarms.c.detected_at, alarms.c.alarm_id), cursor, limit)
+
+
+def act(
+    connection: Connection, alarm_id: str, action: str, *, actor: str, role: str, now_ms: int, **given: object
+) -> Row:
+    """Take ``action`` on an alarm (id or unique beginning of it); returns its row afterwards.
+
+    Fields: ``note`` the reason, ``until`` (epoch ms) the end of a shelf. Doing it again changes nothing.
+
+    Raises:
+        UnknownIdError, IllegalActionError, ForbiddenError, FieldError: nothing was changed, the message says why.
+    """
+    rule = ACTS.get(action)
+    if rule is None:
+        raise IllegalActionError(f"there is no alarm action {action!r}; there are {', '.join(ACTS)}")
+    if role not in rule.roles:
+        raise ForbiddenError(f"{action!r} is for {', '.join(rule.roles)}, not for {role!r}")
+    carried = _carried(action, rule, given, now_ms)
+    actor = fields.parse({"owner": actor})["owner"]
+    key = resolve(connection, alarms.c.alarm_id, alarm_id, "alarm")
+    alarm = _row(connection, key)
+    if rule.sets:
+        _hold(connection, alarm, rule.sets, actor, carried, now_ms)
+    elif rule.ends:
+        _release(connection, alarm["rule_id"], alarm["point"], rule.ends, (actor, role, action), carried, now_ms)
+        return _row(connection, key)
+    elif not alarm["acked"]:
+        alarm.update(acked=True, acked_at=now_ms, acked_by=actor)
+    else:
+        return alarm
+    _save(connection, alarm, (actor, role, action), carried.get("note", ""), now_ms)
+    return _row(connection, key)
+
+
+def _carried(action: str, rule: AlarmAct, given: dict[str, object], now_ms: int) -> dict[str, Any]:
+    carried = fields.parse(given)
+    missing = [name for name in rule.requires if name not in carried]
+    if missing:
+        raise FieldError(f"{action!r} needs {', '.join(missing)}")
+    extra = sorted(set(carried) - {"note", *rule.requires})
+    if extra:
+        raise FieldError(f"{action!r} does not take {', '.join(extra)}")
+    until = carried.get("until")
+    if until is not None and not now_ms < until <= now_ms + SHELVE_MS_MAX:
+        raise FieldError(f"until must lie in the next {SHELVE_MS_MAX // 86_400_000} days (epoch ms), not {until}")
+    return carried
+
+
+def _row(connection: Connection, alarm_id: str) -> Row:
+    return dict(connection.execute(select(alarms).where(alarms.c.alarm_id == alarm_id)).mappings().one())
+
+
+def _hold(connection: Connection, alarm: Row, kind: str, actor: str, carried: Row, now_ms: int) -> None:
+    values = {"until": carried.get("until"), "since": now_ms, "actor": actor, "reason": carried["note"]}
+    key = {"rule_id": alarm["rule_id"], "point": alarm["point"], "kind": kind}
+    statement = insert_into(connection, holds).values(**key, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
+    put_hold(alarm, kind, carried.get("until"))
+
+
+def _release(
+    connection: Connection,
+    rule_id: str,
+    point: int,
+    kind: str,
+    who: tuple[str, str, str],
+    carried: Row,
+    now_ms: int,
+) -> None:
+    """End a hold and take its mark off every alarm of (rule, point) that carries it."""
+    of = (holds.c.rule_id == rule_id) & (holds.c.point == point) & (holds.c.kind == kind)
+    connection.execute(delete(holds).where(of))
+    mark = {
+        "shelved": alarms.c.shelved_until.is_not(None),
+        "suppressed": alarms.c.suppressed.is_(True),
+        "out-of-service": alarms.c.out_of_service.is_(True),
+    }[kind]
+    off = {"shelved": "shelved_until", "suppressed": "suppressed", "out-of-service": "out_of_service"}[kind]
+    marked = select(alarms).where(alarms.c.rule_id == rule_id, alarms.c.point == point, mark)
+    for found in connection.execute(marked).mappings().all():
+        alarm = dict(found)
+        alarm[off] = None if kind == "shelved" else False
+        _save(connection, alarm, who, carried.get("note", ""), now_ms)
+
+
+_BITS: Final = ("acked", "acked_at", "acked_by", "shelved_until", "suppressed", "out_of_service", "state")
+
+
+def _save(connection: Connection, alarm: Row, who: tuple[str, str, str], note: str, now_ms: int) -> None:
+    before = alarm["state"]
+    alarm["state"] = alarm_state(alarm)
+    connection.execute(
+        update(alarms).where(alarms.c.alarm_id == alarm["alarm_id"]).values({name: alarm[name] for name in _BITS})
+    )
+    actor, role, action = who
+    entry = {"alarm_id": alarm["alarm_id"], "at": now_ms, "actor": actor, "role": role, "action": action}
+    connection.execute(insert(alarm_log), [entry | {"from_state": before, "to_state": alarm["state"], "note": note}])
+    bump(connection, "alarms")
+
+
+# --- holds -----------------------------------------------------------------------------------------------------
+
+
+def list_holds(connection: Connection, limit: int = 1000) -> list[Row]:
+    """What is quiet right now and why, the next to end first (those without an end last)."""
+    query = select(holds).order_by(holds.c.until.is_(None), holds.c.until, holds.c.rule_id, holds.c.point)
+    return [dict(row) for row in connection.execute(query.limit(limit)).mappings()]
+
+
+def expired_holds(connection: Connection, now_ms: int, rows_max: int = EXPIRE_ROWS_MAX) -> list[Row]:
+    """Holds whose end has come."""
+    query = select(holds).where(holds.c.until <= now_ms).order_by(holds.c.until).limit(rows_max)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def expire_holds(connection: Connection, now_ms: int) -> int:
+    """End the holds whose end has come; returns how many."""
+    due = expired_holds(connection, now_ms)
+    for hold in due:
+        _release(connection, hold["rule_id"], hold["point"], hold["kind"], (ENGINE, SYSTEM, "unshelve"), {}, now_ms)
+    return len(due)

@@ -1,0 +1,186 @@
+"""Events as people meet them: listing, showing, acting. The law is ``states.TABLE``; here are the statements.
+
+Nothing here opens a transaction: that is ``desk``. An act writes the event and its log line in the same one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from sqlalchemy import func, insert, select, update
+
+from lifeline.core.schema import LEVELS, UTILITIES
+from lifeline.governance import fields
+from lifeline.governance.database import bump
+from lifeline.governance.errors import ConflictError, FieldError
+from lifeline.governance.schema import alarm_log, alarms, event_log, events
+from lifeline.governance.statements import one_of, page, resolve
+from lifeline.governance.states import CLOSED_STATES, FALSE_CAUSES, STATES, Transition, decide, legal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+Row = dict[str, Any]
+
+SHOWN_ALARMS_MAX: Final = 1000
+SHOWN_LOG_MAX: Final = 1000
+"""Of one event; ``alarm_count`` tells the whole, ``list_alarms(event_id=…)`` pages through it."""
+
+
+def list_events(
+    connection: Connection,
+    *,
+    level: str | Sequence[str] | None = None,
+    status: str | Sequence[str] | None = None,
+    area: str | None = None,
+    utility: str | None = None,
+    since: int | None = None,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> tuple[list[Row], str | None]:
+    """A page of events, newest detection first, and the cursor of the next page (None at the end).
+
+    ``status`` is one or several states, or ``open`` for all that are; ``area`` takes in everything below it (codes
+    begin with their parent's code); ``since`` epoch ms of detection.
+
+    Raises:
+        FieldError: a filter, limit or cursor that cannot be.
+    """
+    query = select(events)
+    if status == "open":
+        query = query.where(events.c.is_open.is_(True))
+    elif status is not None:
+        query = query.where(one_of(events.c.status, status, STATES, "status (or 'open')"))
+    if level is not None:
+        query = query.where(one_of(events.c.level, level, LEVELS, "level"))
+    if utility is not None:
+        query = query.where(one_of(events.c.utility, utility, UTILITIES, "utility"))
+    if area:
+        query = query.where(func.substr(events.c.area_code, 1, len(area)) == area)
+    if since is not None:
+        query = query.where(events.c.detected_at >= since)
+    return page(connection, query, (events.c.detected_at, events.c.event_id), cursor, limit)
+
+
+def get_event(connection: Connection, event_id: str) -> Row:
+    """One event by its id or the unique beginning of it, with ``alarms``, ``log`` and ``actions`` (legal now).
+
+    Raises:
+        UnknownIdError: none or several fit; the nearest are named.
+    """
+    key = resolve(connection, events.c.event_id, event_id, "event")
+    row = _row(connection, key)
+    of = select(alarms).where(alarms.c.event_id == key).order_by(alarms.c.detected_at, alarms.c.alarm_id)
+    log = select(event_log).where(event_log.c.event_id == key).order_by(event_log.c.entry.desc()).limit(SHOWN_LOG_MAX)
+    row["alarms"] = [dict(alarm) for alarm in connection.execute(of.limit(SHOWN_ALARMS_MAX)).mappings()]
+    row["log"] = [_entry(dict(entry)) for entry in connection.execute(log).mappings()][::-1]
+    row["actions"] = list(legal(row["status"]))
+    return row
+
+
+def get_alarm(connection: Connection, alarm_id: str) -> Row:
+    """One alarm by its id or the unique beginning of it, with its ``log``. Raises UnknownIdError."""
+    key = resolve(connection, alarms.c.alarm_id, alarm_id, "alarm")
+    row = dict(connection.execute(select(alarms).where(alarms.c.alarm_id == key)).mappings().one())
+    log = select(alarm_log).where(alarm_log.c.alarm_id == key).order_by(alarm_log.c.entry).limit(SHOWN_LOG_MAX)
+    row["log"] = [dict(entry) for entry in connection.execute(log).mappings()]
+    return row
+
+
+def act(
+    connection: Connection,
+    event_id: str,
+    action: str,
+    *,
+    actor: str,
+    role: str,
+    now_ms: int,
+    note: str | None = None,
+    expected_version: int | None = None,
+    **given: object,
+) -> Row:
+    """Take ``action`` on an event (id or unique beginning of it); returns its row afterwards.
+
+    ``expected_version``: refuse when the event has moved on since the caller saw that version.
+
+    Raises:
+        UnknownIdError, IllegalActionError, ForbiddenError, FieldError, ConflictError: nothing was changed, the
+            message says what is possible.
+    """
+    actor = fields.parse({"owner": actor})["owner"]
+    carried = fields.parse({**given, "note": (note or "").strip() or None})
+    before = _row(connection, resolve(connection, events.c.event_id, event_id, "event"))
+    if expected_version is not None and before["version"] != expected_version:
+        raise ConflictError(
+            f"event {before['event_id']} is at version {before['version']} ({before['status']}), "
+            f"not {expected_version}: look again, then decide"
+        )
+    step = decide(before["status"], action, role, frozenset(carried))
+    values = _values(before, step, carried, now_ms)
+    values["version"] = before["version"] + 1
+    connection.execute(update(events).where(events.c.event_id == before["event_id"]).values(values))
+    entry = {
+        "event_id": before["event_id"],
+        "at": now_ms,
+        "actor": actor,
+        "role": role,
+        "action": action,
+        "from_status": before["status"],
+        "to_status": step.target,
+        "note": carried.pop("note", ""),
+        "fields": orjson.dumps(carried, option=orjson.OPT_SORT_KEYS).decode(),
+    }
+    connection.execute(insert(event_log), [entry])
+    bump(connection, "events", "event_log")
+    return before | values
+
+
+def _values(before: Row, step: Transition, carried: Row, now_ms: int) -> Row:
+    """Columns that the step writes."""
+    values: Row = {"status": step.target, "is_open": step.target not in CLOSED_STATES}
+    if step.stamps:
+        values[step.stamps] = now_ms
+    for name in ("owner", "co_owners", "due_at", "cause", "false_alarm", "satisfaction", "supervision", "level"):
+        if name in carried:
+            values[name] = carried[name]
+    if step.action == "ask-extension":
+        if carried["until"] <= now_ms:
+            raise FieldError(f"until must lie ahead of now ({now_ms}), not at {carried['until']}")
+        values["extension_until"] = carried["until"]
+    elif step.action == "grant-extension":
+        values |= {"due_at": before["extension_until"], "extension_until": None}
+    elif step.source == "extension-asked" and step.source != step.target:
+        values["extension_until"] = None
+    elif step.action == "close":
+        _check_standing(before, carried)
+        values.setdefault("false_alarm", carried["cause"] in FALSE_CAUSES)
+    elif step.action == "reopen":
+        values |= dict.fromkeys(("closed_at", "resolved_at", "cause", "false_alarm", "satisfaction"))
+    return values
+
+
+def _check_standing(before: Row, carried: Row) -> None:
+    """Telemetry checks with the checker: what still alarms is closed only with a reason."""
+    if before["active_count"] and "note" not in carried:
+        raise FieldError(
+            f"{before['active_count']} of {before['alarm_count']} alarms still stand; "
+            "closing all the same needs a note that says why"
+        )
+
+
+def _row(connection: Connection, event_id: str) -> Row:
+    return dict(connection.execute(select(events).where(events.c.event_id == event_id)).mappings().one())
+
+
+def _entry(entry: Row) -> Row:
+    return entry | {"fields": orjson.loads(entry["fields"])}
+
+
+def open_counts(connection: Connection) -> dict[tuple[str, str], int]:
+    """Open events by (level, status); only those there are."""
+    query = select(events.c.level, events.c.status, func.count()).where(events.c.is_open.is_(True))
+    found = connection.execute(query.group_by(events.c.level, events.c.status))
+    return {(level, status): count for level, status, count in found}

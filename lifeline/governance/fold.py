@@ -1,0 +1,314 @@
+"""How alarm changes become rows: grouping, escalation, return to normal. Pure: rows in, rows out.
+
+The changes of a batch are taken one by one in their order, over rows that were fetched before; so any split of the
+same changes into batches gives the same rows, and a change seen before gives none at all:
+
+    raised   known → nothing │ on hold → stored, quiet │ else joins the newest open event of (kind, place), or opens one
+    cleared  known, active → cleared, its event counts down │ unknown → stored as raised and cleared │ else nothing
+
+A worse alarm raises the event's level, takes over its title and may tighten its deadline. When the last standing
+alarm of an event clears this is logged, and the event stays open: people close it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+from lifeline.core.alarm import RuleInfo
+from lifeline.core.schema import LEVELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lifeline.core.alarm import AlarmChange
+    from lifeline.governance.places import Place
+
+Row = dict[str, Any]
+
+ENGINE: Final = "engine"
+SYSTEM: Final = "system"
+_RANK: Final = {level: rank for rank, level in enumerate(LEVELS)}
+
+
+def event_id(kind: str, place: tuple[str, str], first_alarm_id: str) -> str:
+    """Identity of an event: 20 hex digits of (kind, place, first alarm). The same in any run over the same log."""
+    text = "\x1f".join((kind, *place, first_alarm_id))
+    return blake2b(text.encode(), digest_size=10).hexdigest()
+
+
+def group_key(kind: str, place: tuple[str, str]) -> str:
+    """What alarms must share to share an event."""
+    return "\x1f".join((kind, *place))
+
+
+def alarm_state(row: Mapping[str, Any]) -> str:
+    """The state of ISA-18.2 from the bits: who is quiet on purpose is named first."""
+    if row["out_of_service"]:
+        return "out-of-service"
+    if row["suppressed"]:
+        return "suppressed"
+    if row["shelved_until"] is not None:
+        return "shelved"
+    if row["active"]:
+        return "acked" if row["acked"] else "unacked"
+    return "normal" if row["acked"] else "returned-unacked"
+
+
+@dataclass(slots=True)
+class Effects:
+    """What one transaction writes. An audit row and an outbox row are made from the same lists, beside them."""
+
+    new_alarms: list[Row] = field(default_factory=list)
+    cleared: dict[str, Row] = field(default_factory=dict)
+    """Alarms that were in the database and have cleared."""
+    adopted: dict[str, Row] = field(default_factory=dict)
+    """Alarms that were in the database, on hold, and have now joined an event."""
+    new_events: list[Row] = field(default_factory=list)
+    touched: dict[str, Row] = field(default_factory=dict)
+    """Events that were in the database and have changed."""
+    log: list[Row] = field(default_factory=list)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Published tables that these effects change."""
+        changed = {
+            "alarms": self.new_alarms or self.cleared or self.adopted,
+            "events": self.new_events or self.touched,
+            "event_log": self.log,
+        }
+        return tuple(name for name, rows in changed.items() if rows)
+
+
+@dataclass(slots=True)
+class Fold:
+    """The rows in hand while changes are taken; mutated by ``take`` and ``adopt``, read from ``effects``."""
+
+    rule: Callable[[AlarmChange | Row], RuleInfo]
+    title: Callable[[RuleInfo, Place], str]
+    places: Mapping[int, Place]
+    alarms: dict[str, Row]
+    """Known alarms among the changes, by id."""
+    events: dict[str, Row]
+    """Events of those alarms and open events of the groups concerned, by id."""
+    holds: Mapping[tuple[str, int], Sequence[Row]]
+    stored_at: int
+    open_groups: dict[str, str] = field(default_factory=dict)
+    """Newest open event of each group."""
+    effects: Effects = field(default_factory=Effects)
+    fresh: set[str] = field(default_factory=set)
+    """Ids of the alarms and events that these effects insert: they need no update."""
+
+    def __post_init__(self) -> None:
+        """Find the newest open event of each group."""
+        newest = sorted((row for row in self.events.values() if row["is_open"]), key=_age)
+        self.open_groups.update((row["group_key"], row["event_id"]) for row in newest)
+
+    def take(self, change: AlarmChange) -> None:
+        """One change."""
+        if change.alarm_id not in self.alarms:
+            self._raise(change)
+        if change.kind == "cleared":
+            self._clear(change)
+
+    def adopt(self, alarm: Row, at: int) -> None:
+        """A stored alarm whose hold has ended while it still stands: it joins an event now."""
+        self.effects.adopted[alarm["alarm_id"]] = alarm
+        self._join(alarm, self.rule(alarm), self.places[alarm["point"]], at)
+
+    def _raise(self, change: AlarmChange) -> None:
+        place = self.places[change.point]
+        alarm: Row = {
+            "alarm_id": change.alarm_id,
+            "rule_id": change.rule_id,
+            "rule_version": change.rule_version,
+            "point": change.point,
+            "raised_at": change.raised_at,
+            "detected_at": change.detected_at,
+            "cleared_at": None,
+            "value": _number(change.value),
+            "limit": _number(change.limit),
+            "level": change.level,
+            "event_id": None,
+            "device_id": place.device_id,
+            "quantity": place.quantity,
+            "utility": place.utility,
+            "area_code": place.area_code,
+            "lsn": change.lsn,
+            "detail": change.detail,
+            "active": True,
+            "acked": False,
+            "acked_at": None,
+            "acked_by": None,
+            "shelved_until": None,
+            "suppressed": False,
+            "out_of_service": False,
+            "clear_detected_at": None,
+            "clear_value": None,
+            "clear_lsn": None,
+            "stored_at": self.stored_at,
+        }
+        self.alarms[change.alarm_id] = alarm
+        self.effects.new_alarms.append(alarm)
+        self.fresh.add(change.alarm_id)
+        if not self._quiet(alarm):
+            self._join(alarm, self.rule(change), place, change.detected_at)
+        alarm["state"] = alarm_state(alarm)
+
+    def _quiet(self, alarm: Row) -> bool:
+        """Put the holds of (rule, point) on the alarm; True when there is one in force."""
+        quiet = False
+        for hold in self.holds.get((alarm["rule_id"], alarm["point"]), ()):
+            if hold["until"] is not None and hold["until"] <= alarm["detected_at"]:
+                continue
+            put_hold(alarm, hold["kind"], hold["until"])
+            quiet = True
+        return quiet
+
+    def _join(self, alarm: Row, rule: RuleInfo, place: Place, at: int) -> None:
+        where = place.key(rule.place)
+        key = group_key(rule.event, where)
+        open_id = self.open_groups.get(key)
+        if open_id is None:
+            row = self._open(alarm, rule, place, at)
+        else:
+            row = self.events[open_id]
+            self._grow(row, alarm, at)
+            if _RANK[alarm["level"]] < _RANK[row["level"]]:
+                self._escalate(row, alarm, rule, place, at)
+        alarm["event_id"] = row["event_id"]
+
+    def _open(self, alarm: Row, rule: RuleInfo, place: Place, at: int) -> Row:
+        where = place.key(rule.place)
+        row: Row = {
+            "event_id": event_id(rule.event, where, alarm["alarm_id"]),
+            "level": alarm["level"],
+            "status": "new",
+            "utility": place.utility,
+            "title": self.title(rule, place),
+            "area_code": place.area_code,
+            "raised_at": alarm["raised_at"],
+            "detected_at": at,
+            "dispatched_at": None,
+            "accepted_at": None,
+            "resolved_at": None,
+            "closed_at": None,
+            "due_at": _due_at(rule, at),
+            "owner": None,
+            "alarm_count": 1,
+            "cause": None,
+            "false_alarm": None,
+            "satisfaction": None,
+            "mode": "normal",
+            "kind": rule.event,
+            "category": rule.category,
+            "place_kind": where[0],
+            "place": where[1],
+            "group_key": group_key(rule.event, where),
+            "is_open": True,
+            "active_count": 1,
+            "normal_at": None,
+            "supervision": 0,
+            "co_owners": None,
+            "extension_until": None,
+            "source": "telemetry",
+            "first_alarm_id": alarm["alarm_id"],
+            "lsn": alarm["lsn"],
+            "version": 1,
+            "stored_at": self.stored_at,
+        }
+        self.events[row["event_id"]] = row
+        self.open_groups[row["group_key"]] = row["event_id"]
+        self.effects.new_events.append(row)
+        self.fresh.add(row["event_id"])
+        self._log(row, at, "open", f"{alarm['rule_id']} · {alarm['device_id']}/{alarm['quantity']}", None)
+        return row
+
+    def _grow(self, row: Row, alarm: Row, at: int) -> None:
+        row["alarm_count"] += 1
+        row["active_count"] += 1
+        row["raised_at"] = min(row["raised_at"], alarm["raised_at"])
+        if row["normal_at"] is not None:
+            row["normal_at"] = None
+            self._log(row, at, "active-again", f"再次报警 / alarm again: {alarm['rule_id']} · {alarm['device_id']}")
+        self._touch(row)
+
+    def _escalate(self, row: Row, alarm: Row, rule: RuleInfo, place: Place, at: int) -> None:
+        note = f"升级 / escalated {row['level']} → {alarm['level']}: {alarm['rule_id']} · {alarm['device_id']}"
+        row["level"] = alarm["level"]
+        row["title"] = self.title(rule, place)
+        row["version"] += 1
+        due_at = _due_at(rule, at)
+        if due_at is not None and (row["due_at"] is None or due_at < row["due_at"]):
+            row["due_at"] = due_at
+        self._log(row, at, "escalate", note)
+
+    def _clear(self, change: AlarmChange) -> None:
+        alarm = self.alarms[change.alarm_id]
+        if not alarm["active"]:
+            return
+        alarm["active"] = False
+        alarm["cleared_at"] = change.cleared_at if change.cleared_at is not None else change.detected_at
+        alarm["clear_detected_at"] = change.detected_at
+        alarm["clear_value"] = _number(change.value)
+        alarm["clear_lsn"] = change.lsn
+        alarm["state"] = alarm_state(alarm)
+        if alarm["alarm_id"] not in self.fresh:
+            self.effects.cleared[alarm["alarm_id"]] = alarm
+        if alarm["event_id"] is None:
+            return
+        row = self.events[alarm["event_id"]]
+        row["active_count"] -= 1
+        if row["active_count"] == 0:
+            row["normal_at"] = change.detected_at
+            self._log(row, change.detected_at, "return-to-normal", "全部报警已恢复 / all alarms have cleared")
+        self._touch(row)
+
+    def _touch(self, row: Row) -> None:
+        if row["event_id"] not in self.fresh:
+            self.effects.touched[row["event_id"]] = row
+
+    def _log(self, row: Row, at: int, action: str, note: str, from_status: str | None = "") -> None:
+        self.effects.log.append(
+            {
+                "event_id": row["event_id"],
+                "at": at,
+                "actor": ENGINE,
+                "role": SYSTEM,
+                "action": action,
+                "from_status": row["status"] if from_status == "" else from_status,
+                "to_status": row["status"],
+                "note": note,
+                "fields": "{}",
+            }
+        )
+
+
+def put_hold(alarm: Row, kind: str, until: int | None) -> None:
+    """Set the bit of a hold on an alarm's row (its ``state`` is the caller's)."""
+    if kind == "shelved":
+        alarm["shelved_until"] = until
+    elif kind == "suppressed":
+        alarm["suppressed"] = True
+    else:
+        alarm["out_of_service"] = True
+
+
+def _age(row: Row) -> tuple[int, str]:
+    return row["detected_at"], row["event_id"]
+
+
+def _due_at(rule: RuleInfo, at: int) -> int | None:
+    return at + int(rule.respond_within_s * 1000) if rule.respond_within_s > 0 else None
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def unknown_rule(rule_id: str, version: int, level: str) -> RuleInfo:
+    """What stands in for a rule that the engine no longer has: its alarms are kept, one event a device."""
+    title = f"规则 {rule_id}", f"Rule {rule_id}"
+    return RuleInfo(rule_id, version, *title, level, "process", rule_id, "device", "", "", "", 0.0)
