@@ -1,0 +1,177 @@
+"""Conditions: SQL boolean expressions, from text to a Polars expression over columns.
+
+The text is cut into tokens before Polars sees it, because a rule file is input: only the words, operators and
+functions listed here pass, and every other name must be a column, a feature or a parameter. No aggregate, no
+subquery, no window, no clock and no cast can be written. What is left is true or false *of one row*, which is why any
+batching gives the same alarms.
+
+Three rewrites happen on tokens:
+
+- a parameter becomes its number (one less column to carry), unless an override makes it differ from point to point;
+- a divisor ``d`` becomes ``NULLIF(d, 0)``: dividing by zero gives NULL, not infinity;
+- nothing else: what is written is what runs, here and in DuckDB.
+
+NULL never satisfies a condition. NaN cannot arise: columns turn NaN into NULL on the way in (``column``), parameters
+are finite, and no function of the list makes a NaN out of numbers.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from numpy.typing import NDArray
+
+KEYWORDS: Final = frozenset(
+    "AND OR NOT IS NULL IN BETWEEN LIKE TRUE FALSE CASE WHEN THEN ELSE END".split()  # noqa: SIM905 - reads as prose
+)
+FUNCTIONS: Final = frozenset(
+    "ABS GREATEST LEAST COALESCE NULLIF SIGN FLOOR CEIL ROUND LOWER UPPER".split()  # noqa: SIM905 - reads as prose
+)
+TEXT_BYTES_MAX: Final = 4096
+"""Longest condition: forty times the longest of the standard rules."""
+
+_TOKEN: Final = re.compile(
+    r"""(?P<space>\s+)|(?P<number>\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"""
+    r"""|(?P<string>'(?:[^']|'')*')|(?P<op><>|!=|<=|>=|=|<|>|\+|-|\*|/|%|\(|\)|,)"""
+)
+
+Fault = tuple[str, str]
+"""What is wrong with a condition, and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of a condition: ``kind`` is number, name, string or op."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A checked condition. ``names`` are the columns and parameters that it mentions."""
+
+    text: str
+    tokens: tuple[Token, ...]
+    names: frozenset[str]
+
+    def expression(self, params: Mapping[str, float]) -> pl.Expr:
+        """The Polars expression, with the given parameters put in as numbers."""
+        return pl.sql_expr(_sql(self.tokens, params))
+
+
+def parse(
+    text: str, columns: Mapping[str, pl.DataType], prefixes: Collection[str] = ()
+) -> tuple[Condition, list[Fault]]:
+    """Check a condition against the columns that it may use; a name may also begin with one of ``prefixes``.
+
+    Returns the condition and everything that is wrong with it; with faults the condition must not be used.
+    """
+    tokens, faults = _tokens(text)
+    names: set[str] = set()
+    for i, token in enumerate(tokens):
+        if token.kind != "name" or token.text.upper() in KEYWORDS:
+            continue
+        if i + 1 < len(tokens) and tokens[i + 1].text == "(":
+            if token.text.upper() not in FUNCTIONS:
+                faults.append((f"function {token.text} is not allowed", f"allowed: {', '.join(sorted(FUNCTIONS))}"))
+        elif token.text in columns or any(token.text.startswith(p) and token.text != p for p in prefixes):
+            names.add(token.text)
+        else:
+            faults.append((f"unknown column {token.text}", nearest(token.text, columns)))
+    condition = Condition(text, tuple(tokens), frozenset(names))
+    if not faults:
+        faults = _typed(condition, columns)
+    return condition, faults
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """A remedy: the known word that looks most like this one, or all of them."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6) or difflib.get_close_matches(
+        word.lower(), known, n=1, cutoff=0.6
+    )
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(known))}"
+
+
+def column(name: str, values: NDArray[np.float64]) -> pl.Series:
+    """Numbers as a Polars column; NaN becomes NULL, without a copy where there is none."""
+    series = pl.Series(name, values)
+    return series.fill_nan(None) if np.isnan(values).any() else series
+
+
+def evaluate(frame: pl.DataFrame, rows: int, **expressions: pl.Expr) -> list[NDArray[np.bool_]]:
+    """Which rows satisfy each expression; NULL does not."""
+    columns = [expression.alias(name) for name, expression in expressions.items()]
+    result = frame.select(columns) if frame.width else pl.select(columns)
+    masks = [series.fill_null(value=False).to_numpy() for series in result.get_columns()]
+    return [np.full(rows, m[0]) if len(m) == 1 != rows else m for m in masks]
+
+
+def _tokens(text: str) -> tuple[list[Token], list[Fault]]:
+    if not text.strip():
+        return [], [("the condition is empty", "write a SQL boolean expression, or true")]
+    if len(text.encode()) > TEXT_BYTES_MAX:
+        return [], [(f"longer than {TEXT_BYTES_MAX} bytes", "split the rule")]
+    tokens, position = [], 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            return [], [(f"unexpected {text[position]!r} at character {position + 1}", "write a plain SQL comparison")]
+        if match.lastgroup != "space":
+            tokens.append(Token(str(match.lastgroup), match.group()))
+        position = match.end()
+    return tokens, []
+
+
+def _sql(tokens: tuple[Token, ...], params: Mapping[str, float]) -> str:
+    words = [f"({float(params[t.text])!r})" if t.kind == "name" and t.text in params else t.text for t in tokens]
+    i = 0
+    while i < len(tokens):
+        if tokens[i].text in {"/", "%"}:
+            end = _operand(tokens, i + 1)
+            words[i + 1] = f"NULLIF({words[i + 1]}"
+            words[end] = f"{words[end]}, 0)"
+        i += 1
+    return " ".join(words)
+
+
+def _operand(tokens: tuple[Token, ...], start: int) -> int:
+    """Last token of the operand that begins at ``start``: a number, a name, a call or something in parentheses."""
+    i = start
+    while i < len(tokens) - 1 and tokens[i].text in {"-", "+"}:
+        i += 1
+    if i < len(tokens) - 1 and tokens[i].kind == "name" and tokens[i + 1].text == "(":
+        i += 1
+    depth = 0
+    while i < len(tokens):
+        depth += (tokens[i].text == "(") - (tokens[i].text == ")")
+        if depth <= 0:
+            return i
+        i += 1
+    return len(tokens) - 1
+
+
+def _typed(condition: Condition, columns: Mapping[str, pl.DataType]) -> list[Fault]:
+    """Run it over two rows of NULL: what Polars cannot parse, or what is not true or false, is found here."""
+    if condition.tokens[-1].text in {"/", "%"}:
+        return [("nothing after the division", "write a divisor")]
+    frame = pl.DataFrame(
+        {name: pl.Series([None, None], dtype=columns.get(name, pl.Float64())) for name in condition.names}
+    )
+    try:
+        expression = condition.expression({})
+        result = (frame.select(r=expression) if frame.width else pl.select(r=expression))["r"]
+    except pl.exceptions.PolarsError as error:
+        return [(f"not a SQL expression: {str(error).splitlines()[0]}", "see docs/rules.md for what can be written")]
+    if result.dtype not in {pl.Boolean(), pl.Null()}:
+        return [(f"gives {result.dtype}, not true or false", "compare it with something, e.g. value >= limit")]
+    return []

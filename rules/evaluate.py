@@ -1,0 +1,346 @@
+"""The rule machine: log records in, alarm changes out. Pure: clock, registry and disk come as arguments.
+
+The way of a record::
+
+    rows ──► silence (clock rules, at multiples of 10 s) ───────────────────────────────┐
+      │                                                                                   │
+      ├──► order (fresh rows) ──► features ──► rules that evaluate each reading ──► alarms ┤──► changes in order
+      │                                                                                   │
+      └──► every row but repeats ───────────► rules that evaluate every row ─────► alarms ─┘
+
+*Fresh* rows are usable (no repeat, quality not bad, not null) and later in event time than all before of their point.
+Older ones move nothing: they are skipped by features and rules and counted (``counters["stale"]``). Only rules with
+``evaluate = "every"`` see them, and rows of bad quality.
+
+Changes come in the order of the rows that completed them; at one row: clock rules first, then rules by id. Cutting the
+same rows into records anywhere gives the same changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+
+from lifeline.core.alarm import AlarmChange, RuleInfo, alarm_id
+from lifeline.core.registry import Registry, RegistrySource
+from lifeline.core.schema import Flag
+from rules import alarms, conditions, features, load, snapshot
+from rules.bank import FeatureBank, FreshRows, is_sibling
+from rules.kernels import order
+from rules.localtime import LocalClock
+from rules.plan import BoundRule, Plan, points_frame
+from rules.silence import Silence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from lifeline.core.batch import LogRecord, Readings
+    from lifeline.core.errors import Problem
+    from rules.spec import RuleSpec
+
+COUNTERS: Final = ("repeats", "bad", "null", "stale")
+_REGISTRY: Final = ("interval_s", "span_low", "span_high")
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """Checked rules, sorted by id."""
+
+    rules: tuple[RuleSpec, ...]
+
+    @classmethod
+    def load(cls, paths: Iterable[Path | str]) -> RuleSet:
+        """Rules of files; a directory stands for its ``*.toml``.
+
+        Raises:
+            ConfigurationError: everything that is wrong in any of the files.
+        """
+        return cls(load.load_files(Path(path) for path in paths))
+
+    @classmethod
+    def parse(cls, text: str, name: str = "rules.toml") -> RuleSet:
+        """Rules of one file's text.
+
+        Raises:
+            ConfigurationError: everything that is wrong in it.
+        """
+        problems: list[Problem] = []
+        return cls(load.finish(load.load_text(text, name, problems), problems))
+
+    @classmethod
+    def standard(cls) -> RuleSet:
+        """The rules that come with the program (``rules/library``)."""
+        problems: list[Problem] = []
+        found: list[RuleSpec] = []
+        for file in sorted(resources.files("rules").joinpath("library").iterdir(), key=lambda f: f.name):
+            if file.name.endswith(".toml"):
+                found += load.load_text(file.read_text("utf-8"), file.name, problems)
+        return cls(load.finish(found, problems))
+
+    def info(self) -> dict[str, RuleInfo]:
+        """What the queue and the screens must know, by rule id."""
+        return {rule.id: rule.info() for rule in self.rules}
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when any rule would fire otherwise; titles and texts do not count."""
+        return blake2b(repr([rule.meaning for rule in self.rules]).encode(), digest_size=12).hexdigest()
+
+
+class RuleMachine:
+    """Implements ``lifeline.core.ports.RuleEngine``. One thread calls all methods."""
+
+    def __init__(self, rules: RuleSet, registry: Registry | RegistrySource, timezone: str) -> None:
+        self.rules = rules
+        self.timezone = timezone
+        self._source = registry
+        self._clock = LocalClock(timezone)
+        self._reset()
+
+    def _reset(self) -> None:
+        """As if nothing was ever seen."""
+        bound = [BoundRule(spec, k) for k, spec in enumerate(self.rules.rules)]
+        self._bound = bound
+        self._reading = Plan([r for r in bound if r.spec.evaluate == "reading"])
+        self._every = Plan([r for r in bound if r.spec.evaluate == "every"])
+        self._timed = Plan([r for r in bound if r.spec.evaluate == "clock"])
+        self._bank = FeatureBank(self._reading.rules)
+        self._silence = Silence(self._timed.rules, self._clock)
+        self._newest = np.zeros(0, np.int64)
+        self._last = np.zeros(0)
+        self._counts = np.zeros(len(COUNTERS), np.int64)
+        self._points: dict[str, NDArray[np.float64]] = {}
+        self._grow(self._current())
+
+    # --- public ------------------------------------------------------------------------------------------------
+
+    def info(self) -> dict[str, RuleInfo]:
+        """What the queue and the screens must know, by rule id."""
+        return self.rules.info()
+
+    def process(self, record: LogRecord) -> list[AlarmChange]:
+        """Alarm changes caused by one record, in order. Records must come in lsn order."""
+        self._follow_registry(record.readings)
+        keyed: list[tuple[tuple[int, int], AlarmChange]] = [
+            ((2 * c.row, 0), self._change(c.rule, c, record.lsn, c.instant, c.instant, c.value))
+            for c in (self._silence.process(record) if self._timed.rules else ())
+        ]
+        rows = record.readings
+        if len(rows):
+            fresh = self._fresh(rows)
+            columns = self._reading_columns(rows, fresh)
+            keyed += self._evaluate(self._reading, record, fresh.row, columns)
+            if self._every.rules:
+                kept = np.flatnonzero((rows.flags & np.uint8(Flag.DUPLICATE)) == 0).astype(np.int32)
+                keyed += self._evaluate(self._every, record, kept, _Columns(rows, kept, self._clock, self._points))
+        return [change for _, change in sorted(keyed, key=lambda pair: pair[0])]
+
+    def acknowledge(self, rule_id: str, point: int, onset: int, now_ms: int, lsn: int = 0) -> AlarmChange | None:
+        """An operator acknowledged an alarm; the change when it was latched and is cleared by that.
+
+        Needed for latching rules only. It never decides whether an alarm is *raised*: a latched alarm hides no new
+        one, so what was raised is reproducible from the log alone.
+        """
+        for rule in self._bound:
+            slot = int(np.searchsorted(rule.points, point))
+            if rule.spec.id == rule_id and slot < len(rule.points) and rule.points[slot] == point:
+                if rule.state.acknowledge(slot, onset):
+                    change = alarms.Change(0, slot, raised=False, onset=onset)
+                    return self._change(rule, change, lsn, now_ms, now_ms, float("nan"))
+                return None
+        return None
+
+    def snapshot(self) -> bytes:
+        """The whole state, npz without compression."""
+        header = {
+            "fingerprint": self.rules.fingerprint,
+            "timezone": self.timezone,
+            "points": len(self._newest),
+            "devices": len(self._silence.last_device),
+            "instant": self._silence.instant,
+            "now": self._silence.now,
+        }
+        return snapshot.pack(header, self._state())
+
+    def restore(self, state: bytes) -> None:
+        """Take a state back; points that came since are as if never seen.
+
+        Raises:
+            ValueError: the state is damaged, or was made by other rules, another time zone or another registry.
+        """
+        header, arrays = snapshot.unpack(state)
+        for key, mine in (("fingerprint", self.rules.fingerprint), ("timezone", self.timezone)):
+            if header[key] != mine:
+                raise ValueError(f"the snapshot was made with another {key} ({header[key]}, now {mine})")
+        own = self._state()
+        if set(own) != set(arrays) or any(len(arrays[k]) > len(own[k]) for k in own):
+            raise ValueError("the snapshot was made with another registry")
+        if any(not np.array_equal(own[k][: len(arrays[k])], arrays[k]) for k in own if k.startswith("points/")):
+            raise ValueError("the snapshot was made with another registry: rules now look at other points")
+        self._reset()
+        for name, array in self._state().items():
+            array[: len(arrays[name])] = arrays[name]
+        self._silence.instant, self._silence.now = header["instant"], header["now"]
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Rows that were not evaluated: repeats, bad quality, null, stale (older than the newest of their point)."""
+        return {name: int(n) for name, n in zip(COUNTERS, self._counts, strict=True)}
+
+    @property
+    def active(self) -> dict[str, int]:
+        """How many alarms are up, by rule."""
+        return {rule.spec.id: int(rule.state.up.sum()) for rule in self._bound}
+
+    @property
+    def points(self) -> dict[str, int]:
+        """How many points each rule looks at; 0 is worth a warning."""
+        return {rule.spec.id: len(rule.points) for rule in self._bound}
+
+    def unknown_quantities(self) -> dict[str, list[str]]:
+        """Rules that name ``device_<quantity>`` for a quantity that no device has, and those quantities."""
+        known = set(self._current().quantities)
+        wanted = {r.spec.id: [n.removeprefix(features.SIBLING) for n in r.names if is_sibling(n)] for r in self._bound}
+        return {rule: missing for rule, names in wanted.items() if (missing := [n for n in names if n not in known])}
+
+    @property
+    def state_bytes(self) -> int:
+        """Memory of all state and plans."""
+        plans = self._reading.nbytes + self._every.nbytes + self._timed.nbytes
+        points = self._newest.nbytes + self._last.nbytes + sum(c.nbytes for c in self._points.values())
+        return plans + points + self._bank.nbytes + self._silence.nbytes
+
+    def _current(self) -> Registry:
+        return self._source if isinstance(self._source, Registry) else self._source.current()
+
+    # --- registry ----------------------------------------------------------------------------------------------
+
+    def _follow_registry(self, rows: Readings) -> None:
+        registry = self._current()
+        if len(registry) > len(self._newest):
+            self._grow(registry)
+        if len(rows) and int(rows.point.max()) >= len(self._newest):
+            raise AssertionError(f"point {int(rows.point.max())} is not in the registry of {len(self._newest)} points")
+
+    def _grow(self, registry: Registry) -> None:
+        start, more = len(self._newest), len(registry) - len(self._newest)
+        self._newest = np.concatenate([self._newest, np.full(more, order.NEVER)])
+        self._last = np.concatenate([self._last, np.zeros(more)])
+        self._points = {
+            name: registry.points[name].combine_chunks().fill_null(np.nan).to_numpy(zero_copy_only=False)
+            for name in _REGISTRY
+        }
+        if more or not start:
+            frame = points_frame(registry, start)
+            for plan in (self._reading, self._every, self._timed):
+                plan.grow(frame, start)
+        self._bank.grow(registry)
+        self._silence.grow(registry, self._points)
+
+    # --- evaluation --------------------------------------------------------------------------------------------
+
+    def _fresh(self, rows: Readings) -> FreshRows:
+        row, prev, dt = np.empty(len(rows), np.int32), np.empty(len(rows)), np.empty(len(rows))
+        n = order.fresh_rows(
+            *(rows.point, rows.ts, rows.value, rows.quality, rows.flags),
+            *(self._newest, self._last, row, prev, dt, self._counts),
+        )
+        row = row[:n]
+        return FreshRows(row, rows.point[row], rows.ts[row], rows.value[row], prev[:n], dt[:n])
+
+    def _reading_columns(self, rows: Readings, fresh: FreshRows) -> _Columns:
+        columns = _Columns(rows, fresh.row, self._clock, self._points)
+        columns.known |= {("prev", 0.0): fresh.prev, ("gap_s", 0.0): fresh.dt, ("value", 0.0): fresh.value}
+        columns.known |= self._bank.compute(fresh)
+        return columns
+
+    def _evaluate(
+        self, plan: Plan, record: LogRecord, row: NDArray[np.int32], columns: _Columns
+    ) -> list[tuple[tuple[int, int], AlarmChange]]:
+        keyed = []
+        for rule, places, slots in plan.select(columns.point):
+            params = rule.spec.params
+            series = [conditions.column(name, columns.get(name, params)[places]) for name in rule.names]
+            series += [pl.Series(name, rule.varying[name][slots]) for name in rule.varying_used]
+            raised, clear = rule.masks(pl.DataFrame(series), len(places))
+            for change in rule.state.advance(rule.spec, slots, raised, clear, columns.ts[places]):
+                i = int(row[places[change.row]])
+                ts, received = int(record.readings.ts[i]), int(record.readings.received_at[i])
+                value = float(record.readings.value[i])
+                keyed.append(((2 * i + 1, rule.order), self._change(rule, change, record.lsn, ts, received, value)))
+        return keyed
+
+    def _change(
+        self, rule: BoundRule, change: alarms.Change | Any, lsn: int, ts: int, detected_at: int, value: float
+    ) -> AlarmChange:
+        registry = self._current()
+        point = int(rule.points[change.slot])
+        device = registry.devices[registry.point_device[point]]
+        quantity = registry.quantities[registry.point_quantity[point]]
+        return AlarmChange(
+            kind="raised" if change.raised else "cleared",
+            alarm_id=alarm_id(rule.spec.id, rule.spec.version, device, quantity, change.onset),
+            rule_id=rule.spec.id,
+            rule_version=rule.spec.version,
+            point=point,
+            raised_at=change.onset,
+            detected_at=detected_at,
+            value=value,
+            limit=rule.limit(change.slot),
+            level=rule.spec.level,
+            lsn=lsn,
+            cleared_at=None if change.raised else ts,
+        )
+
+    def _state(self) -> dict[str, NDArray[Any]]:
+        """Every array of state by a stable name."""
+        state: dict[str, NDArray[Any]] = {"newest": self._newest, "last": self._last, "counts": self._counts}
+        state |= {"silence/point": self._silence.last_point, "silence/device": self._silence.last_device}
+        state |= self._bank.states()
+        for rule in self._bound:
+            state[f"points/{rule.spec.id}"] = rule.points
+            state |= {f"alarm/{rule.spec.id}/{name}": getattr(rule.state, name) for name in alarms.COLUMNS}
+        return state
+
+
+class _Columns:
+    """Columns of the rows that are evaluated, each computed when a rule first asks for it."""
+
+    def __init__(
+        self, rows: Readings, row: NDArray[np.int32], clock: LocalClock, points: dict[str, NDArray[np.float64]]
+    ) -> None:
+        self._rows, self._row, self._clock, self._points = rows, row, clock, points
+        self.point, self.ts = rows.point[row], rows.ts[row]
+        self.known: dict[tuple[str, float], NDArray[np.float64]] = {}
+
+    def get(self, name: str, params: dict[str, float]) -> NDArray[np.float64]:
+        feature = features.FEATURE_OF.get(name)
+        key = (name, features.option_of(feature, params) if feature else 0.0)
+        if key not in self.known:
+            self.known[key] = self._make(name)
+        return self.known[key]
+
+    def _make(self, name: str) -> NDArray[np.float64]:
+        rows, row = self._rows, self._row
+        made: Any
+        if name in self._points:
+            made = self._points[name][self.point]
+        elif name == "step":
+            made = self.known["value", 0.0] - self.known["prev", 0.0]
+        elif name == "late":
+            made = (rows.flags[row] & np.uint8(Flag.LATE)) != 0
+        elif name == "age_s":
+            made = (rows.received_at[row] - self.ts) / 1000.0
+        elif name in {"value", "quality"}:
+            made = getattr(rows, name)[row]
+        else:
+            made = self._clock.column(name, self.ts)
+        return np.asarray(made, np.float64)

@@ -1,0 +1,170 @@
+"""Feature kernels, all with one signature, so that ``rules.features`` can list them in a table.
+
+``kernel(slot, point, ts, value, prev, dt, option, state, out)``: for row i of the point ``p = point[i]``, ``slot[p]``
+is the row of ``state`` (slots x width, float64, NaN at first) that belongs to the point, or -1 when no rule needs it;
+``prev`` and ``dt`` are the previous value and the seconds since (NaN for a point's first reading); results go to
+``out[k, i]``. Event times in the state are epoch ms as float64 (exact until the year 287,396).
+"""
+
+import numpy as np
+from numba import njit
+
+from rules.kernels.types import F64, I32, I64
+
+
+@njit(cache=True, nogil=True)
+def count(
+    slot: I32,
+    point: I32,
+    ts: I64,
+    value: F64,
+    prev: F64,
+    dt: F64,
+    option: float,
+    state: F64,
+    out: F64,  # noqa: ARG001 - every feature kernel has these arguments
+) -> None:
+    """``samples``: readings of the point so far, this one included. State: [count]."""
+    for i in range(len(point)):
+        s = slot[point[i]]
+        if s < 0:
+            continue
+        n = state[s, 0]
+        n = 1.0 if np.isnan(n) else n + 1.0
+        state[s, 0] = n
+        out[0, i] = n
+
+
+@njit(cache=True, nogil=True)
+def rate(
+    slot: I32,
+    point: I32,
+    ts: I64,
+    value: F64,
+    prev: F64,
+    dt: F64,
+    option: float,
+    state: F64,
+    out: F64,
+) -> None:
+    """``rate``: change per second since the previous reading, or over a window of ``option`` seconds.
+
+    The window keeps two anchors, A and B. When B is at least half a window old, A becomes B and B becomes this
+    reading; the rate is taken over A. So the span it is measured over is between half a window and a window plus one
+    interval, and NaN until there is one. State: [A time, A value, B time, B value].
+    """
+    half = option * 500.0
+    for i in range(len(point)):
+        s = slot[point[i]]
+        if s < 0:
+            continue
+        if option <= 0.0:
+            out[0, i] = (value[i] - prev[i]) / dt[i]
+            continue
+        t = float(ts[i])
+        b = state[s, 2]
+        if np.isnan(b):
+            state[s, 2] = t
+            state[s, 3] = value[i]
+        elif t - b >= half:
+            state[s, 0] = b
+            state[s, 1] = state[s, 3]
+            state[s, 2] = t
+            state[s, 3] = value[i]
+        a = state[s, 0]
+        out[0, i] = (value[i] - state[s, 1]) * 1000.0 / (t - a) if not np.isnan(a) else np.nan
+
+
+@njit(cache=True, nogil=True)
+def ewma(
+    slot: I32,
+    point: I32,
+    ts: I64,
+    value: F64,
+    prev: F64,
+    dt: F64,
+    option: float,
+    state: F64,
+    out: F64,  # noqa: ARG001 - every feature kernel has these arguments
+) -> None:
+    """``ewma`` and ``ewstd`` of what came *before* this reading, weighted by time with constant ``option`` seconds.
+
+    a = 1 - exp(-dt / tau); mean += a d; var = (1 - a) (var + a d^2), d = value - mean (West 1979 with a time-dependent
+    weight). NaN for the first reading. State: [mean, variance].
+    """
+    for i in range(len(point)):
+        s = slot[point[i]]
+        if s < 0:
+            continue
+        v = value[i]
+        m = state[s, 0]
+        if np.isnan(m):
+            out[0, i] = np.nan
+            out[1, i] = np.nan
+            state[s, 0] = v
+            state[s, 1] = 0.0
+            continue
+        var = state[s, 1]
+        out[0, i] = m
+        out[1, i] = np.sqrt(var)
+        a = 1.0 - np.exp(-dt[i] / option)
+        d = v - m
+        state[s, 0] = m + a * d
+        state[s, 1] = (1.0 - a) * (var + a * d * d)
+
+
+@njit(cache=True, nogil=True)
+def flat(
+    slot: I32,
+    point: I32,
+    ts: I64,
+    value: F64,
+    prev: F64,
+    dt: F64,
+    option: float,
+    state: F64,
+    out: F64,  # noqa: ARG001 - every feature kernel has these arguments
+) -> None:
+    """``flat_s`` and ``flat_n``: seconds, and readings after it, since the last change of value. State: [time, count].
+
+    Equality is exact: a frozen sensor repeats its last value bit by bit.
+    """
+    for i in range(len(point)):
+        s = slot[point[i]]
+        if s < 0:
+            continue
+        if value[i] == prev[i]:
+            state[s, 1] += 1.0
+        else:
+            state[s, 0] = ts[i]
+            state[s, 1] = 0.0
+        out[0, i] = (ts[i] - state[s, 0]) / 1000.0
+        out[1, i] = state[s, 1]
+
+
+@njit(cache=True, nogil=True)
+def sibling(
+    source: I32,
+    target: I32,
+    point: I32,
+    ts: I64,
+    value: F64,
+    limit_ms: F64,
+    state: F64,
+    out: F64,
+) -> None:
+    """``device_<quantity>``: the newest value of another quantity of the same device, not older than ``limit_ms``.
+
+    ``source[p]`` is the device's slot when p carries that quantity, ``target[p]`` when p wants it, else -1.
+    State per slot: [time, value]. ``limit_ms`` per slot.
+    """
+    for i in range(len(point)):
+        p = point[i]
+        s = source[p]
+        if s >= 0:
+            state[s, 0] = ts[i]
+            state[s, 1] = value[i]
+        s = target[p]
+        if s >= 0:
+            age = ts[i] - state[s, 0]
+            out[0, i] = state[s, 1] if age <= limit_ms[s] else np.nan

@@ -1,0 +1,89 @@
+"""Life signs: when each point and device was last heard of, and how long it is silent at given instants."""
+
+import numpy as np
+from numba import njit
+
+from rules.kernels.types import F64, I32, I64, U8
+
+NEVER = np.iinfo(np.int64).min
+
+
+@njit(cache=True, nogil=True)
+def hear(
+    point: I32,
+    received: I64,
+    flags: U8,
+    device: I32,
+    last_point: I64,
+    last_device: I64,
+    start: int,
+    end: int,
+) -> None:
+    """Rows ``start`` to ``end`` were heard: any row is a sign of life except a repeat (old news)."""
+    for i in range(start, end):
+        if flags[i] & 8:  # Flag.DUPLICATE
+            continue
+        p = point[i]
+        d = device[p]
+        last_point[p] = max(last_point[p], received[i])
+        last_device[d] = max(last_device[d], received[i])
+
+
+@njit(cache=True, nogil=True)
+def silences(
+    point: I32,
+    received: I64,
+    flags: U8,
+    device: I32,
+    last_point: I64,
+    last_device: I64,
+    start: int,
+    instants: I64,
+    ends: I64,
+    who: I32,
+    out_point: F64,
+    out_device: F64,
+) -> int:
+    """For each instant k: hear rows up to ``ends[k]``, then write the silence of each point of ``who`` in seconds.
+
+    Instants are epoch ms in rising order; ``ends[k]`` is the first row that was received at or after the instant.
+    ``out_*[k, j]`` belongs to ``who[j]``; NaN for a point that was never heard. Returns the first row not heard.
+    """
+    at = start
+    for k in range(len(instants)):
+        for i in range(at, ends[k]):
+            if flags[i] & 8:  # Flag.DUPLICATE
+                continue
+            p = point[i]
+            d = device[p]
+            last_point[p] = max(last_point[p], received[i])
+            last_device[d] = max(last_device[d], received[i])
+        at = ends[k]
+        for j in range(len(who)):
+            p = who[j]
+            if last_point[p] == NEVER:
+                out_point[k, j] = np.nan
+                out_device[k, j] = np.nan
+            else:
+                out_point[k, j] = (instants[k] - last_point[p]) / 1000.0
+                out_device[k, j] = (instants[k] - last_device[device[p]]) / 1000.0
+    return at
+
+
+@njit(cache=True, nogil=True)
+def census(
+    instant: int,
+    last_device: I64,
+    allowed: I64,
+) -> tuple[int, int]:
+    """How many devices that ever reported are overdue at ``instant``, and how many have an interval to judge by.
+
+    ``allowed`` is the longest silence of each device in ms, 0 where its interval is unknown.
+    """
+    silent = 0
+    known = 0
+    for d in range(len(last_device)):
+        if allowed[d] > 0 and last_device[d] != NEVER:
+            known += 1
+            silent += instant - last_device[d] > allowed[d]
+    return silent, known

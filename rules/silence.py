@@ -1,0 +1,187 @@
+"""Rules over time without a reading: dropouts, evaluated on the log's own clock.
+
+Log time is the running maximum of ``received_at``, first over the rows of a record, then of the record itself. When it
+reaches or passes a multiple of ``CLOCK_MS``, clock rules are evaluated *at that multiple*, after all rows received
+before it and before the row that reaches it. So the result depends on what the log holds, not on how it was cut into
+records, and a replay or a backtest repeats it.
+
+When nothing arrives for long (history with gaps), many multiples are evaluated as one block of rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from rules import conditions
+from rules.kernels import silence as kernels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lifeline.core.batch import LogRecord
+    from lifeline.core.registry import Registry
+    from rules.localtime import LocalClock
+    from rules.plan import BoundRule
+
+CLOCK_MS: Final = 10_000
+"""Clock rules are evaluated at multiples of this: the fastest sensors report each second and may be silent for 30 s,
+so ten seconds add a third to the delay at worst."""
+
+BLOCK_ROWS: Final = 1 << 18
+"""Rows (instants x points) evaluated at once: 2 MiB a column."""
+
+DAILY_MS: Final = 6 * 3_600_000
+"""Devices that report this seldom are judged after 2 missed reports, the others after 3 (domain facts, 2.1)."""
+ALLOWED_MS_MIN: Final = 30_000
+
+
+class ClockChange(NamedTuple):
+    """A change of a clock rule, completed before row ``row`` of the record, at log time ``instant``."""
+
+    row: int
+    instant: int
+    rule: BoundRule
+    slot: int
+    raised: bool
+    onset: int
+    value: float
+
+
+@dataclass
+class Silence:
+    """Life signs of points and devices, and the clock rules over them."""
+
+    rules: list[BoundRule]
+    clock: LocalClock
+    last_point: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    last_device: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    instant: int = -1
+    """The last multiple of ``CLOCK_MS`` that was passed, -1 before the first record."""
+    now: int = -1
+    """Log time."""
+
+    def __post_init__(self) -> None:
+        """What the rules need."""
+        self._names = frozenset().union(*(rule.names for rule in self.rules))
+        self._who = np.zeros(0, np.int32)
+        self._device = np.zeros(0, np.int32)
+        self._allowed = np.zeros(0, np.int64)
+
+    def grow(self, registry: Registry, points: dict[str, NDArray[np.float64]]) -> None:
+        """Take in the registry's new points; the rules have grown already. ``points``: registry columns."""
+        more = len(registry) - len(self.last_point)
+        self.last_point = np.concatenate([self.last_point, np.full(more, kernels.NEVER)])
+        more = len(registry.devices) - len(self.last_device)
+        self.last_device = np.concatenate([self.last_device, np.full(more, kernels.NEVER)])
+        self._points = points
+        self._device = registry.point_device
+        interval = np.zeros(len(registry.devices), np.int64)
+        np.maximum.at(interval, registry.point_device, registry.interval_ms)
+        allowed = np.where(interval >= DAILY_MS, 2 * interval, np.maximum(3 * interval, ALLOWED_MS_MIN))
+        self._allowed = np.where(interval > 0, allowed, 0)
+        self._who = np.unique(np.concatenate([r.points for r in self.rules])) if self.rules else self._who
+        self._places = [np.searchsorted(self._who, rule.points) for rule in self.rules]
+
+    def process(self, record: LogRecord) -> list[ClockChange]:
+        """Hear a record's rows and evaluate every instant that it reaches."""
+        rows = record.readings
+        received = np.maximum.accumulate(rows.received_at) if len(rows) else rows.received_at
+        end = max(record.received_at, int(received[-1]) if len(rows) else 0, self.now)
+        if self.instant < 0:
+            first = min(int(received[0]), record.received_at) if len(rows) else record.received_at
+            self.instant = first // CLOCK_MS * CLOCK_MS
+        self.now = end
+        instants = np.arange(self.instant + CLOCK_MS, end + 1, CLOCK_MS, dtype=np.int64)
+        ends = np.searchsorted(received, instants, side="left").astype(np.int64)
+        changes: list[ClockChange] = []
+        at = 0
+        if len(instants) and len(self._who):
+            block = max(1, BLOCK_ROWS // len(self._who))
+            for k in range(0, len(instants), block):
+                at = self._block(record, instants[k : k + block], ends[k : k + block], at, changes)
+            self.instant = int(instants[-1])
+        elif len(instants):
+            self.instant = int(instants[-1])
+        kernels.hear(
+            *(rows.point, rows.received_at, rows.flags, self._device, self.last_point, self.last_device, at, len(rows))
+        )
+        return changes
+
+    def _block(
+        self,
+        record: LogRecord,
+        instants: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        start: int,
+        changes: list[ClockChange],
+    ) -> int:
+        rows, who = record.readings, self._who
+        shape = (len(instants), len(who))
+        own, device = np.empty(shape), np.empty(shape)
+        counts = np.zeros((len(instants), 2))
+        counted = bool(self._names & {"silent_devices", "silent_share"})
+        at = start
+        for k in range(len(instants)) if counted else [slice(None)]:
+            part = slice(k, k + 1) if isinstance(k, int) else k
+            at = kernels.silences(
+                *(rows.point, rows.received_at, rows.flags, self._device, self.last_point, self.last_device),
+                *(at, instants[part], ends[part], who, own[part], device[part]),
+            )
+            if counted:
+                counts[part] = kernels.census(instants[k], self.last_device, self._allowed)
+        scalars = {"silent_devices": counts[:, 0], "silent_share": counts[:, 0] / np.maximum(counts[:, 1], 1)}
+        found: list[ClockChange] = []
+        for rule, places in zip(self.rules, self._places, strict=True):
+            if len(places):
+                wide = {"silent_s": own[:, places].ravel(), "device_silent_s": device[:, places].ravel()}
+                found += self._evaluate(rule, instants, ends, wide, scalars)
+        changes += sorted(found, key=lambda c: (c.instant, c.rule.order))
+        return at
+
+    def _evaluate(
+        self,
+        rule: BoundRule,
+        instants: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        wide: dict[str, NDArray[np.float64]],
+        scalars: dict[str, NDArray[np.float64]],
+    ) -> list[ClockChange]:
+        width = len(rule.points)
+        slots = np.tile(np.arange(width, dtype=np.int32), len(instants))
+        ts = np.repeat(instants, width)
+        series = []
+        for name in rule.names:
+            if name in wide:
+                values = wide[name]
+            elif name in scalars:
+                values = np.repeat(scalars[name], width)
+            elif name in self._points:
+                values = np.tile(self._points[name][rule.points], len(instants))
+            else:
+                values = np.repeat(self.clock.column(name, instants), width)
+            series.append(conditions.column(name, values))
+        series += [pl.Series(name, rule.varying[name][slots]) for name in rule.varying_used]
+        raised, clear = rule.masks(pl.DataFrame(series), len(ts))
+        never = np.isnan(wide["silent_s"])
+        raised, clear = raised & ~never, clear & ~never
+        return [
+            ClockChange(
+                row=int(ends[c.row // width]),
+                instant=int(ts[c.row]),
+                rule=rule,
+                slot=c.slot,
+                raised=c.raised,
+                onset=c.onset,
+                value=float(wide["device_silent_s" if "device_silent_s" in rule.names else "silent_s"][c.row]),
+            )
+            for c in rule.state.advance(rule.spec, slots, raised, clear, ts)
+        ]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory."""
+        return self.last_point.nbytes + self.last_device.nbytes

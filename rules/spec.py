@@ -1,0 +1,101 @@
+"""What a rule is: frozen values, without behaviour. ``load`` makes them from TOML, ``plan`` binds them to points.
+
+A rule says *which points* (``where``), *when it is wrong* (``raise``), *when it is right again* (``clear``), *how long
+either must last* (``raise_after``, ``clear_after``) and *what the operator must know*: cause, consequence, action and
+time to respond. A rule without the last four is refused: ISA-18.2 calls that an event, not an alarm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from lifeline.core.alarm import RuleInfo
+
+Evaluate = Literal["reading", "every", "clock"]
+
+CATEGORIES: Final = ("process", "device")
+EVALUATIONS: Final = ("reading", "every", "clock")
+PLACES: Final = ("device", "asset", "zone", "gateway", "area")
+STABILITIES: Final = ("experimental", "stable", "deprecated")
+
+ALWAYS: Final = "always"
+HEATING_SEASON: Final = "heating-season"
+"""15 November to 15 March in the site's time zone, both days included (domain facts, 1.4: Zhengzhou's season)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """A condition must hold for ``samples`` readings in a row *and* for ``seconds`` of event time."""
+
+    samples: int = 1
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Other parameters for the points of ``where``; a later override wins over an earlier one."""
+
+    where: str
+    params: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSpec:
+    """One rule as written. Conditions are SQL text that was checked against the known columns."""
+
+    id: str
+    version: int
+    title_zh: str
+    title_en: str
+    where: str
+    raise_: str
+    clear: str
+    level: str
+    category: str
+    cause: str
+    consequence: str
+    action: str
+    respond_within_s: float
+    params: dict[str, float] = field(default_factory=dict)
+    overrides: tuple[Override, ...] = ()
+    raise_after: Delay = field(default_factory=Delay)
+    clear_after: Delay = field(default_factory=Delay)
+    latch: bool = False
+    active: str = ALWAYS
+    event: str = ""
+    place: str = "asset"
+    evaluate: Evaluate = "reading"
+    source: str = ""
+    stability: str = "experimental"
+    file: str = ""
+
+    def info(self) -> RuleInfo:
+        """What the governance queue and the screens must know of it."""
+        return RuleInfo(
+            rule_id=self.id,
+            version=self.version,
+            title_zh=self.title_zh,
+            title_en=self.title_en,
+            level=self.level,
+            category=self.category,
+            event=self.event,
+            place=self.place,
+            cause=self.cause,
+            consequence=self.consequence,
+            action=self.action,
+            respond_within_s=self.respond_within_s,
+        )
+
+    @property
+    def meaning(self) -> tuple[object, ...]:
+        """Everything that decides when the rule fires: two specs of one meaning give the same alarms."""
+        overrides = tuple((o.where, tuple(sorted(o.params.items()))) for o in self.overrides)
+        delays = (
+            self.raise_after.samples,
+            self.raise_after.seconds,
+            self.clear_after.samples,
+            self.clear_after.seconds,
+        )
+        texts = (self.id, self.version, self.where, self.raise_, self.clear, self.active, self.evaluate)
+        return (*texts, tuple(sorted(self.params.items())), overrides, delays, self.latch)
