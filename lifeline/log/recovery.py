@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from lifeline.core.errors import ConfigurationError, CorruptionError, Problem
 from lifeline.log.files import explained, read_file, write_all
 from lifeline.log.scan import Scan, proof_of_loss, scan_segment
-from lifeline.log.segment import ForeignFormatError, SegmentError
+from lifeline.log.segment import FRAME_HEADER, ForeignFormatError, SegmentError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,9 +183,8 @@ def loss_reason(scan: Scan, proof: int | None) -> str:
 
 def _make_durable(files: Files, path: Path, view: memoryview, scan: Scan) -> None:
     known = scan.synced - scan.header.first_lsn + 1
-    uncertain = scan.offsets[known] if known < len(scan.offsets) else scan.end
-    if scan.sealed and scan.end == len(view):
-        return
+    last_certain = scan.end - FRAME_HEADER.size if scan.sealed else scan.end  # a seal proves the records, not itself
+    uncertain = scan.offsets[known] if known < len(scan.offsets) else last_certain
     fd = files.open(path, "write")
     try:
         files.truncate(fd, scan.end)  # even to the size it has: an earlier cut may have failed to reach the disk

@@ -91,6 +91,7 @@ class Store:
         began = time.perf_counter()
         with explained("cannot be cleaned", self.directory):
             remove_leftovers(self._files, self.directory)
+            self._files.sync_directory(self.directory)  # a name that is seen now must not vanish later
         found = recover(self._files, self.directory)
         self._segments = found.segments
         self._received_at = found.received_at
