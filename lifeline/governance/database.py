@@ -153,6 +153,8 @@ class Database:
             self.path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000
         )
         try:
+            with closing(connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")) as cursor:
+                self._check_ours({name for (name,) in cursor})  # before a pragma changes a stranger's file
             for pragma, value in (("journal_mode", "WAL"), ("synchronous", "FULL"), ("foreign_keys", "ON")):
                 connection.execute(f"PRAGMA {pragma}={value}")
             self._check_promises(connection)
@@ -209,8 +211,9 @@ class Database:
             rows += [{"name": f"revision.{name}", "value": 0} for name in REVISIONS]
             connection.execute(insert(meta), rows)
             return
-        if "meta" not in tables or "events" not in tables:
-            raise self._problem("this is not a Lifeline governance database", "name another file")
+        if not tables:
+            raise self._problem("the file is empty", "run the engine once, or mend the path")
+        self._check_ours(set(tables))
         found = connection.scalar(select(meta.c.value).where(meta.c.name == "schema_version"))
         if found != SCHEMA_VERSION:
             newer = found is not None and found > SCHEMA_VERSION
@@ -218,6 +221,10 @@ class Database:
                 f"the tables are version {found}, this program knows version {SCHEMA_VERSION}",
                 "upgrade Lifeline" if newer else "restore a backup, or rebuild the queue from the log",
             )
+
+    def _check_ours(self, tables: set[str]) -> None:
+        if tables and not {"meta", "events", "alarms"} <= tables:
+            raise self._problem("this is not a Lifeline governance database", "name another file")
 
     def _problem(self, message: str, remedy: str) -> ConfigurationError:
         return ConfigurationError([Problem(str(self.path), "governance.database", message, remedy)])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lifeline.core.registry import Registry
 
 _COLUMNS: Final = ("device_id", "quantity", "utility", "area_code", "asset_id", "zone", "gateway")
+_KINDS: Final = {"area": 3, "asset": 4, "zone": 5, "gateway": 6}
 
 
 class Place(NamedTuple):
@@ -34,7 +35,7 @@ class Place(NamedTuple):
 
         Where the registry knows none of that kind, the device: grouping less is safe, grouping strangers is not.
         """
-        name = {"asset": self.asset_id, "zone": self.zone, "gateway": self.gateway, "area": self.area_code}.get(kind)
+        name = self[_KINDS.get(kind, 0)]
         return (kind, name) if name else ("device", self.device_id)
 
 

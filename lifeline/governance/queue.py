@@ -163,7 +163,7 @@ class GovernanceQueue:
         keys = {group_key(rule.event, places[point].key(rule.place)) for rule, point in joining}
         event_ids = {row["event_id"] for row in rows.values()} - {None}
         found = fetch(connection, select(events), events.c.event_id, event_ids)
-        found += fetch(connection, select(events).where(events.c.is_open), events.c.group_key, keys)
+        found += fetch(connection, select(events).where(events.c.is_open.is_(True)), events.c.group_key, keys)
         quiet: dict[tuple[str, int], list[Row]] = {}
         for hold in fetch(connection, select(holds), holds.c.point, places):
             quiet.setdefault((hold["rule_id"], hold["point"]), []).append(hold)

@@ -170,6 +170,7 @@ meta: Final = Table(
 """``schema_version``, and ``revision.alarms``, ``revision.events``, ``revision.event_log``: they rise by one with
 each transaction that changed the table, so that a publisher rewrites only what changed."""
 
+# Partial indices serve only queries that say their condition in the same words: ``is_open.is_(True)``, not ``is_open``.
 Index("events_by_time", events.c.detected_at, events.c.event_id)
 Index("events_by_status", events.c.status, events.c.detected_at, events.c.event_id)
 Index("events_by_level", events.c.level, events.c.detected_at, events.c.event_id)
@@ -181,13 +182,33 @@ Index(
     sqlite_where=events.c.is_open.is_(True),
     postgresql_where=events.c.is_open.is_(True),
 )
-Index("alarms_by_event", alarms.c.event_id)
+Index(
+    "events_open_by_time",
+    events.c.detected_at,
+    events.c.event_id,
+    sqlite_where=events.c.is_open.is_(True),
+    postgresql_where=events.c.is_open.is_(True),
+)
+Index(
+    "events_open_counted",
+    events.c.level,
+    events.c.status,
+    sqlite_where=events.c.is_open.is_(True),
+    postgresql_where=events.c.is_open.is_(True),
+)
+Index(
+    "alarms_by_event",
+    alarms.c.event_id,
+    sqlite_where=alarms.c.event_id.is_not(None),
+    postgresql_where=alarms.c.event_id.is_not(None),
+)
 Index("alarms_by_time", alarms.c.detected_at, alarms.c.alarm_id)
 Index("alarms_by_state", alarms.c.state, alarms.c.detected_at, alarms.c.alarm_id)
 Index("alarms_by_point", alarms.c.point, alarms.c.rule_id)
 Index(
     "alarms_waiting",
-    alarms.c.state,
+    alarms.c.detected_at,
+    alarms.c.alarm_id,
     sqlite_where=alarms.c.event_id.is_(None) & alarms.c.active.is_(True),
     postgresql_where=alarms.c.event_id.is_(None) & alarms.c.active.is_(True),
 )

@@ -146,7 +146,7 @@ def test_ids_may_be_abbreviated_and_unknown_ones_name_the_nearest(hands: Hands) 
     assert hands.desk.get_event(event_id[:6].upper())["event_id"] == event_id
     with pytest.raises(UnknownIdError, match=f"{event_id}"):
         hands.desk.get_event(event_id[:-1] + ("0" if event_id[-1] != "0" else "1"))
-    with pytest.raises(UnknownIdError, match="too short|several|nearest"):
+    with pytest.raises(UnknownIdError, match=r"too short|several|nearest"):
         hands.desk.get_event(event_id[:1])
     with pytest.raises(UnknownIdError):
         hands.desk.get_event("")
