@@ -37,6 +37,7 @@ FEATURES: Final = (
     Feature(("rate",), kernels.rate, 4, ("rate_window_s", 0.0, False)),
     Feature(("ewma", "ewstd"), kernels.ewma, 2, ("ewma_tau_s", 3600.0, True)),
     Feature(("flat_s", "flat_n"), kernels.flat, 2),
+    Feature(("prev_step",), kernels.steps, 1),
 )
 FEATURE_OF: Final = {output: feature for feature in FEATURES for output in feature.outputs}
 OPTIONS: Final = {f.option[0]: f.option for f in FEATURES if f.option}
@@ -63,6 +64,7 @@ DESCRIPTIONS: Final = {
     "prev": "the previous reading of the point",
     "gap_s": "seconds since the previous reading",
     "step": "value - prev",
+    "prev_step": "the step of the previous reading",
     "samples": "how many readings of the point were seen, this one included",
     "rate": "change per second since the previous reading, or over about rate_window_s seconds",
     "ewma": "mean of what came before, weighted with time constant ewma_tau_s (3600)",

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001 - every kernel has the same arguments and few need all
 """Feature kernels, all with one signature, so that ``rules.features`` can list them in a table.
 
 ``kernel(slot, point, ts, value, prev, dt, option, state, out)``: for row i of the point ``p = point[i]``, ``slot[p]``
@@ -22,7 +23,7 @@ def count(
     dt: F64,
     option: float,
     state: F64,
-    out: F64,  # noqa: ARG001 - every feature kernel has these arguments
+    out: F64,
 ) -> None:
     """``samples``: readings of the point so far, this one included. State: [count]."""
     for i in range(len(point)):
@@ -85,7 +86,7 @@ def ewma(
     dt: F64,
     option: float,
     state: F64,
-    out: F64,  # noqa: ARG001 - every feature kernel has these arguments
+    out: F64,
 ) -> None:
     """``ewma`` and ``ewstd`` of what came *before* this reading, weighted by time with constant ``option`` seconds.
 
@@ -123,7 +124,7 @@ def flat(
     dt: F64,
     option: float,
     state: F64,
-    out: F64,  # noqa: ARG001 - every feature kernel has these arguments
+    out: F64,
 ) -> None:
     """``flat_s`` and ``flat_n``: seconds, and readings after it, since the last change of value. State: [time, count].
 
@@ -140,6 +141,17 @@ def flat(
             state[s, 1] = 0.0
         out[0, i] = (ts[i] - state[s, 0]) / 1000.0
         out[1, i] = state[s, 1]
+
+
+@njit(cache=True, nogil=True)
+def steps(slot: I32, point: I32, ts: I64, value: F64, prev: F64, dt: F64, option: float, state: F64, out: F64) -> None:
+    """``prev_step``: the change that led to the previous reading (a spike is a step and its way back)."""
+    for i in range(len(point)):
+        s = slot[point[i]]
+        if s < 0:
+            continue
+        out[0, i] = state[s, 0]
+        state[s, 0] = value[i] - prev[i]
 
 
 @njit(cache=True, nogil=True)
