@@ -14,7 +14,7 @@ from lifeline.core.schema import LEVELS, UTILITIES
 from lifeline.governance import fields
 from lifeline.governance.database import bump
 from lifeline.governance.errors import ConflictError, FieldError
-from lifeline.governance.schema import alarm_log, alarms, event_log, events
+from lifeline.governance.schema import OPEN, alarm_log, alarms, event_log, events
 from lifeline.governance.statements import one_of, page, resolve
 from lifeline.governance.states import CLOSED_STATES, FALSE_CAUSES, STATES, Transition, decide, legal
 
@@ -51,7 +51,7 @@ def list_events(
     """
     query = select(events)
     if status == "open":
-        query = query.where(events.c.is_open.is_(True))
+        query = query.where(OPEN)
     elif status is not None:
         query = query.where(one_of(events.c.status, status, STATES, "status (or 'open')"))
     if level is not None:
@@ -181,6 +181,6 @@ def _entry(entry: Row) -> Row:
 
 def open_counts(connection: Connection) -> dict[tuple[str, str], int]:
     """Open events by (level, status); only those there are."""
-    query = select(events.c.level, events.c.status, func.count()).where(events.c.is_open.is_(True))
+    query = select(events.c.level, events.c.status, func.count()).where(OPEN)
     found = connection.execute(query.group_by(events.c.level, events.c.status))
     return {(level, status): count for level, status, count in found}

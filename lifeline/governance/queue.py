@@ -17,7 +17,7 @@ from lifeline.core.alarm import AlarmChange
 from lifeline.governance import alarms as alarm_acts
 from lifeline.governance.database import Database, bump
 from lifeline.governance.fold import Effects, Fold, group_key, unknown_rule
-from lifeline.governance.schema import alarms, event_log, events, followers, holds
+from lifeline.governance.schema import OPEN, WAITING, alarms, event_log, events, followers, holds
 from lifeline.governance.statements import fetch, insert_into
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class GovernanceQueue:
         keys = {group_key(rule.event, places[point].key(rule.place)) for rule, point in joining}
         event_ids = {row["event_id"] for row in rows.values()} - {None}
         found = fetch(connection, select(events), events.c.event_id, event_ids)
-        found += fetch(connection, select(events).where(events.c.is_open.is_(True)), events.c.group_key, keys)
+        found += fetch(connection, select(events).where(OPEN), events.c.group_key, keys)
         quiet: dict[tuple[str, int], list[Row]] = {}
         for hold in fetch(connection, select(holds), holds.c.point, places):
             quiet.setdefault((hold["rule_id"], hold["point"]), []).append(hold)
@@ -205,6 +205,5 @@ def _keyed(rows: Mapping[str, Row], columns: Sequence[str]) -> list[Row]:
 
 def _waiting(connection: Connection, rows_max: int) -> list[Row]:
     """Standing alarms without an event and without a hold, oldest first."""
-    free = alarms.c.event_id.is_(None) & alarms.c.active.is_(True) & alarms.c.state.in_(("unacked", "acked"))
-    query = select(alarms).where(free).order_by(alarms.c.detected_at, alarms.c.alarm_id).limit(rows_max)
+    query = select(alarms).where(WAITING).order_by(alarms.c.detected_at, alarms.c.alarm_id).limit(rows_max)
     return [dict(row) for row in connection.execute(query).mappings()]

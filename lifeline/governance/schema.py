@@ -25,6 +25,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
 )
 
 SCHEMA_VERSION: Final = 1
@@ -170,7 +171,17 @@ meta: Final = Table(
 """``schema_version``, and ``revision.alarms``, ``revision.events``, ``revision.event_log``: they rise by one with
 each transaction that changed the table, so that a publisher rewrites only what changed."""
 
-# Partial indices serve only queries that say their condition in the same words: ``is_open.is_(True)``, not ``is_open``.
+OPEN: Final = events.c.is_open.is_(True)
+WAITING: Final = and_(
+    alarms.c.event_id.is_(None),
+    alarms.c.active.is_(True),
+    alarms.c.shelved_until.is_(None),
+    alarms.c.suppressed.is_(False),
+    alarms.c.out_of_service.is_(False),
+)
+"""Standing alarms that no hold keeps from an event any longer. Partial indices serve only queries that say their
+condition in the same words: so both are said here."""
+
 Index("events_by_time", events.c.detected_at, events.c.event_id)
 Index("events_by_status", events.c.status, events.c.detected_at, events.c.event_id)
 Index("events_by_level", events.c.level, events.c.detected_at, events.c.event_id)
@@ -179,22 +190,22 @@ Index("events_by_area", events.c.area_code, events.c.detected_at, events.c.event
 Index(
     "events_open",
     events.c.group_key,
-    sqlite_where=events.c.is_open.is_(True),
-    postgresql_where=events.c.is_open.is_(True),
+    sqlite_where=OPEN,
+    postgresql_where=OPEN,
 )
 Index(
     "events_open_by_time",
     events.c.detected_at,
     events.c.event_id,
-    sqlite_where=events.c.is_open.is_(True),
-    postgresql_where=events.c.is_open.is_(True),
+    sqlite_where=OPEN,
+    postgresql_where=OPEN,
 )
 Index(
     "events_open_counted",
     events.c.level,
     events.c.status,
-    sqlite_where=events.c.is_open.is_(True),
-    postgresql_where=events.c.is_open.is_(True),
+    sqlite_where=OPEN,
+    postgresql_where=OPEN,
 )
 Index(
     "alarms_by_event",
@@ -209,8 +220,8 @@ Index(
     "alarms_waiting",
     alarms.c.detected_at,
     alarms.c.alarm_id,
-    sqlite_where=alarms.c.event_id.is_(None) & alarms.c.active.is_(True),
-    postgresql_where=alarms.c.event_id.is_(None) & alarms.c.active.is_(True),
+    sqlite_where=WAITING,
+    postgresql_where=WAITING,
 )
 Index("event_log_by_event", event_log.c.event_id, event_log.c.entry)
 Index("alarm_log_by_alarm", alarm_log.c.alarm_id, alarm_log.c.entry)

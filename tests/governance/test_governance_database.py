@@ -14,7 +14,7 @@ from sqlalchemy import insert, select, text, update
 
 from lifeline.core.errors import ConfigurationError, CorruptionError, UnavailableError
 from lifeline.governance.database import Database
-from lifeline.governance.schema import alarms, events, meta
+from lifeline.governance.schema import OPEN, WAITING, alarms, events, meta
 from tests.governance.conftest import T0, Hands, raised
 
 if TYPE_CHECKING:
@@ -120,9 +120,13 @@ def test_threads_take_turns(database: Database) -> None:
 
 
 def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
-    with pytest.raises(UnavailableError, match="nowhere"), database.write() as connection:
-        connection.execute(insert(meta), [{"name": "x", "value": 1}])
-        connection.exec_driver_sql("SELECT 1 FROM nowhere")
+    def half_done() -> None:
+        with database.write() as connection:
+            connection.execute(insert(meta), [{"name": "x", "value": 1}])
+            connection.exec_driver_sql("SELECT 1 FROM nowhere")
+
+    with pytest.raises(UnavailableError, match="nowhere"):
+        half_done()
 
     with database.read() as connection:
         assert connection.scalar(text("SELECT count(*) FROM meta WHERE name = 'x'")) == 0
@@ -219,20 +223,18 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(UnavailableError, match="file"):
         Database(f"sqlite:///{tmp_path}/file/governance.db")
+    (tmp_path / "folder.db").mkdir()
     with pytest.raises(UnavailableError, match="unable to open"):
-        (tmp_path / "folder.db").mkdir()
         Database(f"sqlite:///{tmp_path}/folder.db")
 
 
 def test_the_frequent_queries_use_their_partial_indices(hands: Hands) -> None:
     """They are asked once a batch, a second or a screen, over tables that only grow."""
     of = {
-        "events_open": select(events).where(events.c.is_open.is_(True)).where(events.c.group_key.in_(["a", "b"])),
-        "events_open_by_time": select(events).where(events.c.is_open.is_(True)).order_by(events.c.detected_at.desc()),
+        "events_open": select(events).where(OPEN).where(events.c.group_key.in_(["a", "b"])),
+        "events_open_by_time": select(events).where(OPEN).order_by(events.c.detected_at.desc()),
         "alarms_by_event": select(alarms).where(alarms.c.event_id == "e"),
-        "alarms_waiting": select(alarms).where(
-            alarms.c.event_id.is_(None) & alarms.c.active.is_(True) & alarms.c.state.in_(("unacked", "acked"))
-        ),
+        "alarms_waiting": select(alarms).where(WAITING).order_by(alarms.c.detected_at, alarms.c.alarm_id),
     }
     with hands.desk._database.read() as connection:
         for index, query in of.items():
