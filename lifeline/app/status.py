@@ -14,6 +14,8 @@ from lifeline.core.errors import UnavailableError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lifeline.app.site import Site
+
 STALE_MS: Final = 5_000
 
 
@@ -31,11 +33,20 @@ def read_status(config: Path) -> dict[str, Any]:
             f"{site.status_path}: no engine has run here yet; start it with: lifeline run -c {config}"
         ) from None
     age_ms = time.time_ns() // 1_000_000 - status["at"]
-    if not _alive(status["pid"]):
+    if status.get("stopped") or not _alive(status["pid"]):
         status |= {"ready": False, "reason": f"the engine is not running (last seen {age_ms / 1000:.0f} s ago)"}
     elif age_ms > STALE_MS:
         status |= {"ready": False, "reason": f"the engine has said nothing for {age_ms / 1000:.0f} s"}
     return status
+
+
+def engine_runs(site: Site) -> bool:
+    """Whether an engine is at work on this data directory."""
+    try:
+        status = orjson.loads(site.status_path.read_bytes())
+    except FileNotFoundError:
+        return False
+    return _alive(status["pid"]) and not status.get("stopped", False)
 
 
 def _alive(pid: int) -> bool:

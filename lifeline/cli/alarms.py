@@ -55,7 +55,7 @@ def list_(
 def _change(config: ConfigFile, verb: str, alarm_id: str, *, json: bool, **arguments: object) -> None:
     from lifeline.app.queue import open_desk
 
-    with failures(as_json=json), open_desk(config, writing=True) as desk:
+    with failures(as_json=json), open_desk(config) as desk:
         alarm = desk.change_alarm(verb, alarm_id, **arguments)
         if json:
             print_json(alarm)

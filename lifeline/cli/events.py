@@ -88,7 +88,7 @@ def act(
     """Move an event on. What the transition table forbids is refused, with what is possible instead."""
     from lifeline.app.queue import open_desk
 
-    with failures(as_json=json), open_desk(config, writing=True) as desk:
+    with failures(as_json=json), open_desk(config) as desk:
         event = desk.act(
             event_id, action, actor=actor, role=role, note=note, owner=owner, cause=cause, satisfaction=satisfaction
         )

@@ -164,6 +164,10 @@ class AlarmSink(Protocol):
         """
         ...
 
+    def tick(self, now_ms: int) -> list[str]:
+        """Work by age (shelves that run out); returns the ids of events that it opened."""
+        ...
+
     @property
     def position(self) -> int:
         """The log position of the last transaction."""

@@ -74,6 +74,7 @@ class Engine:
         self._board.stopping = True
         stopped = [collector.stop(STOP_S) for collector in self._collectors]
         drained = [follow.stop(STOP_S) for follow in self._follows]
+        self._board.stopped = True
         self._keep_house()
         self._log.close()
         return all(stopped + drained)

@@ -85,8 +85,9 @@ class RulesFollower:
         self._store()
 
     def tick(self, now_ms: int) -> None:
-        """Snapshot by age."""
+        """Store what was refused before, let the queue do its work by age, snapshot by age."""
         self._store()
+        self.events_opened += len(self._sink.tick(now_ms))
         if now_ms - self._snapshot_at >= SNAPSHOT_MS and self._position > self._durable:
             self.snapshot()
 

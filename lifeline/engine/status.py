@@ -58,6 +58,11 @@ class StatusBoard:
         self._process = psutil.Process()
         self.rss_max_bytes = 0
         self.stopping = False
+        self.stopped = False
+        self.endpoint: str | None = None
+        """Where the engine's metrics are, once somebody serves them."""
+        self.last: dict[str, Any] = {"ready": False, "reason": "starting"}
+        """What was published last."""
 
     def snapshot(self) -> dict[str, Any]:
         """The status now, as one JSON-able dict; updates the gauges on the way."""
@@ -85,6 +90,8 @@ class StatusBoard:
             "reason": reason,
             "at": now,
             "pid": os.getpid(),
+            "stopped": self.stopped,
+            "endpoint": self.endpoint,
             "uptime_s": round((now - self._started_at) / 1000, 1),
             "readings_per_s": round(self._tally.readings_per_s(now), 1),
             "received": self._tally.received,
@@ -117,13 +124,13 @@ class StatusBoard:
 
     def publish(self) -> dict[str, Any]:
         """Write the status file; returns what it wrote."""
-        status = self.snapshot()
+        status = self.last = self.snapshot()
         write_atomic(self._path, orjson.dumps(status), durable=False)
         return status
 
     def _readiness(self, states: Sequence[CollectorState], followers: list[dict[str, Any]]) -> tuple[bool, str | None]:
         if self.stopping:
-            return False, "stopping"
+            return False, "stopped" if self.stopped else "stopping"
         if self._log.fault:
             return False, f"log: {self._log.fault}"
         for follow in self._follows:

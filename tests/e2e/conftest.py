@@ -74,7 +74,7 @@ unknown = "reject"
 files = ["{rules}/*.toml"]
 
 [governance]
-database = "sqlite:///var/governance.db"
+database = "sqlite:///governance.db"
 
 [metrics]
 listen = "127.0.0.1:0"

@@ -73,6 +73,9 @@ class Ledger:
         self.position = position
         return [change.alarm_id for change in new]
 
+    def tick(self, now_ms: int) -> list[str]:
+        return []
+
 
 def record(lsn: int, *values: float) -> LogRecord:
     rows = Readings.empty(len(values))

@@ -1,0 +1,196 @@
+"""The only place where real parts are chosen and put together.
+
+Reads like the picture in ``lifeline.engine.pipeline``: registry, log, followers, collectors, house-keeping.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ingest.embedded import EmbeddedBroker
+
+from ingest.broker import BrokerSettings, Subscribe
+from ingest.collector import Collector
+from ingest.identity import IdentityWindow
+from ingest.paho_collector import PahoCollector
+from lifeline.app.clock import now_ms
+from lifeline.app.decoding import make_decoder
+from lifeline.app.publishing import Publisher
+from lifeline.app.replaying import ReplayDesk
+from lifeline.config import read_password
+from lifeline.core.metrics import Metrics
+from lifeline.engine.follow import Follow
+from lifeline.engine.pipeline import Engine
+from lifeline.engine.rules_follower import RulesFollower
+from lifeline.engine.snapshots import SnapshotStore
+from lifeline.engine.status import StatusBoard
+from lifeline.engine.tally import Tally
+from lifeline.governance.desk import GovernanceDesk
+from lifeline.governance.places import PlaceLookup
+from lifeline.governance.queue import GovernanceQueue
+from lifeline.lake.catalog import Catalog
+from lifeline.lake.completeness import CompletenessFollower
+from lifeline.lake.writer import LakeFollower
+from lifeline.live.values import LiveValues
+from lifeline.log import LocalLog
+from lifeline.registry import RegistryLedger, read_areas, read_points
+from rules.evaluate import RuleMachine, RuleSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lifeline.app.site import Site
+    from lifeline.config import BrokerConfig
+    from lifeline.core.batch import Readings
+
+
+@dataclass
+class Assembly:
+    """A site's running parts. ``close`` after ``engine.stop``."""
+
+    engine: Engine
+    metrics: Metrics
+    board: StatusBoard
+    rules: RulesFollower
+    tally: Tally
+    ledger: RegistryLedger
+    brokers: list[EmbeddedBroker] = field(default_factory=list)
+    broker_urls: dict[str, str] = field(default_factory=dict)
+    closing: list[Any] = field(default_factory=list)
+    clean: bool = False
+    """After ``stop``: everything that was read is committed, acknowledged and consumed."""
+    _stopped: bool = False
+
+    def stop(self) -> None:
+        """Stop the engine, once."""
+        if not self._stopped:
+            self._stopped = True
+            self.clean = self.engine.stop()
+
+    def close(self) -> None:
+        """Stop embedded brokers, close databases."""
+        for part in (*self.closing, *self.brokers):
+            part.close()
+
+
+def open_registry(site: Site) -> RegistryLedger:
+    """The registry of a site, with every new point numbered durably.
+
+    Raises:
+        ConfigurationError: the registry or the areas file is wrong.
+    """
+    config = site.config.registry
+    site.state.mkdir(parents=True, exist_ok=True)
+    points = read_points(config.file) if config.file else None
+    areas = read_areas(config.areas) if config.areas else None
+    return RegistryLedger(site.state, points, areas, must_exist=any(site.log.glob("*.log")))
+
+
+def assemble(site: Site) -> Assembly:
+    """Everything of a site, recovered and ready to start; nothing runs yet but the log and embedded brokers.
+
+    Raises:
+        ConfigurationError: registry or rules are wrong.
+        UnavailableError: another engine owns the data directory, or the disk refuses.
+        CorruptionError: log, lake or queue are damaged.
+    """
+    config, metrics = site.config, Metrics()
+    rule_set = RuleSet.load(config.rule_files)
+    ledger = open_registry(site)
+    log = LocalLog(site.log, clock=now_ms, metrics=metrics)
+
+    catalog = Catalog(site.data, grace_ms=int(config.lake.grace_s * 1000))
+    queue = GovernanceQueue(site.database_url, rule_set.info(), PlaceLookup(ledger.current), now_ms)
+    desk = GovernanceDesk(site.database_url, now_ms)
+    machine = RuleMachine(rule_set, ledger, config.site.timezone)
+    rules = RulesFollower(machine, queue, SnapshotStore(site.state, "rules"), now_ms, metrics)
+    rules.start_at(log.first, log.committed)
+    tally = Tally(metrics, log.committed)
+    lake = LakeFollower(site.data, catalog, compact=config.lake.compact, grace_ms=int(config.lake.grace_s * 1000))
+    live = LiveValues(site.live_path, ledger)
+    completeness = CompletenessFollower(site.data, ledger, catalog)
+    follows = [Follow(log, follower, now_ms) for follower in (rules, lake, live, completeness, tally)]
+
+    window = IdentityWindow()
+    remember = lambda: window.rebuild(all_readings(log))  # noqa: E731
+    remember()
+    log.on_reopen(remember)
+
+    brokers: list[EmbeddedBroker] = []
+    collectors: list[Collector | PahoCollector] = []
+    urls: dict[str, str] = {}
+    for broker in config.broker:
+        if broker.url == "embedded":
+            brokers.append(EmbeddedBroker(broker.address.host, broker.address.port))
+            brokers[-1].start()
+            urls[broker.name] = brokers[-1].url
+        else:
+            urls[broker.name] = broker.url
+        decoder = make_decoder(config, broker, ledger, window)
+        settings = broker_settings(broker, urls[broker.name])
+        kind = PahoCollector if settings.scheme in {"ws", "wss"} else Collector
+        collectors.append(kind(settings, decoder, log, now_ms, metrics, random.SystemRandom(), on_lost=remember))
+
+    board = StatusBoard(
+        site.status_path,
+        log=log,
+        follows=follows,
+        tally=tally,
+        rules=rules,
+        collectors=lambda: [collector.state for collector in collectors],
+        events_open=desk.open_counts,
+        metrics=metrics,
+        clock=now_ms,
+    )
+    publisher = Publisher(catalog, desk, ledger)
+    publisher.publish_registry()
+    replay = ReplayDesk(site.replay_path, make_decoder(config, None, ledger, window), log)
+    engine = Engine(
+        log=log, follows=follows, collectors=collectors, board=board, chores=(publisher.publish_changes, replay.serve)
+    )
+    return Assembly(engine, metrics, board, rules, tally, ledger, brokers, urls, [desk])
+
+
+def all_readings(log: LocalLog) -> Iterator[Readings]:
+    """The log's readings for rebuilding the window of identities, in log order."""
+    position = log.first - 1
+    while True:
+        records = log.read(position)
+        if not records:
+            return
+        for record in records:
+            if len(record.readings):
+                yield record.readings
+        position = records[-1].lsn
+
+
+def broker_settings(broker: BrokerConfig, url: str) -> BrokerSettings:
+    """A collector's settings from the configuration; reads the password now.
+
+    Raises:
+        ConfigurationError: the password cannot be read.
+    """
+
+    def text(path: object) -> str | None:
+        return None if path is None else str(path)
+
+    return BrokerSettings(
+        name=broker.name,
+        url=url,
+        client_id=broker.session_id,
+        username=broker.username,
+        password=read_password(broker),
+        ca_file=text(broker.ca_file),
+        cert_file=text(broker.cert_file),
+        key_file=text(broker.key_file),
+        protocol=broker.protocol,
+        share=broker.share,
+        receive_maximum=broker.receive_maximum,
+        reconnect_min_s=broker.reconnect.min_s,
+        reconnect_max_s=broker.reconnect.max_s,
+        subscribe=tuple(Subscribe(entry.filter, entry.qos, entry.payload) for entry in broker.subscribe),
+        keepalive_s=broker.keepalive_s,
+        session_expiry_s=broker.session_expiry_s,
+    )

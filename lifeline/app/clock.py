@@ -1,0 +1,10 @@
+"""The wall clock, the only one the program has; everything below gets it as an argument."""
+
+from __future__ import annotations
+
+import time
+
+
+def now_ms() -> int:
+    """Now, epoch milliseconds UTC."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,120 @@
+"""The governance queue for the command line."""
+
+from __future__ import annotations
+
+import getpass
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from lifeline.app.clock import now_ms
+from lifeline.app.since import parse_time
+from lifeline.app.site import load_site
+from lifeline.core.errors import UnavailableError
+from lifeline.governance.desk import GovernanceDesk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+TIMES: Final = frozenset(
+    {"raised_at", "detected_at", "dispatched_at", "accepted_at", "resolved_at", "closed_at", "due_at", "normal_at",
+     "cleared_at", "clear_detected_at", "acked_at", "shelved_until", "at", "until"}
+)  # fmt: skip
+"""Columns of the queue that are epoch milliseconds; answers carry them as times."""
+
+
+class Desk:
+    """What the command line asks of the queue; rows carry times as UTC datetimes."""
+
+    def __init__(self, desk: GovernanceDesk) -> None:
+        self._desk = desk
+
+    def list_events(
+        self,
+        *,
+        level: Sequence[str] | None,
+        status: Sequence[str] | None,
+        area: str | None,
+        utility: str | None,
+        since: str | None,
+        limit: int,
+        cursor: str | None,
+    ) -> dict[str, Any]:
+        """``{events, next}``, newest first."""
+        rows, following = self._desk.list_events(
+            level=level or None,
+            status=status or None,
+            area=area,
+            utility=utility,
+            since=parse_time(since),
+            limit=limit,
+            cursor=cursor,
+        )
+        return {"events": [with_times(row) for row in rows], "next": following}
+
+    def show_event(self, event_id: str) -> dict[str, Any]:
+        """One event with ``alarms``, ``log`` and legal ``actions``."""
+        return with_times(self._desk.get_event(event_id))
+
+    def act(
+        self, event_id: str, action: str, *, actor: str | None, role: str, note: str, **fields: object
+    ) -> dict[str, Any]:
+        """Move an event on; the event afterwards."""
+        given = {name: value for name, value in fields.items() if value is not None}
+        return with_times(self._desk.act(event_id, action, actor or getpass.getuser(), role, note or None, **given))
+
+    def list_alarms(
+        self,
+        *,
+        state: Sequence[str] | None,
+        rule: str | None,
+        level: Sequence[str] | None,
+        since: str | None,
+        limit: int,
+        cursor: str | None,
+    ) -> dict[str, Any]:
+        """``{alarms, next}``, newest first."""
+        rows, following = self._desk.list_alarms(
+            state=state or None, rule_id=rule, level=level or None, since=parse_time(since), limit=limit, cursor=cursor
+        )
+        return {"alarms": [with_times(row) for row in rows], "next": following}
+
+    def change_alarm(
+        self, verb: str, alarm_id: str, *, actor: str | None, note: str, minutes: float | None = None
+    ) -> dict[str, Any]:
+        """ack, shelve, suppress or out-of-service; the alarm afterwards."""
+        until = None if minutes is None else now_ms() + int(minutes * 60_000)
+        role = "operator"
+        return with_times(self._desk.act_alarm(alarm_id, verb, actor or getpass.getuser(), role, note or None, until))
+
+
+def with_times(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with epoch milliseconds as UTC datetimes, nested rows too."""
+    from datetime import UTC, datetime
+
+    def convert(name: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return [with_times(entry) if isinstance(entry, dict) else entry for entry in value]
+        if name in TIMES and isinstance(value, int):
+            return datetime.fromtimestamp(value / 1000, UTC)
+        return value
+
+    return {name: convert(name, value) for name, value in row.items()}
+
+
+@contextmanager
+def open_desk(config: Path) -> Iterator[Desk]:
+    """The desk of a site, closed afterwards; acts take turns with a running engine.
+
+    Raises:
+        ConfigurationError: the configuration is wrong.
+        UnavailableError: no engine has run here yet, or the database refuses.
+    """
+    site = load_site(config)
+    if not site.config.database_path.exists():
+        raise UnavailableError(f"{site.config.database_path}: no engine has run here yet; lifeline run -c {config}")
+    desk = GovernanceDesk(site.database_url, now_ms)
+    try:
+        yield Desk(desk)
+    finally:
+        desk.close()

@@ -1,0 +1,64 @@
+"""A site: a checked configuration and where its things lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lifeline.config import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lifeline.config import Config
+
+
+@dataclass(frozen=True)
+class Site:
+    """Paths of one data directory (contract, section 5)."""
+
+    config: Config
+
+    @property
+    def data(self) -> Path:
+        """``site.data_dir``."""
+        return self.config.data_dir
+
+    @property
+    def log(self) -> Path:
+        """The log's segments."""
+        return self.data / "log"
+
+    @property
+    def state(self) -> Path:
+        """Followers' states, the registry's ledger, the status file."""
+        return self.data / "state"
+
+    @property
+    def status_path(self) -> Path:
+        """What the engine says of itself."""
+        return self.state / "status.json"
+
+    @property
+    def live_path(self) -> Path:
+        """The memory-mapped last values."""
+        return self.state / "live.values"
+
+    @property
+    def replay_path(self) -> Path:
+        """Where ``rejects replay`` leaves its requests for a running engine."""
+        return self.state / "replay"
+
+    @property
+    def database_url(self) -> str:
+        """The governance queue's database, absolute."""
+        return f"sqlite:///{self.config.database_path}"
+
+
+def load_site(config: Path) -> Site:
+    """The site of a configuration file.
+
+    Raises:
+        ConfigurationError: every problem of the file at once.
+    """
+    return Site(load(config))
