@@ -60,7 +60,9 @@ class Dirt:
         self._repeat_key = derive(seed, "repeat")
         draw = uniform_array(derive(seed, "skewed"), index)
         reach = np.where(draw < settings.skewed_far, _SKEW_FAR_MS, np.where(draw < settings.skewed, _SKEW_MS, 0))
-        self.skew_ms: NDArray[np.int64] = ((2 * uniform_array(derive(seed, "skew"), index) - 1) * reach).astype(np.int64)
+        self.skew_ms: NDArray[np.int64] = ((2 * uniform_array(derive(seed, "skew"), index) - 1) * reach).astype(
+            np.int64
+        )
         restarting = uniform_array(derive(seed, "restarting"), index) < settings.restarting
         messages = 500 + (uniform_array(derive(seed, "restart"), index) * 7500).astype(np.int64)
         self.seq_modulus: NDArray[np.int64] = np.where(restarting, messages, 1 << 32)

@@ -70,10 +70,10 @@ Faults (``truth`` kinds) and what they do at ``fault_speed`` 1:
 - ``reverse-flow``: a dma-inlet or a water meter shows -2 .. -30 % of its full flow.
 - ``heat-supply-collapse`` (a loop): supply_temp -12 .. -25 K, return_temp half of that, heat_power -60 .. -90 %, and
   later room_temp -3 .. -6 K. ``makeup-surge`` (a loop): makeup_flow +6 .. +25 m3/h, supply_pressure -0.05 .. -0.15 MPa.
-- Of the device: ``sensor-stuck`` (frozen value), ``sensor-drift`` (slow ramp of 10 .. 30 % of the span), ``sensor-spikes``
-  (single samples far off), ``dropout`` (a device silent), ``gateway-outage`` (all devices of a gateway silent),
+- Of the device: ``sensor-stuck`` (frozen value), ``sensor-drift`` (a ramp of 0.6 .. 1.2 normal bands in a
+  day or three), ``sensor-spikes`` (6 .. 15 % of the samples 1 .. 2 normal bands off), ``dropout`` (a device silent), ``gateway-outage`` (all devices of a gateway silent),
   ``battery-low`` (battery 3 .. 9 %).
-- Must not become warnings: ``harmless-sewer-biogas`` (adjacent-space: ch4 to 26 .. 45 %LEL, c2h6 stays at 0 .. 5 ppm),
+- Must not become warnings: ``harmless-sewer-biogas`` (adjacent-space: ch4 to 26 .. 44 %LEL, c2h6 stays at 0 .. 5 ppm),
   ``harmless-flushing`` (a hydrant is opened: DMA inlet flow +10 .. 25 % for 20 min, pressure of the DMA -0.01 .. -0.03 MPa),
   ``harmless-maintenance`` (a well opened by its owner: tilt 8 deg or less, ch4 0; a regulator switched over:
   outlet pressure 2.0 .. 3.3 kPa; a loop refilled: makeup_flow +1 .. +2 m3/h).
@@ -149,6 +149,8 @@ KIND_INDEX: Final = {(kind.utility, kind.name): i for i, kind in enumerate(KINDS
 
 _OWNER: Final = {"gas": "燃气公司", "water": "自来水公司", "heat": "热力公司"}
 _GROUPED: Final = frozenset({"dma-inlet", "pressure-point"})
+
+
 @dataclass(frozen=True)
 class FleetSettings:
     """What makes a fleet; equal settings make equal fleets."""
@@ -253,7 +255,11 @@ class Fleet:
             return pa.array(values).take(of_model)
 
         grouped = [
-            self.zones[zone] if KINDS[kind].name in _GROUPED else self.ids[i] if KINDS[kind].name == "substation" else None
+            self.zones[zone]
+            if KINDS[kind].name in _GROUPED
+            else self.ids[i]
+            if KINDS[kind].name == "substation"
+            else None
             for i, (kind, zone) in enumerate(zip(self.device_kind, self.device_zone, strict=True))
         ]
         columns = {

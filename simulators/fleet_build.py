@@ -29,7 +29,6 @@ _RESET_SPAN_MS: Final = 30 * 365 * DAY_MS
 """A meter is swapped (its volume starts at 0 again) once at some time of the thirty years from 2015."""
 
 
-
 def scaled_counts(sensors: int) -> list[int]:
     """Devices per kind for a fleet of another size: the same mix, at least one of each kind when there is room."""
     if sensors < len(KINDS):

@@ -314,7 +314,7 @@ def _sensor(scene: Scene, at: int) -> tuple[int, str] | None:
     return None if device is None else (device, quantity)
 
 
-def _span(scene: Scene, device: int, quantity: str) -> float:
+def _band(scene: Scene, device: int, quantity: str) -> float:
     model = scene.fleet.models[scene.fleet.point_model[scene.fleet.point_of(device, quantity)]]
     low, high = model.season_normal or model.normal
     return high - low
@@ -337,8 +337,8 @@ def _sensor_drift(scene: Scene, at: int) -> bool:
         return False
     device, quantity = chosen
     whole = scene.lasting(scene.draw(1440, 4320), device, reports=60)
-    # of the normal band, not of the wide physical span: 1.2 .. 3 bands, that is 10 .. 30 % of most spans
-    size = scene.draw(0.6, 1.2) * _span(scene, device, quantity) * (1 if scene.draw(0, 1) < 0.5 else -1)
+    # of the normal band: some physical spans are so wide that a share of them would be no drift but a jump
+    size = scene.draw(0.6, 1.2) * _band(scene, device, quantity) * (1 if scene.draw(0, 1) < 0.5 else -1)
     scene.act(device, quantity, Act.ADD, (at, at + whole, round(whole * 0.8), 0), size)
     return True
 
@@ -350,7 +350,9 @@ def _sensor_spikes(scene: Scene, at: int) -> bool:
     device, quantity = chosen
     end = at + scene.lasting(scene.draw(120, 360), device, reports=40)
     per_thousand = round(scene.draw(60, 150))
-    scene.act(device, quantity, Act.SPIKE, (at, end, per_thousand, 0), scene.draw(1.0, 2.0) * _span(scene, device, quantity))
+    scene.act(
+        device, quantity, Act.SPIKE, (at, end, per_thousand, 0), scene.draw(1.0, 2.0) * _band(scene, device, quantity)
+    )
     return True
 
 

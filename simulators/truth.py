@@ -37,9 +37,7 @@ class Truth:
 
     def count(self, before_ms: int, *, harmless: bool = False) -> int:
         """Faults (or look-alikes) that started before a time."""
-        return sum(
-            start < before_ms and kind.startswith(HARMLESS) == harmless for kind, start in self._starts.values()
-        )
+        return sum(start < before_ms and kind.startswith(HARMLESS) == harmless for kind, start in self._starts.values())
 
     def table(self, before_ms: int | None = None) -> pa.Table:
         """Rows that started before a time (all without one), in the ``TRUTH`` schema."""

@@ -45,7 +45,9 @@ def _string(text: str) -> bytes:
     return len(data).to_bytes(2, "big") + data
 
 
-def connect_packet(client_id: str, keep_alive_s: int, username: str | None = None, password: str | None = None) -> bytes:
+def connect_packet(
+    client_id: str, keep_alive_s: int, username: str | None = None, password: str | None = None
+) -> bytes:
     """CONNECT, MQTT 3.1.1 (3.1), clean session.
 
     Raises:

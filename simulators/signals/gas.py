@@ -13,7 +13,18 @@ from simulators.signals.model import Model, Op, Shape, battery
 _CH4 = Model("ch4", "%LEL", (0, 100), (0, 2), 2, base=0.45, base_sd=0.15, slow_sd=0.2, noise_sd=0.06)
 _SOIL_TEMP = Model("temp", "degC", (-40, 85), (-12, 40), 1, base=15, base_sd=0.8, tout=0.6, slow_sd=0.3, noise_sd=0.1)
 _VOLUME = Model(
-    "volume", "m3", (0, 99999.999), (0, 99999.999), 3, Op.CUMULATIVE, base=0.016, relative=True, shape=Shape.GAS_SUM, amp=1, slow_sd=1.5, slow_knot_s=86400
+    "volume",
+    "m3",
+    (0, 99999.999),
+    (0, 99999.999),
+    3,
+    Op.CUMULATIVE,
+    base=0.016,
+    relative=True,
+    shape=Shape.GAS_SUM,
+    amp=1,
+    slow_sd=1.5,
+    slow_knot_s=86400,
 )
 _FLOW = Model(
     "flow", "m3/h", (0, 10), (0, 3), 3, Op.INTERMITTENT, base=0.016, relative=True, shape=Shape.GAS, duty=0.03
@@ -105,7 +116,19 @@ MODELS: Final[dict[str, tuple[Model, ...]]] = {
     ),
     "household-meter": (_VOLUME, _FLOW, battery()),
     "household-detector": (
-        Model("ch4", "%LEL", (0, 100), (0, 4), 1, base=0.9, base_sd=0.3, shape=Shape.GAS, amp=0.3, slow_sd=0.3, noise_sd=0.1),
+        Model(
+            "ch4",
+            "%LEL",
+            (0, 100),
+            (0, 4),
+            1,
+            base=0.9,
+            base_sd=0.3,
+            shape=Shape.GAS,
+            amp=0.3,
+            slow_sd=0.3,
+            noise_sd=0.1,
+        ),
         Model("temp", "degC", (-40, 85), (5, 38), 1, base=21, base_sd=1.2, tout=0.3, slow_sd=0.7, noise_sd=0.15),
     ),
     "manhole-cover": (

@@ -11,7 +11,18 @@ from typing import Final
 from simulators.signals.model import Model, Op, Shape, battery
 
 _VOLUME = Model(
-    "volume", "m3", (0, 99999.999), (0, 99999.999), 3, Op.CUMULATIVE, base=0.0145, relative=True, shape=Shape.WATER_SUM, amp=1, slow_sd=1.5, slow_knot_s=86400
+    "volume",
+    "m3",
+    (0, 99999.999),
+    (0, 99999.999),
+    3,
+    Op.CUMULATIVE,
+    base=0.0145,
+    relative=True,
+    shape=Shape.WATER_SUM,
+    amp=1,
+    slow_sd=1.5,
+    slow_knot_s=86400,
 )
 _FLOW = Model(
     "flow", "m3/h", (-5, 5), (0, 2.5), 3, Op.INTERMITTENT, base=0.0145, relative=True, shape=Shape.WATER, duty=0.04

@@ -78,7 +78,7 @@ class Weather:
         days = np.arange(_FIRST_DAY, _FIRST_DAY + _DAYS)
         year_part = 2 * np.pi * ((days - 20) % 365.2425) / 365.2425
         fronts = self._fronts(seed, days)
-        mean_temperature = 15.0 - 12.5 * np.cos(year_part) + 3.5 * fronts
+        mean_temperature = 15.0 - 12.5 * np.cos(year_part) + 2.6 * fronts
         season = _season(days)
         load = season * np.clip((20.0 - mean_temperature) / 20.0, 0.05, None)
         first_h = _FIRST_DAY * 24.0
