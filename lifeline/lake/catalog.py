@@ -27,7 +27,8 @@ import pyarrow.parquet as pq
 
 from lifeline.core.errors import UnavailableError
 from lifeline.core.schema import TIME
-from lifeline.lake.files import GRACE_MS, Trash, make_dir, replace_bytes
+from lifeline.files import write_atomic
+from lifeline.lake.files import GRACE_MS, Trash, make_dir
 from lifeline.lake.views import COLUMNS, FILES, TABLES, view_queries
 
 if TYPE_CHECKING:
@@ -159,8 +160,8 @@ class Catalog:
             except (duckdb.Error, OSError) as error:
                 raise UnavailableError(f"{self.root}: catalog cannot be written: {error}") from error
             text = "".join(f"CREATE OR REPLACE VIEW {name} AS\n{query};\n" for name, query in queries.items())
-            replace_bytes(self.root / "catalog.sql", text.encode(), durable=False)
-            replace_bytes(self.root / "manifest.json", json.dumps(manifest).encode(), durable=False)
+            write_atomic(self.root / "catalog.sql", text.encode(), durable=False)
+            write_atomic(self.root / "manifest.json", json.dumps(manifest).encode(), durable=False)
             self._dirty = False
             return True
 

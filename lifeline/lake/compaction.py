@@ -1,12 +1,12 @@
 """Many small files become few large ones, without a reader noticing and without writing each row often.
 
-Levels: a file's size class is the number of times its size can be divided by FAN_IN above CLASS_BYTES. As soon as FAN_IN
-files of one day are in one class they are merged into one file of the next class; from TARGET_BYTES on a file is left
-alone. A row is therefore rewritten at most log8(TARGET / first size) times (3 times for the 200 KB files of a calm
-fleet, once or twice at full load), and a day has at most about FAN_IN files a class. When a newer day has begun, what is left of
-the older one becomes one file.
+Levels: a file's size class is the number of times its size can be divided by FAN_IN above CLASS_BYTES. As soon as
+FAN_IN files of one day are in one class they are merged into one file, of the next class in the end; from TARGET_BYTES
+on a file is left alone. A row is therefore rewritten some four times in a calm fleet and once or twice at full load,
+and a day has at most about FAN_IN files a class. When a newer day has begun, what is left of the older one becomes one
+file.
 
-The merge itself runs in a thread of its own (sorting, zstd and the kernel release the GIL) and holds a few row groups of
+The merge itself runs in a thread of its own (sorting, zstd and the kernel release the GIL) and holds a row group of
 each input in memory, never the whole files. Its commit is made by the follower's thread, in ``tick``: one Delta
 transaction of removes and one add with ``data_change=False``. The inputs stay on disk for the grace period.
 """
@@ -25,7 +25,14 @@ import pyarrow.parquet as pq
 
 from lifeline.core.errors import CorruptionError, UnavailableError
 from lifeline.lake.kernels.order import order_rows
-from lifeline.lake.parquet import READINGS_FILE, REJECTS_FILE, ROW_GROUP_ROWS, FileFacts, readings_stats, readings_writer
+from lifeline.lake.parquet import (
+    READINGS_FILE,
+    REJECTS_FILE,
+    ROW_GROUP_ROWS,
+    FileFacts,
+    readings_stats,
+    readings_writer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,14 +1,13 @@
-"""The only module of the lake that makes bytes durable, swaps files and deletes them.
+"""How the lake makes files durable and how it deletes them (small files are swapped by ``lifeline.files``).
 
 Three rules. A file is fsynced before anything refers to it. What readers open by a fixed name is replaced by an atomic
-rename. What a reader may still have in hand is deleted only after a grace period, and whether a file is garbage is never
-remembered on disk: at a start, every file that nothing refers to starts a new grace period.
+rename. What a reader may still have in hand is deleted only after a grace period, and whether a file is garbage is
+never remembered on disk: at a start, every file that nothing refers to starts a new grace period.
 """
 
 from __future__ import annotations
 
 import os
-import uuid
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -61,25 +60,6 @@ def make_dir(path: Path) -> None:
     except OSError as error:
         raise UnavailableError(f"{path}: cannot be created: {error}") from error
     sync_dir(path.parent)
-
-
-def replace_bytes(path: Path, data: bytes, *, durable: bool) -> None:
-    """Swap a whole file by rename: a reader sees the old bytes or the new ones, never a mixture.
-
-    Raises:
-        UnavailableError: the disk refuses; the old file is untouched.
-    """
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        draft.write_bytes(data)
-        if durable:
-            sync_file(draft)
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise UnavailableError(f"{path}: cannot be written: {error}") from error
-    if durable:
-        sync_dir(path.parent)
 
 
 class Trash:

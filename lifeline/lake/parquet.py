@@ -4,9 +4,9 @@ The table's types are Delta's, and Delta has no unsigned integers: ``quality`` a
 ``seq`` as int64; the views cast them back. The partition column ``day`` is in the path only (Delta's rule).
 
 Encodings were chosen by measurement on simulated-like rows (values rounded to 0.01, event times jittered):
-DELTA_BINARY_PACKED for times, point and seq (point: 0.01 B a row, by dictionary 4.2); values by dictionary where a sample
-repeats itself (1.7 B instead of 4.4 B), else BYTE_STREAM_SPLIT; ``received_at`` by dictionary in a fresh file, where a
-few dozen receive times are shared by all rows. zstd level 3 gains 1 % over level 1.
+DELTA_BINARY_PACKED for times, point and seq (point: 0.01 B a row, by dictionary 4.2); values by dictionary where a
+sample repeats itself (1.7 B instead of 4.4 B), else BYTE_STREAM_SPLIT; ``received_at`` by dictionary in a fresh file,
+where a few dozen receive times are shared by all rows. zstd level 3 gains 1 % over level 1.
 """
 
 from __future__ import annotations
@@ -158,8 +158,8 @@ def readings_stats(path: Path) -> str:
             if stats is None or not stats.has_min_max:
                 continue
             nulls[name] = nulls.get(name, 0) + stats.null_count
-            low[name] = stats.min if name not in low else min(low[name], stats.min)  # type: ignore[type-var]
-            high[name] = stats.max if name not in high else max(high[name], stats.max)  # type: ignore[type-var]
+            low[name] = stats.min if name not in low else min(low[name], stats.min)
+            high[name] = stats.max if name not in high else max(high[name], stats.max)
     facts = {
         "numRecords": footer.num_rows,
         "minValues": {k: _plain(v) for k, v in low.items()},

@@ -27,7 +27,8 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from lifeline.core.errors import CorruptionError, UnavailableError
-from lifeline.lake.files import make_dir, replace_bytes, sync_dir, sync_file
+from lifeline.files import write_atomic
+from lifeline.lake.files import make_dir, sync_dir, sync_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,19 +64,20 @@ class LakeFile:
 
 
 class Table:
-    """A Delta table partitioned by ``day``; created when missing.
+    """A Delta table partitioned by ``day``; created when missing, or only looked at (``read_only``).
 
     Raises:
         CorruptionError: the table's log is damaged before its last commit.
         UnavailableError: the disk refuses.
     """
 
-    def __init__(self, root: Path, schema: pa.Schema) -> None:
+    def __init__(self, root: Path, schema: pa.Schema, *, read_only: bool = False) -> None:
         self.root = root
         self._schema = schema
         self._log = root / "_delta_log"
-        make_dir(root)
-        self._table = self._open()
+        if not read_only:
+            make_dir(root)
+        self._table = self._open("" if read_only else self._repair())
         self.files: dict[str, LakeFile] = {f.path: f for f in _files(self._table)}
         self._commits = 0
         self._unsure = False
@@ -165,7 +167,7 @@ class Table:
             data = path.read_bytes()
         except OSError as error:
             raise UnavailableError(f"{path}: cannot be read back: {error}") from error
-        replace_bytes(path, data, durable=True)
+        write_atomic(path, data)
         self._unsure = False
 
     def checkpoint(self) -> None:
@@ -207,8 +209,7 @@ class Table:
             return  # the disk is away; the next commit tries again
         self.files = {f.path: f for f in _files(self._table)}
 
-    def _open(self) -> DeltaTable:
-        repaired = self._repair()
+    def _open(self, repaired: str) -> DeltaTable:
         try:
             if not DeltaTable.is_deltatable(str(self.root)):
                 table = DeltaTable.create(
@@ -254,7 +255,9 @@ class Table:
         if not lines:
             return False
         added = [line["add"] for line in lines if "add" in line]
-        return all((self.root / a["path"]).is_file() and (self.root / a["path"]).stat().st_size == a["size"] for a in added)
+        return all(
+            (self.root / a["path"]).is_file() and (self.root / a["path"]).stat().st_size == a["size"] for a in added
+        )
 
 
 def _checkpoint_whole(pointer: Path) -> bool:

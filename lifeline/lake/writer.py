@@ -168,9 +168,11 @@ class LakeFollower:
         self._now_ms = now_ms
         since = now_ms - self._flushed_ms
         due = since >= self._interval_ms or since < 0
-        if (len(self._waiting) and due) or self._waiting.rows >= ROWS_MAX:
-            self.flush()
-        elif self._position > self.durable and (since >= HEARTBEAT_MS or since < 0):
+        if (
+            (len(self._waiting) and due)
+            or self._waiting.rows >= ROWS_MAX
+            or (self._position > self.durable and (since >= HEARTBEAT_MS or since < 0))
+        ):
             self.flush()
         self._compact(now_ms)
         self.figures.deleted_files += self._trash.empty(now_ms)

@@ -65,12 +65,9 @@ class LiveReader:
         self._follow()
         position = int(self._header["position"][0])
         r = self._records
-        if points is not None and len(points) == 0:
-            rows = 0
-        else:
-            rows = len(r) if points is None else len(points)
+        rows = len(r) if points is None else len(points)
         chosen = np.zeros(0, np.int32) if points is None else np.ascontiguousarray(points, np.int32)
-        if len(chosen) and not (0 <= int(chosen.min()) and int(chosen.max()) < len(r)):
+        if len(chosen) and not (int(chosen.min()) >= 0 and int(chosen.max()) < len(r)):
             raise IndexError(f"points must be within 0 and {len(r) - 1}: {int(chosen.min())} to {int(chosen.max())}")
         ts, received_at = np.empty(rows, np.int64), np.empty(rows, np.int64)
         value = np.empty(rows, np.float64)

@@ -2,8 +2,8 @@
 
 Two positions. ``position`` moves with every record and tells readers how new the values are. ``durable`` moves when the
 pages have been flushed to disk (every SYNC_MS, and at the end): after a power cut the values are at least that new, and
-the replay from there repeats what is missing and changes nothing else. A file that is not ours, or damaged, is set aside
-for an empty one, which a replay of the log fills; the log may have been trimmed by then, so points that have not
+the replay from there repeats what is missing and changes nothing else. A file that is not ours, or damaged, is set
+aside for an empty one, which a replay of the log fills; the log may have been trimmed by then, so points that have not
 reported since stay unseen: last values are a convenience, the lake is the record.
 """
 

@@ -28,10 +28,8 @@ def order_rows(point: NDArray[np.int32], ts: NDArray[np.int64]) -> NDArray[np.in
     low = point[0]
     high = point[0]
     for i in range(rows):
-        if point[i] < low:
-            low = point[i]
-        if point[i] > high:
-            high = point[i]
+        low = min(low, point[i])
+        high = max(high, point[i])
     start = np.zeros(high - low + 2, np.int64)
     for i in range(rows):
         start[point[i] - low + 1] += 1

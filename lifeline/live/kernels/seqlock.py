@@ -1,7 +1,7 @@
 """Writer and reader of the last values under sequence locks.
 
-The fences keep compiler and processor from moving the stores of a record out of its odd-to-even span, and the loads of a
-reader out of its two looks at the version (Boehm, "Can seqlocks get along with programming language memory models?",
+The fences keep compiler and processor from moving the stores of a record out of its odd-to-even span, and the loads of
+a reader out of its two looks at the version (Boehm, "Can seqlocks get along with programming language memory models?",
 MSPC 2012). On x86-64 they cost no instruction.
 """
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TRIES = 1000
-"""Looks at one record before it is reported as unreadable: its writer died in the middle, or the machine stands still."""
+"""Looks at one record before it is reported as unreadable: its writer died (or sleeps) in the middle."""
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _release(typingctx: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+@intrinsic
+def _release(typingctx: Any) -> Any:  # noqa: ARG001 (numba's signature)
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001 (numba's signature)
         builder.fence("release")
         return context.get_dummy_value()
 
     return types.void(), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _acquire(typingctx: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+@intrinsic
+def _acquire(typingctx: Any) -> Any:  # noqa: ARG001 (numba's signature)
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001 (numba's signature)
         builder.fence("acquire")
         return context.get_dummy_value()
 

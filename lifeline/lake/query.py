@@ -1,0 +1,268 @@
+"""``lifeline sql``: one SELECT over the published views, read only, while the engine writes.
+
+The connection is in memory, with the views of ``catalog.sql`` in it: one consistent list of files, which stay on disk
+for the grace period. It is then locked: no file outside the lake, no extension, no setting, no variable of the caller's
+Python. Because a DuckDB that may read a directory may also COPY into it, what reaches it is limited too: exactly one
+statement, of the kind SELECT, with no table function beyond the harmless ones and no path in the place of a table.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import threading
+import unicodedata
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import duckdb
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lifeline.core.errors import ConfigurationError, PeerError, Problem, UnavailableError
+from lifeline.lake.views import COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FORMATS: Final = ("table", "csv", "json", "parquet")
+
+TABLE_FUNCTIONS: Final = frozenset({"range", "generate_series", "unnest"})
+"""Table functions a query may use; all others read files, settings or catalogs."""
+
+TABLE_ROWS_MAX: Final = 10_000
+"""Rows that ``table`` shows; the other formats give all."""
+
+
+class QueryError(PeerError):
+    """The query is refused or wrong; the message says why."""
+
+
+def open_catalog(data_dir: Path, *, memory_limit: str = "1GB", threads: int = 2) -> duckdb.DuckDBPyConnection:
+    """A locked in-memory connection with the published views as of now.
+
+    Args:
+        data_dir: The site's data directory.
+        memory_limit: DuckDB's; nothing is spilled to disk.
+        threads: DuckDB's.
+
+    Raises:
+        ConfigurationError: nothing was published in this directory.
+        UnavailableError: the catalog was replaced or vanished again and again while it was being opened.
+    """
+    path = data_dir.resolve() / "catalog" / "catalog.sql"
+    if not path.exists():
+        raise ConfigurationError(
+            [Problem(str(path), "site.data_dir", "no catalog was published here", "start the engine once")]
+        )
+    fault: Exception | None = None
+    for _ in range(3):
+        connection = duckdb.connect(config={"python_enable_replacement_scans": "false", "threads": threads})
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(path.read_text(encoding="utf-8"))
+        except (duckdb.Error, OSError) as error:
+            connection.close()
+            fault = error
+            continue
+        _lock(connection, data_dir, memory_limit)
+        return connection
+    raise UnavailableError(f"{path}: cannot be opened: {fault}") from fault
+
+
+def _lock(connection: duckdb.DuckDBPyConnection, data_dir: Path, memory_limit: str) -> None:
+    root = data_dir.resolve()
+    allowed = [str(root / "lake") + "/", str(root / "catalog" / "tables") + "/"]
+    listed = ", ".join("'" + path.replace("'", "''") + "'" for path in allowed)
+    for setting in (
+        f"SET memory_limit = '{memory_limit}'",
+        "SET temp_directory = ''",
+        f"SET allowed_directories = [{listed}]",
+        "SET enable_external_access = false",
+        "SET autoinstall_known_extensions = false",
+        "SET autoload_known_extensions = false",
+        "SET lock_configuration = true",
+    ):
+        connection.execute(setting)
+
+
+def check(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
+    """The one SELECT that ``sql`` consists of.
+
+    Raises:
+        QueryError: it is something else; the message says what is allowed.
+    """
+    try:
+        statements = connection.extract_statements(sql)
+    except duckdb.Error as error:
+        raise QueryError(str(error)) from error
+    if len(statements) != 1:
+        raise QueryError(f"exactly one statement is allowed, these are {len(statements)}")
+    if statements[0].type != duckdb.StatementType.SELECT:
+        kind = str(statements[0].type).rsplit(".", 1)[-1]
+        raise QueryError(f"only SELECT is allowed (the catalog is read only), this is {kind}")
+    tree = connection.execute("SELECT json_serialize_sql(?)", [statements[0].query]).fetchone()
+    parsed = json.loads(tree[0]) if tree else {"error": True}
+    if parsed.get("error"):
+        raise QueryError(f"only a plain SELECT is allowed: {parsed.get('error_message', 'cannot be analysed')}")
+    for node in _nodes(parsed):
+        _check_node(node)
+    return str(statements[0].query)
+
+
+def _check_node(node: dict[str, Any]) -> None:
+    kind = node.get("type")
+    if kind == "TABLE_FUNCTION":
+        name = str(node.get("function", {}).get("function_name", "")).lower()
+        if name not in TABLE_FUNCTIONS:
+            raise QueryError(f"{name}() is not allowed; the views are {', '.join(COLUMNS)}")
+    if kind == "BASE_TABLE" and any(sign in str(node.get("table_name", "")) for sign in "/\\.*"):
+        raise QueryError(f"{node['table_name']!r} is not a view; the views are {', '.join(COLUMNS)}")
+    if kind == "SHOW_REF":
+        raise QueryError("only a plain SELECT is allowed; try SELECT * FROM information_schema.columns")
+    if node.get("function_name") in {"getenv", "current_setting", "query", "query_table", "read_text", "read_blob"}:
+        raise QueryError(f"{node['function_name']}() is not allowed")
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    waiting = [tree]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            yield item
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+
+
+def run(
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    output: str = "table",
+    *,
+    rows_max: int | None = None,
+    timeout_s: float | None = None,
+) -> bytes:
+    """The result of one SELECT as bytes: text (UTF-8) for table, csv and json, a file for parquet.
+
+    Args:
+        connection: From ``open_catalog``.
+        sql: The query.
+        output: One of FORMATS. In csv, texts that a spreadsheet would take for a formula begin with an apostrophe.
+        rows_max: Refuse larger results.
+        timeout_s: Interrupt the query after so long.
+
+    Raises:
+        QueryError: the query is refused, wrong, too slow or too large.
+        ValueError: no such format.
+    """
+    if output not in FORMATS:
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}, not {output!r}")
+    table = fetch(connection, sql, rows_max=rows_max, timeout_s=timeout_s)
+    if output == "parquet":
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd")
+        return buffer.getvalue()
+    if output == "json":
+        rows = [{k: _json_value(v) for k, v in row.items()} for row in table.to_pylist()]
+        return orjson.dumps(rows, default=str, option=orjson.OPT_INDENT_2) + b"\n"
+    return (_csv(table) if output == "csv" else _text(table)).encode()
+
+
+def fetch(
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    *,
+    rows_max: int | None = None,
+    timeout_s: float | None = None,
+) -> pa.Table:
+    """The result of one SELECT as an Arrow table; arguments and errors as in ``run``."""
+    query = check(connection, sql)
+    timer = threading.Timer(timeout_s, connection.interrupt) if timeout_s is not None else None
+    if timer is not None:
+        timer.start()
+    try:
+        connection.execute(query)
+        batches, rows = [], 0
+        reader: Any = connection.to_arrow_reader(1 << 16)
+        for batch in reader:
+            rows += batch.num_rows
+            if rows_max is not None and rows > rows_max:
+                raise QueryError(f"the result has more than {rows_max} rows; aggregate, or add LIMIT")
+            batches.append(batch)
+        return pa.Table.from_batches(batches, reader.schema)
+    except duckdb.InterruptException as error:
+        raise QueryError(f"the query took more than {timeout_s} s and was stopped") from error
+    except (duckdb.Error, pa.ArrowException) as error:
+        if timer is not None and "INTERRUPT" in str(error):
+            raise QueryError(f"the query took more than {timeout_s} s and was stopped") from error
+        raise QueryError(str(error)) from error
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def _instant(value: datetime) -> str:
+    if value.tzinfo is None:
+        return value.isoformat(timespec="milliseconds")
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return _instant(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return value
+
+
+def _plain(value: Any) -> str:
+    value = _json_value(value)
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _csv(table: pa.Table) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(table.column_names)
+    for batch in table.to_batches(1 << 14):
+        for row in batch.to_pylist():
+            writer.writerow([_no_formula(value) for value in row.values()])
+    return buffer.getvalue()
+
+
+def _no_formula(value: Any) -> str:
+    text = _plain(value)
+    dangerous = isinstance(value, (str, bytes)) and text[:1] in set("=+-@\t\r")
+    return "'" + text if dangerous else text
+
+
+def _text(table: pa.Table) -> str:
+    shown = table.slice(0, TABLE_ROWS_MAX)
+    cells = [table.column_names, *([_printable(v) for v in row.values()] for row in shown.to_pylist())]
+    widths = [max(_width(row[i]) for row in cells) for i in range(table.num_columns)]
+    right = [pa.types.is_integer(t) or pa.types.is_floating(t) or pa.types.is_decimal(t) for t in table.schema.types]
+    lines = ["  ".join(_padded(c, w, right=r) for c, w, r in zip(row, widths, right, strict=True)) for row in cells]
+    lines.insert(1, "  ".join("─" * width for width in widths))
+    cut = f", the first {TABLE_ROWS_MAX} shown" if shown.num_rows < table.num_rows else ""
+    return "\n".join([*(line.rstrip() for line in lines), f"({table.num_rows} rows{cut})", ""])
+
+
+def _padded(text: str, width: int, *, right: bool) -> str:
+    blanks = " " * (width - _width(text))
+    return blanks + text if right else text + blanks
+
+
+def _printable(value: Any) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in _plain(value))
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
