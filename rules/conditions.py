@@ -26,7 +26,7 @@ import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -108,9 +108,9 @@ def column(name: str, values: NDArray[np.float64]) -> pl.Series:
     return series.fill_nan(None) if np.isnan(values).any() else series
 
 
-def evaluate(frame: pl.DataFrame, rows: int, **expressions: pl.Expr) -> list[NDArray[np.bool_]]:
+def evaluate(frame: pl.DataFrame, rows: int, expressions: Sequence[pl.Expr]) -> list[NDArray[np.bool_]]:
     """Which rows satisfy each expression; NULL does not."""
-    columns = [expression.alias(name) for name, expression in expressions.items()]
+    columns = [expression.alias(str(k)) for k, expression in enumerate(expressions)]
     result = frame.select(columns) if frame.width else pl.select(columns)
     masks = [series.fill_null(value=False).to_numpy() for series in result.get_columns()]
     return [np.full(rows, m[0]) if len(m) == 1 != rows else m for m in masks]

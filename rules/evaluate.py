@@ -25,15 +25,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import polars as pl
 
 from lifeline.core.alarm import AlarmChange, RuleInfo, alarm_id
 from lifeline.core.registry import Registry, RegistrySource
 from lifeline.core.schema import Flag
-from rules import alarms, conditions, features, load, snapshot
-from rules.bank import FeatureBank, FreshRows, is_sibling
+from rules import alarms, features, load, snapshot
 from rules.kernels import order
 from rules.localtime import LocalClock
+from rules.memory import Rows
 from rules.plan import BoundRule, Plan, points_frame
 from rules.silence import Silence
 
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
     from rules.spec import RuleSpec
 
 COUNTERS: Final = ("repeats", "bad", "null", "stale")
-_REGISTRY: Final = ("interval_s", "span_low", "span_high")
+_STORED: Final = {"value": "value", "prev": "prev", "gap_s": "dt"}
 
 
 @dataclass(frozen=True)
@@ -112,12 +111,10 @@ class RuleMachine:
         self._reading = Plan([r for r in bound if r.spec.evaluate == "reading"])
         self._every = Plan([r for r in bound if r.spec.evaluate == "every"])
         self._timed = Plan([r for r in bound if r.spec.evaluate == "clock"])
-        self._bank = FeatureBank(self._reading.rules)
         self._silence = Silence(self._timed.rules, self._clock)
         self._newest = np.zeros(0, np.int64)
         self._last = np.zeros(0)
         self._counts = np.zeros(len(COUNTERS), np.int64)
-        self._points: dict[str, NDArray[np.float64]] = {}
         self._grow(self._current())
 
     # --- public ------------------------------------------------------------------------------------------------
@@ -133,14 +130,10 @@ class RuleMachine:
             ((2 * c.row, 0), self._change(c.rule, c, record.lsn, c.instant, c.instant, c.value))
             for c in (self._silence.process(record) if self._timed.rules else ())
         ]
-        rows = record.readings
-        if len(rows):
-            fresh = self._fresh(rows)
-            columns = self._reading_columns(rows, fresh)
-            keyed += self._evaluate(self._reading, record, fresh.row, columns)
+        if len(record.readings):
+            keyed += self._evaluate(self._reading, record, self._fresh(record.readings))
             if self._every.rules:
-                kept = np.flatnonzero((rows.flags & np.uint8(Flag.DUPLICATE)) == 0).astype(np.int32)
-                keyed += self._evaluate(self._every, record, kept, _Columns(rows, kept, self._clock, self._points))
+                keyed += self._evaluate(self._every, record, _all_rows(record.readings))
         return [change for _, change in sorted(keyed, key=lambda pair: pair[0])]
 
     def acknowledge(self, rule_id: str, point: int, onset: int, now_ms: int, lsn: int = 0) -> AlarmChange | None:
@@ -208,15 +201,17 @@ class RuleMachine:
     def unknown_quantities(self) -> dict[str, list[str]]:
         """Rules that name ``device_<quantity>`` for a quantity that no device has, and those quantities."""
         known = set(self._current().quantities)
-        wanted = {r.spec.id: [n.removeprefix(features.SIBLING) for n in r.names if is_sibling(n)] for r in self._bound}
+        wanted = {
+            r.spec.id: [n.removeprefix(features.SIBLING) for n in r.names if features.is_sibling(n)]
+            for r in self._bound
+        }
         return {rule: missing for rule, names in wanted.items() if (missing := [n for n in names if n not in known])}
 
     @property
     def state_bytes(self) -> int:
         """Memory of all state and plans."""
         plans = self._reading.nbytes + self._every.nbytes + self._timed.nbytes
-        points = self._newest.nbytes + self._last.nbytes + sum(c.nbytes for c in self._points.values())
-        return plans + points + self._bank.nbytes + self._silence.nbytes
+        return plans + self._newest.nbytes + self._last.nbytes + self._silence.nbytes
 
     def _current(self) -> Registry:
         return self._source if isinstance(self._source, Registry) else self._source.current()
@@ -234,49 +229,62 @@ class RuleMachine:
         start, more = len(self._newest), len(registry) - len(self._newest)
         self._newest = np.concatenate([self._newest, np.full(more, order.NEVER)])
         self._last = np.concatenate([self._last, np.zeros(more)])
-        self._points = {
-            name: registry.points[name].combine_chunks().fill_null(np.nan).to_numpy(zero_copy_only=False)
-            for name in _REGISTRY
-        }
         if more or not start:
             frame = points_frame(registry, start)
             for plan in (self._reading, self._every, self._timed):
-                plan.grow(frame, start)
-        self._bank.grow(registry)
-        self._silence.grow(registry, self._points)
+                plan.grow(registry, frame, start)
+        self._silence.grow(registry)
 
     # --- evaluation --------------------------------------------------------------------------------------------
 
-    def _fresh(self, rows: Readings) -> FreshRows:
-        row, prev, dt = np.empty(len(rows), np.int32), np.empty(len(rows)), np.empty(len(rows))
+    def _fresh(self, readings: Readings) -> Rows:
+        row, prev, dt = np.empty(len(readings), np.int32), np.empty(len(readings)), np.empty(len(readings))
         n = order.fresh_rows(
-            *(rows.point, rows.ts, rows.value, rows.quality, rows.flags),
+            *(readings.point, readings.ts, readings.value, readings.quality, readings.flags),
             *(self._newest, self._last, row, prev, dt, self._counts),
         )
         row = row[:n]
-        return FreshRows(row, rows.point[row], rows.ts[row], rows.value[row], prev[:n], dt[:n])
+        taken = (readings.point[row], readings.ts[row], readings.value[row])
+        return Rows(readings, row, *taken, prev[:n], dt[:n])
 
-    def _reading_columns(self, rows: Readings, fresh: FreshRows) -> _Columns:
-        columns = _Columns(rows, fresh.row, self._clock, self._points)
-        columns.known |= {("prev", 0.0): fresh.prev, ("gap_s", 0.0): fresh.dt, ("value", 0.0): fresh.value}
-        columns.known |= self._bank.compute(fresh)
-        return columns
-
-    def _evaluate(
-        self, plan: Plan, record: LogRecord, row: NDArray[np.int32], columns: _Columns
-    ) -> list[tuple[tuple[int, int], AlarmChange]]:
+    def _evaluate(self, plan: Plan, record: LogRecord, rows: Rows) -> list[tuple[tuple[int, int], AlarmChange]]:
         keyed = []
-        for rule, places, slots in plan.select(columns.point):
-            params = rule.spec.params
-            series = [conditions.column(name, columns.get(name, params)[places]) for name in rule.names]
-            series += [pl.Series(name, rule.varying[name][slots]) for name in rule.varying_used]
-            raised, clear = rule.masks(pl.DataFrame(series), len(places))
-            for change in rule.state.advance(rule.spec, slots, raised, clear, columns.ts[places]):
-                i = int(row[places[change.row]])
+        for rule, places, slots, columns in plan.select(rows):
+            for track in rule.tracks:
+                columns.update(track.compute(rows, places, slots))
+            for name in rule.names:
+                if name not in columns:
+                    columns[name] = self._column(name, rule, rows, places, slots)
+            raised, clear = rule.masks(columns, len(places))
+            for change in rule.state.advance(rule.spec, slots, raised, clear, rows.ts[places]):
+                i = int(rows.row[places[change.row]])
                 ts, received = int(record.readings.ts[i]), int(record.readings.received_at[i])
                 value = float(record.readings.value[i])
                 keyed.append(((2 * i + 1, rule.order), self._change(rule, change, record.lsn, ts, received, value)))
         return keyed
+
+    def _column(
+        self, name: str, rule: BoundRule, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32]
+    ) -> NDArray[np.float64]:
+        """A column without memory, for the rows of one rule."""
+        made: Any
+        if name in rule.by_slot:
+            made = rule.by_slot[name][slots]
+        elif name in _STORED:
+            made = getattr(rows, _STORED[name])[places]
+        elif name == "step":
+            made = rows.value[places] - rows.prev[places]
+        elif name == "late":
+            made = (rows.readings.flags[rows.row[places]] & np.uint8(Flag.LATE)) != 0
+        elif name == "age_s":
+            made = (rows.readings.received_at[rows.row[places]] - rows.ts[places]) / 1000.0
+        elif name == "quality":
+            made = rows.readings.quality[rows.row[places]]
+        elif features.is_sibling(name):
+            made = np.full(len(places), np.nan)
+        else:
+            made = self._clock.column(name, rows.ts[places])
+        return np.asarray(made, np.float64)
 
     def _change(
         self, rule: BoundRule, change: alarms.Change | Any, lsn: int, ts: int, detected_at: int, value: float
@@ -304,43 +312,13 @@ class RuleMachine:
         """Every array of state by a stable name."""
         state: dict[str, NDArray[Any]] = {"newest": self._newest, "last": self._last, "counts": self._counts}
         state |= {"silence/point": self._silence.last_point, "silence/device": self._silence.last_device}
-        state |= self._bank.states()
         for rule in self._bound:
-            state[f"points/{rule.spec.id}"] = rule.points
-            state |= {f"alarm/{rule.spec.id}/{name}": getattr(rule.state, name) for name in alarms.COLUMNS}
+            state |= rule.arrays
         return state
 
 
-class _Columns:
-    """Columns of the rows that are evaluated, each computed when a rule first asks for it."""
-
-    def __init__(
-        self, rows: Readings, row: NDArray[np.int32], clock: LocalClock, points: dict[str, NDArray[np.float64]]
-    ) -> None:
-        self._rows, self._row, self._clock, self._points = rows, row, clock, points
-        self.point, self.ts = rows.point[row], rows.ts[row]
-        self.known: dict[tuple[str, float], NDArray[np.float64]] = {}
-
-    def get(self, name: str, params: dict[str, float]) -> NDArray[np.float64]:
-        feature = features.FEATURE_OF.get(name)
-        key = (name, features.option_of(feature, params) if feature else 0.0)
-        if key not in self.known:
-            self.known[key] = self._make(name)
-        return self.known[key]
-
-    def _make(self, name: str) -> NDArray[np.float64]:
-        rows, row = self._rows, self._row
-        made: Any
-        if name in self._points:
-            made = self._points[name][self.point]
-        elif name == "step":
-            made = self.known["value", 0.0] - self.known["prev", 0.0]
-        elif name == "late":
-            made = (rows.flags[row] & np.uint8(Flag.LATE)) != 0
-        elif name == "age_s":
-            made = (rows.received_at[row] - self.ts) / 1000.0
-        elif name in {"value", "quality"}:
-            made = getattr(rows, name)[row]
-        else:
-            made = self._clock.column(name, self.ts)
-        return np.asarray(made, np.float64)
+def _all_rows(readings: Readings) -> Rows:
+    """Every row but repeats; without what came before."""
+    row = np.flatnonzero((readings.flags & np.uint8(Flag.DUPLICATE)) == 0).astype(np.int32)
+    nothing = np.zeros(0)
+    return Rows(readings, row, readings.point[row], readings.ts[row], readings.value[row], nothing, nothing)

@@ -1,8 +1,8 @@
 """Every column that a condition may use: one table for checking, computing and documenting.
 
 Adding a feature that needs memory is one kernel (``kernels/features.py``), one line in ``FEATURES`` and its tests.
-A feature is computed only if a loaded rule mentions it, and only for the points of such rules. Features with an option
-take it from the rule's parameter of that name, so two rules may use two windows; the option cannot be overridden.
+A feature is computed only for rules that mention it, over their own rows. Features with an option take it from the
+rule's parameter of that name, so two rules may use two windows; the option cannot be overridden.
 """
 
 from __future__ import annotations
@@ -77,16 +77,16 @@ DESCRIPTIONS: Final = {
     "silent_share": "silent_devices divided by the devices that ever reported",
 }
 
-_POINT: Final = ("interval_s", "span_low", "span_high")
+REGISTRY: Final = ("interval_s", "span_low", "span_high")
 _CALENDAR: Final = ("hour", "minute", "weekday", "month", "heating")
 _ROW: Final = ("value", "quality", "late", "age_s")
 _ORDERED: Final = ("prev", "gap_s", "step", *FEATURE_OF)
 _CLOCK: Final = ("silent_s", "device_silent_s", "silent_devices", "silent_share")
 
 COLUMNS: Final = {
-    "reading": (*_ROW, *_POINT, *_CALENDAR, *_ORDERED),
-    "every": (*_ROW, *_POINT, *_CALENDAR),
-    "clock": (*_POINT, *_CALENDAR, *_CLOCK),
+    "reading": (*_ROW, *REGISTRY, *_CALENDAR, *_ORDERED),
+    "every": (*_ROW, *REGISTRY, *_CALENDAR),
+    "clock": (*REGISTRY, *_CALENDAR, *_CLOCK),
 }
 """What a condition may use, by the rule's ``evaluate``."""
 
@@ -98,3 +98,8 @@ WHERE: Final[dict[str, Any]] = {f.name: _TYPES[str(f.type)] for f in POINTS} | {
 def option_of(feature: Feature, params: dict[str, float]) -> float:
     """The option that a rule with these parameters wants; 0 for a feature without one."""
     return params.get(feature.option[0], feature.option[1]) if feature.option else 0.0
+
+
+def is_sibling(name: str) -> bool:
+    """Whether a column is the value of another quantity of the same device."""
+    return name.startswith(SIBLING) and name not in DESCRIPTIONS

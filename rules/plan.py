@@ -1,21 +1,22 @@
 """A rule set bound to a registry: which rules look at which points, with which parameters, and where state lies.
 
 For each rule the points of its ``where`` get *slots* 0, 1, 2, … in point order; alarm state and overridden parameters
-are arrays over slots. Going the other way, ``ptr``/``pair_rule``/``pair_slot`` list the (rule, slot) pairs of each
+are arrays over slots. Going the other way, ``ptr``/``pair_lane``/``pair_slot`` list the (rule, slot) pairs of each
 point (CSR). A registry only appends points, so growth only appends slots: nothing that exists moves.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from rules import conditions, features, spec
-from rules.alarms import AlarmState
+from rules.alarms import COLUMNS, AlarmState
 from rules.kernels import select
+from rules.memory import Sibling, Track
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from lifeline.core.registry import Registry
     from rules.conditions import Condition
+    from rules.memory import Rows
     from rules.spec import RuleSpec
 
 
@@ -46,111 +48,153 @@ def points_frame(registry: Registry, start: int) -> pl.DataFrame:
 def mask_of(text: str, frame: pl.DataFrame) -> NDArray[np.bool_]:
     """Which rows of ``points_frame`` satisfy ``where``."""
     condition = condition_of(text, features.WHERE)
-    return conditions.evaluate(frame, frame.height, m=condition.expression({}))[0]
+    return conditions.evaluate(frame, frame.height, [condition.expression({})])[0]
 
 
 @dataclass
 class BoundRule:
-    """One rule over its points: compiled conditions, parameters and alarm state."""
+    """One rule over its points: compiled conditions, parameters, feature memory and alarm state."""
 
     spec: RuleSpec
     order: int
     """Place of the rule in the set: decides ties between changes of one reading."""
     points: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     state: AlarmState = field(default_factory=AlarmState)
-    varying: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    """Parameters that overrides change, one entry a slot."""
-    expressions: dict[str, pl.Expr] = field(init=False)
+    by_slot: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Columns with one entry a slot: parameters that overrides change, and numbers of the registry."""
+    tracks: list[Track] = field(default_factory=list)
+    siblings: list[Sibling] = field(default_factory=list)
+    expressions: list[pl.Expr] = field(init=False)
     names: tuple[str, ...] = field(init=False)
-    """Columns that the expressions need, varying parameters not among them."""
+    """Columns that the expressions need."""
 
     def __post_init__(self) -> None:
-        """Compile the conditions."""
+        """Compile the conditions and see what they need."""
         rule = self.spec
-        self.varying = {name: np.zeros(0) for o in rule.overrides for name in o.params}
         columns = dict.fromkeys((*features.COLUMNS[rule.evaluate], *rule.params), features.FLOAT)
-        texts = {"raise": rule.raise_, "clear": rule.clear}
-        if rule.active == spec.HEATING_SEASON:
-            texts["active"] = "heating = 1"
-        elif rule.active != spec.ALWAYS:
-            texts["active"] = rule.active
-        parsed = {key: condition_of(text, columns, (features.SIBLING,)) for key, text in texts.items()}
-        fixed = {k: v for k, v in rule.params.items() if k not in self.varying}
-        self.expressions = {key: condition.expression(fixed) for key, condition in parsed.items()}
-        used = frozenset().union(*(condition.names for condition in parsed.values()))
-        self.names = tuple(sorted(used - set(rule.params)))
-        self.varying_used = tuple(sorted(used & set(self.varying)))
+        texts = [rule.raise_, rule.clear]
+        if rule.active != spec.ALWAYS:
+            texts.append("heating = 1" if rule.active == spec.HEATING_SEASON else rule.active)
+        parsed = [condition_of(text, columns, (features.SIBLING,)) for text in texts]
+        varying = {name for override in rule.overrides for name in override.params}
+        fixed = {name: value for name, value in rule.params.items() if name not in varying}
+        self.expressions = [condition.expression(fixed) for condition in parsed]
+        used = frozenset().union(*(condition.names for condition in parsed)) - set(fixed)
+        self.names = tuple(sorted(used))
+        kept = varying | (used & set(features.REGISTRY))
+        self.by_slot = {name: np.zeros(0) for name in sorted(kept)}
+        wanted = {id(f): f for name in self.names if (f := features.FEATURE_OF.get(name))}
+        self.tracks = [Track(f, features.option_of(f, rule.params)) for f in wanted.values()]
+        self.siblings = [Sibling(n.removeprefix(features.SIBLING)) for n in self.names if features.is_sibling(n)]
 
     def grow(self, frame: pl.DataFrame, start: int) -> NDArray[np.int32]:
-        """Take in the points from ``start`` on; returns those of them that are the rule's."""
+        """Take in the points of ``frame``, the first of which is ``start``; returns those that are the rule's."""
         new = np.flatnonzero(mask_of(self.spec.where, frame)).astype(np.int32)
-        for name in self.varying:
-            values = np.full(len(new), self.spec.params[name])
-            for override in self.spec.overrides:
-                if name in override.params:
-                    values[mask_of(override.where, frame)[new]] = override.params[name]
-            self.varying[name] = np.concatenate([self.varying[name], values])
+        for name in self.by_slot:
+            if name in features.REGISTRY:
+                values = frame[name].cast(pl.Float64).fill_null(np.nan).to_numpy()[new]
+            else:
+                values = np.full(len(new), self.spec.params[name])
+                for override in self.spec.overrides:
+                    if name in override.params:
+                        values[mask_of(override.where, frame)[new]] = override.params[name]
+            self.by_slot[name] = np.concatenate([self.by_slot[name], values])
         new += np.int32(start)
         self.points = np.concatenate([self.points, new])
         self.state.grow(len(self.points))
+        for track in self.tracks:
+            track.grow(len(self.points))
         return new
 
     def limit(self, slot: int) -> float:
         """The parameter named ``limit`` at a slot, NaN when the rule has none."""
-        if "limit" in self.varying:
-            return float(self.varying["limit"][slot])
+        if "limit" in self.by_slot:
+            return float(self.by_slot["limit"][slot])
         return self.spec.params.get("limit", float("nan"))
 
-    def masks(self, frame: pl.DataFrame, rows: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    def masks(self, columns: dict[str, NDArray[np.float64]], rows: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which rows satisfy ``raise``, and which ``clear``. Out of its season a rule never raises, always clears."""
-        found = conditions.evaluate(frame, rows, **self.expressions)
+        frame = pl.DataFrame([conditions.column(name, columns[name]) for name in self.names])
+        found = conditions.evaluate(frame, rows, self.expressions)
         if len(found) == 2:
             return found[0], found[1]
         return found[0] & found[2], found[1] | ~found[2]
 
-
-class Plan:
-    """Rules of one kind of evaluation over all points."""
-
-    def __init__(self, rules: list[BoundRule]) -> None:
-        self.rules = rules
-        self.ptr = np.zeros(1, np.int64)
-        self.pair_rule = np.zeros(0, np.int16)
-        self.pair_slot = np.zeros(0, np.int32)
-
-    def grow(self, frame: pl.DataFrame, start: int) -> None:
-        """Take in the points of ``frame``, the first of which is point ``start``."""
-        found = []
-        for r, rule in enumerate(self.rules):
-            first = len(rule.points)
-            new = rule.grow(frame, start)
-            slots = np.arange(first, first + len(new), dtype=np.int32)
-            found.append((new, np.full(len(new), r, np.int16), slots))
-        if not found:
-            return
-        point, rule_of, slot = (np.concatenate(column) for column in zip(*found, strict=True))
-        order = np.argsort(point, kind="stable")
-        counts = np.bincount(point - start, minlength=frame.height) if len(point) else np.zeros(frame.height, np.int64)
-        self.ptr = np.concatenate([self.ptr, self.ptr[-1] + np.cumsum(counts)]).astype(np.int64)
-        self.pair_rule = np.concatenate([self.pair_rule, rule_of[order]])
-        self.pair_slot = np.concatenate([self.pair_slot, slot[order]])
-
-    def select(self, point: NDArray[np.int32]) -> list[tuple[BoundRule, NDArray[np.int32], NDArray[np.int32]]]:
-        """For each rule that looks at any of the rows: the rule, the row indices and their slots, in reading order."""
-        if not self.rules or not len(point):
-            return []
-        totals = np.zeros(len(self.rules), np.int64)
-        select.count_rows(point, self.ptr, self.pair_rule, totals)
-        ends = np.cumsum(totals)
-        cursor = ends - totals
-        rows, slots = np.empty(ends[-1], np.int32), np.empty(ends[-1], np.int32)
-        select.fill_rows(point, self.ptr, self.pair_rule, self.pair_slot, cursor, rows, slots)
-        parts = [slice(end - total, end) for end, total in zip(ends, totals, strict=True)]
-        return [(r, rows[p], slots[p]) for r, p, total in zip(self.rules, parts, totals, strict=True) if total]
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All state by a stable name: what a snapshot holds."""
+        named: dict[str, NDArray[Any]] = {f"points/{self.spec.id}": self.points}
+        named |= {f"alarm/{self.spec.id}/{name}": getattr(self.state, name) for name in COLUMNS}
+        named |= {f"feature/{self.spec.id}/{track.name}": track.state for track in self.tracks}
+        return named | {f"sibling/{self.spec.id}/{s.quantity}": s.state for s in self.siblings}
 
     @property
     def nbytes(self) -> int:
-        """Memory of the plan with its alarm state."""
-        own = self.ptr.nbytes + self.pair_rule.nbytes + self.pair_slot.nbytes
-        each = (r.points.nbytes + r.state.nbytes + sum(v.nbytes for v in r.varying.values()) for r in self.rules)
-        return own + sum(each)
+        """Memory of state and columns."""
+        more = sum(s.slot_of_device.nbytes + s.limit_ms.nbytes for s in self.siblings)
+        return more + sum(a.nbytes for a in (*self.arrays.values(), *self.by_slot.values()))
+
+
+class Selected(NamedTuple):
+    """A rule with the rows it looks at: their places, their slots, and the columns of its siblings."""
+
+    rule: BoundRule
+    places: NDArray[np.int32]
+    slots: NDArray[np.int32]
+    siblings: dict[str, NDArray[np.float64]]
+
+
+class Plan:
+    """Rules of one kind of evaluation over all points.
+
+    Lanes are the rules in order, then the siblings of each; a pair (lane, slot) says that a lane looks at a point.
+    """
+
+    def __init__(self, rules: list[BoundRule]) -> None:
+        self.rules = rules
+        self._siblings = [(r, sibling) for r, rule in enumerate(rules) for sibling in rule.siblings]
+        self._ptr = np.zeros(1, np.int32)
+        self._pair_lane = np.zeros(0, np.int16)
+        self._pair_slot = np.zeros(0, np.int32)
+
+    def grow(self, registry: Registry, frame: pl.DataFrame, start: int) -> None:
+        """Take in the points of ``frame``, the first of which is point ``start``."""
+        found: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
+        for rule in self.rules:
+            first = len(rule.points)
+            new = rule.grow(frame, start)
+            found.append((new, np.arange(first, first + len(new), dtype=np.int32)))
+        found += [sibling.grow(registry, start, found[r][0]) for r, sibling in self._siblings]
+        if not found:
+            return
+        point, slot = (np.concatenate(column) for column in zip(*found, strict=True))
+        lane = np.repeat(np.arange(len(found), dtype=np.int16), [len(points) for points, _ in found])
+        order = np.argsort(point, kind="stable")
+        ends = self._ptr[-1] + np.cumsum(np.bincount(point - start, minlength=frame.height))
+        self._ptr = np.concatenate([self._ptr, ends.astype(np.int32)])
+        self._pair_lane = np.concatenate([self._pair_lane, lane[order]])
+        self._pair_slot = np.concatenate([self._pair_slot, slot[order]])
+
+    def select(self, rows: Rows) -> list[Selected]:
+        """The rules that look at any of the rows, each with its rows in reading order. Moves the siblings on."""
+        if not self.rules or not len(rows.point):
+            return []
+        totals = np.zeros(len(self.rules) + len(self._siblings), np.int64)
+        select.count_rows(rows.point, self._ptr, self._pair_lane, totals)
+        ends = np.cumsum(totals)
+        cursor = ends - totals
+        places, slots = np.empty(ends[-1], np.int32), np.empty(ends[-1], np.int32)
+        select.fill_rows(rows.point, self._ptr, self._pair_lane, self._pair_slot, cursor, places, slots)
+        parts = [slice(end - total, end) for end, total in zip(ends, totals, strict=True)]
+        beside: list[dict[str, NDArray[np.float64]]] = [{} for _ in self.rules]
+        for (r, sibling), part in zip(self._siblings, parts[len(self.rules) :], strict=True):
+            if part.start < part.stop:
+                beside[r][features.SIBLING + sibling.quantity] = sibling.compute(rows, places[part], slots[part])
+        chosen = zip(self.rules, parts, beside, strict=False)
+        return [Selected(rule, places[p], slots[p], more) for rule, p, more in chosen if p.start < p.stop]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the plan with all state of its rules."""
+        own = self._ptr.nbytes + self._pair_lane.nbytes + self._pair_slot.nbytes
+        return own + sum(rule.nbytes for rule in self.rules)

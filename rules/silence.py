@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-import polars as pl
 
-from rules import conditions
 from rules.kernels import silence as kernels
 
 if TYPE_CHECKING:
@@ -71,13 +69,12 @@ class Silence:
         self._device = np.zeros(0, np.int32)
         self._allowed = np.zeros(0, np.int64)
 
-    def grow(self, registry: Registry, points: dict[str, NDArray[np.float64]]) -> None:
-        """Take in the registry's new points; the rules have grown already. ``points``: registry columns."""
+    def grow(self, registry: Registry) -> None:
+        """Take in the registry's new points; the rules have grown already."""
         more = len(registry) - len(self.last_point)
         self.last_point = np.concatenate([self.last_point, np.full(more, kernels.NEVER)])
         more = len(registry.devices) - len(self.last_device)
         self.last_device = np.concatenate([self.last_device, np.full(more, kernels.NEVER)])
-        self._points = points
         self._device = registry.point_device
         interval = np.zeros(len(registry.devices), np.int64)
         np.maximum.at(interval, registry.point_device, registry.interval_ms)
@@ -153,19 +150,17 @@ class Silence:
         width = len(rule.points)
         slots = np.tile(np.arange(width, dtype=np.int32), len(instants))
         ts = np.repeat(instants, width)
-        series = []
+        columns = {}
         for name in rule.names:
             if name in wide:
-                values = wide[name]
+                columns[name] = wide[name]
             elif name in scalars:
-                values = np.repeat(scalars[name], width)
-            elif name in self._points:
-                values = np.tile(self._points[name][rule.points], len(instants))
+                columns[name] = np.repeat(scalars[name], width)
+            elif name in rule.by_slot:
+                columns[name] = rule.by_slot[name][slots]
             else:
-                values = np.repeat(self.clock.column(name, instants), width)
-            series.append(conditions.column(name, values))
-        series += [pl.Series(name, rule.varying[name][slots]) for name in rule.varying_used]
-        raised, clear = rule.masks(pl.DataFrame(series), len(ts))
+                columns[name] = np.repeat(self.clock.column(name, instants), width)
+        raised, clear = rule.masks(columns, len(ts))
         never = np.isnan(wide["silent_s"])
         raised, clear = raised & ~never, clear & ~never
         return [

@@ -1,10 +1,10 @@
 # ruff: noqa: ARG001 - every kernel has the same arguments and few need all
 """Feature kernels, all with one signature, so that ``rules.features`` can list them in a table.
 
-``kernel(slot, point, ts, value, prev, dt, option, state, out)``: for row i of the point ``p = point[i]``, ``slot[p]``
-is the row of ``state`` (slots x width, float64, NaN at first) that belongs to the point, or -1 when no rule needs it;
-``prev`` and ``dt`` are the previous value and the seconds since (NaN for a point's first reading); results go to
-``out[k, i]``. Event times in the state are epoch ms as float64 (exact until the year 287,396).
+``kernel(slots, ts, value, prev, dt, option, state, out)``: row i belongs to the state row ``slots[i]`` of ``state`` (slots
+x width, float64, NaN at first); ``prev`` and ``dt`` are the previous value and the seconds since (NaN for the first
+reading of a point); results go to ``out[k, i]``. Times in the state are epoch ms as float64 (exact until 287,396).
+reading); results go to ``out[k, i]``. Times in the state are epoch ms as float64 (exact until the year 287,396).
 """
 
 import numpy as np
@@ -14,22 +14,10 @@ from rules.kernels.types import F64, I32, I64
 
 
 @njit(cache=True, nogil=True)
-def count(
-    slot: I32,
-    point: I32,
-    ts: I64,
-    value: F64,
-    prev: F64,
-    dt: F64,
-    option: float,
-    state: F64,
-    out: F64,
-) -> None:
+def count(slots: I32, ts: I64, value: F64, prev: F64, dt: F64, option: float, state: F64, out: F64) -> None:
     """``samples``: readings of the point so far, this one included. State: [count]."""
-    for i in range(len(point)):
-        s = slot[point[i]]
-        if s < 0:
-            continue
+    for i in range(len(slots)):
+        s = slots[i]
         n = state[s, 0]
         n = 1.0 if np.isnan(n) else n + 1.0
         state[s, 0] = n
@@ -37,17 +25,7 @@ def count(
 
 
 @njit(cache=True, nogil=True)
-def rate(
-    slot: I32,
-    point: I32,
-    ts: I64,
-    value: F64,
-    prev: F64,
-    dt: F64,
-    option: float,
-    state: F64,
-    out: F64,
-) -> None:
+def rate(slots: I32, ts: I64, value: F64, prev: F64, dt: F64, option: float, state: F64, out: F64) -> None:
     """``rate``: change per second since the previous reading, or over a window of ``option`` seconds.
 
     The window keeps two anchors, A and B. When B is at least half a window old, A becomes B and B becomes this
@@ -55,13 +33,11 @@ def rate(
     interval, and NaN until there is one. State: [A time, A value, B time, B value].
     """
     half = option * 500.0
-    for i in range(len(point)):
-        s = slot[point[i]]
-        if s < 0:
-            continue
+    for i in range(len(slots)):
         if option <= 0.0:
             out[0, i] = (value[i] - prev[i]) / dt[i]
             continue
+        s = slots[i]
         t = float(ts[i])
         b = state[s, 2]
         if np.isnan(b):
@@ -77,26 +53,14 @@ def rate(
 
 
 @njit(cache=True, nogil=True)
-def ewma(
-    slot: I32,
-    point: I32,
-    ts: I64,
-    value: F64,
-    prev: F64,
-    dt: F64,
-    option: float,
-    state: F64,
-    out: F64,
-) -> None:
+def ewma(slots: I32, ts: I64, value: F64, prev: F64, dt: F64, option: float, state: F64, out: F64) -> None:
     """``ewma`` and ``ewstd`` of what came *before* this reading, weighted by time with constant ``option`` seconds.
 
     a = 1 - exp(-dt / tau); mean += a d; var = (1 - a) (var + a d^2), d = value - mean (West 1979 with a time-dependent
     weight). NaN for the first reading. State: [mean, variance].
     """
-    for i in range(len(point)):
-        s = slot[point[i]]
-        if s < 0:
-            continue
+    for i in range(len(slots)):
+        s = slots[i]
         v = value[i]
         m = state[s, 0]
         if np.isnan(m):
@@ -115,25 +79,13 @@ def ewma(
 
 
 @njit(cache=True, nogil=True)
-def flat(
-    slot: I32,
-    point: I32,
-    ts: I64,
-    value: F64,
-    prev: F64,
-    dt: F64,
-    option: float,
-    state: F64,
-    out: F64,
-) -> None:
-    """``flat_s`` and ``flat_n``: seconds, and readings after it, since the last change of value. State: [time, count].
+def flat(slots: I32, ts: I64, value: F64, prev: F64, dt: F64, option: float, state: F64, out: F64) -> None:
+    """``flat_s`` and ``flat_n``: seconds, and readings, since the last change of value. State: [time, count].
 
     Equality is exact: a frozen sensor repeats its last value bit by bit.
     """
-    for i in range(len(point)):
-        s = slot[point[i]]
-        if s < 0:
-            continue
+    for i in range(len(slots)):
+        s = slots[i]
         if value[i] == prev[i]:
             state[s, 1] += 1.0
         else:
@@ -144,39 +96,28 @@ def flat(
 
 
 @njit(cache=True, nogil=True)
-def steps(slot: I32, point: I32, ts: I64, value: F64, prev: F64, dt: F64, option: float, state: F64, out: F64) -> None:
+def steps(slots: I32, ts: I64, value: F64, prev: F64, dt: F64, option: float, state: F64, out: F64) -> None:
     """``prev_step``: the change that led to the previous reading (a spike is a step and its way back)."""
-    for i in range(len(point)):
-        s = slot[point[i]]
-        if s < 0:
-            continue
+    for i in range(len(slots)):
+        s = slots[i]
         out[0, i] = state[s, 0]
         state[s, 0] = value[i] - prev[i]
 
 
 @njit(cache=True, nogil=True)
-def sibling(
-    source: I32,
-    target: I32,
-    point: I32,
-    ts: I64,
-    value: F64,
-    limit_ms: F64,
-    state: F64,
-    out: F64,
-) -> None:
+def sibling(slots: I32, ts: I64, value: F64, limit_ms: F64, state: F64, out: F64) -> None:
     """``device_<quantity>``: the newest value of another quantity of the same device, not older than ``limit_ms``.
 
-    ``source[p]`` is the device's slot when p carries that quantity, ``target[p]`` when p wants it, else -1.
-    State per slot: [time, value]. ``limit_ms`` per slot.
+    ``slots[i]`` is 2 s for a row of that quantity on the device of slot s, and 2 s + 1 for a row that wants it; the
+    wanting rows get their results in order in ``out``. State: [time, value]; ``limit_ms`` a slot.
     """
-    for i in range(len(point)):
-        p = point[i]
-        s = source[p]
-        if s >= 0:
+    n = 0
+    for i in range(len(slots)):
+        s = slots[i] // 2
+        if slots[i] % 2 == 0:
             state[s, 0] = ts[i]
             state[s, 1] = value[i]
-        s = target[p]
-        if s >= 0:
+        else:
             age = ts[i] - state[s, 0]
-            out[0, i] = state[s, 1] if age <= limit_ms[s] else np.nan
+            out[n] = state[s, 1] if age <= limit_ms[s] else np.nan
+            n += 1
