@@ -1,8 +1,8 @@
 """``lifeline demo``: the main job on one machine, and the balanced books of it.
 
-    embedded broker ◄── simulated city (a process of its own, real MQTT, QoS 1)
-          │
-          └──► engine in this process ──► log, rules, queue, lake ──► at the end: published = logged + repeats + rejected
+embedded broker ◄── simulated city (a process of its own, real MQTT, QoS 1)
+      │
+      └──► engine in this process ──► log, rules, queue, lake ──► published = logged + repeats + rejected
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from lifeline.app.site import load_site
 from lifeline.app.truth import balance
 from lifeline.core.errors import ConfigurationError, Problem, UnavailableError
 from lifeline.lake.query import open_catalog
-from simulators.fleet import FleetSettings
-from simulators.fleet_build import build_fleet
+from simulators.registry import write_registry
 
 if TYPE_CHECKING:
     import threading
@@ -138,8 +137,9 @@ def _new_folder(directory: Path | None) -> Path:
 def _write_site(directory: Path, settings: DemoSettings) -> tuple[Path, int | None]:
     from importlib import resources
 
-    fleet = build_fleet(FleetSettings(sensors=settings.sensors, seed=settings.seed, interval_s=settings.interval_s))
-    fleet.write_registry(directory / "sensors.parquet")
+    write_registry(
+        directory / "sensors.parquet", sensors=settings.sensors, interval_s=settings.interval_s, seed=settings.seed
+    )
     (directory / "rules").mkdir()
     for sheet in resources.files("rules").joinpath("library").iterdir():
         if sheet.name.endswith(".toml"):

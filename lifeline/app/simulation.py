@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.live import Live
+from rich.text import Text
 
 from lifeline.app.run import stop_on_signals
 from simulators.drive import DriveSettings, run
@@ -12,13 +15,16 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from simulators.drive import Status
+    from simulators.schedule import Shape
+
 
 def run_simulation(
     *,
     broker_url: str,
     sensors: int,
     interval_s: float | None,
-    shape: str,
+    shape: Shape,
     pack: int,
     qos: int,
     seconds: float | None,
@@ -51,5 +57,31 @@ def run_simulation(
         registry=registry,
         ledger=ledger,
     )
-    with stop_on_signals() as stop:
-        return run(settings, None, stop).as_dict()
+    with stop_on_signals() as stop, _Line(out) as line:
+        return run(settings, line.update, stop).as_dict()
+
+
+class _Line:
+    """One live line on a terminal; nothing where nobody watches."""
+
+    def __init__(self, out: Console) -> None:
+        self._live = Live(console=out, auto_refresh=False, transient=True) if out.is_terminal else None
+
+    def update(self, status: Status) -> None:
+        """Show how it goes."""
+        if self._live is not None:
+            state = "" if status.connected else "not connected · "
+            text = (
+                f"{state}{status.readings:,} readings in {status.messages:,} messages · {status.in_flight:,} in flight · "
+                f"{status.behind_s:.1f} s behind · {status.faults} faults"
+            )
+            self._live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._live is not None:
+            self._live.stop()

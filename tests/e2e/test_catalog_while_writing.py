@@ -35,7 +35,7 @@ def analyst(catalog: Path) -> dict[str, int]:
 def test_all_views_from_another_process(
     mosquitto: Any, make_site: Any, publisher: Any, tmp_path: Path, wait_for: Any
 ) -> None:
-    from simulators.fleet import write_registry
+    from simulators.registry import write_registry
 
     registry = tmp_path / "sensors.parquet"
     write_registry(registry, sensors=2_000, interval_s=1.0, seed=3)

@@ -24,7 +24,7 @@ FLEET = 219_300
 
 @pytest.fixture(scope="module")
 def fleet_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from simulators.fleet import write_registry
+    from simulators.registry import write_registry
 
     path = tmp_path_factory.mktemp("fleet") / "sensors.parquet"
     write_registry(path, sensors=FLEET, interval_s=1.0, seed=1)

@@ -1,0 +1,201 @@
+"""``lifeline check``: everything that can be wrong before a start; with ``--live`` what the brokers really send.
+
+Live listening changes nothing: a client id of its own, a clean session that ends with it, QoS 0 (so nothing is
+acknowledged and nothing is taken from the engine), and no log.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from random import SystemRandom
+from typing import TYPE_CHECKING, Any, Final
+
+from ingest.broker import Subscribe
+from ingest.collector import Collector
+from ingest.paho_collector import PahoCollector
+from lifeline.app.assembly import broker_settings
+from lifeline.app.clock import now_ms
+from lifeline.app.decoding import make_decoder
+from lifeline.app.site import load_site
+from lifeline.core.errors import ConfigurationError
+from lifeline.core.registry import Registry
+from lifeline.core.schema import AREAS, POINTS, Flag
+from lifeline.registry import read_areas, read_points
+from rules.evaluate import RuleMachine, RuleSet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lifeline.config import BrokerConfig, Config
+    from lifeline.core.batch import IngestBatch, LogRecord
+    from lifeline.core.errors import Problem
+    from lifeline.core.ports import OnCommit
+
+SHOWN: Final = 20
+"""Readings and rejects shown of each broker."""
+
+
+class FixedRegistry:
+    """A registry that is only looked at: what would be registered is unknown here."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def current(self) -> Registry:
+        """The registry."""
+        return self._registry
+
+    def register(self, pairs: list[tuple[str, str, str]]) -> Registry:
+        """Nothing is registered by a check."""
+        del pairs
+        return self._registry
+
+
+class Window:
+    """A ``Log`` that keeps the first rows to show them, and makes nothing durable."""
+
+    committed = 0
+    first = 1
+    fault = None
+
+    def __init__(self) -> None:
+        self.batches: list[IngestBatch] = []
+        self.messages = 0
+        self._lock = threading.Lock()
+
+    def append(self, batch: IngestBatch, on_commit: OnCommit) -> None:
+        """Keep the first ones."""
+        with self._lock:
+            if sum(len(kept.readings) for kept in self.batches) < SHOWN or batch.rejects is not None:
+                self.batches.append(batch)
+                del self.batches[100:]
+        on_commit(None)
+
+    def read(self, after: int, records_max: int = 64, bytes_max: int = 64 << 20) -> list[LogRecord]:
+        """Nothing is kept."""
+        del after, records_max, bytes_max
+        return []
+
+    def wait(self, after: int, timeout_s: float) -> bool:
+        """Nothing comes."""
+        del after, timeout_s
+        return False
+
+    def trim(self, before: int) -> None:
+        """Nothing to trim."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def check_site(config_path: Path, live_s: float | None) -> dict[str, Any]:
+    """Figures of a sound site, with ``live`` per broker when asked.
+
+    Raises:
+        ConfigurationError: every problem of configuration, registry and rules at once.
+    """
+    config = load_site(config_path).config
+    problems: list[Problem] = []
+    registry = _registry(config, problems)
+    rules = None
+    try:
+        rules = RuleSet.load(config.rule_files)
+    except ConfigurationError as error:
+        problems += error.problems
+    if problems or rules is None:
+        raise ConfigurationError(problems)
+    machine = RuleMachine(rules, registry, config.site.timezone)
+    report: dict[str, Any] = {
+        "ok": True,
+        "points": len(registry),
+        "devices": len(registry.devices),
+        "rules": len(rules.rules),
+        "unknown_quantities": machine.unknown_quantities(),
+        "brokers": [broker.name for broker in config.broker],
+    }
+    if live_s is not None:
+        report["live"] = [
+            listen(config, broker, registry, live_s) for broker in config.broker if broker.url != "embedded"
+        ]
+    return report
+
+
+def _registry(config: Config, problems: list[Problem]) -> Registry:
+    points, areas = POINTS.empty_table(), AREAS.empty_table()
+    try:
+        if config.registry.file is not None:
+            listed = read_points(config.registry.file)
+            import pyarrow as pa
+
+            points = listed.add_column(0, POINTS.field("point"), pa.array(range(listed.num_rows), pa.int32()))
+            points = points.select(POINTS.names).cast(POINTS)
+        if config.registry.areas is not None:
+            areas = read_areas(config.registry.areas)
+    except ConfigurationError as error:
+        problems += error.problems
+    return Registry(points, areas)
+
+
+def listen(config: Config, broker: BrokerConfig, registry: Registry, seconds: float) -> dict[str, Any]:
+    """What one broker sends for a while, decoded: ``{name, connected, error, messages, readings, rejects}``."""
+    settings = broker_settings(broker, broker.url)
+    settings = replace(
+        settings,
+        client_id=f"{settings.client_id}-check",
+        share=None,
+        clean=True,
+        subscribe=tuple(Subscribe(entry.filter, 0, entry.payload) for entry in settings.subscribe),
+    )
+    window = Window()
+    decoder = make_decoder(config, broker, FixedRegistry(registry), None)
+    kind = PahoCollector if settings.scheme in {"ws", "wss"} else Collector
+    collector = kind(settings, decoder, window, now_ms, None, SystemRandom())
+    collector.start()
+    deadline = time.monotonic() + seconds
+    connected = False
+    while time.monotonic() < deadline:
+        connected = connected or collector.state.connected
+        time.sleep(0.05)
+    state = collector.state
+    collector.stop(5.0)
+    return {
+        "name": broker.name,
+        "connected": connected,
+        "granted_qos": dict(state.granted_qos),
+        "error": None if connected else state.last_error or f"no answer within {seconds:g} s",
+        "messages": state.messages,
+        "readings": _readings(window.batches, registry),
+        "rejects": _rejects(window.batches),
+    }
+
+
+def _readings(batches: list[IngestBatch], registry: Registry) -> list[dict[str, Any]]:
+    from datetime import UTC, datetime
+
+    shown = []
+    for batch in batches:
+        rows = batch.readings
+        for i in range(min(len(rows), SHOWN - len(shown))):
+            point = int(rows.point[i])
+            value = float(rows.value[i])
+            shown.append(
+                {
+                    "ts": datetime.fromtimestamp(int(rows.ts[i]) / 1000, UTC),
+                    "device_id": registry.devices[registry.point_device[point]],
+                    "quantity": registry.quantities[registry.point_quantity[point]],
+                    "value": value if value == value else None,  # noqa: PLR0124 - NaN is null
+                    "unit": registry.points["unit"][point].as_py(),
+                    "late": bool(rows.flags[i] & Flag.LATE),
+                }
+            )
+    return shown
+
+
+def _rejects(batches: list[IngestBatch]) -> list[dict[str, Any]]:
+    shown: list[dict[str, Any]] = []
+    for batch in batches:
+        if batch.rejects is not None:
+            shown += batch.rejects.slice(0, SHOWN - len(shown)).to_pylist()
+    return shown

@@ -1,0 +1,44 @@
+"""Decoders from the configuration: which topic carries which payload."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest.payload.mapping import compile_mapping
+from ingest.payload.routes import PayloadDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ingest.identity import IdentityWindow
+    from ingest.payload.families import Family
+    from lifeline.config import BrokerConfig, Config
+    from lifeline.core.registry import RegistrySource
+
+
+def make_decoder(
+    config: Config, broker: BrokerConfig | None, registry: RegistrySource, window: IdentityWindow | None
+) -> PayloadDecoder:
+    """A decoder for one broker's subscriptions; without a broker, for those of all (rejects judged again).
+
+    Raises:
+        ConfigurationError: a mapping does not fit the registry.
+    """
+    brokers = config.broker if broker is None else (broker,)
+    routes = [(entry.filter, entry.payload) for one in brokers for entry in one.subscribe]
+    return PayloadDecoder(
+        registry,
+        routes,
+        mappings=mappings(config),
+        mark=None if window is None else window.mark,
+        unknown=config.registry.unknown,
+        future_ms_max=int(config.ingest.future_s * 1000),
+        too_old_ms=int(config.ingest.too_old_s * 1000),
+    )
+
+
+def mappings(config: Config) -> Mapping[str, Family]:
+    """The configured ``[[payload]]`` families by name."""
+    return {
+        entry.name: compile_mapping(entry.model_dump(exclude_none=True), str(config.path)) for entry in config.payload
+    }
