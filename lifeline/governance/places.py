@@ -35,7 +35,8 @@ class Place(NamedTuple):
 
         Where the registry knows none of that kind, the device: grouping less is safe, grouping strangers is not.
         """
-        name = self[_KINDS.get(kind, 0)]
+        column = _KINDS.get(kind)
+        name = self[column] if column else None
         return (kind, name) if name else ("device", self.device_id)
 
 

@@ -99,6 +99,14 @@ def test_a_held_lock_is_waited_for_and_then_named(database: Database) -> None:
         assert connection.scalar(text("SELECT 1")) == 1
 
 
+def test_two_writers_meet_at_our_lock_before_sqlites(database: Database) -> None:
+    other = Database(database.url, lock_timeout_s=0.1)
+
+    with database.write(), pytest.raises(UnavailableError, match=r"\.lock: another process"), other.write():
+        pass
+    other.close()
+
+
 def test_threads_take_turns(database: Database) -> None:
     inside = threading.Event()
     leave = threading.Event()

@@ -130,12 +130,13 @@ def test_replay_after_people_acted_changes_nothing(hands: Hands) -> None:
     before, revisions = tables(hands), hands.desk.revisions()
 
     assert hands.apply(alarm, position=5) == []
-    assert hands.apply(cleared(alarm, T0 + 4000), position=3) == []
     assert hands.apply(cleared(alarm, T0 + 8000), position=6) == []
+    assert hands.apply(cleared(alarm, T0 + 4000), position=3) == []
 
     assert tables(hands) == before
     assert hands.desk.revisions() == revisions
-    assert hands.queue.position == 6
+    hands.queue.close()
+    assert hands.reopen().position == 6
 
 
 def test_position_alone_moves_on_and_survives(hands: Hands) -> None:
@@ -233,6 +234,22 @@ def test_a_refused_database_stores_nothing_and_the_next_try_all(hands: Hands, mo
     assert hands.queue.position == 0
     assert tables(hands)["alarms"] == []
     assert len(hands.apply(raised("ch4.high", 0, T0), position=3)) == 1
+
+
+def test_a_full_disk_is_unavailable_and_heals(hands: Hands) -> None:
+    hands.apply(raised("ch4.high", 0, T0), position=1)
+    with hands.queue._database.write() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    many = [raised("ch4.high", 0, T0 + 1000 * number) for number in range(1, 1000)]
+
+    with pytest.raises(UnavailableError, match="full"):
+        hands.apply(*many, position=2)
+    assert hands.queue.position == 1
+    assert len(tables(hands)["alarms"]) == 1
+
+    hands.apply(*many, position=2)
+    assert len(tables(hands)["alarms"]) == 1000
 
 
 # --- any split, any repetition, any crash: the same tables ---------------------------------------------------------
