@@ -57,7 +57,6 @@ class LiveValues:
             path.parent.mkdir(parents=True, exist_ok=True)
             if not _ours(path):
                 _create(path)
-            self._file = path.open("r+b")
             self._attach(len(source.current()))
         except OSError as error:
             raise UnavailableError(f"{path}: cannot hold the last values: {error}") from error
@@ -120,7 +119,6 @@ class LiveValues:
         """Flush and let go of the file; afterwards the object is of no use."""
         self.flush()
         self._detach()
-        self._file.close()
 
     def _apply(self, rows: Readings) -> None:
         if int(rows.point.max()) >= len(self._records):
@@ -150,9 +148,10 @@ class LiveValues:
             raise UnavailableError(f"{self._path}: cannot grow to {points} points: {error}") from error
 
     def _attach(self, points: int) -> None:
-        size = max(file_bytes(points), os.fstat(self._file.fileno()).st_size)
-        os.posix_fallocate(self._file.fileno(), 0, size)  # a full disk says so here, not by a signal in a kernel
-        self._map = mmap.mmap(self._file.fileno(), size)
+        with self._path.open("r+b") as file:
+            size = max(file_bytes(points), os.fstat(file.fileno()).st_size)
+            os.posix_fallocate(file.fileno(), 0, size)  # a full disk says so here, not by a signal in a kernel
+            self._map = mmap.mmap(file.fileno(), size)
         self._header = np.frombuffer(self._map, HEADER, 1)
         self._records = np.frombuffer(self._map, RECORD, (size - HEADER_BYTES) // RECORD.itemsize, HEADER_BYTES)
         self._header["points"][0] = len(self._records)

@@ -73,11 +73,11 @@ class Source:
         raise NotImplementedError
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def record() -> Callable[..., LogRecord]:
     return make_record
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def source() -> Callable[..., Source]:
     return lambda points=40, interval_s=60.0: Source(make_registry(points, interval_s))

@@ -1,0 +1,154 @@
+"""``lifeline sql``: right results in every format, and refusals that say why."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lifeline.core.errors import ConfigurationError
+from lifeline.lake.catalog import Catalog
+from lifeline.lake.query import QueryError, fetch, open_catalog, run
+from lifeline.lake.writer import LakeFollower
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import duckdb
+
+
+@pytest.fixture
+def data(tmp_path: Path, record: Any, source: Any) -> Path:
+    catalog = Catalog(tmp_path)
+    catalog.publish_table("points", source(40).current().points)
+    catalog.publish_table("events", pa.table({"event_id": ["e1"], "title": ["=燃气泄漏"], "raised_at": [1_795_000_000_123]}))
+    lake = LakeFollower(tmp_path, catalog)
+    lake.consume([record(lsn) for lsn in range(1, 8)])
+    lake.close()
+    (tmp_path / "secret.txt").write_text("password")
+    return tmp_path
+
+
+@pytest.fixture
+def connection(data: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    opened = open_catalog(data)
+    yield opened
+    opened.close()
+
+
+QUERY = "SELECT event_id, title, raised_at, closed_at, false_alarm FROM events"
+
+
+def test_formats(connection: duckdb.DuckDBPyConnection) -> None:
+    assert json.loads(run(connection, QUERY, "json")) == [
+        {
+            "event_id": "e1",
+            "title": "=燃气泄漏",
+            "raised_at": "2026-11-18T11:06:40.123Z",
+            "closed_at": None,
+            "false_alarm": None,
+        }
+    ]
+    assert list(csv.reader(io.StringIO(run(connection, QUERY, "csv").decode()))) == [
+        ["event_id", "title", "raised_at", "closed_at", "false_alarm"],
+        ["e1", "'=燃气泄漏", "2026-11-18T11:06:40.123Z", "", ""],
+    ]
+    table = pq.read_table(io.BytesIO(run(connection, QUERY, "parquet")))
+    assert table["title"].to_pylist() == ["=燃气泄漏"]
+    assert run(connection, QUERY, "table").decode().splitlines()[2].startswith("e1        =燃气泄漏  2026-11-18T11:06:40.123Z")
+    assert run(connection, "SELECT 1 AS one WHERE false", "json") == b"[]\n"
+
+
+def test_a_blob_that_is_not_text(connection: duckdb.DuckDBPyConnection) -> None:
+    for output in ("table", "csv", "json"):
+        assert b"xff{" in run(connection, "SELECT payload FROM rejects", output)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT count(*) FROM readings",
+        "WITH r AS (FROM readings_raw) SELECT point, avg(value) FROM r GROUP BY ALL;",
+        "FROM points LIMIT 1",
+        "DESCRIBE readings",
+        "SELECT * FROM range(3), unnest([1, 2])",
+        "SELECT date_trunc('hour', ts) AS h, count(*) FROM readings GROUP BY 1 UNION ALL SELECT NULL, 1",
+        "SELECT column_name FROM information_schema.columns WHERE table_name = 'readings'",
+    ],
+)
+def test_allowed(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    assert fetch(connection, sql).num_rows > 0
+
+
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        ("", "exactly one statement"),
+        ("SELECT 1; SELECT 2", "exactly one statement"),
+        ("SELEC 1", "syntax error"),
+        ("SELECT nothing FROM readings", "nothing"),
+        ("DROP VIEW readings", "only SELECT"),
+        ("CREATE TABLE t AS SELECT 1", "only SELECT"),
+        ("INSERT INTO readings SELECT 1", "only SELECT"),
+        ("COPY (SELECT 1) TO '{data}/lake/x.csv'", "only SELECT"),
+        ("EXPLAIN ANALYZE COPY (SELECT 1) TO '{data}/lake/x.csv'", "only SELECT"),
+        ("ATTACH '{data}/lake/x.db'", "only SELECT"),
+        ("EXPORT DATABASE '{data}/lake/x'", "only SELECT"),
+        ("SET memory_limit = '9GB'", "only SELECT"),
+        ("PRAGMA database_list", "only"),
+        ("INSTALL httpfs", "only SELECT"),
+        ("SELECT * FROM read_text('{data}/secret.txt')", "not allowed"),
+        ("SELECT * FROM '{data}/secret.txt'", "not a view"),
+        ("SELECT * FROM read_parquet('{data}/lake/readings/*/*.parquet')", "not allowed"),
+        ("SELECT * FROM (SELECT * FROM glob('/*'))", "not allowed"),
+        ("SELECT (SELECT content FROM read_text('/etc/passwd'))", "not allowed"),
+        ("SELECT * FROM query('SELECT 1')", "not allowed"),
+        ("SELECT * FROM query_table('readings')", "not allowed"),
+        ("SELECT * FROM duckdb_settings()", "not allowed"),
+        ("SELECT getenv('HOME')", "not allowed"),
+        ("SELECT current_setting('allowed_directories')", "not allowed"),
+        ("SELECT * FROM connection", "connection"),
+    ],
+)
+def test_refused(connection: duckdb.DuckDBPyConnection, data: Path, sql: str, why: str) -> None:
+    before = sorted(data.rglob("*"))
+    with pytest.raises(QueryError, match=why):
+        run(connection, sql.replace("{data}", str(data)), "json")
+
+    assert sorted(data.rglob("*")) == before
+
+
+def test_the_lock_holds_even_without_the_check(connection: duckdb.DuckDBPyConnection, data: Path) -> None:
+    for sql in ("SELECT * FROM read_text('/etc/passwd')", f"FROM '{data}/secret.txt'", "SET memory_limit = '9GB'", "LOAD httpfs"):
+        with pytest.raises(Exception, match="(?i)permission|disabled|locked|cannot"):
+            connection.execute(sql)
+
+
+def test_limits(connection: duckdb.DuckDBPyConnection) -> None:
+    with pytest.raises(QueryError, match="more than 10 rows"):
+        run(connection, "FROM readings_raw", "json", rows_max=10)
+    with pytest.raises(QueryError, match="was stopped"):
+        run(connection, "SELECT count(*) FROM range(1000000000) a, range(100000) b", "json", timeout_s=0.3)
+    assert fetch(connection, "SELECT 1").num_rows == 1
+
+
+def test_a_snapshot_stays_consistent_while_the_engine_writes(data: Path, record: Any) -> None:
+    opened = open_catalog(data)
+    lake = LakeFollower(data, Catalog(data))
+    lake.consume([record(8)])
+    lake.close()
+
+    assert fetch(opened, "SELECT count(*) AS n FROM readings")["n"].to_pylist() == [315]
+    assert fetch(open_catalog(data), "SELECT count(*) AS n FROM readings")["n"].to_pylist() == [360]
+    opened.close()
+
+
+def test_no_catalog_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="start the engine once"):
+        open_catalog(tmp_path)
