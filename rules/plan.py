@@ -1,7 +1,7 @@
 """A rule set bound to a registry: which rules look at which points, with which parameters, and where state lies.
 
 For each rule the points of its ``where`` get *slots* 0, 1, 2, … in point order; alarm state and overridden parameters
-are arrays over slots. Going the other way, ``ptr``/``pair_lane``/``pair_slot`` list the (rule, slot) pairs of each
+are arrays over slots. Going the other way, ``ptr`` and ``pairs`` list the (rule, slot) pairs of each
 point (CSR). A registry only appends points, so growth only appends slots: nothing that exists moves.
 """
 
@@ -154,8 +154,9 @@ class Plan:
         self.rules = rules
         self._siblings = [(r, sibling) for r, rule in enumerate(rules) for sibling in rule.siblings]
         self._ptr = np.zeros(1, np.int32)
-        self._pair_lane = np.zeros(0, np.int16)
-        self._pair_slot = np.zeros(0, np.int32)
+        self._pairs = np.zeros(0, np.int64)
+        self._pairs_max = 0
+        """Most pairs of one point: bounds what one row can select."""
 
     def grow(self, registry: Registry, frame: pl.DataFrame, start: int) -> None:
         """Take in the points of ``frame``, the first of which is point ``start``."""
@@ -168,23 +169,24 @@ class Plan:
         if not found:
             return
         point, slot = (np.concatenate(column) for column in zip(*found, strict=True))
-        lane = np.repeat(np.arange(len(found), dtype=np.int16), [len(points) for points, _ in found])
+        lane = np.repeat(np.arange(len(found)), [len(points) for points, _ in found])
         order = np.argsort(point, kind="stable")
-        ends = self._ptr[-1] + np.cumsum(np.bincount(point - start, minlength=frame.height))
-        self._ptr = np.concatenate([self._ptr, ends.astype(np.int32)])
-        self._pair_lane = np.concatenate([self._pair_lane, lane[order]])
-        self._pair_slot = np.concatenate([self._pair_slot, slot[order]])
+        counts = np.bincount(point - start, minlength=frame.height)
+        self._pairs_max = max(self._pairs_max, int(counts.max(initial=0)))
+        self._ptr = np.concatenate([self._ptr, (self._ptr[-1] + np.cumsum(counts)).astype(np.int32)])
+        self._pairs = np.concatenate([self._pairs, (lane << 32 | slot)[order]])
 
     def select(self, rows: Rows) -> list[Selected]:
         """The rules that look at any of the rows, each with its rows in reading order. Moves the siblings on."""
         if not self.rules or not len(rows.point):
             return []
         totals = np.zeros(len(self.rules) + len(self._siblings), np.int64)
-        select.count_rows(rows.point, self._ptr, self._pair_lane, totals)
+        bound = len(rows.point) * self._pairs_max
+        pair, row = np.empty(bound, np.int64), np.empty(bound, np.int32)
+        n = select.fetch_pairs(rows.point, self._ptr, self._pairs, totals, pair, row)
+        places, slots = np.empty(n, np.int32), np.empty(n, np.int32)
         ends = np.cumsum(totals)
-        cursor = ends - totals
-        places, slots = np.empty(ends[-1], np.int32), np.empty(ends[-1], np.int32)
-        select.fill_rows(rows.point, self._ptr, self._pair_lane, self._pair_slot, cursor, places, slots)
+        select.group_pairs(pair[:n], row[:n], ends - totals, places, slots)
         parts = [slice(end - total, end) for end, total in zip(ends, totals, strict=True)]
         beside: list[dict[str, NDArray[np.float64]]] = [{} for _ in self.rules]
         for (r, sibling), part in zip(self._siblings, parts[len(self.rules) :], strict=True):
@@ -196,5 +198,5 @@ class Plan:
     @property
     def nbytes(self) -> int:
         """Memory of the plan with all state of its rules."""
-        own = self._ptr.nbytes + self._pair_lane.nbytes + self._pair_slot.nbytes
+        own = self._ptr.nbytes + self._pairs.nbytes
         return own + sum(rule.nbytes for rule in self.rules)

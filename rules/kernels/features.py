@@ -1,10 +1,9 @@
 # ruff: noqa: ARG001 - every kernel has the same arguments and few need all
 """Feature kernels, all with one signature, so that ``rules.features`` can list them in a table.
 
-``kernel(slots, ts, value, prev, dt, option, state, out)``: row i belongs to the state row ``slots[i]`` of ``state`` (slots
-x width, float64, NaN at first); ``prev`` and ``dt`` are the previous value and the seconds since (NaN for the first
-reading of a point); results go to ``out[k, i]``. Times in the state are epoch ms as float64 (exact until 287,396).
-reading); results go to ``out[k, i]``. Times in the state are epoch ms as float64 (exact until the year 287,396).
+``kernel(slots, ts, value, prev, dt, option, state, out)``: row i belongs to the state row ``slots[i]`` of ``state``
+(slots x width, float64, NaN at first); ``prev`` and ``dt`` are the previous value and the seconds since (NaN for the
+first reading of a point); results go to ``out[k, i]``. Times in the state are epoch ms as float64.
 """
 
 import numpy as np

@@ -1,29 +1,36 @@
 """Which lanes look at which rows: rows grouped by lane, in reading order.
 
-A lane is a rule, or a rule's wish for another quantity of the device.
+A lane is a rule, or a rule's wish for another quantity of the device. The pairs of a point lie together in memory, each
+as one number (lane << 32 | slot), and are fetched once: points come in random order, so each fetch is a cache miss.
 """
 
 from numba import njit
 
-from rules.kernels.types import I16, I32, I64
+from rules.kernels.types import I32, I64
 
 
 @njit(cache=True, nogil=True)
-def count_rows(point: I32, ptr: I32, pair_lane: I16, totals: I64) -> None:
-    """Add to ``totals[k]`` how many rows lane k looks at. ``ptr`` (points + 1) delimits each point's pairs."""
+def fetch_pairs(point: I32, ptr: I32, pairs: I64, totals: I64, out_pair: I64, out_row: I32) -> int:
+    """List the pairs of all rows; returns how many. ``ptr`` (points + 1) delimits the pairs of each point.
+
+    ``totals[k]`` grows by the rows that lane k looks at.
+    """
+    n = 0
     for i in range(len(point)):
         p = point[i]
         for k in range(ptr[p], ptr[p + 1]):
-            totals[pair_lane[k]] += 1
+            out_pair[n] = pairs[k]
+            out_row[n] = i
+            totals[pairs[k] >> 32] += 1
+            n += 1
+    return n
 
 
 @njit(cache=True, nogil=True)
-def fill_rows(point: I32, ptr: I32, pair_lane: I16, pair_slot: I32, cursor: I64, rows: I32, slots: I32) -> None:
-    """Write row index and slot of each (lane, row); ``cursor[k]`` begins at the lane's first place."""
-    for i in range(len(point)):
-        p = point[i]
-        for k in range(ptr[p], ptr[p + 1]):
-            lane = pair_lane[k]
-            rows[cursor[lane]] = i
-            slots[cursor[lane]] = pair_slot[k]
-            cursor[lane] += 1
+def group_pairs(pair: I64, row: I32, cursor: I64, rows: I32, slots: I32) -> None:
+    """Counting sort by lane: row index and slot of each pair; ``cursor[k]`` begins at the lane's first place."""
+    for i in range(len(pair)):
+        at = cursor[pair[i] >> 32]
+        cursor[pair[i] >> 32] += 1
+        rows[at] = row[i]
+        slots[at] = pair[i] & 0xFFFFFFFF
