@@ -31,7 +31,8 @@ AVAILABLE_PAYLOADS: Final = ("lifeline", "senml")
 """Those of them that this version can decode."""
 
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
-PATH: Final = r"^(topic\[\d+\]|\$(\.[^.\[\]\s]+|\['[^']+'\]|\[\d+\]|\[\*\])*)$"
+STEP: Final = r"""(\.[A-Za-z_$][\w$-]*|\["[^"\]]+"\]|\['[^'\]]+'\]|\[\d{1,6}\])"""
+"""One step of a path, as ``ingest.payload`` reads it: a name, a quoted name, an index."""
 
 
 class Section(BaseModel):
@@ -52,8 +53,13 @@ def _listen(text: str) -> str:
 
 Name = Annotated[str, Field(pattern=NAME, description="letters, digits, _ . - (64 at the most)")]
 ListenText = Annotated[str, AfterValidator(_listen), Field(description="write host:port, such as 127.0.0.1:8600")]
-JsonPath = Annotated[
-    str, Field(pattern=PATH, description="a path such as $.data[*], $.dev or $['a b'], or topic[2] for a topic level")
+JsonPath = Annotated[str, Field(pattern=rf"^\${STEP}*$", description="a path such as $.p, $.a.b[0] or $['a b']")]
+RowsPath = Annotated[
+    str, Field(pattern=rf"^\${STEP}*(\[\*\]{STEP}*)?$", description="a path such as $, $.rows or $.data[*]")
+]
+DevicePath = Annotated[
+    str,
+    Field(pattern=rf"^(topic\[\d{{1,3}}\]|\${STEP}*)$", description="a path such as $.dev, or topic[2]: a topic level"),
 ]
 
 
@@ -138,18 +144,21 @@ class TimeConfig(Section):
 
     path: JsonPath
     format: str = Field(
-        "epoch_ms", min_length=1, max_length=64, description="epoch_s, epoch_ms, iso8601 or a strptime pattern"
+        "epoch_ms",
+        pattern=r"^(epoch_s|epoch_ms|iso8601|.*%.*)$",
+        max_length=64,
+        description="epoch_s, epoch_ms, iso8601 or a strptime pattern such as %Y-%m-%d %H:%M:%S",
     )
-    timezone: str | None = Field(None, description="an IANA zone, for patterns without an offset; default the site's")
+    timezone: str | None = Field(None, description="an IANA zone for times without an offset; default UTC")
 
 
 class ValueConfig(Section):
     """One entry of ``values``: a quantity and where its number is."""
 
     path: JsonPath
-    unit: str | None = Field(None, max_length=32, description="the unit the device sends, for the record")
-    scale: float = Field(1.0, description="stored value = number × scale + offset")
-    offset: float = Field(0.0, description="stored value = number × scale + offset")
+    unit: str | None = Field(
+        None, min_length=1, max_length=32, description="the unit the device sends; converted to the registry's"
+    )
 
 
 class PayloadConfig(Section):
@@ -157,11 +166,12 @@ class PayloadConfig(Section):
 
     name: Name
     kind: Literal["json"] = Field("json", description="only json in this version")
-    rows: JsonPath = "$"
-    device: JsonPath
+    rows: RowsPath = "$"
+    device: DevicePath
     time: TimeConfig | None = Field(None, description="{ path, format }; without it the receive time, flagged")
     values: dict[str, ValueConfig] = Field(min_length=1, max_length=64, description='{ quantity = { path = "$.x" } }')
-    seq: JsonPath | None = None
+    seq: JsonPath | None = Field(None, description="a path such as $.n: a number that rises by one a message")
+    quality: JsonPath | None = Field(None, description="a path such as $.q: 0 good, 1 uncertain, 2 bad")
 
 
 class RegistryConfig(Section):

@@ -169,6 +169,10 @@ def test_everything_wrong_is_said_at_once(site: Path) -> None:
         ("payload[0].values.pressure.path", '"$.p"', '"$.p["'),
         ("payload[0].values.pressure.units", "unit = ", "units = "),
         ("payload[0].time.fmt", "format = ", "fmt = "),
+        ("payload[0].time.format", '"epoch_s"', '"seconds"'),
+        ("payload[0].seq", '"$.n"', '"$.n[*]"'),
+        ("payload[0].seq", '"$.n"', '"topic[1]"'),
+        ("payload[0].rows", '"$.data[*]"', '"$[*].a[*]"'),
         ("registry.unknown", '"reject"', '"ignore"'),
         ("registry.file", 'file = "sensors.parquet"', ""),
         ("site.name", '"Zhengzhou"', "7"),
@@ -198,6 +202,40 @@ def test_a_changed_password_file_is_seen_at_the_next_connect(site: Path) -> None
     (site / "secrets/mqtt").write_text("\n")
     with pytest.raises(ConfigurationError, match="empty"):
         read_password(config.broker[0])
+
+
+def test_every_accepted_path_is_one_that_the_decoder_compiles() -> None:
+    from ingest.payload.paths import Path as DecoderPath
+    from lifeline.config import PayloadConfig
+
+    for text in (
+        "$",
+        "$.a",
+        "$.a.b[0]",
+        "$['a b'].c",
+        '$["a.b"]',
+        "$.$x-y",
+        "$.data[*]",
+        "$.data[*].x",
+        "$[*]",
+        "$.名",
+    ):
+        try:
+            mapping = PayloadConfig.model_validate(
+                {"name": "m", "device": "$.d", "values": {"q": {"path": "$.q"}}, "rows": text}
+            )
+        except ValueError:
+            with pytest.raises(ValueError, match="not understood"):
+                DecoderPath.compile(text, rows=True)
+        else:
+            assert DecoderPath.compile(mapping.rows, rows=True).text == text
+
+
+def test_the_contracts_mapping_compiles_in_the_decoder(site: Path) -> None:
+    from ingest.payload.mapping import compile_mapping
+
+    spec = read(site, CONTRACT).payload[0].model_dump(exclude_none=True)
+    assert compile_mapping(spec).name == "acme"
 
 
 def test_a_broken_mapping_is_not_called_missing_too(site: Path) -> None:
