@@ -191,7 +191,7 @@ class Store:
 
         Raises:
             UnavailableError: the disk still refuses.
-            CorruptionError: the active segment is shorter than what was committed.
+            CorruptionError: the active segment no longer holds what was committed.
         """
         segment = self._active
         with suppress(OSError):
@@ -202,6 +202,8 @@ class Store:
             size = self._files.size(self._fd)
             if size < segment.end:
                 raise corruption(segment.path, size, self._committed, f"{segment.end - size} committed bytes are gone")
+            if segment.offsets:
+                self._read_span(segment, self._committed, [segment.offsets[-1]], segment.end)
             self._files.truncate(self._fd, segment.end)
             self._files.sync_data(self._fd)
         with explained("there is no room yet", self.directory):

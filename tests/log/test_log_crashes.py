@@ -40,7 +40,7 @@ def test_a_thousand_random_histories_lose_nothing(
 
     assert crashes > 2000
     assert acknowledged > 5000
-    print(f"power cuts {crashes}, acknowledged {acknowledged}, lost 0")  # noqa: T201 - the figure
+    print(f"power cuts {crashes}, acknowledged {acknowledged}, lost 0")
 
 
 class LyingDisk(MemoryDisk):
@@ -198,6 +198,6 @@ def test_the_oracle_goes_red_for_a_mutant(
         try:
             world(disk=disk).run(script_of(seed), seed)
         except (AssertionError, LifelineError, KeyError, ValueError, OSError):
-            print(f"{mutant.__name__}: caught at seed {seed}")  # noqa: T201 - the figure
+            print(f"{mutant.__name__}: caught at seed {seed}")
             return
     pytest.fail(f"{mutant.__name__} survived 1000 histories")
