@@ -1,0 +1,66 @@
+"""What a payload family is to the router, and the loop that judges its messages one by one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from ingest.payload import native
+from ingest.payload.faults import Fault
+from ingest.payload.judge import judge
+from ingest.payload.parts import Part, Sheet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ingest.messages import Messages
+    from ingest.payload.index import PointIndex
+    from ingest.payload.judge import Bounds, Candidate
+    from lifeline.core.errors import Problem
+    from lifeline.core.registry import Registry
+
+
+class Family(Protocol):
+    """A foreign payload format. Pure: bytes in, well-formed objects and faults out; never raises for bytes."""
+
+    def parse(self, topic: str, payload: bytes, bounds: Bounds) -> list[Candidate | Fault]:
+        """All objects of a message in order, or the one fault of the whole message."""
+        ...
+
+    def check(self, registry: Registry) -> list[Problem]:
+        """What of the format does not fit the registry (units)."""
+        ...
+
+
+def decode(
+    family: Family, messages: Messages, select: Iterable[int], index: PointIndex, bounds: Bounds, remedy: str
+) -> Part:
+    """Decode the messages ``select`` (ascending).
+
+    A foreign object has no bytes of its own to show: its reject shows the message. So that one message full of faults
+    cannot fill the memory with copies of itself, faults of one reason in a message are one reject, which counts them.
+    """
+    sheet = Sheet()
+    for message in select:
+        start = int(messages.payload_start[message])
+        size = int(messages.payload_len[message])
+        if size > bounds.payload_bytes_max:
+            sheet.reject(message, start, size, native.oversized(size, bounds))
+            continue
+        topic = messages.topic(message).decode("utf-8", "replace")
+        seen: dict[int, list[Fault]] = {}
+        for item in family.parse(topic, messages.payload(message), bounds):
+            verdict = (
+                item
+                if isinstance(item, Fault)
+                else judge(item, index, bounds, remedy, retained=bool(messages.retain[message]))
+            )
+            if isinstance(verdict, Fault):
+                seen.setdefault(verdict.reason, []).append(verdict)
+            else:
+                sheet.keep(message, start, size, verdict)
+        for faults in seen.values():
+            more = f" (and {len(faults) - 1} more of this message)" if len(faults) > 1 else ""
+            total = sum(fault.values for fault in faults)
+            sheet.reject(message, start, size, replace(faults[0], detail=faults[0].detail + more, values=total))
+    return sheet.part()

@@ -1,0 +1,125 @@
+"""The judgement of one parsed object: rows, or the reason why not. The slow twin of the kernel's third step.
+
+Order (contract, section 4; the first that applies is the reason): malformed payload (found by the parsers), unknown
+device, unknown quantity, not a number, out of span, future timestamp, too old. Within one reason the first key counts.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ingest.payload import faults, units
+from ingest.payload.faults import Fault
+from lifeline.core import limits
+from lifeline.core.schema import Flag, Quality, Reason
+
+if TYPE_CHECKING:
+    from ingest.payload.index import PointIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value of an object as it was sent."""
+
+    quantity: str
+    number: float
+    """NaN for null; unused when ``wrong`` is set."""
+    wrong: str | None = None
+    """What stands there when it is not a finite number, for the detail."""
+    unit: str | None = None
+    """The unit it is sent in; None: the registry's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One well-formed object: who, when, what."""
+
+    device: str
+    ts: int
+    values: list[Value]
+    seq: int | None = None
+    quality: int = Quality.GOOD
+    has_time: bool = True
+    start: int = 0
+    length: int | None = None
+    """Its bytes within the payload, as in ``Fault``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The limits of one batch: event times from ``ts_min`` to ``ts_max`` (epoch ms), sizes in bytes and objects."""
+
+    received_at: int
+    ts_min: int
+    ts_max: int
+    payload_bytes_max: int = limits.PACKET_BYTES_MAX
+    objects_max: int = limits.PACK_OBJECTS_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One accepted reading."""
+
+    point: int
+    ts: int
+    value: float
+    seq: int
+    quality: int
+    flags: int
+
+
+def judge(candidate: Candidate, index: PointIndex, bounds: Bounds, remedy: str, *, retained: bool) -> list[Row] | Fault:
+    """The rows of an object in the order of its keys, or the one reason against it.
+
+    Args:
+        candidate: what a parser made of the bytes.
+        index: the registry's names.
+        bounds: limits of this batch.
+        remedy: what to do about an unknown name (depends on the registry's policy).
+        retained: whether the broker sent it from its retained store.
+    """
+
+    def fault(reason: Reason, detail: str) -> Fault:
+        return Fault(reason, detail, len(candidate.values), candidate.start, candidate.length)
+
+    device = index.device(candidate.device)
+    if device is None:
+        return fault(Reason.unknown_device, faults.unknown_device(candidate.device, remedy))
+    rows = [index.row(device, value.quantity) for value in candidate.values]
+    for row, value in zip(rows, candidate.values, strict=True):
+        if row is None:
+            detail = faults.unknown_quantity(candidate.device, value.quantity, remedy)
+            return fault(Reason.unknown_quantity, detail)
+    for value in candidate.values:
+        if value.wrong is not None:
+            return fault(Reason.not_a_number, faults.not_a_number(value.quantity, value.wrong))
+    flags = (Flag.RETAINED if retained else 0) | (Flag.NO_SEQ if candidate.seq is None else 0)
+    flags |= 0 if candidate.has_time else Flag.NO_TIME
+    accepted: list[Row] = []
+    for row, value in zip(rows, candidate.values, strict=True):
+        assert row is not None  # noqa: S101  # told above; for the type checker
+        number = value.number
+        if value.unit is not None:
+            target = index.unit(row)
+            converted = units.convert(number, value.unit, target)
+            if converted is None:
+                detail = f"{faults.quote(value.quantity)}: no conversion from {faults.quote(value.unit)} to {target!r}"
+                return fault(Reason.malformed_payload, f"{detail}; correct the unit in the mapping or the registry")
+            if not math.isfinite(converted) and not math.isnan(number):
+                found = f"{number!r} {faults.quote(value.unit)}"
+                return fault(Reason.not_a_number, faults.not_a_number(value.quantity, found))
+            number = converted
+        low, high = index.span(row)
+        if number < low or number > high:
+            return fault(Reason.out_of_span, faults.out_of_span(value.quantity, number, (low, high)))
+        late = Flag.LATE if bounds.received_at - candidate.ts > index.late_ms(row) else 0
+        accepted.append(
+            Row(index.point(row), candidate.ts, number, candidate.seq or 0, candidate.quality, int(flags | late))
+        )
+    if candidate.ts > bounds.ts_max:
+        return fault(Reason.future_timestamp, faults.future_timestamp(candidate.ts, bounds.ts_max))
+    if candidate.ts < bounds.ts_min:
+        return fault(Reason.too_old, faults.too_old(candidate.ts, bounds.ts_min))
+    return accepted
