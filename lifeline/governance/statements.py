@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, or_, select
@@ -12,7 +13,7 @@ from lifeline.governance.errors import FieldError, UnknownIdError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import ColumnElement, Connection, Select, Table
+    from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, Update
     from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
     from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
@@ -29,6 +30,21 @@ def insert_into(connection: Connection, table: Table) -> SqliteInsert | Postgres
     if connection.dialect.name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)
+
+
+def execute_many(connection: Connection, statement: Insert | Update, rows: Sequence[Row]) -> None:
+    """One statement over many rows that all have the same keys, all plain numbers, text, booleans and None.
+
+    SQLAlchemy makes the text, the driver takes the rows: its conversion of each parameter would cost as much as the
+    database does, and these values need none.
+    """
+    compiled = statement.compile(dialect=connection.dialect, column_keys=list(rows[0]))
+    order = compiled.positiontup
+    if order is None:  # a driver with named parameters
+        connection.exec_driver_sql(str(compiled), list(rows))
+        return
+    pick = itemgetter(*order)
+    connection.exec_driver_sql(str(compiled), [pick(row) for row in rows])
 
 
 def fetch(connection: Connection, query: Select[Any], column: ColumnElement[Any], keys: Iterable[object]) -> list[Row]:
