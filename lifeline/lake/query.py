@@ -104,8 +104,8 @@ def check(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     if statements[0].type != duckdb.StatementType.SELECT:
         kind = str(statements[0].type).rsplit(".", 1)[-1]
         raise QueryError(f"only SELECT is allowed (the catalog is read only), this is {kind}")
-    tree = connection.execute("SELECT json_serialize_sql(?)", [statements[0].query]).fetchone()
-    parsed = json.loads(tree[0]) if tree else {"error": True}
+    tree = connection.execute("SELECT json_serialize_sql(?)", [statements[0].query]).fetchall()
+    parsed = json.loads(tree[0][0])
     if parsed.get("error"):
         raise QueryError(f"only a plain SELECT is allowed: {parsed.get('error_message', 'cannot be analysed')}")
     for node in _nodes(parsed):
@@ -183,15 +183,14 @@ def fetch(
     if timer is not None:
         timer.start()
     try:
-        connection.execute(query)
         batches, rows = [], 0
-        reader: Any = connection.to_arrow_reader(1 << 16)
-        for batch in reader:
-            rows += batch.num_rows
-            if rows_max is not None and rows > rows_max:
-                raise QueryError(f"the result has more than {rows_max} rows; aggregate, or add LIMIT")
-            batches.append(batch)
-        return pa.Table.from_batches(batches, reader.schema)
+        with connection.sql(query).to_arrow_reader(1 << 16) as reader:
+            for batch in reader:
+                rows += batch.num_rows
+                if rows_max is not None and rows > rows_max:
+                    raise QueryError(f"the result has more than {rows_max} rows; aggregate, or add LIMIT")
+                batches.append(batch)
+            return pa.Table.from_batches(batches, reader.schema)
     except duckdb.InterruptException as error:
         raise QueryError(f"the query took more than {timeout_s} s and was stopped") from error
     except (duckdb.Error, pa.ArrowException) as error:

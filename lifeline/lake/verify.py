@@ -65,7 +65,10 @@ def verify_lake(data_dir: Path, *, committed: int | None = None, full: bool = Fa
     position = min(max(p[app] for p in positions) for app in (READINGS_APP, REJECTS_APP))
     if committed is not None and position > committed:
         return Verdict(
-            files, rows, position, f"{data_dir / 'lake'}: is at log position {position}, ahead of the log at {committed}"
+            files,
+            rows,
+            position,
+            f"{data_dir / 'lake'}: is at log position {position}, ahead of the log at {committed}",
         )
     return Verdict(files, rows, position)
 

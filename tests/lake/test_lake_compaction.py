@@ -80,12 +80,16 @@ def write(path: Path, rows: list[tuple[int, int]]) -> None:
     write_readings(path, sorted_table(readings))
 
 
-INPUTS = st.lists(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4)), min_size=1, max_size=60), min_size=1, max_size=4)
+INPUTS = st.lists(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4)), min_size=1, max_size=60), min_size=1, max_size=4
+)
 
 
 @settings(max_examples=30)
 @given(INPUTS)
-def test_merge_is_the_sorted_union(tmp_path_factory: pytest.TempPathFactory, inputs: list[list[tuple[int, int]]]) -> None:
+def test_merge_is_the_sorted_union(
+    tmp_path_factory: pytest.TempPathFactory, inputs: list[list[tuple[int, int]]]
+) -> None:
     """With tiny row groups, so that every run crosses their borders."""
     folder = tmp_path_factory.mktemp("merge")
     with pytest.MonkeyPatch.context() as patch:
@@ -161,4 +165,3 @@ def test_verify_names_the_first_bad_place(tmp_path: Path, record: Any) -> None:
     assert "is there 2 times" in str(verify_lake(tmp_path).problem)
     path.unlink()
     assert str(verify_lake(tmp_path).problem) == f"{path}: is named by the table and missing"
-

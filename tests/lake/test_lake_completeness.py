@@ -100,7 +100,7 @@ def significant(rows: dict[tuple[int, int], tuple[int, ...]]) -> dict[tuple[int,
     return {key: row for key, row in rows.items() if any(row)}
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(HISTORY, st.lists(st.sampled_from(["go on", "tick", "kill", "restart"]), min_size=14, max_size=14))
 def test_equals_a_naive_count(
     tmp_path_factory: pytest.TempPathFactory, source: Any, history: list[tuple[int, list[Row]]], fates: list[str]
@@ -189,5 +189,5 @@ def test_a_damaged_manifest_is_refused_with_the_remedy(tmp_path: Path, source: A
     follower.consume(records_of([(0, [(0, 0, 0)])]))
     follower.close()
     (tmp_path / "lake/completeness/manifest.json").write_bytes(b"{")
-    with pytest.raises(CorruptionError, match="remove .*completeness"):
+    with pytest.raises(CorruptionError, match=r"remove .*completeness"):
         CompletenessFollower(tmp_path, source(1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 def data(tmp_path: Path, record: Any, source: Any) -> Path:
     catalog = Catalog(tmp_path)
     catalog.publish_table("points", source(40).current().points)
-    catalog.publish_table("events", pa.table({"event_id": ["e1"], "title": ["=燃气泄漏"], "raised_at": [1_795_000_000_123]}))
+    catalog.publish_table(
+        "events", pa.table({"event_id": ["e1"], "title": ["=燃气泄漏"], "raised_at": [1_795_000_000_123]})
+    )
     lake = LakeFollower(tmp_path, catalog)
     lake.consume([record(lsn) for lsn in range(1, 8)])
     lake.close()
@@ -61,7 +64,12 @@ def test_formats(connection: duckdb.DuckDBPyConnection) -> None:
     ]
     table = pq.read_table(io.BytesIO(run(connection, QUERY, "parquet")))
     assert table["title"].to_pylist() == ["=燃气泄漏"]
-    assert run(connection, QUERY, "table").decode().splitlines()[2].startswith("e1        =燃气泄漏  2026-11-18T11:06:40.123Z")
+    assert (
+        run(connection, QUERY, "table")
+        .decode()
+        .splitlines()[2]
+        .startswith("e1        =燃气泄漏  2026-11-18T11:06:40.123Z")
+    )
     assert run(connection, "SELECT 1 AS one WHERE false", "json") == b"[]\n"
 
 
@@ -125,8 +133,13 @@ def test_refused(connection: duckdb.DuckDBPyConnection, data: Path, sql: str, wh
 
 
 def test_the_lock_holds_even_without_the_check(connection: duckdb.DuckDBPyConnection, data: Path) -> None:
-    for sql in ("SELECT * FROM read_text('/etc/passwd')", f"FROM '{data}/secret.txt'", "SET memory_limit = '9GB'", "LOAD httpfs"):
-        with pytest.raises(Exception, match="(?i)permission|disabled|locked|cannot"):
+    for sql in (
+        "SELECT * FROM read_text('/etc/passwd')",
+        f"FROM read_csv('{data}/secret.txt')",
+        "SET memory_limit = '9GB'",
+        "LOAD httpfs",
+    ):
+        with pytest.raises(Exception, match=r"(?i)permission|disabled|locked|cannot"):
             connection.execute(sql)
 
 
@@ -152,3 +165,15 @@ def test_a_snapshot_stays_consistent_while_the_engine_writes(data: Path, record:
 def test_no_catalog_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="start the engine once"):
         open_catalog(tmp_path)
+
+
+GUIDE = Path(__file__).parents[2] / "docs" / "analysts.md"
+
+
+def test_every_query_of_the_guide_runs(connection: duckdb.DuckDBPyConnection) -> None:
+    blocks = re.findall(r"```sql\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    queries = [query for block in blocks for query in block.split(";") if query.strip()]
+    queries += re.findall(r'lifeline sql "([^"]+)"', GUIDE.read_text(encoding="utf-8"))
+    assert len(queries) >= 10
+    for query in queries:
+        fetch(connection, query)

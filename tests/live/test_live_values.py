@@ -67,7 +67,8 @@ def naive(records: list[LogRecord]) -> dict[int, tuple[int, int, float]]:
 
 def seen(values: LastValues) -> dict[int, tuple[int, int, float]]:
     return {
-        int(k): (int(values.ts[k]), int(values.received_at[k]), float(values.value[k])) for k in np.flatnonzero(values.seen)
+        int(k): (int(values.ts[k]), int(values.received_at[k]), float(values.value[k]))
+        for k in np.flatnonzero(values.seen)
     }
 
 
