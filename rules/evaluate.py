@@ -198,6 +198,11 @@ class RuleMachine:
         """How many points each rule looks at; 0 is worth a warning."""
         return {rule.spec.id: len(rule.points) for rule in self._bound}
 
+    @property
+    def evaluated(self) -> dict[str, int]:
+        """How many rows each rule has judged since it was made or restored."""
+        return {rule.spec.id: rule.evaluated for rule in self._bound}
+
     def unknown_quantities(self) -> dict[str, list[str]]:
         """Rules that name ``device_<quantity>`` for a quantity that no device has, and those quantities."""
         known = set(self._current().quantities)
@@ -256,6 +261,7 @@ class RuleMachine:
                 if name not in columns:
                     columns[name] = self._column(name, rule, rows, places, slots)
             raised, clear = rule.masks(columns, len(places))
+            rule.evaluated += len(places)
             for change in rule.state.advance(rule.spec, slots, raised, clear, rows.ts[places]):
                 i = int(rows.row[places[change.row]])
                 ts, received = int(record.readings.ts[i]), int(record.readings.received_at[i])

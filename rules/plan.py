@@ -64,6 +64,8 @@ class BoundRule:
     """Columns with one entry a slot: parameters that overrides change, and numbers of the registry."""
     tracks: list[Track] = field(default_factory=list)
     siblings: list[Sibling] = field(default_factory=list)
+    evaluated: int = 0
+    """Rows judged so far."""
     expressions: list[pl.Expr] = field(init=False)
     names: tuple[str, ...] = field(init=False)
     """Columns that the expressions need."""

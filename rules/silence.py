@@ -161,6 +161,7 @@ class Silence:
             else:
                 columns[name] = np.repeat(self.clock.column(name, instants), width)
         raised, clear = rule.masks(columns, len(ts))
+        rule.evaluated += len(ts)
         never = np.isnan(wide["silent_s"])
         raised, clear = raised & ~never, clear & ~never
         return [
