@@ -71,8 +71,10 @@ class Assembly:
 
     def close(self) -> None:
         """Stop embedded brokers, close databases."""
-        for part in (*self.closing, *self.brokers):
+        for part in self.closing:
             part.close()
+        for broker in self.brokers:
+            broker.stop()
 
 
 def open_registry(site: Site) -> RegistryLedger:
@@ -123,13 +125,13 @@ def assemble(site: Site) -> Assembly:
     urls: dict[str, str] = {}
     for broker in config.broker:
         if broker.url == "embedded":
-            brokers.append(EmbeddedBroker(broker.address.host, broker.address.port))
+            brokers.append(EmbeddedBroker(broker.address.port, broker.address.host))
             brokers[-1].start()
-            urls[broker.name] = brokers[-1].url
+            settings = broker_settings(broker, brokers[-1].url, brokers[-1].protocol)
         else:
-            urls[broker.name] = broker.url
+            settings = broker_settings(broker, broker.url, broker.protocol)
+        urls[broker.name] = settings.url
         decoder = make_decoder(config, broker, ledger, window)
-        settings = broker_settings(broker, urls[broker.name])
         kind = PahoCollector if settings.scheme in {"ws", "wss"} else Collector
         collectors.append(kind(settings, decoder, log, now_ms, metrics, random.SystemRandom(), on_lost=remember))
 
@@ -166,7 +168,7 @@ def all_readings(log: LocalLog) -> Iterator[Readings]:
         position = records[-1].lsn
 
 
-def broker_settings(broker: BrokerConfig, url: str) -> BrokerSettings:
+def broker_settings(broker: BrokerConfig, url: str, protocol: int) -> BrokerSettings:
     """A collector's settings from the configuration; reads the password now.
 
     Raises:
@@ -185,7 +187,7 @@ def broker_settings(broker: BrokerConfig, url: str) -> BrokerSettings:
         ca_file=text(broker.ca_file),
         cert_file=text(broker.cert_file),
         key_file=text(broker.key_file),
-        protocol=broker.protocol,
+        protocol=protocol,
         share=broker.share,
         receive_maximum=broker.receive_maximum,
         reconnect_min_s=broker.reconnect.min_s,

@@ -140,7 +140,7 @@ def _registry(config: Config, problems: list[Problem]) -> Registry:
 
 def listen(config: Config, broker: BrokerConfig, registry: Registry, seconds: float) -> dict[str, Any]:
     """What one broker sends for a while, decoded: ``{name, connected, error, messages, readings, rejects}``."""
-    settings = broker_settings(broker, broker.url)
+    settings = broker_settings(broker, broker.url, broker.protocol)
     settings = replace(
         settings,
         client_id=f"{settings.client_id}-check",

@@ -98,8 +98,8 @@ def parse_listen(text: str) -> Listen:
         raise ValueError(f"{text!r} is ambiguous; write an IPv6 address as [::1]:8600")
     if not colon or not host:
         raise ValueError(f"{text!r} has no host:port")
-    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65_535):
-        raise ValueError(f"{port!r} is no port from 1 to 65535")
+    if not (port.isascii() and port.isdigit() and int(port) <= 65_535):
+        raise ValueError(f"{port!r} is no port from 0 (any free one) to 65535")
     return Listen(host, int(port))
 
 

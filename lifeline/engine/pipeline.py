@@ -65,7 +65,9 @@ class Engine:
     def run(self, stop: threading.Event, on_status: Callable[[dict[str, object]], None] | None = None) -> None:
         """Keep house until told to stop: status, trimming, chores."""
         while not stop.wait(STATUS_PERIOD_S):
-            status = self._keep_house()
+            self._do_chores()
+            self._log.trim(min(follow.follower.durable for follow in self._follows) + 1)
+            status = self._publish()
             if on_status is not None and status is not None:
                 on_status(status)
 
@@ -74,18 +76,20 @@ class Engine:
         self._board.stopping = True
         stopped = [collector.stop(STOP_S) for collector in self._collectors]
         drained = [follow.stop(STOP_S) for follow in self._follows]
+        self._do_chores()
         self._board.stopped = True
-        self._keep_house()
+        self._publish()
         self._log.close()
         return all(stopped + drained)
 
-    def _keep_house(self) -> dict[str, object] | None:
+    def _do_chores(self) -> None:
         for chore in self._chores:
             try:
                 chore()
             except LifelineError as error:
                 logger.error("%s", error)  # noqa: TRY400 - the message says it all; it is tried again in half a second
-        self._log.trim(min(follow.follower.durable for follow in self._follows) + 1)
+
+    def _publish(self) -> dict[str, object] | None:
         try:
             return self._board.publish()
         except LifelineError as error:
