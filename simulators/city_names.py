@@ -1,7 +1,7 @@
 """Names and places of the sixteen management areas of Zhengzhou and their townships. Data only.
 
 Districts, counties and cities carry their GB/T 2260 code. The four functional zones have no code of their own in that
-standard: they get 410171 .. 410174 here. Names of streets (街道), towns (镇) and rural townships (乡) are those in common
+standard: they get 410171 .. 410174 here. Names of streets (街道), towns (镇) and rural townships (乡) are in common
 use; their three-digit numbers (streets 001.., towns 101.., rural townships 201.., as GB/T 10114 orders them) are ours.
 Coordinates are rounded centres (degrees), ``radius_km`` a rough size, ``urban`` and ``rural`` relative weights.
 """
@@ -72,7 +72,8 @@ DISTRICTS: Final[tuple[District, ...]] = (
         6.0,
         14.0,
         0.1,
-        "经八路 花园路 人民路 杜岭 大石桥 南阳路 南阳新村 文化路 丰产路 东风路 北林路 未来路 凤凰台 杨金路 丰庆路 兴达路 国基路",
+        "经八路 花园路 人民路 杜岭 大石桥 南阳路 南阳新村 文化路 丰产路 东风路 "
+        "北林路 未来路 凤凰台 杨金路 丰庆路 兴达路 国基路",
     ),
     District("410106", "上街区", 113.308, 34.803, 3.5, 1.8, 0.2, "济源路 中心路 新安路 工业路 矿山", "峡窝"),
     District(

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from lifeline.core.errors import ConfigurationError, PeerError, Problem, UnavailableError
-from simulators.dirt import DirtSettings
 from simulators.faults import FaultSettings
 from simulators.fleet import SENSORS, FleetSettings
 from simulators.fleet_build import build_fleet
@@ -31,9 +29,11 @@ from simulators.wire import DISCONNECT, PINGREQ, Encoder
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from simulators.dirt import DirtSettings
     from simulators.schedule import Shape
 
 TICK_MS: Final = 50
@@ -146,11 +146,12 @@ def run(
 def _checked(settings: DriveSettings) -> DriveSettings:
     """The settings, or all that is wrong with them."""
     problems: list[Problem] = []
-    for key, check in {
+    checks: dict[str, Callable[[], object]] = {
         "broker": lambda: parse_url(settings.broker_url, settings.username, settings.password),
         "sensors, interval or pack": lambda: _fleet_settings(settings),
         "faults": lambda: _fault_settings(settings),
-    }.items():
+    }
+    for key, check in checks.items():
         try:
             check()
         except ConfigurationError as error:
@@ -165,12 +166,11 @@ def _checked(settings: DriveSettings) -> DriveSettings:
         problems.append(Problem("simulate", "seconds", f"{settings.seconds} s is no time", "give more than 0"))
     for key in ("truth", "registry", "ledger"):
         path: Path | None = getattr(settings, key)
-        if path is not None and not Path(path).parent.is_dir():
-            problems.append(Problem("simulate", key, f"{Path(path).parent} is no folder", "make it first"))
+        if path is not None and not path.parent.is_dir():
+            problems.append(Problem("simulate", key, f"{path.parent} is no folder", "make it first"))
     if problems:
         raise ConfigurationError(problems)
-    paths = {key: Path(p) if (p := getattr(settings, key)) else None for key in ("truth", "registry", "ledger")}
-    return replace(settings, **paths)  # type: ignore[arg-type]  # the three are paths
+    return settings
 
 
 def _fleet_settings(settings: DriveSettings) -> FleetSettings:
@@ -285,7 +285,7 @@ class _Drive:
             return
         if self._outbox.oldest_unsent is not None or self._outbox.kept_bytes > KEPT_BYTES_MAX:
             return
-        assert self._generator is not None  # noqa: S101  made before the loop
+        assert self._generator is not None
         tick = self._generator.tick(TICK_MS)
         self._next_ms = tick.end
         packets = self._encoder.encode(tick.objects, tick.ptr, tick.scaled, self._outbox.next_number)

@@ -31,7 +31,7 @@ gas    (7,000)            battery          %         0 .. 100            35 .. 1
 water  dma-inlet          flow             m3/h      -500 .. 2000        5 .. 900      60 s (one in five: 10 s), mains
 water  (900)              pressure         MPa       0 .. 1.6            0.20 .. 0.45
 water                     volume           m3        0 .. 99999999.9     rises
-water  pressure-point     pressure         MPa       0 .. 1.6            0.18 .. 0.45  300 s; of 24: one 1 s, three 5 s
+water  pressure-point     pressure         MPa       0 .. 1.6            0.18 .. 0.45  300 s; of 24: one 1 s, two 5 s
 water  (2,400)            battery          %         0 .. 100            35 .. 100
 water  noise-logger       noise            dB        0 .. 100            4 .. 34       86400 s (at night), battery
 water  (3,000)            battery          %         0 .. 100            35 .. 100
@@ -50,7 +50,7 @@ heat                      supply_pressure  MPa       0 .. 1.6            0.42 ..
 heat                      return_pressure  MPa       0 .. 1.6            0.24 .. 0.36
 heat                      heat_power       GJ/h      0 .. 100            1 .. 30
 heat   loop-makeup        makeup_flow      m3/h      0 .. 50             0 .. 2.5      30 s, mains; normally about 0.3 %
-heat   (300)              circulation_flow m3/h      0 .. 2000           120 .. 600    of the circulation (good: < 0.5 %)
+heat   (300)              circulation_flow m3/h      0 .. 2000           120 .. 600    of the circulation (good: 0.5 %)
 heat                      supply_pressure  MPa       0 .. 1.6            0.42 .. 0.62
 heat   heat-meter         energy           GJ        0 .. 9999999.99     rises         3600 s, battery
 heat   (16,900)           flow             m3/h      0 .. 100            0.1 .. 8
@@ -62,25 +62,25 @@ heat   (8,000)            battery          %         0 .. 100            35 .. 1
 
 Faults (``truth`` kinds) and what they do at ``fault_speed`` 1:
 
-- ``gas-accumulation`` (valve-well, regulator cabinet, household-detector; adjacent-space with c2h6 > 20 ppm beside):
+- ``gas-accumulation`` (valve-well, regulator cabinet, household-detector; adjacent-space with c2h6 +70 .. 180 ppm):
   ch4 rises to 35 .. 90 %LEL in 20 .. 60 min, holds, is aired. ``cover-opened``: tilt jumps to 25 .. 110 deg.
 - ``regulator-overpressure``: outlet pressure creeps from 2.6 to 3.8 .. 6 kPa in 10 .. 40 min, the zone's pipes with it.
 - ``pipe-burst`` (a DMA): inlet flow jumps by 60 .. 150 %, pressures of the DMA fall by 0.08 .. 0.22 MPa (less with
-  distance) in about 5 min. ``slow-leak``: inlet flow +15 .. 40 % over hours, a noise logger +20 .. 40 dB, pressure -0.01.
+  distance) in about 5 min. ``slow-leak``: inlet flow +15 .. 40 % in 4 .. 8 hours, a noise logger +20 .. 40 dB.
 - ``reverse-flow``: a dma-inlet or a water meter shows -2 .. -30 % of its full flow.
 - ``heat-supply-collapse`` (a loop): supply_temp -12 .. -25 K, return_temp half of that, heat_power -60 .. -90 %, and
   later room_temp -3 .. -6 K. ``makeup-surge`` (a loop): makeup_flow +6 .. +25 m3/h, supply_pressure -0.05 .. -0.15 MPa.
-- Of the device: ``sensor-stuck`` (frozen value), ``sensor-drift`` (a ramp of 0.6 .. 1.2 normal bands in a
-  day or three), ``sensor-spikes`` (6 .. 15 % of the samples 1 .. 2 normal bands off), ``dropout`` (a device silent), ``gateway-outage`` (all devices of a gateway silent),
-  ``battery-low`` (battery 3 .. 9 %).
+- Of the device: ``sensor-stuck`` (frozen value), ``sensor-drift`` (a ramp of 0.6 .. 1.2 normal bands in one
+  to three days), ``sensor-spikes`` (6 .. 15 % of the samples 1 .. 2 normal bands off), ``dropout`` (a device silent),
+  ``gateway-outage`` (all devices of a gateway silent), ``battery-low`` (battery 3 .. 9 %).
 - Must not become warnings: ``harmless-sewer-biogas`` (adjacent-space: ch4 to 26 .. 44 %LEL, c2h6 stays at 0 .. 5 ppm),
-  ``harmless-flushing`` (a hydrant is opened: DMA inlet flow +10 .. 25 % for 20 min, pressure of the DMA -0.01 .. -0.03 MPa),
+  ``harmless-flushing`` (a hydrant is opened: DMA inlet flow +10 .. 25 % for 20 min, pressures -0.01 .. -0.03 MPa),
   ``harmless-maintenance`` (a well opened by its owner: tilt 8 deg or less, ch4 0; a regulator switched over:
   outlet pressure 2.0 .. 3.3 kPa; a loop refilled: makeup_flow +1 .. +2 m3/h).
 
 Zones: gas ``RD-…`` (regulator district), water ``DMA-…``, heat ``HL-…`` (loop). Every device has a zone and a gateway
 (concentrator or cell, the unit of an outage). ``group``: the DMA for its inlet and pressure points, the device for a
-substation, null elsewhere. Device ids: utility letter and seven digits (``G0001234``); points of a device are contiguous.
+substation, null elsewhere. Device ids: utility letter, seven digits (``G0001234``); a device's points are contiguous.
 """
 
 from __future__ import annotations
@@ -219,11 +219,11 @@ class Fleet:
 
     def utility(self, device: int) -> str:
         """Utility of a device."""
-        return KINDS[self.device_kind[device]].utility
+        return KINDS[int(self.device_kind[device])].utility
 
     def quantity(self, point: int) -> str:
         """Quantity of a point."""
-        return self.models[self.point_model[point]].quantity
+        return self.models[int(self.point_model[point])].quantity
 
     def point_of(self, device: int, quantity: str) -> int:
         """The point of a device's quantity.

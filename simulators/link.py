@@ -95,7 +95,7 @@ class Link:
         except OSError as error:
             raise UnavailableError(f"no broker at {where}: {error}") from error
         self._judge(where, answer)
-        self._socket.setblocking(False)
+        self._socket.settimeout(0)
 
     def _judge(self, where: str, answer: bytes) -> None:
         """Go on after CONNACK with code 0, else close and raise."""

@@ -45,9 +45,6 @@ class _Chunk:
         return self.first + len(self.packets)
 
 
-OnSettled = "Callable[[Tick, NDArray[np.bool_], NDArray[np.bool_]], None]"
-
-
 class Outbox:
     """Chunks of packets (one a tick) on their way.
 
@@ -107,7 +104,7 @@ class Outbox:
         count = len(chunk.packets)
         if self._qos:
             count = max(0, min(count, self._low + IDENTIFIERS - chunk.first))
-        return memoryview(chunk.packets.data)[self._offset : int(chunk.packets.at[count])]
+        return memoryview(chunk.packets.data.data)[self._offset : int(chunk.packets.at[count])]
 
     @property
     def is_between_packets(self) -> bool:

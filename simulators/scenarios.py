@@ -143,7 +143,7 @@ def _gas_accumulation(scene: Scene, at: int) -> bool:
     end = at + rise + scene.lasting(scene.draw(90, 240), device) + fall
     size = scene.draw(35, 90)
     scene.act(device, "ch4", Act.ADD, (at, end, rise, fall), size)
-    if KINDS[scene.fleet.device_kind[device]].name == "adjacent-space":
+    if KINDS[int(scene.fleet.device_kind[device])].name == "adjacent-space":
         # pipeline gas carries ethane: 1 %LEL of methane comes with 2 ppm here
         scene.act(device, "c2h6", Act.ADD, (at, end, rise, fall), 2 * size)
     return True
@@ -240,7 +240,7 @@ def _reverse_flow(scene: Scene, at: int) -> bool:
         return False
     times = (at, at + scene.lasting(scene.draw(30, 180), device), scene.ms(1), scene.ms(1))
     base = float(scene.fleet.point_base[scene.fleet.point_of(device, "flow")])
-    is_inlet = KINDS[scene.fleet.device_kind[device]].name == "dma-inlet"
+    is_inlet = KINDS[int(scene.fleet.device_kind[device])].name == "dma-inlet"
     back = -scene.draw(0.02, 0.3) * base if is_inlet else -scene.draw(0.05, 0.5)
     scene.act(device, "flow", Act.LEVEL, times, back)
     scene.act(device, "volume", Act.ACCUMULATE, times, (back - base) if is_inlet else back)
@@ -293,7 +293,7 @@ def _makeup_surge(scene: Scene, at: int) -> bool:
 
 # --- the sensor itself -------------------------------------------------------------------------------------------
 
-_MEASURING: Final = (
+_MEASURING: Final[tuple[tuple[str, str, str], ...]] = (
     ("gas", "regulator", "pressure"),
     ("gas", "pipe", "pressure"),
     ("gas", "valve-well", "temp"),
@@ -315,7 +315,7 @@ def _sensor(scene: Scene, at: int) -> tuple[int, str] | None:
 
 
 def _band(scene: Scene, device: int, quantity: str) -> float:
-    model = scene.fleet.models[scene.fleet.point_model[scene.fleet.point_of(device, quantity)]]
+    model = scene.fleet.models[int(scene.fleet.point_model[scene.fleet.point_of(device, quantity)])]
     low, high = model.season_normal or model.normal
     return high - low
 
@@ -425,7 +425,7 @@ def _harmless_maintenance(scene: Scene, at: int) -> bool:
         return False
     rise = scene.ms(2)
     times = (at, at + scene.lasting(scene.draw(30, 90), device, reports=3), rise, rise)
-    kind = KINDS[scene.fleet.device_kind[device]].name
+    kind = KINDS[int(scene.fleet.device_kind[device])].name
     if kind == "manhole-cover":
         scene.act(device, "tilt", Act.LEVEL, times, scene.draw(5, 8))
     elif kind == "regulator":

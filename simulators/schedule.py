@@ -1,9 +1,9 @@
 """Who reports when: each device at ``phase + k * interval``, so that a period's reports are slices of sorted phases.
 
-Devices of equal interval form a class, sorted by phase. In shape ``gateway`` all devices of a gateway share their phase
-(the gateway polls them): they leave together and fill a pack. Noise loggers report between 03:00 and 04:00 local time.
-A batch meter uploads once a day, at 11:00 or 16:00 local time, the 96 quarter-hours of the day before; when one interval
-is forced on the fleet it reports like all others.
+Devices of equal interval form a class, sorted by phase. In shape ``gateway`` all devices of a gateway share their
+phase (the gateway polls them): they leave together and fill a pack. Noise loggers report from 03:00 to 04:00 local.
+A batch meter uploads once a day, at 11:00 or 16:00 local time, the 96 quarter-hours of the day before; when one
+interval is forced on the fleet it reports like all others.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class Objects:
     @classmethod
     def empty(cls) -> Objects:
         """No objects."""
-        kinds = (np.int32, np.int64, np.int64, np.uint32, np.int64, np.bool_)
-        return cls(*(np.zeros(0, kind) for kind in kinds))
+        times = np.zeros(0, np.int64)
+        return cls(np.zeros(0, np.int32), times, times, np.zeros(0, np.uint32), times, np.zeros(0, np.bool_))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,14 +25,12 @@ class Truth:
     """The growing file. ``faults`` counts real faults, ``harmless`` look-alikes (not rows)."""
 
     def __init__(self) -> None:
-        self._columns: tuple[list[str], list[str], list[str | None], list[str | None], list[int], list[int]]
-        self._columns = ([], [], [], [], [], [])
+        self._rows: list[tuple[str, str, str, str | None, int, int]] = []
         self._starts: dict[str, tuple[str, int]] = {}
 
     def add(self, fault_id: str, kind: str, device_id: str, quantity: str | None, start: int, end: int) -> None:
         """One affected device and quantity."""
-        for column, value in zip(self._columns, (fault_id, kind, device_id, quantity, start, end), strict=True):
-            column.append(value)  # type: ignore[arg-type]  # six lists of their own types
+        self._rows.append((fault_id, kind, device_id, quantity, start, end))
         self._starts.setdefault(fault_id, (kind, start))
 
     def count(self, before_ms: int, *, harmless: bool = False) -> int:
@@ -41,11 +39,10 @@ class Truth:
 
     def table(self, before_ms: int | None = None) -> pa.Table:
         """Rows that started before a time (all without one), in the ``TRUTH`` schema."""
-        arrays = [pa.array(column, field.type) for column, field in zip(self._columns, TRUTH, strict=True)]
-        table = pa.Table.from_arrays(arrays, schema=TRUTH)
-        if before_ms is None:
-            return table
-        return table.filter(pa.array([start < before_ms for start in self._columns[4]], pa.bool_()))
+        rows = self._rows if before_ms is None else [row for row in self._rows if row[4] < before_ms]
+        columns = zip(*rows, strict=True) if rows else [[] for _ in TRUTH]
+        arrays = [pa.array(list(column), field.type) for column, field in zip(columns, TRUTH, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=TRUTH)
 
     def write(self, path: Path, before_ms: int | None = None) -> None:
         """Write the file whole: a reader sees the old one or the new one, never a half.

@@ -1,4 +1,4 @@
-"""The publisher's MQTT 3.1.1, and nothing of ``ingest``: a generator and a decoder that share code bless each other's errors.
+"""The publisher's own MQTT 3.1.1, nothing of ``ingest``: if they shared code they would bless each other's errors.
 
 A whole tick becomes one buffer of PUBLISH packets:
 
@@ -70,7 +70,7 @@ def connect_packet(
 
 @dataclass(frozen=True, slots=True)
 class Packets:
-    """PUBLISH packets in one buffer. Packet i is ``data[at[i]:at[i + 1]]`` and carries rows ``row[i] .. row[i + 1]``."""
+    """PUBLISH packets in one buffer. Packet i is ``data[at[i]:at[i + 1]]``, of rows ``row[i] .. row[i + 1]``."""
 
     data: NDArray[np.uint8]
     at: NDArray[np.int64]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from numba import njit
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 IDENTIFIERS = 65535
@@ -19,8 +19,8 @@ def take_acks(
 ) -> tuple[int, int, int, int]:
     """Read whole packets of ``data[:length]`` and mark what they acknowledge.
 
-    Packets in flight are numbered ``low .. high``; number n travels as identifier n % 65535 + 1 and is marked in the ring
-    ``acked`` (uint8 [65535]). Returns (bytes consumed, newly acknowledged, new low, first byte of a packet that a
+    Packets in flight are numbered ``low .. high``; number n travels as identifier n % 65535 + 1 and is marked in the
+    ring ``acked`` (uint8 [65535]). Returns (bytes consumed, newly acknowledged, new low, first byte of a packet that a
     publisher must not get, or 0). ``low`` moves over what is acknowledged without a gap and clears it.
     """
     at = 0

@@ -1,8 +1,8 @@
 """Objects to MQTT 3.1.1 PUBLISH packets: JSON text and headers in one buffer.
 
 Two passes over the same objects: ``measure`` counts the bytes of each, so that ``write`` can put every packet at its
-final place with its exact remaining length. Texts that do not change (topics, ``{"id":"…","seq":``, ``,"ch4":``) come as
-tables of bytes with offsets. Numbers are scaled integers with a fixed count of decimals: no float is ever printed.
+final place with its exact remaining length. Texts that do not change (topics, ``{"id":"…","seq":``, ``,"ch4":``) come
+as tables of bytes with offsets. Numbers are scaled integers with a fixed count of decimals: no float is ever printed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Gas: methane background, low-pressure network after the regulators, household meters and detectors, covers.
 
-Figures: appliance nominal pressure 2 kPa and regulator outlets of 2 .. 3 kPa, medium-pressure A inlets of 0.2 .. 0.4 MPa
-(GB 50028 classes); methane in clean wells is near 0, sewers breathe biogas by day.
+Figures: appliance nominal pressure 2 kPa and regulator outlets of 2 .. 3 kPa, medium-pressure A inlets of 0.2 .. 0.4
+MPa (GB 50028 classes); methane in clean wells is near 0, sewers breathe biogas by day.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Heat: substations (secondary side), make-up water of the loops, heat meters, room temperatures.
 
-Figures: secondary supply 45 .. 60 °C by a heating curve of -0.55 K per K outdoors, temperature difference about 10 K,
+Figures: secondary supply 45 .. 60 °C by a heating curve of -0.45 K per K outdoors, temperature difference about 10 K,
 make-up about 0.3 % of the circulation (design <= 1 %), rooms above 18 °C; season 15 Nov - 15 Mar.
 """
 
@@ -53,8 +53,8 @@ def _pressure(quantity: str, base: float, off: float, normal: tuple[float, float
 
 MODELS: Final[dict[str, tuple[Model, ...]]] = {
     "substation": (
-        _temperature("supply_temp", 150, 46, -0.5, (42, 64)),
-        _temperature("return_temp", 120, 36, -0.35, (32, 50)),
+        _temperature("supply_temp", 150, 47.5, -0.45, (42, 64)),
+        _temperature("return_temp", 120, 37, -0.32, (32, 50)),
         _pressure("supply_pressure", 0.52, 0.3, (0.42, 0.62)),
         _pressure("return_pressure", 0.3, 0.29, (0.24, 0.36)),
         Model(
@@ -136,8 +136,8 @@ MODELS: Final[dict[str, tuple[Model, ...]]] = {
             noise_sd=0.01,
             season_normal=(0.1, 8),
         ),
-        _temperature("supply_temp", 150, 45, -0.5, (40, 63)),
-        _temperature("return_temp", 120, 35.5, -0.35, (31, 50)),
+        _temperature("supply_temp", 150, 46.5, -0.45, (40, 63)),
+        _temperature("return_temp", 120, 36.5, -0.32, (31, 50)),
     ),
     "room-temp": (
         Model(

@@ -86,10 +86,25 @@ class Model:
     """Normal band in the heating season (HEATED only); ``normal`` is then that of the whole year."""
 
 
-FIELDS: Final = (
-    "op shape amp tout zone_sd slow_sd noise_sd zone_knot_ms slow_knot_ms normal_low normal_high span_low span_high "
-    "power off_base off_tout duty"
-).split()
+FIELDS: Final = [
+    "op",
+    "shape",
+    "amp",
+    "tout",
+    "zone_sd",
+    "slow_sd",
+    "noise_sd",
+    "zone_knot_ms",
+    "slow_knot_ms",
+    "normal_low",
+    "normal_high",
+    "span_low",
+    "span_high",
+    "power",
+    "off_base",
+    "off_tout",
+    "duty",
+]
 
 
 def pack(models: Sequence[Model]) -> NDArray[np.float64]:

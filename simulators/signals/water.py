@@ -1,7 +1,7 @@
 """Water: district inlets, network pressure, leak-noise loggers, household meters, hydrants.
 
-Figures: network pressures of 0.14 MPa (end of the network, CJJ 58) to 0.45 MPa; a DMA of some hundred m3/h that falls to
-a third at 02:00-04:00; a household uses about 0.35 m3 a day; a quiet street at night has 5 .. 20 dB on the pipe.
+Figures: network pressures of 0.14 MPa (end of the network, CJJ 58) to 0.45 MPa; a DMA of some hundred m3/h that falls
+to a third at 02:00-04:00; a household uses about 0.35 m3 a day; a quiet street at night has 5 .. 20 dB on the pipe.
 """
 
 from __future__ import annotations
