@@ -176,6 +176,8 @@ class PahoCollector(CollectorBase):
                 self._taken += 1
             self._bytes += len(message.payload)
         self._messages += len(self._pending)
+        if self._answer_due_s is not None:  # a broker that first delivers what it kept for us is not silent
+            self._answer_due_s = time.monotonic() + REPLY_TIMEOUT_S
         self._pending.clear()
         self._intake.offer(columns(good), refused, self._clock(), Ticket(client, self._taken))
 
@@ -183,7 +185,7 @@ class PahoCollector(CollectorBase):
         if self._problem is not None:
             raise self._problem
         if not client.is_connected() and client.socket() is None:
-            raise ClosedByBrokerError()
+            raise ClosedByBrokerError
         if self._answer_due_s is not None and time.monotonic() >= self._answer_due_s:
             raise SilentPeerError(f"no CONNACK or SUBACK within {REPLY_TIMEOUT_S:g} s")
 

@@ -53,12 +53,16 @@ class Liveness:
 
     def next_deadline(self) -> float | None:
         """When ``tick`` has something to do; None: never."""
-        due = [] if self._asked is None else [self._reply_due_s]
+        due = [] if self._asked is None else [self._reply_due()]
         if self.keepalive_s and self._asked != "CONNACK":
             due.append(self._sent_s + self.keepalive_s)
             if self._ping_sent_s is not None:
                 due.append(max(self._ping_sent_s, self.heard_s) + self.keepalive_s / 2)
         return min(due, default=None)
+
+    def _reply_due(self) -> float:
+        """A broker that first delivers what it kept for us, and only then answers, is not silent."""
+        return max(self._reply_due_s, self.heard_s + REPLY_TIMEOUT_S)
 
     def tick(self, now: float, reading: bool) -> bool:
         """True when a PINGREQ must go out now. ``reading`` False: nobody listens, so silence proves nothing.
@@ -68,8 +72,7 @@ class Liveness:
         """
         if not reading:
             self.heard_s = now
-            self._reply_due_s = now + REPLY_TIMEOUT_S
-        if self._asked is not None and now >= self._reply_due_s:
+        if self._asked is not None and now >= self._reply_due():
             raise SilentPeerError(f"no {self._asked} within {REPLY_TIMEOUT_S:g} s")
         if not self.keepalive_s or self._asked == "CONNACK":
             return False

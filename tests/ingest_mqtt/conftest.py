@@ -1,4 +1,4 @@
-"""A log, a decoder and brokers for collectors: fakes with failure modes, a raw socket broker, and the real Mosquitto."""
+"""A log, a decoder and brokers for collectors: fakes with failure modes, a broker by hand, the real Mosquitto."""
 
 from __future__ import annotations
 
@@ -49,6 +49,10 @@ def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = WAIT_S)
 @pytest.fixture(name="wait_for")
 def _wait_for() -> Callable[..., Any]:
     return wait_for
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def free_port() -> int:
@@ -365,8 +369,8 @@ def collect(log: FakeLog, decoder: FakeDecoder, metrics: Metrics) -> Iterator[Ca
         }
         settings = BrokerSettings(**{**options, **changes})
         kind = Collector if flavour == "native" else PahoCollector
-        clock = lambda: time.time_ns() // 1_000_000  # noqa: E731
-        collector = kind(settings, decoder, log, clock, metrics, random.Random(7), **extra)
+
+        collector = kind(settings, decoder, log, now_ms, metrics, random.Random(7), **extra)
         running.append(collector)
         collector.start()
         if ready:

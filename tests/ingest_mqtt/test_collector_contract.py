@@ -33,7 +33,7 @@ def test_messages_of_a_real_broker_reach_the_log(
     assert [topic.encode() for topic, _ in items] == decoder.topics
     wait_for(lambda: collector.state.unacknowledged == 0, "all acknowledged")
     state = collector.state
-    assert (500, {"lifeline/#": 1}, None) == (state.messages, state.granted_qos, state.last_error)
+    assert (state.messages, state.granted_qos, state.last_error) == (500, {"lifeline/#": 1}, None)
     assert state.connected_since is not None
 
 
@@ -50,8 +50,8 @@ def test_nothing_is_acknowledged_before_the_commit_4_3_2_4(
         raw_broker.send(publish(b"lifeline/gas/G", b"%d" % i, i, version))
     assert raw_broker.silent(0.3)
     log.go.set()
-    assert [3, 1, 2] == raw_broker.pubacks(3)
-    assert [3.0, 1.0, 2.0] == log.values
+    assert raw_broker.pubacks(3) == [3, 1, 2]
+    assert log.values == [3.0, 1.0, 2.0]
 
 
 def test_pubacks_leave_in_order_of_arrival_with_good_bad_and_too_long_mixed_4_6_0_2(
@@ -78,8 +78,10 @@ def test_pubacks_leave_in_order_of_arrival_with_good_bad_and_too_long_mixed_4_6_
         raw_broker.send(packet)
     assert ids == raw_broker.pubacks(300)
     reasons = [row["reason"] for row in log.rejects]
-    assert {"malformed_payload": 60 + 3, "malformed_packet": 60, "oversized": 6} == {
-        r: reasons.count(r) for r in set(reasons)
+    assert {r: reasons.count(r) for r in set(reasons)} == {
+        "malformed_payload": 60 + 3,
+        "malformed_packet": 60,
+        "oversized": 6,
     }
     assert len(log.values) == 300 - 60 - 60 - 6 - 3
     assert all(len(row["payload"]) <= 4096 and row["broker"] == "city" for row in log.rejects)
@@ -88,14 +90,14 @@ def test_pubacks_leave_in_order_of_arrival_with_good_bad_and_too_long_mixed_4_6_
 def test_same_identifier_again_is_acknowledged_again_4_3_2_5(
     flavour: str, raw_broker: Any, collect: Callable[..., Any], log: Any, publish: Any
 ) -> None:
-    """Before and after our PUBACK, with DUP and without: each PUBLISH gets its own; identity is the decoder's business."""
+    """Before and after our PUBACK, with DUP and without: each gets its own; identity is the decoder's business."""
     collect(flavour, raw_broker.port, ready=False)
     raw_broker.welcome()
     raw_broker.send(publish(b"lifeline/a", b"1", 9) + publish(b"lifeline/a", b"1", 9, dup=True))
-    assert [9, 9] == raw_broker.pubacks(2)
+    assert raw_broker.pubacks(2) == [9, 9]
     raw_broker.send(publish(b"lifeline/a", b"2", 9, dup=True))
-    assert [9] == raw_broker.pubacks(1)
-    assert [1.0, 1.0, 2.0] == log.values
+    assert raw_broker.pubacks(1) == [9]
+    assert log.values == [1.0, 1.0, 2.0]
 
 
 def test_failed_commit_withholds_the_ack_drops_the_connection_and_forgets_4_4_0_2(
@@ -104,15 +106,15 @@ def test_failed_commit_withholds_the_ack_drops_the_connection_and_forgets_4_4_0_
     """No PUBACK at all for what is not durable: the broker sends it again after the reconnect."""
     lost: list[int] = []
     log.failures = 1
-    collector = collect(flavour, raw_broker.port, ready=False, on_lost=lambda: lost.append(len(log.values)))
+    collector = collect(flavour, raw_broker.port, ready=False, on_lost=lambda: lost.append(len(log.batches)))
     raw_broker.welcome()
     raw_broker.send(publish(b"lifeline/a", b"1", 1))
     assert raw_broker.packet() == b"", "the connection is dropped without a PUBACK or DISCONNECT"
     raw_broker.welcome(session=True)
-    assert [0] == lost, "the memory of repeats was told before anything new is decoded"
+    assert lost == [0], "the memory of repeats was told before anything new is decoded"
     raw_broker.send(publish(b"lifeline/a", b"1", 1, dup=True))
-    assert [1] == raw_broker.pubacks(1)
-    assert [1.0] == log.values
+    assert raw_broker.pubacks(1) == [1]
+    assert log.values == [1.0]
     assert collector.state.reconnects == 1
     wait_for(lambda: collector.state.connected, "connected")
     assert collector.state.last_error is None
@@ -162,7 +164,7 @@ def test_forgotten_session_is_reported_and_subscribed_anew_m01(
         file.unlink()
     mosquitto.start()
     wait_for(lambda: collector.state.connected, "connected again")
-    assert (1, False) == (collector.state.sessions_lost, collector.state.session_present)
+    assert (collector.state.sessions_lost, collector.state.session_present) == (1, False)
     assert "may be missing" in collector.state.warning
     mosquitto.publish("lifeline/a", "5")
     wait_for(lambda: log.values == [5.0], "subscribed anew")
@@ -179,7 +181,7 @@ def test_refused_subscription_is_visible_m09(
     raw_broker.welcome(granted=b"\x00\x87\x00")
     wait_for(lambda: collector.state.connected, "connected")
     state = collector.state
-    assert {"lifeline/#": 0, "other/#": 0x87, "third/#": 0} == state.granted_qos
+    assert state.granted_qos == {"lifeline/#": 0, "other/#": 0x87, "third/#": 0}
     assert "other/#" in state.warning
     assert "QoS 0 only" in state.warning
     assert "third" not in state.warning
@@ -245,7 +247,7 @@ def test_stop_waits_for_commits_acknowledges_and_says_goodbye(
     stopper.start()
     assert raw_broker.silent(0.1)
     log.go.set()
-    assert [5] == raw_broker.pubacks(1)
+    assert raw_broker.pubacks(1) == [5]
     assert raw_broker.packet() == b"\xe0\x00"
     assert raw_broker.packet() == b""
     stopper.join()
