@@ -231,6 +231,8 @@ print("done", flush=True)
 """
 
 
+@pytest.mark.slow
+@pytest.mark.integration
 def test_killed_again_and_again_every_row_is_there_once(tmp_path: Path, record: Any) -> None:
     """SIGKILL at random moments, compaction and deletion of merged files included."""
     rng = random.Random(7)
