@@ -44,7 +44,6 @@ _RETRY_S_MIN: Final = 0.1
 _RETRY_S_MAX: Final = 5.0
 _GRACE_S: Final = 2.0
 """After the end of a timed run the publisher may catch up for so long; what is unsent then stays unsent."""
-_ACKS_IDLE_S: Final = 10.0
 _ACKS_S_MAX: Final = 60.0
 _STATUS_S: Final = 1.0
 _TRUTH_S: Final = 30.0
@@ -76,6 +75,8 @@ class DriveSettings:
     username: str | None = None
     password: str | None = None
     ca_file: Path | None = None
+    ack_idle_s: float = 10.0
+    """At the end: give up on acknowledgements when none has come for so long (60 s in all)."""
     start_ms: int | None = None
     """Simulated time of the first tick (epoch ms); None: now."""
 
@@ -371,11 +372,13 @@ class _Drive:
         self._retry_s = min(self._retry_s * 2, _RETRY_S_MAX)
 
     def _await_acks(self) -> None:
-        """Until all is acknowledged, or nothing comes for 10 s, or 60 s have passed."""
+        """Until all is acknowledged, or nothing comes for ``ack_idle_s``, or 60 s have passed."""
         begin = last = time.monotonic()
         seen = self._outbox.acked_messages
         while (
-            self._outbox.in_flight > 0 and (now := time.monotonic()) - begin < _ACKS_S_MAX and now - last < _ACKS_IDLE_S
+            self._outbox.in_flight > 0
+            and (now := time.monotonic()) - begin < _ACKS_S_MAX
+            and now - last < self._settings.ack_idle_s
         ):
             try:
                 if self._link is None:

@@ -29,6 +29,8 @@ Shape = Literal["single", "gateway"]
 _HOUR_MS: Final = 3_600_000
 _QUARTER_MS: Final = 900_000
 _BATCH: Final = 96
+_COUNTED_FROM_MS: Final = 1_577_836_800_000
+"""2020-01-01: reports are numbered from then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,25 +130,32 @@ class Schedule:
         return objects.take(np.argsort(key))
 
     def _due(self, c: _Class, start: int, end: int) -> list[Objects]:
-        parts = []
-        turn = start // c.interval_ms
-        while turn * c.interval_ms < end:
-            origin = turn * c.interval_ms
-            low, high = np.searchsorted(c.phase, [start - origin, end - origin])
-            devices, due = c.devices[low:high], origin + c.phase[low:high]
-            parts.append(self._batches(devices, due) if c.is_batch else self._singles(c, devices, due, turn))
-            turn += 1
+        """Of the first and the last turn a slice each, of the turns between them everybody."""
+        first, last = start // c.interval_ms, (end - 1) // c.interval_ms
+        parts = [self._turns(c, first, first, start, end)]
+        if last > first:
+            parts += [self._turns(c, first + 1, last - 1, start, end), self._turns(c, last, last, start, end)]
         return parts
 
-    def _singles(self, c: _Class, devices: NDArray[np.int32], due: NDArray[np.int64], turn: int) -> Objects:
-        # day and quarter-hour reporters would start at millions: count from 2020
-        count = np.full(len(devices), turn - 1_577_836_800_000 // c.interval_ms, np.int64)
+    def _turns(self, c: _Class, first: int, last: int, start: int, end: int) -> Objects:
+        """Those of one turn (first = last) that are due in [start, end), or all of several whole turns."""
+        turns = np.arange(first, last + 1)
+        low, high = 0, len(c.devices)
+        if first == last:
+            low, high = np.searchsorted(c.phase, [start - first * c.interval_ms, end - first * c.interval_ms])
+        devices = np.tile(c.devices[low:high], len(turns))
+        turn = np.repeat(turns, high - low)
+        due = turn * c.interval_ms + np.tile(c.phase[low:high], len(turns))
+        if c.is_batch:
+            return self._batches(devices, due)
+        # counted from 2020: seconds since 1970 would make seq needlessly long
+        count = turn - _COUNTED_FROM_MS // c.interval_ms
         return self._objects(devices, due, due, np.maximum(count, 0))
 
     def _batches(self, devices: NDArray[np.int32], due: NDArray[np.int64]) -> Objects:
         midnight = (due + LOCAL_OFFSET_MS) // DAY_MS * DAY_MS - LOCAL_OFFSET_MS
         t = ((midnight - DAY_MS)[:, None] + np.arange(_BATCH) * _QUARTER_MS).ravel()
-        count = (t - 1_577_836_800_000) // _QUARTER_MS
+        count = (t - _COUNTED_FROM_MS) // _QUARTER_MS
         return self._objects(np.repeat(devices, _BATCH), t, np.repeat(due, _BATCH), np.maximum(count, 0))
 
     def _objects(

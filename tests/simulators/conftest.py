@@ -46,7 +46,7 @@ def _answers(port: int) -> bool:
 
 
 @pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[Callable[[int], subprocess.Popen[bytes]]]:
+def mosquitto(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Starts a real Mosquitto on a port and returns once it answers; all are stopped at the end."""
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
     if program is None:
@@ -56,10 +56,10 @@ def mosquitto(tmp_path: Path) -> Iterator[Callable[[int], subprocess.Popen[bytes
         pytest.skip(reason)
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(port: int) -> subprocess.Popen[bytes]:
+    def start(port: int, more: str = "") -> subprocess.Popen[bytes]:
         config = tmp_path / f"mosquitto-{port}.conf"
         config.write_text(
-            f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 0\nmax_queued_messages 0\n"
+            f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 0\nmax_queued_messages 0\n{more}"
         )
         process = subprocess.Popen([program, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         started.append(process)

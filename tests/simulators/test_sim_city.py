@@ -13,7 +13,8 @@ from simulators.city_names import DISTRICTS
 
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, object]]:
-    return build_city().areas.to_pylist()
+    areas: list[dict[str, object]] = build_city().areas.to_pylist()
+    return areas
 
 
 def test_counts_of_the_real_mix(rows: list[dict[str, object]]) -> None:
@@ -37,8 +38,8 @@ def test_schema_and_unique_codes(rows: list[dict[str, object]]) -> None:
 
 
 def test_every_area_but_the_city_has_a_parent_of_the_right_level(rows: list[dict[str, object]]) -> None:
-    level = {row["area_code"]: row["level"] for row in rows}
-    wanted = {
+    level: dict[object, object] = {row["area_code"]: row["level"] for row in rows}
+    wanted: dict[str, set[object]] = {
         "city": {None},
         "district": {"city"},
         "township": {"district"},

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -15,6 +18,9 @@ from simulators.generator import Generator
 from simulators.scenarios import SCENARIOS
 from simulators.truth import Truth
 from simulators.world import World
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 T0 = 1_795_000_000_000  # heating season
 SUMMER = 1_782_900_000_000
@@ -67,7 +73,7 @@ def test_no_device_is_in_two_faults_at_once(staged: tuple[World, Truth]) -> None
         spans.setdefault(row["device_id"], []).append((row["start"], row["end"], row["fault_id"]))
     for own in spans.values():
         own.sort()
-        for (_, end, fault), (start, _, other) in zip(own[:-1], own[1:], strict=True):
+        for (_, end, fault), (start, _, other) in pairwise(own):
             assert fault == other or start >= end  # type: ignore[operator]
 
 
@@ -112,8 +118,8 @@ def test_faults_reach_their_sizes(staged: tuple[World, Truth], fleet: Fleet) -> 
         if quantity is None:
             continue
         place = kind_of[row["device_id"]]
-        limits = {
-            ("gas-accumulation", "ch4"): (25, 101),
+        limits: tuple[float, float] | None = {
+            ("gas-accumulation", "ch4"): (25.0, 101.0),
             ("gas-accumulation", "c2h6"): (60, 200),
             ("cover-opened", "tilt"): (20, 181),
             ("harmless-sewer-biogas", "ch4"): (25, 46),
@@ -200,7 +206,7 @@ def test_values_under_faults_stay_in_span(staged: tuple[World, Truth], fleet: Fl
         assert ((value >= low) & (value <= high)).all()
 
 
-def test_truth_file_is_what_the_table_says(staged: tuple[World, Truth], tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_truth_file_is_what_the_table_says(staged: tuple[World, Truth], tmp_path: Path) -> None:
     path = tmp_path / "truth.parquet"
     staged[1].write(path, T0 + HOUR // 2)
 

@@ -158,7 +158,7 @@ def test_numbers_are_json_and_exact(scaled: int, decimals: int) -> None:
     text = buffer[3:end].tobytes().decode()
 
     assert end - 3 == size
-    assert json.loads(text) == float(f"{scaled}e-{decimals}")
+    assert float(json.loads(text)) == float(f"{scaled}e-{decimals}")
     assert text.count(".") == (decimals > 0)
 
 
