@@ -227,6 +227,7 @@ def compile_mapping(spec: Mapping[str, Any], file: str = "lifeline.toml") -> Jso
     Raises:
         ConfigurationError: everything wrong with it at once, each with its key and a remedy.
     """
+    spec = {key: value for key, value in spec.items() if value is not None}  # null is the same as left out
     name = str(spec.get("name") or "?")
     problems: list[Problem] = []
 
@@ -288,6 +289,8 @@ def _values(spec: object, path: Any, problem: Any) -> dict[str, tuple[Path, str 
 def _time(spec: object, path: Any, problem: Any) -> Time | None:
     if spec is None:
         return None
+    if isinstance(spec, Mapping):
+        spec = {key: value for key, value in spec.items() if value is not None}
     if not isinstance(spec, Mapping) or not {"path", "format"} <= set(spec) <= {"path", "format", "timezone"}:
         problem("time", f"{spec!r} is not understood", '{ path = "$.t", format = "epoch_s" }')
         return None

@@ -8,12 +8,14 @@ Rules
 - Times below 2^28 are relative to the receive time (4.5.3), in seconds; no time at all is "roughly now": the receive
   time, flagged ``NO_TIME``.
 - Numbers only: a record with ``vs``, ``vb`` or ``vd`` is ``not_a_number``; one with nothing but a sum (``s``) too.
-- Records of one device and time are one object, in the order of their first record.
+- Records of one device and time are one object; a quantity that comes again for the same time (RFC 8428, 5.1.3 has
+  such a pack) begins another.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from ingest.payload.faults import Fault, quote
@@ -56,7 +58,8 @@ class SenML:
         if len(pack) > bounds.objects_max:
             detail = f"more than {bounds.objects_max} records in one pack; send smaller packs"
             return [Fault(Reason.oversized, detail)]
-        objects: dict[tuple[str, int, bool], list[Value]] = {}
+        objects: dict[tuple[tuple[str, int, bool], int], list[Value]] = {}
+        times: Counter[tuple[tuple[str, int, bool], str]] = Counter()
         base: dict[str, Any] = {}
         for number, record in enumerate(pack):
             wrong = _wrong(record)
@@ -74,18 +77,11 @@ class SenML:
                 key = (name[0], *_time(base.get("bt"), record.get("t"), bounds.received_at))
             except OverflowError:
                 return [_malformed(f"record {number}: the time is beyond any clock")]
-            objects.setdefault(key, []).append(_value(name[1], base, record))
-        return [_candidate(key, values) for key, values in objects.items()]
-
-
-def _candidate(key: tuple[str, int, bool], values: list[Value]) -> Candidate | Fault:
-    device, ts, has_time = key
-    names = [value.quantity for value in values]
-    again = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
-    if again is not None:
-        detail = f"quantity {quote(again)} stands twice for one time of device {quote(device)}; send each once"
-        return Fault(Reason.malformed_payload, detail, len(values))
-    return Candidate(device, ts, values, has_time=has_time)
+            value = _value(name[1], base, record)
+            repeat = times[key, value.quantity]
+            times[key, value.quantity] += 1
+            objects.setdefault((key, repeat), []).append(value)
+        return [Candidate(d, ts, values, has_time=told) for ((d, ts, told), _), values in objects.items()]
 
 
 def _wrong(record: object) -> str | None:

@@ -1,0 +1,72 @@
+"""Names to points: every name of a registry is found, no other is, and a newer registry replaces the index."""
+
+import numpy as np
+import pytest
+
+from ingest.payload import index as index_module
+from ingest.payload.index import Indexes, PointIndex
+from ingest.payload.kernels.native import hash_bytes
+from lifeline.core import limits
+
+
+def test_every_point_is_found_with_its_span_unit_and_lateness(registry):
+    index = PointIndex(registry)
+    for point, row in enumerate(registry.points.to_pylist()):
+        found = index.row(index.device(row["device_id"]), row["quantity"])
+        assert index.point(found) == point
+        low = -np.inf if row["span_low"] is None else row["span_low"]
+        assert index.span(found) == (low, np.inf if row["span_high"] is None else row["span_high"])
+        assert index.unit(found) == row["unit"]
+        assert index.late_ms(found) == max(limits.LATE_MS_MIN, 2000 * (row["interval_s"] or 0))
+
+
+@pytest.mark.parametrize("name", ["", "G", "G11", "g1", "G1\0", "\0", "H" * 127, "设备", "\ud800"])
+def test_other_names_are_not_found(registry, name):
+    index = PointIndex(registry)
+
+    assert index.device(name) is None
+    assert index.row(index.device("G1"), name) is None
+
+
+def test_an_empty_registry(registry):
+    index = PointIndex(type(registry)(registry.points.slice(0, 0)))
+
+    assert index.device("G1") is None
+
+
+def test_many_devices_all_found_and_bytes_are_compared_not_hashes_only(registry_of):
+    names = [f"D{i:05d}" for i in range(20_000)]
+    index = PointIndex(registry_of([(name, "ch4", None, None, None, None) for name in names]))
+
+    assert [index.point(index.row(index.device(name), "ch4")) for name in names] == list(range(20_000))
+    assert all(index.device(f"E{i:05d}") is None for i in range(2_000))
+
+
+def test_an_equal_hash_is_not_enough(registry):
+    """A slot whose hash is that of another name does not answer to it."""
+    index = PointIndex(registry)
+    slots = index.devices[0].copy()
+    name = np.frombuffer(b"G9", np.uint8)
+    slots[slots[:, 0] != 0, 0] = hash_bytes(name, 0, 2)
+    slots[slots[:, 0] == 0, 0] = hash_bytes(name, 0, 2)
+    slots[0, 0] = 0
+    index.devices = (slots, index.devices[1])
+
+    assert index.device("G9") is None
+
+
+def test_a_device_with_too_many_points_is_refused(registry_of, monkeypatch):
+    monkeypatch.setattr(index_module, "DEVICE_ROWS_MAX", 2)
+    with pytest.raises(ValueError, match="'D' has 3 points"):
+        PointIndex(registry_of([("D", q, None, None, None, None) for q in "abc"]))
+
+
+def test_the_index_follows_the_source(source):
+    indexes = Indexes(source)
+    first = indexes.current()
+    assert indexes.current() is first
+
+    source.register([("N1", "ch4", "gas")])
+
+    assert indexes.current() is not first
+    assert indexes.current().device("N1") is not None
