@@ -141,7 +141,7 @@ def test_broker_killed_and_restarted_m01(
     collector = collect(flavour, mosquitto.port, protocol=version)
     mosquitto.publish("lifeline/a", "1")
     wait_for(lambda: log.values == [1.0], "the first")
-    wait_for(lambda: (mosquitto.folder / "mosquitto.db").exists(), "persistence")
+    wait_for((mosquitto.folder / "mosquitto.db").exists, "persistence")
     mosquitto.stop()
     wait_for(lambda: not collector.state.connected, "noticed")
     assert collector.state.last_error
