@@ -21,7 +21,7 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=st.lists(STEP, max_size=30), seed=st.integers(0, 2**32))
 def test_any_history_recovers_exactly_what_was_acknowledged(
     world: Callable[..., Any], script: list[tuple[str, int]], seed: int

@@ -97,7 +97,7 @@ def outcome_of(directory: Path, segment_bytes: int) -> tuple[str, Store | None]:
 
 
 @pytest.mark.parametrize("segment_bytes", [1 << 20, 1500])
-def test_each_of_a_thousand_flipped_bits_is_detected_and_named(tmp_path: Path, segment_bytes: int) -> None:
+def test_each_of_five_hundred_flipped_bits_is_detected_and_named(tmp_path: Path, segment_bytes: int) -> None:
     """In a cleanly closed log; a flip in the seal itself (64 bytes) loses nothing and is reported as a torn tail."""
     source = tmp_path / "source"
     write_log(source, sealed=True, segment_bytes=segment_bytes)
@@ -106,7 +106,7 @@ def test_each_of_a_thousand_flipped_bits_is_detected_and_named(tmp_path: Path, s
     random = Random(20_260)
     total = sum(file.stat().st_size for file in files)
     named = in_seal = 0
-    for _ in range(1000):
+    for _ in range(500):
         place = random.randrange(total * 8)
         file, offset = _file_at(files, place // 8)
         victim = tmp_path / "victim"
@@ -132,9 +132,9 @@ def test_each_of_a_thousand_flipped_bits_is_detected_and_named(tmp_path: Path, s
             in_seal += 1
         shutil.rmtree(victim)
 
-    assert named + in_seal == 1000
-    assert named > 900
-    print(f"flipped bits detected {named + in_seal}/1000 (named as corruption {named}, in the seal {in_seal})")
+    assert named + in_seal == 500
+    assert named > 450
+    print(f"flipped bits detected {named + in_seal}/500 (named as corruption {named}, in the seal {in_seal})")
 
 
 def _file_at(files: list[Path], offset: int) -> tuple[Path, int]:
