@@ -93,6 +93,8 @@ class Status:
     in_flight: int
     behind_s: float
     faults: int
+    problem: str
+    """Why the connection is lost; empty while there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +339,7 @@ class _Drive:
     def _open(self) -> None:
         self._link = Link(self._address, self._client_id, _KEEP_ALIVE_S, _CONNECT_S, self._settings.ca_file)
         self._sent_at = self._heard_at = time.monotonic()
+        self._problem = ""
         self._retry_s = _RETRY_S_MIN
         self._retry_at = 0.0
 
@@ -364,7 +367,8 @@ class _Drive:
         self._reconnects += 1
         self._outbox.reconnected()
 
-    def _lost(self, _error: Exception) -> None:
+    def _lost(self, error: Exception) -> None:
+        self._problem = str(error)
         if self._link is not None:
             self._link.close()
             self._link = None
@@ -422,6 +426,7 @@ class _Drive:
                 in_flight=outbox.in_flight,
                 behind_s=self._behind_ms(now_ms) / 1000,
                 faults=self._generator.truth.count(now_ms),
+                problem=self._problem,
             )
         )
 

@@ -58,9 +58,8 @@ def mosquitto(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]
 
     def start(port: int, more: str = "") -> subprocess.Popen[bytes]:
         config = tmp_path / f"mosquitto-{port}.conf"
-        config.write_text(
-            f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 0\nmax_queued_messages 0\n{more}"
-        )
+        limits = "max_inflight_messages 0\nmax_queued_messages 0\n"  # none: what is sent is acknowledged and passed on
+        config.write_text(f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\n{limits}{more}")
         process = subprocess.Popen([program, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         started.append(process)
         deadline = time.monotonic() + 10

@@ -130,7 +130,7 @@ def test_a_broker_that_is_killed_and_comes_back(mosquitto: Start, free_port: int
     _until(lambda: bool(statuses) and statuses[-1].messages > 500)
     broker.kill()
     broker.wait()
-    _until(lambda: not statuses[-1].connected)
+    _until(lambda: not statuses[-1].connected and statuses[-1].problem != "")
     before = statuses[-1].messages
     mosquitto(free_port)
     _until(lambda: statuses[-1].connected and statuses[-1].messages > before + 1500)
