@@ -23,7 +23,7 @@ from simulators.generator import Generator, Tick
 from simulators.ledger import Ledger
 from simulators.link import Address, Link, parse_url
 from simulators.outbox import KEPT_BYTES_MAX, Outbox
-from simulators.truth import write_parquet
+from simulators.registry import write_fleet
 from simulators.wire import DISCONNECT, PINGREQ, Encoder
 
 if TYPE_CHECKING:
@@ -194,8 +194,7 @@ class _Drive:
         self._client_id = settings.client_id or f"lifeline-simulator-{os.getpid()}-{os.urandom(3).hex()}"
         self._fleet = build_fleet(_fleet_settings(settings))
         if settings.registry:
-            write_parquet(self._fleet.points, settings.registry)
-            write_parquet(self._fleet.areas, settings.registry.with_name(f"{settings.registry.stem}.areas.parquet"))
+            write_fleet(self._fleet, settings.registry)
         self._encoder = Encoder(self._fleet, settings.shape, settings.pack, settings.qos)
         self._outbox = Outbox(settings.qos, self._settled)
         self._link: Link | None = None
