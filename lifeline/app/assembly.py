@@ -9,10 +9,9 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ingest.embedded import EmbeddedBroker
-
 from ingest.broker import BrokerSettings, Subscribe
 from ingest.collector import Collector
+from ingest.embedded import EmbeddedBroker
 from ingest.identity import IdentityWindow
 from ingest.paho_collector import PahoCollector
 from lifeline.app.clock import now_ms
@@ -116,7 +115,11 @@ def assemble(site: Site) -> Assembly:
     follows = [Follow(log, follower, now_ms) for follower in (rules, lake, live, completeness, tally)]
 
     window = IdentityWindow()
-    remember = lambda: window.rebuild(all_readings(log))  # noqa: E731
+
+    def remember() -> None:
+        """Forget what never became durable."""
+        window.rebuild(all_readings(log))
+
     remember()
     log.on_reopen(remember)
 

@@ -174,7 +174,7 @@ def listen(config: Config, broker: BrokerConfig, registry: Registry, seconds: fl
 def _readings(batches: list[IngestBatch], registry: Registry) -> list[dict[str, Any]]:
     from datetime import UTC, datetime
 
-    shown = []
+    shown: list[dict[str, Any]] = []
     for batch in batches:
         rows = batch.readings
         for i in range(min(len(rows), SHOWN - len(shown))):

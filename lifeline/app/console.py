@@ -74,7 +74,7 @@ def _events(config: Path, **filters: Any) -> dict[str, Any]:
 def main(config: Path, host: str, port: int) -> None:
     """Serve the console until SIGTERM or until the engine is gone."""
     from lifeline.app.orphans import die_with_parent
-    from lifeline.console.app import create_app
+    from lifeline.console.app import LOCAL_HOSTS, create_app
     from lifeline.console.server import serve
     from lifeline.console.sources import StatusFile
 
@@ -86,6 +86,7 @@ def main(config: Path, host: str, port: int) -> None:
         lambda: _metrics(site),
         site=site.config.site.name,
         timezone=site.config.site.timezone,
+        hosts=None if site.config.http.allow_remote else LOCAL_HOSTS,
     )
     serve(host, port, app)
 

@@ -34,9 +34,9 @@ def run_sql(config: Path, query: str, output: str, out: BinaryIO) -> None:
 
 def rows_of(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, object]]:
     """A query of ours as dicts."""
-    cursor = connection.execute(query)
-    names = [column[0] for column in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    connection.execute(query)
+    rows: list[dict[str, object]] = connection.to_arrow_table().to_pylist()
+    return rows
 
 
 def export_view(config: Path, view: str, path: Path, since: str | None) -> int:

@@ -60,7 +60,7 @@ class Desk:
         self, event_id: str, action: str, *, actor: str | None, role: str, note: str, **fields: object
     ) -> dict[str, Any]:
         """Move an event on; the event afterwards."""
-        given = {name: value for name, value in fields.items() if value is not None}
+        given: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
         return with_times(self._desk.act(event_id, action, actor or getpass.getuser(), role, note or None, **given))
 
     def list_alarms(

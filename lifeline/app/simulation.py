@@ -72,8 +72,8 @@ class _Line:
         if self._live is not None:
             state = "" if status.connected else "not connected · "
             text = (
-                f"{state}{status.readings:,} readings in {status.messages:,} messages · {status.in_flight:,} in flight · "
-                f"{status.behind_s:.1f} s behind · {status.faults} faults"
+                f"{state}{status.readings:,} readings in {status.messages:,} messages · "
+                f"{status.in_flight:,} in flight · {status.behind_s:.1f} s behind · {status.faults} faults"
             )
             self._live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
 

@@ -52,11 +52,20 @@ def list_(
             console().print(f"more: --cursor {page['next']}")
 
 
-def _change(config: ConfigFile, verb: str, alarm_id: str, *, json: bool, **arguments: object) -> None:
+def _change(
+    config: ConfigFile,
+    verb: str,
+    alarm_id: str,
+    *,
+    json: bool,
+    actor: str | None,
+    note: str,
+    minutes: float | None = None,
+) -> None:
     from lifeline.app.queue import open_desk
 
     with failures(as_json=json), open_desk(config) as desk:
-        alarm = desk.change_alarm(verb, alarm_id, **arguments)
+        alarm = desk.change_alarm(verb, alarm_id, actor=actor, note=note, minutes=minutes)
         if json:
             print_json(alarm)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def test_all_views_from_another_process(
     final = analyst(catalog)
 
     assert len(seen) >= 5
-    for before, after in zip(seen, seen[1:], strict=False):
+    for before, after in itertools.pairwise(seen):
         assert before["readings"] <= after["readings"]
         assert before["events"] <= after["events"]
     for counts in seen:

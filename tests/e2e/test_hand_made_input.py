@@ -110,7 +110,7 @@ def test_good_neighbours_in_a_pack_are_kept(
     ]
     mosquitto.publish("lifeline/gas/gw/GW-1", json.dumps(pack))
 
-    wait_for(lambda: site.status()["received"] == 3, 5, "three good readings")
+    wait_for(lambda: site.status()["received"] == 3, 15, f"three good readings: {site.status()} {site.output()}")
     assert site.status()["rejected"] == {"unknown_device": 1, "out_of_span": 1}
     wait_for(lambda: site.one("SELECT count(*) FROM readings") == 3, 5, "in the lake")
     assert site.sql("SELECT device_id, value FROM readings ORDER BY device_id") == [
