@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from lifeline.log import LocalLog, verify
 from lifeline.testing import all_records, tags
 
@@ -33,6 +35,7 @@ for i in itertools.count():
 """
 
 
+@pytest.mark.slow
 def test_twenty_kills_lose_nothing(tmp_path: Path) -> None:
     random = Random(int.from_bytes(os.urandom(4)))
     acknowledged = recovered = torn = 0
