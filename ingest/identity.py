@@ -20,7 +20,7 @@ How much is remembered
 Repeats in the log
     Rows flagged DUPLICATE are not remembered by ``rebuild``. When two collectors hold the same object, the second is
     flagged though it may reach the log first; if the process dies between the two, only the flagged one is there, and
-    the redelivered one must count as the original. With the original in the log, its row is what makes the repeat known.
+    the redelivered one must count as the original. With the original in the log, its row makes the repeat known.
 """
 
 from __future__ import annotations

@@ -7,9 +7,10 @@ printable, so that a detail is always valid UTF-8 of bounded length.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from lifeline.core.schema import Reason
+if TYPE_CHECKING:
+    from lifeline.core.schema import Reason
 
 QUOTE_CHARACTERS: Final = 64
 
@@ -57,6 +58,11 @@ def out_of_span(quantity: str, value: float, span: tuple[float, float]) -> str:
         f"{quote(quantity)}: {value!r} is outside the span {span[0]!r} to {span[1]!r} of the registry;"
         " check the sensor, or correct the span"
     )
+
+
+def no_conversion(quantity: str, unit: str, target: str | None) -> str:
+    """The unit that was sent does not measure what the registry's unit measures."""
+    return f"{quote(quantity)}: no conversion from {quote(unit)} to {target!r}; correct the mapping or the registry"
 
 
 def future_timestamp(ts: int, ts_max: int) -> str:

@@ -80,46 +80,73 @@ def judge(candidate: Candidate, index: PointIndex, bounds: Bounds, remedy: str, 
         remedy: what to do about an unknown name (depends on the registry's policy).
         retained: whether the broker sent it from its retained store.
     """
-
-    def fault(reason: Reason, detail: str) -> Fault:
-        return Fault(reason, detail, len(candidate.values), candidate.start, candidate.length)
-
-    device = index.device(candidate.device)
-    if device is None:
-        return fault(Reason.unknown_device, faults.unknown_device(candidate.device, remedy))
-    rows = [index.row(device, value.quantity) for value in candidate.values]
-    for row, value in zip(rows, candidate.values, strict=True):
-        if row is None:
-            detail = faults.unknown_quantity(candidate.device, value.quantity, remedy)
-            return fault(Reason.unknown_quantity, detail)
-    for value in candidate.values:
-        if value.wrong is not None:
-            return fault(Reason.not_a_number, faults.not_a_number(value.quantity, value.wrong))
+    rows = _resolve(candidate, index, remedy)
+    if isinstance(rows, Fault):
+        return rows
+    numbers = _numbers(candidate, index, rows)
+    if isinstance(numbers, Fault):
+        return numbers
+    ts = candidate.ts
+    if ts > bounds.ts_max:
+        return _fault(candidate, Reason.future_timestamp, faults.future_timestamp(ts, bounds.ts_max))
+    if ts < bounds.ts_min:
+        return _fault(candidate, Reason.too_old, faults.too_old(ts, bounds.ts_min))
     flags = (Flag.RETAINED if retained else 0) | (Flag.NO_SEQ if candidate.seq is None else 0)
     flags |= 0 if candidate.has_time else Flag.NO_TIME
-    accepted: list[Row] = []
+    age = bounds.received_at - ts
+    return [
+        Row(
+            index.point(row),
+            ts,
+            number,
+            candidate.seq or 0,
+            candidate.quality,
+            int(flags | (Flag.LATE if age > index.late_ms(row) else 0)),
+        )
+        for row, number in zip(rows, numbers, strict=True)
+    ]
+
+
+def _fault(candidate: Candidate, reason: Reason, detail: str) -> Fault:
+    return Fault(reason, detail, len(candidate.values), candidate.start, candidate.length)
+
+
+def _resolve(candidate: Candidate, index: PointIndex, remedy: str) -> list[int] | Fault:
+    """The index's row of every value."""
+    device = index.device(candidate.device)
+    if device is None:
+        return _fault(candidate, Reason.unknown_device, faults.unknown_device(candidate.device, remedy))
+    rows: list[int] = []
+    for value in candidate.values:
+        row = index.row(device, value.quantity)
+        if row is None:
+            detail = faults.unknown_quantity(candidate.device, value.quantity, remedy)
+            return _fault(candidate, Reason.unknown_quantity, detail)
+        rows.append(row)
+    return rows
+
+
+def _numbers(candidate: Candidate, index: PointIndex, rows: list[int]) -> list[float] | Fault:
+    """Every value in its point's unit and within its span."""
+    for value in candidate.values:
+        if value.wrong is not None:
+            return _fault(candidate, Reason.not_a_number, faults.not_a_number(value.quantity, value.wrong))
+    numbers: list[float] = []
     for row, value in zip(rows, candidate.values, strict=True):
-        assert row is not None  # noqa: S101  # told above; for the type checker
         number = value.number
         if value.unit is not None:
             target = index.unit(row)
             converted = units.convert(number, value.unit, target)
             if converted is None:
-                detail = f"{faults.quote(value.quantity)}: no conversion from {faults.quote(value.unit)} to {target!r}"
-                return fault(Reason.malformed_payload, f"{detail}; correct the unit in the mapping or the registry")
+                detail = faults.no_conversion(value.quantity, value.unit, target)
+                return _fault(candidate, Reason.malformed_payload, detail)
             if not math.isfinite(converted) and not math.isnan(number):
                 found = f"{number!r} {faults.quote(value.unit)}"
-                return fault(Reason.not_a_number, faults.not_a_number(value.quantity, found))
+                return _fault(candidate, Reason.not_a_number, faults.not_a_number(value.quantity, found))
             number = converted
         low, high = index.span(row)
         if number < low or number > high:
-            return fault(Reason.out_of_span, faults.out_of_span(value.quantity, number, (low, high)))
-        late = Flag.LATE if bounds.received_at - candidate.ts > index.late_ms(row) else 0
-        accepted.append(
-            Row(index.point(row), candidate.ts, number, candidate.seq or 0, candidate.quality, int(flags | late))
-        )
-    if candidate.ts > bounds.ts_max:
-        return fault(Reason.future_timestamp, faults.future_timestamp(candidate.ts, bounds.ts_max))
-    if candidate.ts < bounds.ts_min:
-        return fault(Reason.too_old, faults.too_old(candidate.ts, bounds.ts_min))
-    return accepted
+            detail = faults.out_of_span(value.quantity, number, (low, high))
+            return _fault(candidate, Reason.out_of_span, detail)
+        numbers.append(number)
+    return numbers

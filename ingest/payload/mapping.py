@@ -6,7 +6,7 @@ Rules
 - A quantity that is missing is not reported; one that is null is a reading without a value.
 - Without a ``time`` path, or when nothing (or null) stands there, the receive time counts and the reading is flagged
   ``NO_TIME``. A time that stands there and cannot be read is ``malformed_payload``: it is never replaced in silence.
-- Values are converted from the mapping's unit to the registry's; a pair that has no conversion is a configuration error.
+- Values are converted from the mapping's unit to the registry's; a pair without a conversion is a configuration error.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -51,13 +52,14 @@ class Time:
     def read(self, sent: object) -> int:
         """Epoch ms. Raises ValueError when ``sent`` is not such a time."""
         if self.format in ("epoch_s", "epoch_ms"):
-            if not _is_number(sent) or not math.isfinite(float(sent)):  # type: ignore[arg-type]
+            if isinstance(sent, bool) or not isinstance(sent, (int, float)) or not math.isfinite(sent):
                 raise ValueError("not a number")
             # an int stays exact; a float of seconds is rounded to the millisecond
-            return round(sent * 1000) if self.format == "epoch_s" else round(sent)  # type: ignore[operator, no-any-return]
+            return round(sent * 1000) if self.format == "epoch_s" else round(sent)
         if not isinstance(sent, str):
             raise ValueError("not a text")  # noqa: TRY004  # one error for all wrong times
-        moment = datetime.fromisoformat(sent) if self.format == "iso8601" else datetime.strptime(sent, self.format)  # noqa: DTZ007  # the zone follows
+        read = datetime.fromisoformat if self.format == "iso8601" else partial(_strptime, pattern=self.format)
+        moment = read(sent)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=self.zone)
         return (moment - _EPOCH) // _MS
@@ -162,6 +164,11 @@ class JsonMapping:
         return device
 
 
+def _strptime(text: str, pattern: str) -> datetime:
+    """A time without zone, unless the pattern has %z."""
+    return datetime.strptime(text, pattern)  # noqa: DTZ007  # the caller gives the zone
+
+
 def _malformed(detail: str, values: int = 0) -> Fault:
     return Fault(Reason.malformed_payload, detail, values)
 
@@ -237,7 +244,7 @@ def compile_mapping(spec: Mapping[str, Any], file: str = "lifeline.toml") -> Jso
     def path(key: str, text: object, *, rows: bool = False) -> Path:
         try:
             if not isinstance(text, str):
-                raise ValueError(f"{text!r} is no path")  # noqa: TRY004, TRY301  # told like the other wrong paths
+                raise ValueError(f"{text!r} is no path")  # noqa: TRY004, TRY301  # told like other wrong paths
             return Path.compile(text, rows=rows)
         except ValueError as error:
             problem(key, str(error), 'a path like "$.a.b[0]"')
@@ -273,9 +280,9 @@ def _values(spec: object, path: Any, problem: Any) -> dict[str, tuple[Path, str 
         problem("values", "missing", 'values = { pressure = { path = "$.p", unit = "kPa" } }')
         return {}
     found = {}
-    for quantity, entry in spec.items():
+    for quantity, written in spec.items():
         where = f"values.{quantity}"
-        entry = {"path": entry} if isinstance(entry, str) else entry  # noqa: PLW2901  # the short form
+        entry = {"path": written} if isinstance(written, str) else written  # the short form
         if not isinstance(entry, Mapping) or "path" not in entry or set(entry) - {"path", "unit"}:
             problem(where, f"{entry!r} is not understood", '{ path = "$.p", unit = "kPa" }')
             continue
@@ -299,7 +306,7 @@ def _time(spec: object, path: Any, problem: Any) -> Time | None:
         problem("time.format", f"{written!r} is unknown", FORMATS)
     elif "%" in written:
         try:
-            datetime.strptime(datetime(2000, 1, 1, tzinfo=UTC).strftime(written), written)  # noqa: DTZ007  # only tried
+            _strptime(datetime(2000, 1, 1, tzinfo=UTC).strftime(written), written)  # only tried
         except (ValueError, re.error) as error:
             problem("time.format", f"{written!r}: {error}", FORMATS)
     zone: tzinfo = UTC

@@ -125,7 +125,7 @@ def _end(text: str, i: int) -> None:
         raise json.JSONDecodeError("something follows the end", text, _skip(text, i))
 
 
-def _candidate(value: object, start: int, length: int, what: str) -> Candidate | Fault:
+def _candidate(value: object, start: int, length: int, what: str) -> Candidate | Fault:  # noqa: PLR0911  # one return a fault
     """Check the shape of one element."""
     if not isinstance(value, _Object):
         return _malformed(f'{what} is no object; send {{"id":…,"ts":…,quantity:value}}', start, length)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from ingest.payload.faults import Fault
 from ingest.payload.index import frozen
 from ingest.payload.kernels.gather import gather
 from lifeline.core import limits
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ingest.messages import Messages
+    from ingest.payload.faults import Fault
     from ingest.payload.judge import Row
 
 _REASONS = pa.array(REASONS)

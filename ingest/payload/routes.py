@@ -73,7 +73,7 @@ class PayloadDecoder:
             routes: (topic filter, decoder name) as subscribed, the first that matches counts. Names are ``lifeline``,
                 a built-in or a key of ``mappings``. With a single route topics are not looked at.
             mappings: the configured ``[[payload]]`` families.
-            mark: ``IdentityWindow.mark``; None: repeats are not recognised.
+            mark: ``IdentityWindow.mark`` of the window that all collectors share; None: repeats are not recognised.
             unknown: reject unknown devices and quantities, or add them to the registry.
             payload_bytes_max: larger payloads are ``oversized``.
             objects_max: larger packs are ``oversized``.
@@ -152,7 +152,7 @@ class PayloadDecoder:
         self, messages: Messages, groups: list[tuple[int, NDArray[np.int64]]], part: Part, bounds: Bounds
     ) -> bool:
         """Add the unknown names of otherwise good objects to the registry; whether there were any."""
-        assert self._registrar is not None  # noqa: S101  # asked by the caller
+        assert self._registrar is not None  # asked by the caller
         unknown = (part.reason == Reason.unknown_device) | (part.reason == Reason.unknown_quantity)
         if not unknown.any():
             return False
@@ -199,7 +199,7 @@ def _with_duplicates(part: Part, objects: NDArray[np.int64]) -> Part:
     """The part with these kept objects listed as rejects of reason ``duplicate`` too; their rows stay."""
     reason = part.reason.copy()
     detail = part.detail.copy()
-    assert (reason[objects] == KEPT).all()  # noqa: S101  # only kept objects have rows
+    assert (reason[objects] == KEPT).all()  # only kept objects have rows
     reason[objects] = Reason.duplicate
     detail[objects] = len(part.details)
     return replace(part, reason=reason, detail=detail, details=[*part.details, DUPLICATE])

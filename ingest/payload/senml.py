@@ -48,7 +48,7 @@ class SenML:
         """Units come with the records; they are judged there."""
         return []
 
-    def parse(self, topic: str, payload: bytes, bounds: Bounds) -> list[Candidate | Fault]:  # noqa: ARG002
+    def parse(self, topic: str, payload: bytes, bounds: Bounds) -> list[Candidate | Fault]:  # noqa: ARG002, PLR0911
         """All objects of a pack, or its one fault."""
         pack = load(payload, bounds)
         if isinstance(pack, Fault):

@@ -1,5 +1,8 @@
 """Repeats: the window agrees with a set of rows, in any grouping, and can be rebuilt from the log."""
 
+import itertools
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +16,7 @@ from lifeline.core.schema import Flag
 T = 1_795_000_000_000
 
 
-def batch(objects):
+def batch(objects: Any) -> Any:
     """Readings and object numbers of [(ts, seq, [(point, value), …]), …]."""
     rows = [(p, ts, v, seq, k) for k, (ts, seq, values) in enumerate(objects) for p, v in values]
     n = len(rows)
@@ -30,7 +33,7 @@ def batch(objects):
     return readings, np.array(columns[4], np.int64)
 
 
-def repeats(window, objects):
+def repeats(window: Any, objects: Any) -> Any:
     """One bool an object; insists that an object's rows share it."""
     readings, index = batch(objects)
     mask = window.mark(readings, index)
@@ -42,10 +45,10 @@ def repeats(window, objects):
 class NaiveWindow:
     """Two generations of plain sets."""
 
-    def __init__(self, capacity):
+    def __init__(self, capacity: Any) -> None:
         self.capacity, self.young, self.old = capacity, set(), set()
 
-    def repeats(self, objects):
+    def repeats(self, objects: Any) -> Any:
         answers = []
         for ts, seq, values in objects:
             seen = []
@@ -74,25 +77,25 @@ objects = st.lists(
 
 @settings(max_examples=200, deadline=None)
 @given(objects=objects, cuts=st.lists(st.integers(0, 40), max_size=4))
-def test_agrees_with_a_set_in_any_grouping(objects, cuts):
+def test_agrees_with_a_set_in_any_grouping(objects: Any, cuts: Any) -> None:
     window = IdentityWindow(1000)
     edges = [0, *sorted(min(c, len(objects)) for c in cuts), len(objects)]
 
-    found = [answer for a, b in zip(edges, edges[1:], strict=False) for answer in repeats(window, objects[a:b])]
+    found = [answer for a, b in itertools.pairwise(edges) for answer in repeats(window, objects[a:b])]
 
     assert NaiveWindow(1000).repeats(objects) == found
 
 
 @settings(max_examples=200, deadline=None)
 @given(objects=objects, capacity=st.integers(1, 12))
-def test_small_generations_remember_between_one_and_two_times_their_size(objects, capacity):
+def test_small_generations_remember_between_one_and_two_times_their_size(objects: Any, capacity: Any) -> None:
     """A point's rows newer than all before are not looked up in the older generation: nor could they be there."""
     window = IdentityWindow(capacity)
 
     assert NaiveWindow(capacity).repeats(objects) == repeats(window, objects)
 
 
-def test_a_correction_a_further_quantity_and_another_seq_are_new():
+def test_a_correction_a_further_quantity_and_another_seq_are_new() -> None:
     window = IdentityWindow(100)
     first = (T, 1, [(0, 1.0), (1, 2.0)])
 
@@ -104,7 +107,7 @@ def test_a_correction_a_further_quantity_and_another_seq_are_new():
     assert repeats(window, [(T, 1, [(1, 2.0), (0, 1.0)])]) == [True]
 
 
-def test_rebuilding_from_the_log_gives_the_same_answers_and_forgets_what_was_not_committed():
+def test_rebuilding_from_the_log_gives_the_same_answers_and_forgets_what_was_not_committed() -> None:
     window = IdentityWindow(100)
     logged = [(T, 1, [(0, 1.0)]), (T + 1, 1, [(0, 1.0), (1, 1.0)])]
     lost = [(T + 2, 1, [(0, 1.0)])]
@@ -116,7 +119,7 @@ def test_rebuilding_from_the_log_gives_the_same_answers_and_forgets_what_was_not
     assert repeats(window, logged + lost) == [True] * 3
 
 
-def test_a_flagged_row_in_the_log_does_not_make_its_original_a_repeat():
+def test_a_flagged_row_in_the_log_does_not_make_its_original_a_repeat() -> None:
     flagged, _ = batch([(T, 1, [(0, 1.0)])])
     flagged.flags[:] = Flag.DUPLICATE
     window = IdentityWindow(100)
@@ -126,7 +129,7 @@ def test_a_flagged_row_in_the_log_does_not_make_its_original_a_repeat():
     assert repeats(window, [(T, 1, [(0, 1.0)])]) == [False]
 
 
-def test_read_only_columns_of_the_log_are_taken():
+def test_read_only_columns_of_the_log_are_taken() -> None:
     readings, index = batch([(T, 1, [(0, 1.0)])])
     stored = Readings.from_arrow(readings.to_arrow())
     window = IdentityWindow(100)
@@ -135,18 +138,18 @@ def test_read_only_columns_of_the_log_are_taken():
     assert window.mark(stored, index).all()
 
 
-def test_points_far_beyond_the_first_registry():
+def test_points_far_beyond_the_first_registry() -> None:
     window = IdentityWindow(100)
 
     assert repeats(window, [(T, 0, [(3_000_000, 1.0)])] * 2) == [False, True]
 
 
-def test_no_room_is_refused():
+def test_no_room_is_refused() -> None:
     with pytest.raises(ValueError, match="at least"):
         IdentityWindow(0)
 
 
-def test_fingerprints_of_neighbouring_rows_are_all_unlike():
+def test_fingerprints_of_neighbouring_rows_are_all_unlike() -> None:
     prints = {
         int(fingerprint(p, T + t, s, np.uint64(b)))
         for p in range(20)

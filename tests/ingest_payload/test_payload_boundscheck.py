@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,8 @@ from ingest.payload.routes import PayloadDecoder
 from ingest.messages import Messages
 
 assert config.BOUNDSCHECK
-good = b'[{{"id":"G1","seq":17,"ts":1795000000000,"ch4":1.25,"temp":1.8e-3}},{{"q":1,"id":"G2","ts":1795000000000,"ch4":null}}]'
+good = (b'[{{"id":"G1","seq":17,"ts":1795000000000,"ch4":1.25,"temp":1.8e-3}},'
+        b'{{"q":1,"id":"G2","ts":1795000000000,"ch4":null}}]')
 rng = random.Random(1)
 payloads = [good[:i] for i in range(len(good) + 1)]
 for _ in range(1500):
@@ -50,7 +52,7 @@ print("checked", len(payloads))
 
 
 @pytest.mark.slow
-def test_no_index_leaves_its_array(tmp_path):
+def test_no_index_leaves_its_array(tmp_path: Any) -> None:
     here = Path(__file__).parent
     environment = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
 

@@ -1,5 +1,7 @@
 """Names to points: every name of a registry is found, no other is, and a newer registry replaces the index."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from ingest.payload.kernels.native import hash_bytes
 from lifeline.core import limits
 
 
-def test_every_point_is_found_with_its_span_unit_and_lateness(registry):
+def test_every_point_is_found_with_its_span_unit_and_lateness(registry: Any) -> None:
     index = PointIndex(registry)
     for point, row in enumerate(registry.points.to_pylist()):
         found = index.row(index.device(row["device_id"]), row["quantity"])
@@ -21,20 +23,20 @@ def test_every_point_is_found_with_its_span_unit_and_lateness(registry):
 
 
 @pytest.mark.parametrize("name", ["", "G", "G11", "g1", "G1\0", "\0", "H" * 127, "设备", "\ud800"])
-def test_other_names_are_not_found(registry, name):
+def test_other_names_are_not_found(registry: Any, name: Any) -> None:
     index = PointIndex(registry)
 
     assert index.device(name) is None
     assert index.row(index.device("G1"), name) is None
 
 
-def test_an_empty_registry(registry):
+def test_an_empty_registry(registry: Any) -> None:
     index = PointIndex(type(registry)(registry.points.slice(0, 0)))
 
     assert index.device("G1") is None
 
 
-def test_many_devices_all_found_and_bytes_are_compared_not_hashes_only(registry_of):
+def test_many_devices_all_found_and_bytes_are_compared_not_hashes_only(registry_of: Any) -> None:
     names = [f"D{i:05d}" for i in range(20_000)]
     index = PointIndex(registry_of([(name, "ch4", None, None, None, None) for name in names]))
 
@@ -42,7 +44,7 @@ def test_many_devices_all_found_and_bytes_are_compared_not_hashes_only(registry_
     assert all(index.device(f"E{i:05d}") is None for i in range(2_000))
 
 
-def test_an_equal_hash_is_not_enough(registry):
+def test_an_equal_hash_is_not_enough(registry: Any) -> None:
     """A slot whose hash is that of another name does not answer to it."""
     index = PointIndex(registry)
     slots = index.devices[0].copy()
@@ -55,13 +57,13 @@ def test_an_equal_hash_is_not_enough(registry):
     assert index.device("G9") is None
 
 
-def test_a_device_with_too_many_points_is_refused(registry_of, monkeypatch):
+def test_a_device_with_too_many_points_is_refused(registry_of: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(index_module, "DEVICE_ROWS_MAX", 2)
     with pytest.raises(ValueError, match="'D' has 3 points"):
         PointIndex(registry_of([("D", q, None, None, None, None) for q in "abc"]))
 
 
-def test_the_index_follows_the_source(source):
+def test_the_index_follows_the_source(source: Any) -> None:
     indexes = Indexes(source)
     first = indexes.current()
     assert indexes.current() is first

@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -20,12 +21,12 @@ BOUNDS = Bounds(NOW, NOW - 10**10, NOW + 10**6, objects_max=50)
 BASE = {"name": "m", "device": "$.d", "values": {"p": {"path": "$.p", "unit": "kPa"}}}
 
 
-def parse(spec, document, topic="a/b/c"):
+def parse(spec: Any, document: Any, topic: Any = "a/b/c") -> Any:
     payload = document if isinstance(document, bytes) else json.dumps(document).encode()
     return compile_mapping(BASE | spec).parse(topic, payload, BOUNDS)
 
 
-def test_rows_share_what_stands_beside_the_array():
+def test_rows_share_what_stands_beside_the_array() -> None:
     spec = {"rows": "$.data[*]", "time": {"path": "$.t", "format": "epoch_s"}, "seq": "$.n"}
     found = parse(
         spec, {"d": "X", "t": 1795000000.25, "n": 3, "data": [{"p": 1}, {"p": None, "d": "Y", "t": 1795000001}]}
@@ -40,13 +41,13 @@ def test_rows_share_what_stands_beside_the_array():
     assert math.isnan(found[1].values[0].number)
 
 
-def test_a_plain_array_and_a_single_object_are_rows():
+def test_a_plain_array_and_a_single_object_are_rows() -> None:
     assert len(parse({}, [{"d": "X", "p": 1}, {"d": "Y", "p": 1}])) == 2
     assert len(parse({}, {"d": "X", "p": 1})) == 1
     assert len(parse({"rows": "$.a"}, {"a": [{"d": "X", "p": 1}]})) == 1
 
 
-def test_without_a_time_the_receive_time_counts_and_is_flagged():
+def test_without_a_time_the_receive_time_counts_and_is_flagged() -> None:
     for document in ({"d": "X", "p": 1}, {"d": "X", "p": 1, "t": None}):
         (found,) = parse({"time": {"path": "$.t", "format": "iso8601"}}, document)
         assert (found.ts, found.has_time) == (NOW, False)
@@ -64,13 +65,13 @@ def test_without_a_time_the_receive_time_counts_and_is_flagged():
         ("%Y%m%dT%H%M%SZ", "20261118T110640Z", 1_795_000_000_000),
     ],
 )
-def test_time_formats(written, sent, ts):
+def test_time_formats(written: Any, sent: Any, ts: Any) -> None:
     (found,) = parse({"time": {"path": "$.t", "format": written}}, {"d": "X", "p": 1, "t": sent})
 
     assert (found.ts, found.has_time) == (ts, True)
 
 
-def test_texts_without_an_offset_take_the_named_zone():
+def test_texts_without_an_offset_take_the_named_zone() -> None:
     spec = {"time": {"path": "$.t", "format": "%Y-%m-%d %H:%M:%S", "timezone": "Asia/Shanghai"}}
 
     assert parse(spec, {"d": "X", "p": 1, "t": "2026-11-18 19:06:40"})[0].ts == NOW
@@ -78,7 +79,7 @@ def test_texts_without_an_offset_take_the_named_zone():
 
 @pytest.mark.parametrize("sent", ["yesterday", True, [], 1e400, "2026-13-01", "9" * 50])
 @pytest.mark.parametrize("written", ["epoch_s", "iso8601", "%Y"])
-def test_an_unreadable_time_is_malformed_never_replaced(written, sent):
+def test_an_unreadable_time_is_malformed_never_replaced(written: Any, sent: Any) -> None:
     payload = json.dumps({"d": "X", "p": 1, "t": sent}).encode()
     (found,) = parse({"time": {"path": "$.t", "format": written}}, payload)
 
@@ -86,14 +87,14 @@ def test_an_unreadable_time_is_malformed_never_replaced(written, sent):
     assert found.reason == Reason.malformed_payload
 
 
-def test_the_device_may_be_a_topic_level_or_a_number():
+def test_the_device_may_be_a_topic_level_or_a_number() -> None:
     assert parse({"device": "topic[1]"}, {"p": 1})[0].device == "b"
     assert parse({}, {"d": 866123, "p": 1})[0].device == "866123"
     assert isinstance(parse({"device": "topic[9]"}, {"p": 1})[0], Fault)
 
 
 @pytest.mark.parametrize("sent", ["1", True, [], {}, float("nan"), float("inf"), 10**400])
-def test_values_that_are_no_numbers(sent):
+def test_values_that_are_no_numbers(sent: Any) -> None:
     (found,) = parse({}, {"d": "X", "p": sent})
 
     assert found.values[0].wrong
@@ -122,7 +123,7 @@ def test_values_that_are_no_numbers(sent):
         b'{"d":"%s","p":1}' % (b"x" * 200),
     ],
 )
-def test_malformed_messages(payload):
+def test_malformed_messages(payload: Any) -> None:
     (found,) = parse({"seq": "$.s", "quality": "$.q"}, payload)
 
     assert isinstance(found, Fault)
@@ -130,14 +131,14 @@ def test_malformed_messages(payload):
     assert found.detail
 
 
-def test_rows_that_lead_nowhere_and_rows_without_end():
+def test_rows_that_lead_nowhere_and_rows_without_end() -> None:
     assert parse({"rows": "$.x[*]"}, {"d": "X", "p": 1})[0].reason == Reason.malformed_payload
     assert parse({}, [{"d": "X", "p": 1}] * 51)[0].reason == Reason.oversized
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=80))
-def test_any_bytes_give_faults_or_candidates(payload):
+def test_any_bytes_give_faults_or_candidates(payload: Any) -> None:
     found = parse({"rows": "$[*]", "time": {"path": "$.t", "format": "iso8601"}}, payload)
 
     assert found
@@ -162,23 +163,23 @@ DOCUMENT = {"a": {"b": [{"c": 1}, {"c": 2}]}, "x y": 3, "n": None}
         ("$.z", MISSING),
     ],
 )
-def test_paths(text, expected):
+def test_paths(text: Any, expected: Any) -> None:
     assert Path.compile(text).get(DOCUMENT) == expected
 
 
-def test_each_in_the_middle_and_at_the_end():
+def test_each_in_the_middle_and_at_the_end() -> None:
     assert Path.compile("$.a.b[*]", rows=True).rows(DOCUMENT) == [{"c": 1}, {"c": 2}]
     assert Path.compile("$.a.b[*].c", rows=True).rows(DOCUMENT) == [1, 2]
     assert Path.compile("$.q[*]", rows=True).rows(DOCUMENT) is None
 
 
 @pytest.mark.parametrize("text", ["a", "", "$a", "$..a", "$.a[*]", "$.a[-1]", "$[", "$.a b"])
-def test_what_is_no_path(text):
+def test_what_is_no_path(text: Any) -> None:
     with pytest.raises(ValueError, match=r"\$|\[\*\]"):
         Path.compile(text)
 
 
-def test_each_only_once():
+def test_each_only_once() -> None:
     with pytest.raises(ValueError, match="once"):
         Path.compile("$[*][*]", rows=True)
 
@@ -186,7 +187,7 @@ def test_each_only_once():
 # --- configuration ---------------------------------------------------------------------------------------------
 
 
-def test_everything_wrong_is_told_at_once_with_its_key():
+def test_everything_wrong_is_told_at_once_with_its_key() -> None:
     with pytest.raises(ConfigurationError) as caught:
         compile_mapping(
             {
@@ -221,7 +222,7 @@ def test_everything_wrong_is_told_at_once_with_its_key():
 @pytest.mark.parametrize(
     "spec", [{}, {"name": "m", "device": "$.d"}, BASE | {"time": 5}, BASE | {"time": {"path": "$", "format": "%"}}]
 )
-def test_other_incomplete_mappings(spec):
+def test_other_incomplete_mappings(spec: Any) -> None:
     with pytest.raises(ConfigurationError):
         compile_mapping(spec)
 
@@ -247,11 +248,11 @@ def test_other_incomplete_mappings(spec):
         (3.3, "mg/L", "mg/L", 3.3),
     ],
 )
-def test_conversions(value, source, target, expected):
+def test_conversions(value: Any, source: Any, target: Any, expected: Any) -> None:
     assert units.convert(value, source, target) == pytest.approx(expected, rel=1e-15)
 
 
-def test_units_that_do_not_measure_the_same():
+def test_units_that_do_not_measure_the_same() -> None:
     assert units.convert(1.0, "kPa", "degC") is None
     assert units.convert(1.0, "furlong", "m") is None
     assert not units.convertible("%", "%LEL")
@@ -261,7 +262,7 @@ def test_units_that_do_not_measure_the_same():
 
 @settings(max_examples=200, deadline=None)
 @given(st.floats(-1e6, 1e6), st.sampled_from(sorted(units.UNITS)), st.sampled_from(sorted(units.UNITS)))
-def test_there_and_back(value, a, b):
+def test_there_and_back(value: Any, a: Any, b: Any) -> None:
     there = units.convert(value, a, b)
     if there is not None:
         assert units.convert(there, b, a) == pytest.approx(value, rel=1e-12, abs=1e-9)

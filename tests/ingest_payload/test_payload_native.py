@@ -3,6 +3,7 @@
 import json
 import math
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,15 +25,15 @@ good = b'{"id":"G1","seq":17,"ts":1795000000000,"ch4":1.25,"temp":18.4}'
 
 
 @pytest.fixture(scope="module")
-def index(registry):
+def index(registry: Any) -> Any:
     return PointIndex(registry)
 
 
 @pytest.fixture
-def both(index, messages_of, plain):
+def both(index: Any, messages_of: Any, plain: Any) -> Any:
     """Decode by both ways, insist that they agree, and give the result."""
 
-    def run(payloads, bounds=BOUNDS, retain=0):
+    def run(payloads: Any, bounds: Any = BOUNDS, retain: Any = 0) -> Any:
         messages = messages_of(payloads, retain=retain)
         everything = np.arange(len(payloads))
         fast = plain(wide.decode(messages, everything, index, bounds, "REMEDY"))
@@ -47,11 +48,11 @@ def both(index, messages_of, plain):
     return run
 
 
-def values(part):
+def values(part: Any) -> Any:
     return [struct.unpack("<d", struct.pack("<Q", bits))[0] for bits in part["columns"][2]]
 
 
-def test_constants_of_the_kernel_are_those_of_the_schema():
+def test_constants_of_the_kernel_are_those_of_the_schema() -> None:
     assert (Reason.unknown_device, Reason.unknown_quantity) == (kernel.UNKNOWN_DEVICE, kernel.UNKNOWN_QUANTITY)
     assert (Reason.out_of_span, Reason.future_timestamp, Reason.too_old) == (
         kernel.OUT_OF_SPAN,
@@ -62,7 +63,7 @@ def test_constants_of_the_kernel_are_those_of_the_schema():
     assert (limits.DEVICE_ID_BYTES_MAX, limits.POINTS_PER_DEVICE_MAX) == (kernel.ID_BYTES_MAX, kernel.KEYS_MAX)
 
 
-def test_a_good_object_gives_a_row_a_quantity(both):
+def test_a_good_object_gives_a_row_a_quantity(both: Any) -> None:
     part = both([good])
 
     assert part["columns"][:2] == [[0, 1], [NOW, NOW]]
@@ -71,7 +72,7 @@ def test_a_good_object_gives_a_row_a_quantity(both):
     assert part["reason"] == [-1]
 
 
-def test_key_order_blanks_null_quality_and_missing_seq(both):
+def test_key_order_blanks_null_quality_and_missing_seq(both: Any) -> None:
     part = both([b' \r\n{ "ch4" : null\t, "q":2 ,"ts": 1795000000000, "id":"G2" } '])
 
     assert part["columns"][0] == [2]
@@ -79,7 +80,7 @@ def test_key_order_blanks_null_quality_and_missing_seq(both):
     assert part["columns"][3:] == [[0], [2], [Flag.NO_SEQ]]
 
 
-def test_retained_and_late_flags(both):
+def test_retained_and_late_flags(both: Any) -> None:
     late = good.replace(b"1795000000000", str(NOW - limits.LATE_MS_MIN - 1).encode())
     edge = good.replace(b"1795000000000", str(NOW - limits.LATE_MS_MIN).encode())
     slow_meter = b'{"id":"W-0000000001","seq":1,"ts":%d,"flow":1}' % (NOW - 600_000)
@@ -175,7 +176,7 @@ REASONS = [
 @pytest.mark.parametrize(
     ("payload", "reason"), REASONS, ids=lambda v: v.name if isinstance(v, Reason) else repr(v[-30:])
 )
-def test_every_fault_has_its_reason_and_neighbours_are_kept(both, payload, reason):
+def test_every_fault_has_its_reason_and_neighbours_are_kept(both: Any, payload: Any, reason: Any) -> None:
     part = both([good, payload, good])
 
     assert part["reason"] == [-1, int(reason), -1]
@@ -205,20 +206,20 @@ GOOD = [
 
 
 @pytest.mark.parametrize(("payload", "value"), GOOD, ids=lambda v: repr(v)[-40:])
-def test_unusual_but_good_objects_are_kept(both, payload, value):
+def test_unusual_but_good_objects_are_kept(both: Any, payload: Any, value: Any) -> None:
     part = both([payload])
 
     assert part["reason"] == [-1]
     assert struct.pack("<d", values(part)[1]) == struct.pack("<d", value)
 
 
-def test_known_names_beyond_ascii_stay_on_the_fast_path(both, index, messages_of):
+def test_known_names_beyond_ascii_stay_on_the_fast_path(both: Any, index: Any, messages_of: Any) -> None:
     payload = '{"id":"设备1","ts":1795000000000,"压力":7}'.encode()
 
     assert both([payload])["columns"][0] == [5]
 
 
-def test_objects_of_a_pack_are_judged_one_by_one(both):
+def test_objects_of_a_pack_are_judged_one_by_one(both: Any) -> None:
     bad = good.replace(b"18.4", b'"x"')
     unknown = good.replace(b"G1", b"G7")
     pack = b"[" + b", ".join([good, bad, good, unknown, b"3", good]) + b" ]"
@@ -230,14 +231,14 @@ def test_objects_of_a_pack_are_judged_one_by_one(both):
     assert part["row_object"] == [0, 0, 2, 2, 5, 5]
 
 
-def test_damage_behind_good_objects_takes_the_whole_message(both):
+def test_damage_behind_good_objects_takes_the_whole_message(both: Any) -> None:
     part = both([b"[" + good + b"," + good.replace(b"G1", b"G7") + b"," + good[:-1]])
 
     assert part["reason"] == [Reason.malformed_payload]
     assert part["columns"][0] == []
 
 
-def test_reject_slices_are_the_objects_own_bytes(both):
+def test_reject_slices_are_the_objects_own_bytes(both: Any) -> None:
     bad = '{"id":"设备1","ts":1795000000000,"压力":"é"}'.encode()
     pack = b"[" + '{"id":"设备3","ts":1,"x":1}'.encode() + b" ,\n" + bad + b"]"
 
@@ -248,7 +249,7 @@ def test_reject_slices_are_the_objects_own_bytes(both):
     assert pack[start : start + length] == bad
 
 
-def test_a_full_pack_is_accepted_and_one_more_refused(both):
+def test_a_full_pack_is_accepted_and_one_more_refused(both: Any) -> None:
     bounds = Bounds(NOW, BOUNDS.ts_min, BOUNDS.ts_max)
     tiny = b'{"id":"G2","ts":1795000000000,"ch4":1}'
 
@@ -259,13 +260,13 @@ def test_a_full_pack_is_accepted_and_one_more_refused(both):
     assert over["reason"] == [Reason.oversized]
 
 
-def test_an_object_with_more_quantities_than_the_kernel_holds(both):
+def test_an_object_with_more_quantities_than_the_kernel_holds(both: Any) -> None:
     wide_object = b'{"id":"G1","ts":1795000000000,%s}' % b",".join(b'"k%d":1' % i for i in range(70))
 
     assert both([wide_object])["reason"] == [Reason.unknown_quantity]
 
 
-def test_outputs_that_are_too_small_are_taken_in_several_calls(both, monkeypatch):
+def test_outputs_that_are_too_small_are_taken_in_several_calls(both: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(wide, "CAPACITY_MIN", 1)
     pack = b"[" + b",".join([good] * 19) + b"]"
     payloads = [pack, b"x", good.replace(b"G1", b"G5"), pack, pack] * 3
@@ -293,7 +294,7 @@ stamps = st.one_of(st.integers(NOW - 200_000, NOW + 200_000), st.integers(-(2**7
 
 
 @st.composite
-def an_object(draw, ascii_only=True):
+def an_object(draw: Any, ascii_only: Any = True) -> Any:
     pairs = [("id", draw(names)), ("ts", draw(st.one_of(st.just(NOW), stamps)))]
     if draw(st.booleans()):
         pairs.append(("seq", draw(st.one_of(st.integers(0, 2**32), anything))))
@@ -307,14 +308,14 @@ def an_object(draw, ascii_only=True):
     escape = draw(st.booleans())
     gap = draw(st.sampled_from(["", " ", "\n\t"]))
 
-    def dump(value):
+    def dump(value: Any) -> Any:
         return json.dumps(value, ensure_ascii=escape)
 
     return ("{" + f",{gap}".join(f"{dump(k)}{gap}:{dump(v)}" for k, v in pairs) + gap + "}").encode()
 
 
 @st.composite
-def a_payload(draw):
+def a_payload(draw: Any) -> Any:
     objects = draw(st.lists(an_object(), min_size=1, max_size=4))
     payload = objects[0] if len(objects) == 1 else b"[" + b",".join(objects) + b"]"
     for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2]))):
@@ -332,7 +333,7 @@ def a_payload(draw):
 
 @SETTINGS
 @given(payloads=st.lists(a_payload(), min_size=1, max_size=8))
-def test_kernel_and_slow_twin_agree_on_mutated_payloads(both, payloads):
+def test_kernel_and_slow_twin_agree_on_mutated_payloads(both: Any, payloads: Any) -> None:
     part = both(payloads)
 
     assert sorted(set(part["message"])) == list(range(len(payloads)))  # every message leaves a trace
@@ -340,13 +341,13 @@ def test_kernel_and_slow_twin_agree_on_mutated_payloads(both, payloads):
 
 @SETTINGS
 @given(payloads=st.lists(st.binary(max_size=60), min_size=1, max_size=8))
-def test_kernel_and_slow_twin_agree_on_any_bytes(both, payloads):
+def test_kernel_and_slow_twin_agree_on_any_bytes(both: Any, payloads: Any) -> None:
     assert all(reason >= 0 for reason in both(payloads)["reason"])
 
 
 @SETTINGS
 @given(payload=a_payload())
-def test_nan_comes_from_null_only(both, payload):
+def test_nan_comes_from_null_only(both: Any, payload: Any) -> None:
     part = both([payload])
 
     if any(math.isnan(v) for v in values(part)):
@@ -354,15 +355,15 @@ def test_nan_comes_from_null_only(both, payload):
     assert not any(math.isinf(v) for v in values(part))
 
 
-def test_every_truncation_and_every_byte_flip_of_a_pack(both):
+def test_every_truncation_and_every_byte_flip_of_a_pack(both: Any) -> None:
     pack = b'[%s,{"ch4":1e0,"id":"G2","ts":1795000000000,"q":1}]' % good
     flips = [pack[:i] + bytes([pack[i] ^ bit]) + pack[i + 1 :] for i in range(len(pack)) for bit in (1, 4, 32, 128)]
 
     both([pack[:i] for i in range(len(pack))] + flips)
 
 
-def test_nesting_counts_brackets_outside_strings():
-    def depth(text):
+def test_nesting_counts_brackets_outside_strings() -> None:
+    def depth(text: Any) -> Any:
         return kernel.nesting(np.frombuffer(text, np.uint8))
 
     assert depth(b'[{"a[[[":"\\"{{"}]') == 2

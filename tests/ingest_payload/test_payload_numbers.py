@@ -2,6 +2,7 @@
 
 import random
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +12,14 @@ from hypothesis import strategies as st
 from ingest.payload.kernels.native import double_bits, parse_integer, parse_number
 
 
-def kernel_float(text):
+def kernel_float(text: Any) -> Any:
     """(index, value) of the kernel for a text that is followed by bytes which would continue it."""
     buffer = np.frombuffer(b"9" + text.encode() + b"9", np.uint8)
     bits = np.empty(1, np.uint64)
     return parse_number(buffer, 1, len(buffer) - 1, bits, bits.view(np.float64))
 
 
-def agrees(text):
+def agrees(text: Any) -> Any:
     end, value = kernel_float(text)
     if end < 0:
         return False
@@ -28,7 +29,7 @@ def agrees(text):
 
 
 @pytest.mark.parametrize("digits", range(1, 20))
-def test_random_decimals_of_every_length(digits):
+def test_random_decimals_of_every_length(digits: Any) -> None:
     rng = random.Random(digits)
     for _ in range(400):
         text = str(rng.randrange(10 ** (digits - 1), 10**digits))
@@ -44,7 +45,7 @@ def test_random_decimals_of_every_length(digits):
 @example(5e-324)
 @example(1.7976931348623157e308)
 @example(2.2250738585072014e-308)
-def test_shortest_forms_of_any_double(value):
+def test_shortest_forms_of_any_double(value: Any) -> None:
     handled = agrees(repr(value))
 
     assert handled or abs(value) < 2.3e-308 or abs(value) > 1.7e308
@@ -57,13 +58,13 @@ def test_shortest_forms_of_any_double(value):
 @example(w=9223372036854776833, q=0)
 @example(w=1, q=22)
 @example(w=8442911973260991817, q=-27)
-def test_eisel_lemire_never_gives_a_wrong_double(w, q):
+def test_eisel_lemire_never_gives_a_wrong_double(w: Any, q: Any) -> None:
     bits = int(double_bits(np.uint64(w), q))
 
     assert bits == 0 or struct.pack("<Q", bits) == struct.pack("<d", float(f"{w}e{q}"))
 
 
-def test_halfway_cases_round_to_even():
+def test_halfway_cases_round_to_even() -> None:
     rng = random.Random(5)
     for _ in range(500):
         mantissa = rng.getrandbits(52) | (1 << 52)
@@ -71,7 +72,7 @@ def test_halfway_cases_round_to_even():
 
 
 @pytest.mark.parametrize("text", ["01", "-", "1.", ".5", "1e", "1e+", "-a", "1" * 20, "1e99999", "00", "1.e3"])
-def test_what_is_no_plain_number_goes_to_the_slow_path(text):
+def test_what_is_no_plain_number_goes_to_the_slow_path(text: Any) -> None:
     end, _ = kernel_float(text)
 
     assert end < 0 or end != 1 + len(text)
@@ -79,7 +80,7 @@ def test_what_is_no_plain_number_goes_to_the_slow_path(text):
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(-(10**20), 10**20))
-def test_integers(value):
+def test_integers(value: Any) -> None:
     text = str(value).encode()
     buffer = np.frombuffer(b"9" + text + b"9", np.uint8)
 

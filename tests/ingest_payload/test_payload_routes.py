@@ -1,6 +1,8 @@
 """The decoder of a collector: routing, grouping, retained messages, repeats, registering, rejects."""
 
+import itertools
 import json
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,16 +33,16 @@ ACME = compile_mapping(
 )
 
 
-def good(device="G1", seq=1, ts=NOW, **values):
+def good(device: Any = "G1", seq: Any = 1, ts: Any = NOW, **values: Any) -> Any:
     return json.dumps({"id": device, "seq": seq, "ts": ts, **(values or {"ch4": 1.0})}).encode()
 
 
-def test_it_is_a_decoder(source):
+def test_it_is_a_decoder(source: Any) -> None:
     decoder: Decoder = PayloadDecoder(source, ROUTES)
     assert decoder.decode
 
 
-def test_rejects_are_in_the_schema_with_topic_payload_and_broker(source, messages_of):
+def test_rejects_are_in_the_schema_with_topic_payload_and_broker(source: Any, messages_of: Any) -> None:
     messages = messages_of([good(), b"nonsense", good("G9")], [b"lifeline/gas/G1", b"lifeline/x", b"lifeline/gas/G9"])
 
     batch = PayloadDecoder(source, ROUTES).decode(messages, NOW, "city")
@@ -58,13 +60,13 @@ def test_rejects_are_in_the_schema_with_topic_payload_and_broker(source, message
     assert batch.received_at == NOW
 
 
-def test_no_messages_and_no_rejects(source, messages_of):
+def test_no_messages_and_no_rejects(source: Any, messages_of: Any) -> None:
     batch = PayloadDecoder(source, ROUTES).decode(messages_of([]), NOW, "city")
 
     assert (len(batch.readings), batch.rejects) == (0, None)
 
 
-def test_the_batch_owns_its_memory(source, messages_of):
+def test_the_batch_owns_its_memory(source: Any, messages_of: Any) -> None:
     messages = messages_of([good(), b"nonsense"])
     buffer = messages.buffer.copy()
     messages = type(messages)(
@@ -82,7 +84,7 @@ def test_the_batch_owns_its_memory(source, messages_of):
     assert batch.readings.value.tolist() == [1.0]
 
 
-def test_long_payloads_and_foreign_topics_are_cut_and_made_text(source, messages_of):
+def test_long_payloads_and_foreign_topics_are_cut_and_made_text(source: Any, messages_of: Any) -> None:
     messages = messages_of([b"x" * 10_000], [b"lifeline/\xff"])
 
     row = PayloadDecoder(source, ROUTES).decode(messages, NOW, "city").rejects.to_pylist()[0]
@@ -91,7 +93,9 @@ def test_long_payloads_and_foreign_topics_are_cut_and_made_text(source, messages
     assert row["topic"] == "lifeline/\ufffd"
 
 
-def test_routes_keep_message_order_and_the_first_match_counts(source, messages_of, plain_of_batch):
+def test_routes_keep_message_order_and_the_first_match_counts(
+    source: Any, messages_of: Any, plain_of_batch: Any
+) -> None:
     routes = [("$share/g/acme/+/up", "acme"), ("lifeline/#", "lifeline"), ("acme/#", "lifeline")]
     decoder = PayloadDecoder(source, routes, mappings={"acme": ACME})
     foreign = b'{"dev":"W-0000000001","t":1795000000,"data":[{"p":250},{"p":300}]}'
@@ -108,7 +112,7 @@ def test_routes_keep_message_order_and_the_first_match_counts(source, messages_o
     ]
 
 
-def test_repeats_stay_as_flagged_rows_and_are_rejects_too(source, messages_of):
+def test_repeats_stay_as_flagged_rows_and_are_rejects_too(source: Any, messages_of: Any) -> None:
     decoder = PayloadDecoder(source, ROUTES, mark=IdentityWindow(1000).mark)
     pack = b"[" + good(seq=1, ch4=1, temp=2) + b"," + good("G2", 1) + b"]"
 
@@ -127,7 +131,7 @@ def test_repeats_stay_as_flagged_rows_and_are_rejects_too(source, messages_of):
     assert rows[1]["payload"] == good("G2", 1)
 
 
-def test_a_redelivery_inside_one_batch(source, messages_of):
+def test_a_redelivery_inside_one_batch(source: Any, messages_of: Any) -> None:
     decoder = PayloadDecoder(source, ROUTES, mark=IdentityWindow(1000).mark)
 
     batch = decoder.decode(messages_of([good(), good(), good(ch4=2.0)]), NOW, "city")
@@ -136,7 +140,7 @@ def test_a_redelivery_inside_one_batch(source, messages_of):
     assert batch.rejects["reason"].to_pylist() == ["duplicate"]
 
 
-def test_time_bounds_are_parameters(source, messages_of):
+def test_time_bounds_are_parameters(source: Any, messages_of: Any) -> None:
     decoder = PayloadDecoder(source, ROUTES, future_ms_max=5, too_old_ms=10)
     payloads = [good(ts=NOW + d) for d in (5, 6, -10, -11)]
 
@@ -149,7 +153,7 @@ def test_time_bounds_are_parameters(source, messages_of):
 # --- registering -----------------------------------------------------------------------------------------------
 
 
-def test_unknown_names_are_registered_once_and_decoded(source, messages_of):
+def test_unknown_names_are_registered_once_and_decoded(source: Any, messages_of: Any) -> None:
     decoder = PayloadDecoder(source, ROUTES, unknown="register")
     payloads = [good("N1", 1, co=5.0), good("N1", 2, co=6.0, temp=1.0), good("G1", 1, co=7.0), good("N2", 1, co="x")]
     topics = [b"lifeline/gas/N1", b"lifeline/water/N1", b"lifeline/oil/G1", b"lifeline/gas/N2"]
@@ -164,7 +168,7 @@ def test_unknown_names_are_registered_once_and_decoded(source, messages_of):
     assert len(source.registered) == 3
 
 
-def test_registering_stops_at_its_bound(source, messages_of):
+def test_registering_stops_at_its_bound(source: Any, messages_of: Any) -> None:
     decoder = PayloadDecoder(source, ROUTES, unknown="register", registered_max=3)
 
     batch = decoder.decode(messages_of([good(f"N{i}") for i in range(5)]), NOW, "city")
@@ -177,14 +181,14 @@ def test_registering_stops_at_its_bound(source, messages_of):
 
 
 @pytest.mark.parametrize("bad", [good("N\x07"), good("N1", **{"ch 4": 1}), good("N1", ts=5), good("N" * 200)])
-def test_what_is_not_good_otherwise_is_not_registered(source, messages_of, bad):
+def test_what_is_not_good_otherwise_is_not_registered(source: Any, messages_of: Any, bad: Any) -> None:
     batch = PayloadDecoder(source, ROUTES, unknown="register").decode(messages_of([bad]), NOW, "city")
 
     assert source.registered == []
     assert batch.rejects.num_rows == 1
 
 
-def test_a_ledger_that_fails_stops_the_batch_before_anything_is_marked(source, messages_of):
+def test_a_ledger_that_fails_stops_the_batch_before_anything_is_marked(source: Any, messages_of: Any) -> None:
     window = IdentityWindow(100)
     decoder = PayloadDecoder(source, ROUTES, unknown="register", mark=window.mark)
     messages = messages_of([good(), good("N1")])
@@ -196,7 +200,7 @@ def test_a_ledger_that_fails_stops_the_batch_before_anything_is_marked(source, m
     assert decoder.decode(messages, NOW, "city").readings.flags.tolist() == [0, 0]
 
 
-def test_a_newer_registry_is_noticed(source, messages_of):
+def test_a_newer_registry_is_noticed(source: Any, messages_of: Any) -> None:
     decoder = PayloadDecoder(source, ROUTES)
     assert len(decoder.decode(messages_of([good("N1")]), NOW, "city").readings) == 0
 
@@ -208,7 +212,7 @@ def test_a_newer_registry_is_noticed(source, messages_of):
 # --- configuration ---------------------------------------------------------------------------------------------
 
 
-def test_wrong_routes_are_told_all_at_once(source):
+def test_wrong_routes_are_told_all_at_once(source: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         PayloadDecoder(source, [("a/#/b", "lifeline"), ("a+", "acme"), ("ok/+", "nope")])
 
@@ -217,7 +221,7 @@ def test_wrong_routes_are_told_all_at_once(source):
         PayloadDecoder(source, [])
 
 
-def test_a_unit_that_does_not_fit_the_registry_is_a_configuration_error(source):
+def test_a_unit_that_does_not_fit_the_registry_is_a_configuration_error(source: Any) -> None:
     wrong = compile_mapping({"name": "w", "device": "$.d", "values": {"pressure": {"path": "$.p", "unit": "degC"}}})
 
     with pytest.raises(ConfigurationError, match="cannot be converted to 'MPa'"):
@@ -245,13 +249,15 @@ pieces = st.sampled_from(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(payloads=st.lists(pieces, min_size=1, max_size=14), cuts=st.lists(st.integers(0, 14), max_size=5))
 @pytest.mark.parametrize("unknown", ["reject", "register"])
-def test_any_grouping_gives_the_same(registry, source_of, messages_of, plain_of_batch, payloads, cuts, unknown):
-    def run(edges):
+def test_any_grouping_gives_the_same(
+    registry: Any, source_of: Any, messages_of: Any, plain_of_batch: Any, payloads: Any, cuts: Any, unknown: Any
+) -> None:
+    def run(edges: Any) -> Any:
         decoder = PayloadDecoder(
             source_of(registry), ROUTES, mark=IdentityWindow(50).mark, unknown=unknown, registered_max=4
         )
         rows, rejects = [], []
-        for a, b in zip(edges, edges[1:], strict=False):
+        for a, b in itertools.pairwise(edges):
             more = plain_of_batch(decoder.decode(messages_of(payloads[a:b]), NOW, "city"))
             rows += more[0]
             rejects += more[1]

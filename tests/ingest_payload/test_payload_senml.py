@@ -1,9 +1,9 @@
 """SenML: the resolution rules of RFC 8428, and its own examples where the standard's files are at hand."""
 
 import json
-import math
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,15 +16,15 @@ NOW = 1_795_000_000_000
 BOUNDS = Bounds(NOW, 0, 2 * NOW, objects_max=100)
 
 
-def parse(pack):
+def parse(pack: Any) -> Any:
     return SenML().parse("t", pack if isinstance(pack, bytes) else json.dumps(pack).encode(), BOUNDS)
 
 
-def plain(found):
+def plain(found: Any) -> Any:
     return [(c.device, c.ts, c.has_time, [(v.quantity, v.number, v.unit) for v in c.values]) for c in found]
 
 
-def test_base_fields_hold_until_they_change():
+def test_base_fields_hold_until_they_change() -> None:
     pack = [
         {"bn": "urn:dev:ow:10e2:", "bt": 1_795_000_000, "bu": "Cel", "n": "t_supply", "v": 80},
         {"n": "t_return", "v": 45.5},
@@ -45,22 +45,22 @@ def test_base_fields_hold_until_they_change():
     ]
 
 
-def test_times_below_2_to_28_are_relative_to_now_and_none_is_flagged():
+def test_times_below_2_to_28_are_relative_to_now_and_none_is_flagged() -> None:
     found = parse([{"bn": "d:", "n": "a", "v": 1, "t": -5}, {"n": "b", "v": 1}])
 
     assert plain(found) == [("d", NOW - 5000, True, [("a", 1, None)]), ("d", NOW, False, [("b", 1, None)])]
 
 
-def test_a_whole_name_is_parted_at_its_last_separator_and_base_values_add():
+def test_a_whole_name_is_parted_at_its_last_separator_and_base_values_add() -> None:
     assert plain(parse([{"bv": 20, "n": "a:b/temp", "v": 1.5}])) == [("a:b", NOW, False, [("temp", 21.5, None)])]
 
 
-def test_a_record_of_base_fields_only():
+def test_a_record_of_base_fields_only() -> None:
     assert len(parse([{"bn": "d:", "bt": 1_795_000_000}, {"n": "a", "v": 1}])) == 1
 
 
 @pytest.mark.parametrize("record", [{"vs": "x"}, {"vb": True}, {"vd": "AA"}, {"s": 5}, {"v": "1"}, {"v": True}])
-def test_other_values_are_not_numbers(record):
+def test_other_values_are_not_numbers(record: Any) -> None:
     (found,) = parse([{"bn": "d:", "n": "a", **record}])
 
     assert found.values[0].wrong
@@ -84,24 +84,24 @@ def test_other_values_are_not_numbers(record):
         [{"bn": "d:", "n": "a", "v": 1, "t": 10**400}],
     ],
 )
-def test_malformed_packs(pack):
+def test_malformed_packs(pack: Any) -> None:
     (found,) = parse(pack)
 
     assert isinstance(found, Fault)
     assert found.reason == Reason.malformed_payload
 
 
-def test_a_quantity_that_comes_again_for_the_same_time_begins_another_object():
+def test_a_quantity_that_comes_again_for_the_same_time_begins_another_object() -> None:
     found = parse([{"bn": "d:", "n": "a", "v": 1}, {"n": "b", "v": 2}, {"n": "a", "v": 3}])
 
     assert [[(v.quantity, v.number) for v in c.values] for c in found] == [[("a", 1), ("b", 2)], [("a", 3)]]
 
 
-def test_too_many_records():
+def test_too_many_records() -> None:
     assert parse([{"bn": "d:", "n": "a", "v": 1}] * 101)[0].reason == Reason.oversized
 
 
-def test_the_standards_examples():
+def test_the_standards_examples() -> None:
     """Every numeric record of RFC 8428's resolved examples comes out with its name, time and value."""
     folder = os.environ.get("LIFELINE_SENML_EXAMPLES")
     if not folder:

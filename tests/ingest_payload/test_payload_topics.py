@@ -1,5 +1,7 @@
 """Topic filters against the table of MQTT 5, section 4.7, and against a naive matcher."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -37,18 +39,18 @@ TABLE = [
 ]
 
 
-def matched(pattern, topic):
+def matched(pattern: Any, topic: Any) -> Any:
     data = np.frombuffer(b"a/" + topic.encode() + b"/z", np.uint8)
     starts, lengths = np.array([2]), np.array([len(topic.encode())], np.int32)
     return TopicMatcher([pattern]).first(data, starts, lengths)[0] == 0
 
 
 @pytest.mark.parametrize(("pattern", "topic", "expected"), TABLE)
-def test_the_standards_examples(pattern, topic, expected):
+def test_the_standards_examples(pattern: Any, topic: Any, expected: Any) -> None:
     assert matched(pattern, topic) == expected
 
 
-def naive(pattern, topic):
+def naive(pattern: Any, topic: Any) -> Any:
     if topic.startswith("$") and pattern[0] in "+#":
         return False
     p, t = pattern.split("/"), topic.split("/")
@@ -65,7 +67,7 @@ levels = st.lists(st.sampled_from(["", "a", "b", "ab", "$", "+"]), min_size=1, m
 
 @settings(max_examples=300, deadline=None)
 @given(levels, levels, st.booleans())
-def test_agrees_with_a_naive_matcher(p, t, tail):
+def test_agrees_with_a_naive_matcher(p: Any, t: Any, tail: Any) -> None:
     topic = "/".join("a" if level == "+" else level for level in t)
     pattern = "/".join(p + ["#"] * tail)
     if topic and pattern:
@@ -75,12 +77,12 @@ def test_agrees_with_a_naive_matcher(p, t, tail):
 @pytest.mark.parametrize(
     "wrong", ["", "a/#/b", "a#", "#a", "a+", "+a/b", "$share/g", "$share//a", "$share/g+/a", "a\0b", "x" * 70_000]
 )
-def test_what_is_no_filter_is_refused(wrong):
+def test_what_is_no_filter_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match=r"topic filter|shared subscription|stand alone"):
         plain_filter(wrong)
 
 
-def test_the_first_of_several_counts():
+def test_the_first_of_several_counts() -> None:
     data = np.frombuffer(b"a/ba/cx", np.uint8)
     starts, lengths = np.array([0, 3, 6]), np.array([3, 3, 1], np.int32)
 

@@ -88,7 +88,7 @@ _P5 = _powers_of_five()
 
 
 @njit(cache=True, nogil=True)
-def _multiply(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
+def _multiply(a: Any, b: Any) -> tuple[Any, Any]:
     """High and low half of the 128-bit product."""
     a0 = a & _LOW
     a1 = a >> _U32
@@ -103,7 +103,7 @@ def _multiply(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
 
 
 @njit(cache=True, nogil=True)
-def double_bits(w: np.uint64, q: int) -> np.uint64:
+def double_bits(w: Any, q: int) -> Any:
     """Bits of the double nearest to w * 10^q for w > 0; 0 where this method cannot say (subnormal, overflow, a tie).
 
     Eisel and Lemire, https://arxiv.org/abs/2101.11408, as in the fast_float library.
@@ -143,7 +143,7 @@ def double_bits(w: np.uint64, q: int) -> np.uint64:
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def parse_number(
+def parse_number(  # noqa: PLR0911  # each return is one way to leave a number to the slow path
     buf: NDArray[np.uint8], i: int, end: int, bits: NDArray[np.uint64], real: NDArray[np.float64]
 ) -> tuple[int, float]:
     """JSON number at ``i``: (index after it, the nearest double), or (-1, 0) for what the slow path must judge.
@@ -191,7 +191,7 @@ def parse_number(
             down = buf[i] == 45
             i += 1
         first = i
-        power = 0
+        power: Any = 0
         while i < end and 48 <= buf[i] <= 57 and i - first < 5:
             power = power * 10 + np.int64(buf[i] - 48)
             i += 1
@@ -218,7 +218,7 @@ def parse_integer(buf: NDArray[np.uint8], i: int, end: int) -> tuple[int, int]:
     if negative:
         i += 1
     first = i
-    value = 0
+    value: Any = 0
     if i + 8 <= end:
         word = load8(buf, i)
         if (word & _HIGH_HALVES) | (((word + _SIXES) & _HIGH_HALVES) >> np.uint64(4)) == _DIGITS:  # eight digits
@@ -239,20 +239,20 @@ def parse_integer(buf: NDArray[np.uint8], i: int, end: int) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True)
-def _stir(h: np.uint64, word: np.uint64) -> np.uint64:
+def _stir(h: Any, word: Any) -> Any:
     h = (h ^ word) * _MIX
     return h ^ (h >> _U32)
 
 
 @njit(cache=True, nogil=True)
-def _finish(h: np.uint64, length: int) -> np.int64:
+def _finish(h: Any, length: int) -> Any:
     h = (h ^ np.uint64(length)) * _MIX
     h ^= h >> np.uint64(29)
     return np.int64(h | _U1)  # 0 means an empty slot
 
 
 @njit(cache=True, nogil=True)
-def _tail(buf: NDArray[np.uint8], start: int, end: int) -> np.uint64:
+def _tail(buf: NDArray[np.uint8], start: int, end: int) -> Any:
     """Up to seven bytes as one little-endian word."""
     word = _U0
     for i in range(start, end):
@@ -261,7 +261,7 @@ def _tail(buf: NDArray[np.uint8], start: int, end: int) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def hash_bytes(buf: NDArray[np.uint8], start: int, end: int) -> np.int64:
+def hash_bytes(buf: NDArray[np.uint8], start: int, end: int) -> Any:
     """A multiplicative hash of eight-byte words and the length; never 0. ``_string`` makes the same on its way."""
     h = _SEED
     i = start
@@ -293,7 +293,7 @@ def build_slots(
 @njit(cache=True, nogil=True, forceinline=True)
 def _find(
     slots: NDArray[np.int64], keys: NDArray[np.uint8], h: int, buf: NDArray[np.uint8], start: int, length: int
-) -> int:
+) -> Any:
     """Payload of the key ``buf[start:start + length]`` whose hash is ``h``, or -1. Compares every byte."""
     mask = len(slots) - 1
     s = (h >> 1) & mask
@@ -312,7 +312,7 @@ def _find(
 
 
 @njit(cache=True, nogil=True)
-def find_bytes(slots: NDArray[np.int64], keys: NDArray[np.uint8], name: NDArray[np.uint8]) -> int:
+def find_bytes(slots: NDArray[np.int64], keys: NDArray[np.uint8], name: NDArray[np.uint8]) -> Any:
     """Payload of the key ``name``, or -1 (the slow path's way in)."""
     return _find(slots, keys, hash_bytes(name, 0, len(name)), name, 0, len(name))
 
@@ -343,10 +343,10 @@ def nesting(buf: NDArray[np.uint8]) -> int:
                 quoted = False
         elif c == 34:
             quoted = True
-        elif c == 91 or c == 123:  # [ {
+        elif c in {91, 123}:  # [ {
             depth += 1
             deepest = max(deepest, depth)
-        elif c == 93 or c == 125:
+        elif c in {93, 125}:
             depth -= 1
         i += 1
     return deepest
@@ -451,10 +451,10 @@ def decode_native(
 
     ``o_*`` are rows (``o_object``: which object), ``b_*`` objects (``b_reason`` -1: kept), ``j_*`` details of rejected
     ones: ``j_int`` (n, 7) = object, id start, id length, key start, key length, ts, row of the index; ``j_value`` the
-    value out of its span. ``s_int`` (n, 13) and ``k_int`` (n, 4), ``k_value`` stage objects and their keys:
-    message, start, length, id start, id length (negative: not ASCII), id hash, ts, seq, quality, first key, key end,
-    device, scratch; key start, length (negative likewise), hash, row. ``slow`` gets the messages left to the slow path. ``objects`` and ``rejects`` are numbered
-    from 0 in each call.
+    value out of its span. ``s_int`` (n, 13) and ``k_int`` (n, 4), ``k_value`` stage objects and their keys: message,
+    start, length, id start, id length (negative: not ASCII), id hash, ts, seq, quality, first key, key end, device,
+    scratch; and key start, length (negative likewise), hash, row. ``slow`` gets the messages left to the slow path.
+    ``objects`` and ``rejects`` are numbered from 0 in each call.
 
     Returns:
         (next position in ``select``, rows, objects, rejects, slow messages).

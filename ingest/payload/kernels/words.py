@@ -1,35 +1,44 @@
-"""Eight bytes at once: the two machine instructions that numba does not offer.
+"""Eight bytes at once, and arrays without owners: what numba does not offer by itself.
 
 ``load8(buf, i)`` is the little-endian uint64 at ``buf[i:i + 8]``, unaligned; the caller has checked that all eight are
 inside. ``zeros(w)`` counts the low zero bits of a word that is not 0.
 
-Under ``NUMBA_BOUNDSCHECK`` and ``NUMBA_DISABLE_JIT`` both are plain code, so that those runs check or cover them too.
+Under ``NUMBA_BOUNDSCHECK`` and ``NUMBA_DISABLE_JIT`` they are plain code, so that those runs check or cover them too.
 """
 
+# ruff: noqa: ARG001
+# numba fixes the signatures of intrinsics
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import config, njit, types
 from numba.extending import intrinsic
 
+if config.DISABLE_JIT:
 
-@intrinsic
-def borrow(typing: Any, array: Any) -> Any:
-    """The same array without its owner: the caller keeps it alive for as long as the kernel runs.
+    def borrow(array: Any) -> Any:
+        """The array itself: nothing is counted."""
+        return array
 
-    A loop that hands an array to helper functions otherwise pays two atomic counts a call.
-    """
+else:
 
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        view = context.make_array(signature.args[0])(context, builder, args[0])
-        view.meminfo = view.meminfo.type(None)
-        view.parent = view.parent.type(None)
-        return view._getvalue()  # noqa: SLF001  # numba's own way to read a struct
+    @intrinsic
+    def borrow(typing: Any, array: Any) -> Any:
+        """The same array without its owner: the caller keeps it alive for as long as the kernel runs.
 
-    return array(array), build
+        A loop that hands an array to helper functions otherwise pays two atomic counts a call.
+        """
+
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            view = context.make_array(signature.args[0])(context, builder, args[0])
+            view.meminfo = view.meminfo.type(None)
+            view.parent = view.parent.type(None)
+            return view._getvalue()  # noqa: SLF001  # numba's own way to read a struct
+
+        return array(array), build
 
 
 if config.BOUNDSCHECK or config.DISABLE_JIT:
