@@ -57,12 +57,16 @@ class Straight(asyncio.Queue[Any]):
     def __init__(self, broker: Any, session: Session) -> None:
         super().__init__()
         self._broker, self._session = broker, session
+        self._turn = asyncio.Lock()
+        """Its waiters are served in order, a full asyncio.Queue's are not: newcomers may overtake them."""
 
     async def put(self, item: Any) -> None:
         """At QoS 1 (and 2): waits while the broadcast queue is full."""
-        if _topic_right(item.topic):
+        if not _topic_right(item.topic):
+            return
+        async with self._turn:
             await self._broker._broadcast_message(self._session, item.topic, item.data)  # noqa: SLF001
-            await self._keep(item)
+        await self._keep(item)
 
     def put_nowait(self, item: Any) -> None:
         """At QoS 0: QueueFull makes amqtt drop the message, as QoS 0 allows."""

@@ -14,7 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -389,5 +388,5 @@ def publish() -> Callable[..., bytes]:
 
 
 @pytest.fixture
-def array() -> Callable[[bytes], np.ndarray[Any, Any]]:
-    return lambda data: np.frombuffer(data, np.uint8).copy()
+def publish_bytes() -> Callable[..., bytes]:
+    return publish_packet

@@ -46,6 +46,19 @@ def test_messages_arrive_and_are_acknowledged(
     assert collector.state.granted_qos == {"lifeline/#": 1}
 
 
+def test_order_and_every_message_past_full_queues_4_6_0_5(
+    broker: EmbeddedBroker, collect: Callable[..., Any], log: Any, wait_for: Any, publish_bytes: Callable[..., bytes]
+) -> None:
+    """A publisher without a window of its own: more at once than the broker's queue holds."""
+    collect(port=broker.port, protocol=4, client_id="embedded-4")
+    with socket.create_connection(("127.0.0.1", broker.port)) as publisher:
+        publisher.sendall(bytes.fromhex("100d 0004 4d515454 04 02 003c 0001 70"))
+        assert publisher.recv(4) == b"\x20\x02\0\0"
+        publisher.sendall(b"".join(publish_bytes(b"lifeline/a", b"%d" % i, i + 1, 4) for i in range(3000)))
+        wait_for(lambda: len(log.values) >= 3000, "3000 readings", 40)
+    assert log.values == [float(i) for i in range(3000)]
+
+
 def test_messages_of_an_absence_are_kept(
     broker: EmbeddedBroker, collect: Callable[..., Any], log: Any, wait_for: Any
 ) -> None:
