@@ -25,6 +25,8 @@ _C = np.uint64(0x94D049BB133111EB)
 _S1 = np.uint64(30)
 _S2 = np.uint64(27)
 _S3 = np.uint64(31)
+_PLACE = np.uint64(20)
+"""The slot comes from bits above these."""
 
 
 @njit(cache=True, nogil=True)
@@ -47,7 +49,7 @@ def fingerprint(point: int, ts: int, seq: int, bits: np.uint64) -> np.uint64:
 @njit(cache=True, nogil=True, forceinline=True)
 def _contains(table: NDArray[np.uint64], generation: int, f: np.uint64) -> bool:
     mask = table.shape[1] - 1
-    s = np.int64(f >> np.uint64(20)) & mask
+    s = np.int64(f >> _PLACE) & mask
     while table[generation, s] != np.uint64(0):
         if table[generation, s] == f:
             return True
@@ -59,7 +61,7 @@ def _contains(table: NDArray[np.uint64], generation: int, f: np.uint64) -> bool:
 def _insert(table: NDArray[np.uint64], generation: int, f: np.uint64) -> bool:
     """True when it was not there."""
     mask = table.shape[1] - 1
-    s = np.int64(f >> np.uint64(20)) & mask
+    s = np.int64(f >> _PLACE) & mask
     while table[generation, s] != np.uint64(0):
         if table[generation, s] == f:
             return False
@@ -96,10 +98,9 @@ def mark_rows(
         end = min(start + BLOCK, n)
         touched = np.uint64(0)
         for i in range(start, end):
-            f = fingerprint(point[i], ts[i], seq[i], bits[i])
-            prints[i - start] = f
-            s = np.int64(f >> np.uint64(20)) & mask
-            touched ^= slots[state[0], s] ^ np.uint64(last[point[i]])
+            prints[i - start] = fingerprint(point[i], ts[i], seq[i], bits[i])
+        for i in range(start, end):  # nothing but loads: the shorter the loop, the more of them are under way at once
+            touched ^= slots[state[0], np.int64(prints[i - start] >> _PLACE) & mask] ^ np.uint64(last[point[i]])
         kept ^= touched
         for i in range(start, end):
             if i > 0 and row_object[i] != row_object[i - 1]:
@@ -113,15 +114,14 @@ def mark_rows(
             fresh = ts[i] > last[point[i]]
             if fresh:
                 last[point[i]] = ts[i]
-            seen = not fresh and _contains(slots, 1 - state[0], f)
+            seen = True
             if _insert(slots, state[0], f):
+                seen = not fresh and _contains(slots, 1 - state[0], f)
                 state[1] += 1
                 if state[1] >= capacity:
                     state[0] = 1 - state[0]
                     slots[state[0], :] = np.uint64(0)
                     state[1] = 0
-            else:
-                seen = True
             all_seen &= seen
         start = end
     if n > 0 and all_seen:
