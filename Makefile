@@ -5,9 +5,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
+WARM   := $(VENV)/.warm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench gate soak wheel lock clean
+.PHONY: help setup warm demo test check bench gate soak wheel lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -18,14 +19,20 @@ $(STAMP): requirements/dev.txt pyproject.toml tools/setup.sh
 	@PYTHON=$(PYTHON) VENV=$(VENV) bash tools/setup.sh
 	@touch $@
 
-demo: setup ## the main job: broker, 219,300 sensors, engine, queue, lake, console (Ctrl-C ends it)
+warm: $(WARM)
+
+$(WARM): $(STAMP) $(wildcard */kernels/*.py */*/kernels/*.py)
+	@echo "compiling the kernels (once) …"
+	@$(BIN)/lifeline warm
+	@touch $@
+
+demo: warm ## the main job: broker, 219,300 sensors, engine, queue, lake, console (Ctrl-C ends it)
 	@$(BIN)/lifeline demo $(ARGS)
 
 test: setup ## everything CI runs but the benchmarks: style, types, floors, the suite, the wheel
 	@bash tools/real_parts.sh
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/python -m pytest $(ARGS)
-	@bash tools/wheel_test.sh $(BIN)/python
+	@VENV=$(VENV) bash tools/test.sh $(ARGS)
 
 check: setup ## style, types and floors only
 	@$(BIN)/ruff format --check .
@@ -41,7 +48,7 @@ gate: setup ## the short benchmark set against its ratios
 
 soak: setup ## the long crash and load tests
 	@bash tools/real_parts.sh
-	@LIFELINE_SOAK=1 $(BIN)/python -m pytest -m soak -p no:randomly --timeout 7200 $(ARGS)
+	@LIFELINE_SOAK=1 VENV=$(VENV) bash tools/test.sh -s -m soak -p no:randomly --timeout 7200 $(ARGS) tests
 
 wheel: setup ## build the wheel into dist/
 	@$(BIN)/python -m build --no-isolation --wheel

@@ -20,5 +20,3 @@ fi
 echo "installing the locked requirements …"
 "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-echo "compiling the kernels (once) …"
-"$VENV/bin/lifeline" warm --quiet

@@ -19,6 +19,7 @@ from lifeline.app.decoding import make_decoder
 from lifeline.app.publishing import Publisher
 from lifeline.app.replaying import ReplayDesk
 from lifeline.config import read_password
+from lifeline.core.errors import CorruptionError
 from lifeline.core.metrics import Metrics
 from lifeline.engine.follow import Follow
 from lifeline.engine.pipeline import Engine
@@ -112,6 +113,12 @@ def assemble(site: Site) -> Assembly:
     lake = LakeFollower(site.data, catalog, compact=config.lake.compact, grace_ms=int(config.lake.grace_s * 1000))
     live = LiveValues(site.live_path, ledger)
     completeness = CompletenessFollower(site.data, ledger, catalog)
+    for follower in (rules, lake, live, completeness):
+        if follower.position > log.committed:
+            raise CorruptionError(
+                f"{site.log}: ends at record {log.committed}, but {follower.name} has consumed up to "
+                f"{follower.position}: the log was taken away; put it back, or start with an empty data directory"
+            )
     follows = [Follow(log, follower, now_ms) for follower in (rules, lake, live, completeness, tally)]
 
     window = IdentityWindow()

@@ -34,8 +34,7 @@ def run_sql(config: Path, query: str, output: str, out: BinaryIO) -> None:
 
 def rows_of(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, object]]:
     """A query of ours as dicts."""
-    connection.execute(query)
-    rows: list[dict[str, object]] = connection.to_arrow_table().to_pylist()
+    rows: list[dict[str, object]] = connection.sql(query).to_arrow_table().to_pylist()
     return rows
 
 

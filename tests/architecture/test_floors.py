@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(os.environ.get("LIFELINE_TREE", Path(__file__).resolve().parents[2]))
 PACKAGES = ("lifeline", "ingest", "rules", "simulators", "benchmarks")
 
 PLANTED = {
