@@ -1,0 +1,170 @@
+"""One run of the whole engine, in a process of its own: assembled as ``lifeline run`` does it, loaded over loopback TCP, its books balanced.
+
+    sender (own process) ══ TCP ══► collector ► log ► rules, lake, live values, completeness      (this process)
+
+After a warm-up (kernels loaded from their cache, pools started) the load begins. The end is when every follower has
+consumed everything and the engine has stopped cleanly: all Parquet written, all state durable. That is stricter than a
+steady rate, by the price of one stop; ``logged`` is when the last reading was acknowledged or, at QoS 0, logged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.harness import rss_mib_max
+from benchmarks.site import Child, shift_now, stored, write_config
+from benchmarks.streams import rounds_at, sensors_at
+from benchmarks.threads import ThreadMeter
+from lifeline.app.assembly import assemble
+from lifeline.app.site import load_site
+
+if TYPE_CHECKING:
+    from lifeline.app.assembly import Assembly
+    from simulators.schedule import Shape
+
+WAIT_S: Final = 180.0
+POLL_S: Final = 0.02
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is sent."""
+
+    shape: Shape
+    qos: int
+    window: int = 65_535
+    rounds: int = 60
+    warm_rounds: int = 2
+
+
+@dataclass(frozen=True)
+class EngineRun:
+    """What came of it."""
+
+    readings: int
+    messages: int
+    seconds: float
+    """First byte sent → stopped, everything durable and derived."""
+    logged_s: float
+    """First byte sent → all acknowledged (QoS 1), or all logged (QoS 0)."""
+    followed_s: float
+    """First byte sent → every follower has consumed everything."""
+    cpu_s: float
+    cpu_by_thread: dict[str, float]
+    """Until just before the stop."""
+    rss_mib: float
+    lost: int
+    hash: str
+    alarms: int
+    sender_cpu_s: float
+    window_waits: int
+
+
+def run_engine(load: Load, scale: float) -> EngineRun:
+    """Measure in a process of its own, in a temporary folder.
+
+    Raises:
+        RuntimeError: the run failed (readings lost, doubled or changed; no clean stop); its words are on stderr.
+    """
+    command = [sys.executable, "-m", "benchmarks.engine_run", json.dumps({**asdict(load), "scale": scale})]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"the engine's run ended with {done.returncode}; its error is above")
+    return EngineRun(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _run(load: Load, scale: float, folder: Path) -> EngineRun:
+    shift_ms = shift_now()
+    rounds = load.warm_rounds + rounds_at(scale, load.rounds)
+    arguments = [
+        *("--sensors", sensors_at(scale), "--rounds", rounds, "--shape", load.shape, "--qos", load.qos),
+        *("--window", load.window, "--shift-ms", shift_ms, "--registry", folder / "sensors.parquet"),
+    ]
+    with Child("benchmarks.sender", arguments) as sender:
+        port = sender.hear()["port"]
+        site = load_site(write_config(folder, port, load.qos))
+        assembly = assemble(site)
+        stop = threading.Event()
+        house = threading.Thread(target=assembly.engine.run, args=(stop,), name="house")
+        try:
+            assembly.engine.start()
+            house.start()
+            sender.hear()
+            sender.tell(f"go {load.warm_rounds}")
+            warm = sender.hear()["readings"]
+            _await(assembly, warm)
+
+            meter, cpu, began = ThreadMeter(), time.process_time(), time.perf_counter()
+            sender.tell(f"go {rounds - load.warm_rounds}")
+            sent = sender.hear()
+            logged_s = _await(assembly, warm + sent["readings"], followed=False, began=began)
+            followed_s = _await(assembly, warm + sent["readings"], began=began)
+            used = meter.used()
+        finally:
+            stop.set()
+            if house.is_alive():
+                house.join()
+            assembly.stop()
+        seconds, cpu_s, rss = time.perf_counter() - began, time.process_time() - cpu, rss_mib_max()
+        assembly.close()
+        sender.end()
+        truth = sender.hear()
+    assert assembly.clean, "the engine did not stop cleanly"
+    found = stored(site.data, shift_ms)
+    lost = warm + sent["readings"] - found.rows
+    assert lost == 0, f"{lost} readings of {warm + sent['readings']} were lost"
+    assert found.hexdigest() == truth["hash"], "what is stored differs from what was sent"
+    return EngineRun(
+        readings=sent["readings"],
+        messages=sent["messages"],
+        seconds=seconds,
+        logged_s=logged_s,
+        followed_s=followed_s,
+        cpu_s=cpu_s,
+        cpu_by_thread=used,
+        rss_mib=rss,
+        lost=lost,
+        hash=found.hexdigest(),
+        alarms=assembly.rules.alarms_raised,
+        sender_cpu_s=sent["cpu_s"],
+        window_waits=sent["window_waits"],
+    )
+
+
+def _await(assembly: Assembly, readings: int, *, followed: bool = True, began: float = 0.0) -> float:
+    """Wait until so many readings are logged (and every follower is there); seconds since ``began``.
+
+    Raises:
+        AssertionError: they did not come in time.
+    """
+    deadline = time.perf_counter() + WAIT_S
+    while True:
+        status: dict[str, Any] = assembly.board.snapshot()
+        behind = [f["name"] for f in status["followers"] if f["position"] < status["log"]["committed"]]
+        if assembly.tally.received >= readings and not (followed and behind):
+            return time.perf_counter() - began
+        assert time.perf_counter() < deadline, f"{assembly.tally.received} of {readings} readings; behind: {behind}"
+        time.sleep(POLL_S)
+
+
+def main() -> None:
+    """One run, its figures as JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("load", type=json.loads)
+    asked = parser.parse_args().load
+    scale = asked.pop("scale")
+    with tempfile.TemporaryDirectory(prefix="lifeline-bench-") as name:
+        print(json.dumps(asdict(_run(Load(**asked), scale, Path(name)))))
+
+
+if __name__ == "__main__":
+    main()

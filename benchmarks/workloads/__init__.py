@@ -1,0 +1,35 @@
+"""The table of workloads. An id is for ever: a workload that measures something else gets another one."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.harness import Result
+
+
+class Workload(NamedTuple):
+    """``module`` has ``run(scale) -> Result``; ``seconds_max`` is when a run is given up."""
+
+    id: str
+    module: str
+    about: str
+    seconds_max: float
+
+    def run(self, scale: float) -> Result:
+        """Measure, in this process."""
+        work: Callable[[float], Result] = import_module(f"benchmarks.workloads.{self.module}").run
+        return work(scale)
+
+
+TABLE: Final = (
+    Workload("decode", "decode", "MQTT packets to columns: one value a message, and packs of 100", 180),
+    Workload("log", "log", "durable log: commits of one row, megabytes of large batches", 180),
+    Workload("rules-tick", "rules_tick", "one reading of each of 219,300 sensors through the standard rules", 180),
+    Workload("engine", "engine", "the whole engine over loopback TCP: QoS 0, QoS 1, packs of 100", 600),
+)
+
+BY_ID: Final = {workload.id: workload for workload in TABLE}

@@ -1,0 +1,120 @@
+"""``rules-tick``: one reading of each of 219,300 sensors through the standard rules, tick after tick.
+
+Ours: ``RuleMachine.process`` with the rules that come with the program: selection, features with memory, conditions,
+alarm states, clock rules. Baseline: twelve SQL conditions by Polars over five random columns of as many rows, without
+memory, selection or alarms: a yardstick that no change of ours can move.
+
+The stream carries faults, fast ones, so that alarms are raised and cleared; the hash is over every change.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from benchmarks.registries import FixedRegistry
+from benchmarks.streams import EPOCH_MS, STEP_MS, Stream, sensors_at
+from lifeline.core.batch import LogRecord, Readings
+from rules.evaluate import RuleMachine, RuleSet
+from simulators.dirt import CLEAN
+from simulators.faults import FaultSettings
+from simulators.generator import Generator
+
+if TYPE_CHECKING:
+    from lifeline.core.alarm import AlarmChange
+    from simulators.fleet import Fleet
+
+WARM: Final = 3
+TICKS: Final = 9
+FAULTS: Final = FaultSettings(faults_per_hour=7200, fault_speed=60, early=8)
+SEED: Final = 20260115
+CONDITIONS: Final = (
+    "value >= 25", "value < 20", "value <= 0.1", "abs(rate) > 30000", "abs(value - mean) > 6 * std AND std > 0.1",
+    "flat > 580", "rate < -250000 AND value < mean", "value > 95 AND mean < 50", "value > 98", "value < 0.2",
+    "rate > 350000", "flat > 590",
+)  # fmt: skip
+
+
+def run(scale: float) -> Result:
+    """Ticks of one reading a sensor, then ticks of all quantities, each beside the yardstick."""
+    result = Result("rules-tick", scale)
+    fleet = Stream(sensors_at(scale), 1).fleet
+    registry = FixedRegistry(fleet)
+    digest = blake2b(digest_size=16)
+    for shape, lead in (("one", True), ("all", False)):
+        records = _records(fleet, lead=lead)
+        machine = RuleMachine(RuleSet.standard(), registry, "Asia/Shanghai")
+        yardstick = _Yardstick(len(records[0].readings))
+        pairs, changes = _ticks(machine, records, yardstick)
+        rows = len(records[0].readings)
+        add = result.figures.__setitem__
+        add(f"{shape}_ms", figure((c.wall_s * 1e3 for c in pairs.ours), "ms/tick", better="lower"))
+        add(f"{shape}_cpu_us", figure((c.cpu_s / rows * 1e6 for c in pairs.ours), "µs/reading", better="lower"))
+        add(f"{shape}_of_polars", figure(pairs.ratios(rows, rows, "cpu_s"), "x"))
+        add(f"{shape}_rows", Figure(rows, "rows/tick"))
+        add(f"{shape}_alarm_changes", Figure(len(changes), "changes"))
+        peers = result.peers.setdefault("polars, 12 conditions, no memory", {})
+        peers[f"{shape}_ms"] = figure((c.wall_s * 1e3 for c in pairs.baseline), "ms/tick", better="lower").json()
+        for change in changes:
+            digest.update(f"{change.kind} {change.alarm_id} {change.detected_at} {change.lsn}\n".encode())
+        if lead:
+            add("snapshot_ms", figure((measure(machine.snapshot).wall_s * 1e3 for _ in range(3)), "ms", better="lower"))
+            add("state_mib", Figure(machine.state_bytes / 2**20, "MiB"))
+    result.hash = digest.hexdigest()
+    return result
+
+
+def _ticks(
+    machine: RuleMachine, records: list[LogRecord], yardstick: _Yardstick
+) -> tuple[Pairs, list[AlarmChange]]:
+    """All records in turns with the yardstick; the first ``WARM`` do not count."""
+    changes: list[AlarmChange] = []
+    ours: list[Cost] = []
+    baseline: list[Cost] = []
+    for record in records:
+        ours.append(measure(planted("rules-tick", lambda record=record: changes.extend(machine.process(record)))))  # type: ignore[misc]
+        baseline.append(measure(yardstick.run))
+    return Pairs(ours[WARM:], baseline[WARM:]), changes
+
+
+def _records(fleet: Fleet, *, lead: bool) -> list[LogRecord]:
+    """Ticks of the simulated city as log records, in the order of sending."""
+    generator = Generator(fleet, EPOCH_MS, FAULTS, CLEAN, "single")
+    records = []
+    for number in range(1, WARM + TICKS + 1):
+        tick = generator.tick(STEP_MS)
+        objects, ptr = tick.objects, tick.ptr
+        point = generator.world.points(objects.device, ptr)
+        value = generator.world.decimal(point, tick.scaled)
+        of = np.repeat(np.arange(len(objects)), np.diff(ptr))
+        if lead:
+            point, value, of = point[ptr[:-1]], value[ptr[:-1]], np.arange(len(objects))
+        rows = len(point)
+        readings = Readings(
+            point=point,
+            ts=objects.ts[of],
+            received_at=np.full(rows, tick.end, np.int64),
+            value=value,
+            seq=objects.seq[of],
+            quality=np.zeros(rows, np.uint8),
+            flags=np.zeros(rows, np.uint8),
+        )
+        records.append(LogRecord(number, tick.end, readings))
+    return records
+
+
+class _Yardstick:
+    """Polars over random columns."""
+
+    def __init__(self, rows: int) -> None:
+        random = np.random.default_rng(SEED)
+        columns = {name: random.normal(20, 10, rows) for name in ("value", "rate", "mean", "std", "flat")}
+        self._frame = pl.DataFrame(columns)
+        self._sums = [pl.sql_expr(text).sum().alias(f"r{i}") for i, text in enumerate(CONDITIONS)]
+
+    def run(self) -> None:
+        """All conditions, counted."""
+        self._frame.lazy().select(self._sums).collect()
