@@ -90,6 +90,6 @@ class LocalClock:
             return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp() * 1000)
 
         edges = []
-        for year in range(FIRST_YEAR, LAST_YEAR):
+        for year in range(FIRST_YEAR - 1, LAST_YEAR):
             edges += [midnight(date(year, 11, 15)), midnight(date(year + 1, 3, 15) + timedelta(days=1))]
         return np.array(edges, np.int64)

@@ -102,4 +102,4 @@ def _rows(truth: pa.Table) -> list[_Row]:
 
 
 def _ms(at: Any) -> int:
-    return int(round(at.timestamp() * 1000))
+    return int(round(at.timestamp() * 1000))  # noqa: RUF046 - the type of a value from Arrow is unknown

@@ -1,0 +1,133 @@
+"""Rule files: every problem at once, each with place and remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lifeline.core.errors import ConfigurationError, Problem
+from rules import conditions, features, load
+from rules.evaluate import RuleSet
+
+
+def problems(text: str) -> dict[str, Problem]:
+    with pytest.raises(ConfigurationError) as caught:
+        RuleSet.parse(text, "gas.toml")
+    assert all(p.file == "gas.toml" for p in caught.value.problems)
+    return {p.key: p for p in caught.value.problems}
+
+
+def test_all_problems_of_a_file_at_once(kit: Any) -> None:
+    found = problems(
+        kit.rule(
+            raise_='"valeu >= limit"',
+            clear='"SUM(value) < 1"',
+            level='"ornage"',
+            cause="",
+            respond_within='"soon"',
+            version="0",
+            raise_after="{ sample = 2 }",
+            wehre="1",
+            tail="[[rule.override]]\nwhere = \"kidn = 'x'\"\nparams = { limt = 1 }",
+        )
+        + kit.rule(id='"device.b"', category='"devices"', title='{ zh = "a" }', params="{ limit = nan, value = 1 }")
+    )
+    expected = {
+        "rule gas.ch4.high.raise": "did you mean value?",
+        "rule gas.ch4.high.clear": "allowed: ABS",
+        "rule gas.ch4.high.level": "did you mean orange?",
+        "rule gas.ch4.high.cause": "an alarm without it is an event",
+        "rule gas.ch4.high.respond_within": "30min",
+        "rule gas.ch4.high.version": "version = 1",
+        "rule gas.ch4.high.raise_after.sample": "did you mean samples?",
+        "rule gas.ch4.high.wehre": "did you mean where?",
+        "rule gas.ch4.high.override #1.where": "did you mean kind?",
+        "rule gas.ch4.high.override #1.params.limt": "did you mean limit?",
+        "rule device.b.category": "did you mean device?",
+        "rule device.b.title.en": "title = {",
+        "rule device.b.params.limit": "parameters are numbers",
+        "rule device.b.params.value": "choose another name",
+    }
+    for key, remedy in expected.items():
+        assert remedy in found[key].remedy, (key, found.get(key))
+
+
+@pytest.mark.parametrize(
+    "key", ["cause", "consequence", "action", "respond_within", "where", "raise", "clear", "title"]
+)
+def test_what_is_required_is_required(kit: Any, key: str) -> None:
+    assert f"rule gas.ch4.high.{key}" in problems(kit.rule(**{key: ""}))
+
+
+def test_same_id_twice_and_unreadable_files(kit: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(kit.rule(), "utf-8")
+    (tmp_path / "b.toml").write_text(kit.rule(), "utf-8")
+    (tmp_path / "c.toml").write_text("[[rule]\n", "utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        RuleSet.load([tmp_path, tmp_path / "missing.toml"])
+    assert {(Path(p.file).name, p.key) for p in caught.value.problems} == {
+        ("b.toml", "rule gas.ch4.high.id"), ("c.toml", "file"), ("missing.toml", "file"),
+    }  # fmt: skip
+
+
+def test_defaults(kit: Any) -> None:
+    (rule,) = RuleSet.parse(kit.rule()).rules
+    assert (rule.event, rule.place, rule.evaluate, rule.latch) == ("gas-ch4", "asset", "reading", False)
+    assert rule.respond_within_s == 1800
+    info = RuleSet.parse(kit.rule(cause='{ zh = "漏", en = "leak" }')).info()["gas.ch4.high"]
+    assert (info.cause, info.title_zh) == ("漏 / leak", "甲烷")
+
+
+def test_fingerprint_follows_meaning_only(kit: Any) -> None:
+    base = RuleSet.parse(kit.rule()).fingerprint
+    assert RuleSet.parse(kit.rule(cause='"another text"')).fingerprint == base
+    assert RuleSet.parse(kit.rule(params="{ limit = 26.0, deadband = 5.0 }")).fingerprint != base
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30min", 1800), ("6h", 21600), ("3d", 259200), ("x", None)]
+)
+def test_durations(text: str, seconds: float | None) -> None:
+    assert load.parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "value", "value +", "SUM(value) > 1", "value > (SELECT 1)", "value > 1; DROP", "value::INT > 1", '"value" > 1',
+        "NOW() > 1", "value OVER ()", "x.value > 1", "", "value >", "CAST(value AS INT) > 1", "random() > 0",
+        "value > 1 AS x",
+        "* > 1", "value LIKE 'a'", "value /", "SQRT(value) > 1", "value > 1 --", "a" * 5000, "silent_s > 1",
+        "device_ > 1",
+    ],
+)  # fmt: skip
+def test_refused_conditions(text: str) -> None:
+    columns = dict.fromkeys(features.COLUMNS["reading"], features.FLOAT)
+    assert conditions.parse(text, columns, (features.SIBLING,))[1]
+
+
+WORDS = (
+    "( ) + - * / % , < > = value rate limit 1 0.5 'a' kind AND OR NOT IS NULL IN BETWEEN CASE WHEN THEN ELSE END LIKE TRUE "
+    "ABS COALESCE NULLIF ROUND GREATEST DISTINCT"
+)
+words = st.sampled_from(WORDS.split())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(words, min_size=1, max_size=9).map(" ".join))
+def test_any_words_are_judged_and_what_passes_can_run(text: str) -> None:
+    """The legal outcomes are faults, or a condition that gives true or false for each row."""
+    columns = dict.fromkeys((*features.COLUMNS["reading"], "limit"), features.FLOAT)
+    condition, faults = conditions.parse(text, columns)
+    if not faults:
+        import numpy as np
+        import polars as pl
+
+        frame = pl.DataFrame({n: [1.0, None, -2.0] for n in condition.names if n != "limit"})
+        (mask,) = conditions.evaluate(frame, 3, [condition.expression({"limit": -0.5})])
+        assert mask.dtype == np.bool_
+        assert len(mask) == 3

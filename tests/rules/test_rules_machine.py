@@ -1,0 +1,317 @@
+"""The rule machine as a whole: order, batching, restarts, growth, seasons."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lifeline.core.alarm import AlarmChange, alarm_id
+from lifeline.core.batch import LogRecord, Readings
+from lifeline.core.ports import RuleEngine
+from lifeline.core.registry import Registry
+from lifeline.core.schema import Flag
+
+DROPOUT = {
+    "id": '"device.dropout"',
+    "where": '"lead"',
+    "evaluate": '"clock"',
+    "raise_": '"device_silent_s > 30 AND silent_share < 0.9"',
+    "clear": '"device_silent_s <= 30"',
+    "params": "{}",
+    "category": '"device"',
+}
+
+
+def rules_text(kit: Any) -> str:
+    """One rule of each kind of evaluation, most features, delays, latch and an override."""
+    return (
+        kit.rule(
+            raise_after="{ samples = 2 }", latch="true",
+            tail="[[rule.override]]\nwhere = \"device_id = 'D1'\"\nparams = { limit = 10.0 }",
+        )
+        + kit.rule(**DROPOUT)
+        + kit.rule(id='"a.rate"', raise_='"rate > 0.5 OR value < ewma - 3"', clear='"rate <= 0.5"',
+                   params="{ rate_window_s = 30, ewma_tau_s = 60 }", clear_after="{ seconds = 20 }")
+        + kit.rule(id='"a.flat"', raise_='"flat_n >= 3 AND hour >= 0"', clear='"flat_n = 0"')
+        + kit.rule(id='"a.bad"', evaluate='"every"', raise_='"quality = 2"', clear='"quality < 2"', category='"device"')
+        + kit.rule(id='"a.beside"', raise_='"value > device_c2h6"', clear='"value <= device_c2h6"')
+    )  # fmt: skip
+
+
+def registry(kit: Any, devices: int = 4) -> Registry:
+    return kit.registry(
+        [
+            {"device_id": f"D{d}", "quantity": q, "interval_s": 10.0, "kind": "valve-well"}
+            for d in range(devices)
+            for q in ("ch4", "c2h6")
+        ]
+    )
+
+
+def stream(kit: Any, seed: int, rows: int, points: int = 8) -> list[tuple[Any, ...]]:
+    """Rows in order of receipt, some late, stale, repeated, bad or null; times of receipt often equal."""
+    rng = random.Random(seed)
+    received, result = kit.t0, []
+    for _ in range(rows):
+        received += rng.choice([0, 0, 700, 2_000, 9_000, 41_000])
+        ts = received - rng.choice([0, 0, 0, 1_000, 30_000])
+        value = rng.choice([0.0, 5.0, 12.0, 30.0, 30.0, 60.0, None])
+        quality = rng.choice([0, 0, 0, 0, 1, 2])
+        flags = rng.choice([0, 0, 0, 0, int(Flag.DUPLICATE), int(Flag.LATE)])
+        result.append((rng.randrange(points), ts, received, value, quality, flags))
+    return result
+
+
+def cut(kit: Any, rows: list[tuple[Any, ...]], edges: list[int]) -> list[LogRecord]:
+    bounds = sorted({0, len(rows), *(e for e in edges if e <= len(rows))})
+    parts = [rows[a:b] for a, b in itertools.pairwise(bounds)]
+    return [kit.record(k + 1, part) for k, part in enumerate(parts)]
+
+
+def plain(changes: list[AlarmChange]) -> list[str]:
+    """Without the log position; as text, in which NaN equals NaN."""
+    return [repr(replace(c, lsn=0)) for c in changes]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.lists(st.integers(1, 120), max_size=12), st.lists(st.integers(1, 120), max_size=3))
+def test_any_batching_gives_the_same_changes(kit: Any, seed: int, edges: list[int], other: list[int]) -> None:
+    rows, points = stream(kit, seed, 120), registry(kit)
+    results = []
+    for cuts in (edges, other):
+        machine = kit.machine(rules_text(kit), points)
+        found = [change for record in cut(kit, rows, cuts) for change in machine.process(record)]
+        results.append((plain(found), machine.counters))
+    assert results[0] == results[1]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 119))
+def test_restore_in_the_middle_equals_uninterrupted(kit: Any, seed: int, middle: int) -> None:
+    rows, points = stream(kit, seed, 120), registry(kit)
+    first, second = cut(kit, rows, [middle])
+    whole = kit.machine(rules_text(kit), points)
+    before, after = whole.process(first), whole.process(second)
+    half = kit.machine(rules_text(kit), points)
+    assert plain(half.process(first)) == plain(before)
+    state = half.snapshot()
+    resumed = kit.machine(rules_text(kit), points)
+    resumed.process(kit.record(9, rows[::-1][:5], received_at=kit.t0 + 10**9))  # restore forgets what was before
+    resumed.restore(state)
+    assert plain(resumed.process(second)) == plain(after)
+    assert resumed.snapshot() == whole.snapshot()
+
+
+def test_is_a_rule_engine_and_sees_something(kit: Any) -> None:
+    """The invariance tests above would pass on silence."""
+    machine: RuleEngine = kit.machine(rules_text(kit), registry(kit))
+    found = [c for record in cut(kit, stream(kit, 1, 400), [100, 300]) for c in machine.process(record)]
+    assert {c.rule_id for c in found if c.kind == "raised"} == set(machine.info())  # type: ignore[attr-defined]
+    assert {c.rule_id for c in found if c.kind == "cleared"} == set(machine.info())  # type: ignore[attr-defined]
+
+
+def test_one_alarm_from_onset_to_end(kit: Any) -> None:
+    machine = kit.machine(kit.rule(raise_after="{ samples = 2 }", clear_after="{ samples = 2 }"), registry(kit))
+    t = [kit.t0 + k * 10_000 for k in range(6)]
+    rows = [(2, t[k], t[k] + 500, v) for k, v in enumerate([1.0, 26.0, 27.0, 22.0, 19.0, 18.0])]
+    raised, cleared = [c for k, r in enumerate(rows) for c in machine.process(kit.record(k + 1, [r]))]
+    assert raised == AlarmChange(
+        kind="raised", alarm_id=alarm_id("gas.ch4.high", 1, "D1", "ch4", t[1]), rule_id="gas.ch4.high", rule_version=1,
+        point=2, raised_at=t[1], detected_at=t[2] + 500, value=27.0, limit=25.0, level="orange", lsn=3,
+    )  # fmt: skip
+    assert cleared == replace(raised, kind="cleared", detected_at=t[5] + 500, value=18.0, lsn=6, cleared_at=t[5])
+
+
+def test_changes_come_in_row_order_then_rule_order(kit: Any) -> None:
+    always = {**DROPOUT, "raise_": '"device_silent_s > 30"'}
+    text = kit.rule(id='"b.z"') + kit.rule(id='"a.z"') + kit.rule(**always)
+    machine = kit.machine(text, registry(kit))
+    t = kit.t0
+    machine.process(kit.record(1, [(0, t, t, 1.0), (2, t, t, 1.0), (4, t, t, 1.0)]))
+    late = t + 45_000
+    found = machine.process(kit.record(2, [(4, t + 9_000, t + 9_000, 30.0), (0, late, late, 30.0)]))
+    assert [(c.rule_id, c.point, c.detected_at) for c in found] == [
+        ("a.z", 4, t + 9_000), ("b.z", 4, t + 9_000),
+        ("device.dropout", 0, t + 40_000), ("device.dropout", 2, t + 40_000), ("device.dropout", 4, t + 40_000),
+        ("a.z", 0, late), ("b.z", 0, late),
+    ]  # fmt: skip
+
+
+def test_dropout_by_clock_records_alone(kit: Any) -> None:
+    """Three of four devices go on; the silent one is found at the first multiple of ten seconds past its time."""
+    machine = kit.machine(kit.rule(**DROPOUT), registry(kit))
+    t, found = kit.t0, []
+    for k in range(12):
+        at = t + k * 5_000
+        rows = [(p, at, at, 1.0) for p in (0, 2, 4) if not (p == 4 and 0 < k < 9)]
+        found += machine.process(kit.record(2 * k + 1, rows))
+        found += machine.process(LogRecord(2 * k + 2, at + 1_000, Readings.empty()))
+    assert [(c.kind, c.point, c.raised_at, c.detected_at, c.value) for c in found] == [
+        ("raised", 4, t + 40_000, t + 40_000, 40.0),
+        ("cleared", 4, t + 40_000, t + 50_000, 5.0),
+    ]
+
+
+def test_never_heard_is_not_silent_and_repeats_are_no_life_sign(kit: Any) -> None:
+    machine = kit.machine(kit.rule(**DROPOUT), registry(kit))
+    t = kit.t0
+    machine.process(kit.record(1, [(0, t, t, 1.0), (2, t, t, 1.0)]))
+    rows = [(0, t + 35_000, t + 35_000, 1.0), (2, t, t + 35_000, 1.0, 0, int(Flag.DUPLICATE))]
+    found = machine.process(kit.record(2, rows)) + machine.process(LogRecord(3, t + 40_000, Readings.empty()))
+    assert [(c.kind, c.point) for c in found] == [("raised", 2)]
+
+
+def test_mass_silence_is_named_once(kit: Any) -> None:
+    """When all fall silent at once no device is blamed: one alarm says it."""
+    from rules.evaluate import RuleMachine, RuleSet
+
+    points = kit.registry([{"interval_s": 10.0} for _ in range(50)])
+    machine = RuleMachine(RuleSet.standard(), points, "Asia/Shanghai")
+    t = kit.t0
+    machine.process(kit.record(1, [(p, t, t, 1.0) for p in range(50)]))
+    found = machine.process(LogRecord(2, t + 300_000, Readings.empty()))
+    assert [(c.kind, c.rule_id, c.point) for c in found] == [("raised", "device.silence.mass", 0)]
+
+
+def test_long_gap_equals_many_clock_records(kit: Any) -> None:
+    text, t = kit.rule(**{**DROPOUT, "clear_after": "{ seconds = 30 }"}), kit.t0
+    rows = [(0, t, t, 1.0), (2, t + 5, t + 5, 1.0)]
+    one, many = kit.machine(text, registry(kit)), kit.machine(text, registry(kit))
+    end = (0, t + 900_000, t + 900_000, 1.0)
+    a = one.process(kit.record(1, rows)) + one.process(kit.record(2, [end]))
+    b = many.process(kit.record(1, rows))
+    for k in range(1, 900):
+        b += many.process(LogRecord(k + 1, t + k * 1000, Readings.empty()))
+    b += many.process(kit.record(901, [end]))
+    assert plain(a) == plain(b)
+    assert one.snapshot() == many.snapshot()
+
+
+def test_what_is_not_fresh_moves_nothing(kit: Any) -> None:
+    machine = kit.machine(kit.rule(), registry(kit))
+    t = kit.t0
+    rows = [
+        (0, t, t, 1.0), (0, t - 1, t, 99.0), (0, t, t, 99.0), (0, t + 1, t, 99.0, 2), (0, t + 2, t, None),
+        (0, t + 3, t, 99.0, 0, int(Flag.DUPLICATE)), (0, t + 4, t, 99.0, 1),
+    ]  # fmt: skip
+    found = machine.process(kit.record(1, rows))
+    assert [c.raised_at for c in found] == [t + 4]
+    assert machine.counters == {"repeats": 1, "bad": 1, "null": 1, "stale": 2}
+
+
+class Growing:
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+
+    def current(self) -> Registry:
+        return self.registry
+
+    def register(self, pairs: list[tuple[str, str, str]]) -> Registry:
+        raise NotImplementedError
+
+
+def test_registry_that_grew_equals_one_that_was_whole(kit: Any) -> None:
+    rows = stream(kit, 5, 200)
+    early = [row for row in rows[:100] if row[0] < 4]
+    source = Growing(registry(kit, devices=2))
+    growing, whole = kit.machine(rules_text(kit), source), kit.machine(rules_text(kit), registry(kit))
+    first, second = kit.record(1, early), kit.record(2, rows[100:])
+    assert plain(growing.process(first)) == plain(whole.process(first))
+    state = growing.snapshot()
+    source.registry = registry(kit)
+    assert plain(growing.process(second)) == plain(after := whole.process(second))
+    assert growing.snapshot() == whole.snapshot()
+    growing.restore(state)  # of the smaller registry
+    assert plain(growing.process(second)) == plain(after)
+
+
+def test_restore_refuses_what_is_not_its_own(kit: Any) -> None:
+    machine = kit.machine(kit.rule(), registry(kit))
+    state = machine.snapshot()
+    damaged = bytearray(state)
+    damaged[state.index(b"gas.ch4.high") + 200] ^= 0xFF
+    for other, bad in [
+        (machine, b"nonsense"), (machine, b""), (machine, bytes(damaged)), (machine, state[:-100]),
+        (kit.machine(kit.rule(version="2"), registry(kit)), state),
+        (kit.machine(kit.rule(), registry(kit), "UTC"), state),
+        (kit.machine(kit.rule(), registry(kit, devices=2)), state),
+        (kit.machine(kit.rule(), kit.registry([{"quantity": "c2h6"}, *[{}] * 9])), state),
+    ]:  # fmt: skip
+        with pytest.raises(ValueError, match="snapshot"):
+            other.restore(bad)
+
+
+def test_overrides_and_season(kit: Any) -> None:
+    tail = "[[rule.override]]\nwhere = \"device_id <> 'D0'\"\nparams = { limit = 50 }\n"
+    tail += "[[rule.override]]\nwhere = \"device_id = 'D2'\"\nparams = { limit = 10 }"
+    machine = kit.machine(kit.rule(tail=tail), registry(kit))
+    t = kit.t0
+    found = machine.process(kit.record(1, [(p, t, t, 30.0) for p in (0, 2, 4, 6)]))
+    assert [(c.point, c.limit) for c in found] == [(0, 25.0), (4, 10.0)]
+    seasonal = kit.machine(kit.rule(active='"heating-season"'), registry(kit))
+    spring = 1_805_068_800_000  # 15 March 2027, 00:00 UTC
+    hours = [(spring + h * 3_600_000) for h in range(24)]
+    found = [c for k, h in enumerate(hours) for c in seasonal.process(kit.record(k + 1, [(0, h, h, 30.0)]))]
+    assert [(c.kind, c.detected_at) for c in found] == [("raised", hours[0]), ("cleared", hours[16])]  # midnight, UTC+8
+
+
+def test_acknowledging_a_latched_alarm(kit: Any) -> None:
+    machine = kit.machine(kit.rule(latch="true"), registry(kit))
+    t = kit.t0
+    (raised,) = machine.process(kit.record(1, [(0, t, t, 30.0), (0, t + 1, t, 1.0)]))
+    assert machine.active == {"gas.ch4.high": 1}
+    assert machine.acknowledge("gas.ch4.high", 6, t, t + 5) is None
+    cleared = machine.acknowledge("gas.ch4.high", 0, raised.raised_at, t + 5)
+    assert (cleared.kind, cleared.alarm_id, cleared.cleared_at) == ("cleared", raised.alarm_id, t + 5)
+    assert machine.active == {"gas.ch4.high": 0}
+
+
+def test_point_outside_the_registry_is_a_bug_not_a_silence(kit: Any) -> None:
+    with pytest.raises(AssertionError, match="not in the registry"):
+        kit.machine(kit.rule(), registry(kit)).process(kit.record(1, [(8, kit.t0, kit.t0, 1.0)]))
+
+
+def test_no_rules_and_no_points(kit: Any) -> None:
+    from rules.evaluate import RuleMachine, RuleSet
+
+    t = kit.t0
+    assert RuleMachine(RuleSet(()), registry(kit), "UTC").process(kit.record(1, [(0, t, t, 99.0)])) == []
+    empty = kit.machine(rules_text(kit), kit.registry([]))
+    assert empty.process(LogRecord(1, t, Readings.empty())) == []
+    empty.restore(empty.snapshot())
+
+
+def test_what_a_rule_will_never_see_is_told(kit: Any) -> None:
+    machine = kit.machine(kit.rule(raise_='"value > device_h2s"', where="\"kind = 'ghost'\""), registry(kit))
+    assert machine.points == {"gas.ch4.high": 0}
+    assert machine.unknown_quantities() == {"gas.ch4.high": ["h2s"]}
+
+
+def test_read_only_columns_of_the_log_are_taken(kit: Any) -> None:
+    """Zero-copy views of a memory map cannot be written."""
+    rows = kit.readings(stream(kit, 3, 60))
+    views = Readings.from_arrow(rows.to_arrow())
+    assert not views.value.flags.writeable
+    a, b = kit.machine(rules_text(kit), registry(kit)), kit.machine(rules_text(kit), registry(kit))
+    last = int(np.max(rows.received_at))
+    assert plain(a.process(LogRecord(1, last, rows))) == plain(b.process(LogRecord(1, last, views)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_damaged_snapshot_is_refused_or_harmless(kit: Any, data: st.DataObject) -> None:
+    """One legal error, whatever is damaged."""
+    machine = kit.machine(kit.rule(), registry(kit))
+    state = bytearray(machine.snapshot())
+    for _ in range(data.draw(st.integers(1, 4))):
+        state[data.draw(st.integers(0, len(state) - 1))] = data.draw(st.integers(0, 255))
+    with suppress(ValueError):
+        machine.restore(bytes(state))
