@@ -14,11 +14,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from ingest.backoff import STABLE_S, Backoff
-from ingest.broker import CollectorState
 from ingest.intake import Intake
 from ingest.link import Bell, ClosedByBrokerError, tls_context
 from ingest.mqtt.spec import code_name
 from lifeline.core.errors import ConfigurationError, LifelineError, PeerError, Problem
+from lifeline.core.ports import CollectorState
 
 if TYPE_CHECKING:
     import random

@@ -1,8 +1,8 @@
-"""One ``[[broker]]`` of the configuration as a collector wants it, and what a collector says about itself."""
+"""One ``[[broker]]`` of the configuration as a collector wants it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -44,6 +44,8 @@ class BrokerSettings:
     subscribe: tuple[Subscribe, ...] = (Subscribe("lifeline/#"),)
     keepalive_s: int = 60
     session_expiry_s: int = 7 * 86_400
+    clean: bool = False
+    """Begin without the session of last time and leave none behind: for looking, never for collecting."""
 
     def __post_init__(self) -> None:
         """Refuse early what could only fail later and less clearly."""
@@ -87,28 +89,3 @@ class BrokerSettings:
         """(filter as sent, QoS): with ``share`` they become a shared subscription's."""
         prefix = f"$share/{self.share}/" if self.share else ""
         return [(prefix + item.filter, item.qos) for item in self.subscribe]
-
-
-@dataclass(frozen=True, slots=True)
-class CollectorState:
-    """A snapshot for status pages; ``last_error`` stays until the next connection is fully subscribed."""
-
-    name: str
-    connected: bool = False
-    """CONNACK and SUBACK have come."""
-    granted_qos: dict[str, int] = field(default_factory=dict)
-    """By filter as sent: 0, 1, or a refusal's code (0x80 and above)."""
-    session_present: bool | None = None
-    last_error: str | None = None
-    warning: str | None = None
-    """What works, but not as asked: a lower QoS, a refused filter, a lost session."""
-    messages: int = 0
-    bytes: int = 0
-    unacknowledged: int = 0
-    connected_since: int | None = None
-    """Epoch ms."""
-    reconnects: int = 0
-    sessions_lost: int = 0
-    """How often the broker had forgotten our session: messages of the outage may be missing each time."""
-    taken_over: int = 0
-    """How often another program with our client id threw us out."""

@@ -18,16 +18,14 @@ from collections import deque
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ingest.messages import Messages
 from ingest.mqtt.received import Refused
 from lifeline.core.batch import IngestBatch, Readings
 from lifeline.core.errors import UnavailableError
 from lifeline.core.limits import BATCH_ROWS_MAX, LOG_QUEUE_BATCHES, REJECT_PAYLOAD_BYTES
-from lifeline.core.schema import REJECTS, Flag, Reason
+from lifeline.core.schema import REJECTS, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -184,13 +182,9 @@ class Intake:
         metrics = self._metrics
         if metrics is None:
             return
+        # readings, late ones and rejects are counted where they are durable, behind the log
         metrics.messages_received.labels(self._broker).inc(messages)
-        metrics.readings_received.inc(len(batch.readings))
         metrics.log_unacked.inc(len(batch.readings))
-        metrics.readings_late.inc(int(np.count_nonzero(batch.readings.flags & np.uint8(Flag.LATE))))
-        if batch.rejects is not None:
-            for row in pc.value_counts(batch.rejects.column("reason")).to_pylist():
-                metrics.readings_rejected.labels(row["values"]).inc(row["counts"])
 
     # --- the appender's thread -----------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ class PahoCollector(CollectorBase):
             CallbackAPIVersion.VERSION2,
             client_id=settings.client_id,
             protocol=paho.MQTTv5 if settings.protocol == V5 else paho.MQTTv311,
-            clean_session=None if settings.protocol == V5 else False,
+            clean_session=None if settings.protocol == V5 else settings.clean,
             transport="websockets" if settings.scheme in {"ws", "wss"} else "tcp",
             manual_ack=True,
             reconnect_on_failure=False,
@@ -103,10 +103,10 @@ class PahoCollector(CollectorBase):
         options: dict[str, Any] = {}
         if settings.protocol == V5:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.SessionExpiryInterval = settings.session_expiry_s
+            properties.SessionExpiryInterval = 0 if settings.clean else settings.session_expiry_s
             properties.ReceiveMaximum = settings.receive_maximum
             properties.MaximumPacketSize = PACKET_BYTES_MAX
-            options = {"clean_start": False, "properties": properties}
+            options = {"clean_start": settings.clean, "properties": properties}
         try:
             client.connect(settings.host, settings.port, settings.keepalive_s, **options)
         except (OSError, ValueError, paho.WebsocketConnectionError) as error:

@@ -128,7 +128,6 @@ def assemble(site: Site) -> Assembly:
         window.rebuild(all_readings(log))
 
     remember()
-    log.on_reopen(remember)
 
     brokers: list[EmbeddedBroker] = []
     collectors: list[Collector | PahoCollector] = []

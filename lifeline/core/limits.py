@@ -57,9 +57,9 @@ LATE_MS_MIN: Final = 60_000
 
 # --- identity --------------------------------------------------------------------------------------------------
 IDENTITY_OBJECTS: Final = 3 << 20
-"""Objects remembered for recognising a repeat: each of two generations holds 3 Mi fingerprints of 8 bytes in a
-table of 4 Mi slots (64 MiB in all). Between 3 and 6 Mi objects back are recognised. Redelivery after a crash is
-bounded by the receive window: RECEIVE_MAXIMUM x 48 objects a packet fit into it at the least."""
+"""Readings remembered for recognising a repeat: two generations of 3 Mi fingerprints of 8 bytes, in tables of 4 Mi
+slots (64 MiB in all), so that between 3 and 6 Mi readings back are recognised. What a broker delivers again is what was in
+flight: at most RECEIVE_MAXIMUM messages, of 48 readings each before the window is too small."""
 
 RECEIVE_MAXIMUM: Final = 65_535
 """Messages in flight (MQTT 5, 3.1.2.11.3). The rate of one connection is at most this / commit time."""

@@ -5,7 +5,7 @@ Verbs are few. Every method says when it may block and what it promises afterwar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -72,19 +72,27 @@ class Log(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CollectorState:
-    """What a collector says of itself."""
+    """A snapshot for status pages; ``last_error`` stays until the next connection is fully subscribed."""
 
     name: str
     connected: bool = False
-    granted_qos: Mapping[str, int | None] = field(default_factory=dict)
-    """Per subscription filter: QoS granted, None while unanswered, 128 or more when refused."""
+    """CONNACK and SUBACK have come."""
+    granted_qos: dict[str, int] = field(default_factory=dict)
+    """By filter as sent: 0, 1, or a refusal's code (0x80 and above)."""
     session_present: bool | None = None
     last_error: str | None = None
+    warning: str | None = None
+    """What works, but not as asked: a lower QoS, a refused filter, a lost session."""
     messages: int = 0
-    """PUBLISH packets read."""
+    bytes: int = 0
     unacknowledged: int = 0
-    """Messages read whose PUBACK has not been sent (QoS 1)."""
+    connected_since: int | None = None
+    """Epoch ms."""
     reconnects: int = 0
+    sessions_lost: int = 0
+    """How often the broker had forgotten our session: messages of the outage may be missing each time."""
+    taken_over: int = 0
+    """How often another program with our client id threw us out."""
 
 
 class Collector(Protocol):

@@ -81,10 +81,6 @@ class StatusBoard:
             self._metrics.events_open.labels(level, status).set(count)
         for entry in followers:
             self._metrics.follower_lag.labels(entry["name"]).set(entry["lag_s"])
-        for state in states:
-            self._metrics.broker_connected.labels(state.name).set(state.connected)
-        unacknowledged = sum(state.unacknowledged for state in states)
-        self._metrics.log_unacked.set(unacknowledged)
         return {
             "ready": ready,
             "reason": reason,
@@ -99,7 +95,7 @@ class StatusBoard:
             "rejected": dict(self._tally.rejected),
             "rejected_readings": self._tally.rejected_readings,
             "late": self._tally.late,
-            "unacknowledged": unacknowledged,
+            "unacknowledged": sum(state.unacknowledged for state in states),
             "followers": followers,
             "brokers": [
                 {
@@ -110,6 +106,8 @@ class StatusBoard:
                     "messages": state.messages,
                     "reconnects": state.reconnects,
                     "last_error": state.last_error,
+                    "warning": state.warning,
+                    "sessions_lost": state.sessions_lost,
                 }
                 for state in states
             ],

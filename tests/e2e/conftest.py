@@ -200,6 +200,7 @@ class Books:
     """The ledger outside the victim against what it kept: all three must be zero."""
 
     acknowledged: int
+    """Readings that the broker acknowledged to the publisher, repeats included."""
     stored: int
     lost: int
     """Acknowledged by the broker, neither stored nor rejected."""
@@ -239,7 +240,7 @@ def balance(site: Site, ledger: Path) -> Books:
                 "ANTI JOIN refused USING (device_id, ts)"
             )
         return Books(
-            acknowledged=count("SELECT count(*) FROM sent WHERE acked"),
+            acknowledged=count(f"SELECT count(*) FROM read_parquet('{ledger}') WHERE acked"),
             stored=count("SELECT coalesce(sum(n), 0) FROM kept"),
             lost=lost,
             phantom=count(f"SELECT count(*) FROM kept ANTI JOIN sent USING ({key})"),

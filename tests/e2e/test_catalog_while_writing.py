@@ -17,8 +17,8 @@ pytestmark = [pytest.mark.integration]
 ANALYST = """
 import duckdb, json, sys
 with duckdb.connect(sys.argv[1], read_only=True) as db:
-    counts = {view: db.execute(f"SELECT count(*) FROM {view}").fetchone()[0] for view in
-              ("readings", "readings_raw", "points", "areas", "alarms", "events", "event_log", "rejects", "completeness")}
+    views = "readings readings_raw points areas alarms events event_log rejects completeness".split()
+    counts = {view: db.execute(f"SELECT count(*) FROM {view}").fetchone()[0] for view in views}
     counts["received"] = db.execute("SELECT coalesce(sum(received), 0) FROM completeness").fetchone()[0]
 print(json.dumps(counts))
 """

@@ -62,9 +62,8 @@ def test_whole_fleet_each_second_in_packs(
     site.stop()
 
     counted = books(site, publish.ledger)
-    print(
-        f"\nfleet: {summary} engine {cores:.2f} cores, lag max {max(lags):.2f} s, {counted}, rss {status['rss_mib_max']}"
-    )
+    figures = f"engine {cores:.2f} cores, lag max {max(lags):.2f} s, rss {status['rss_mib_max']} MiB"
+    print(f"\nfleet: {summary}\n  {figures}, reading to alarm {status['ingest_to_event_ms']}\n  {counted}")
     assert summary["sensors"] == FLEET
     assert (counted.lost, counted.phantom, counted.doubled) == (0, 0, 0)
     assert counted.acknowledged == summary["acknowledged_readings"]

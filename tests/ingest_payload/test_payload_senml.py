@@ -101,30 +101,32 @@ def test_too_many_records() -> None:
     assert parse([{"bn": "d:", "n": "a", "v": 1}] * 101)[0].reason == Reason.oversized
 
 
-def test_the_standards_examples() -> None:
-    """Every numeric record of RFC 8428's resolved examples comes out with its name, time and value."""
-    folder = os.environ.get("LIFELINE_SENML_EXAMPLES")
-    if not folder:
-        pytest.skip("LIFELINE_SENML_EXAMPLES names no folder with the examples of RFC 8428")
-    compared = 0
-    for resolved in sorted(Path(folder).glob("*.gen.resolved.json")):
-        source = resolved.with_name(resolved.name.replace(".gen.resolved", ""))
-        records = json.loads(resolved.read_text())
-        absolute = any(record.get("bt", 0) >= 2**28 for record in json.loads(source.read_text()))
-        now = round(records[0]["t"] * 1000)  # "now" of whoever resolved a pack without absolute times
-        got = SenML().parse("t", source.read_bytes(), Bounds(now, 0, 2 * now))
-        assert not any(isinstance(c, Fault) for c in got), (source.name, got)
-        flat = sorted(
-            ((c.device + v.quantity).replace(":", "").replace("/", ""), c.ts, v.number)
-            for c in got
-            for v in c.values
-            if v.wrong is None
-        )
-        wanted = sorted(
-            (r["n"].replace(":", "").replace("/", ""), round(r["t"] * 1000), r["v"]) for r in records if "v" in r
-        )
-        assert [n for n, _, _ in wanted] == [n for n, _, _ in flat], source.name
-        assert [v for _, _, v in wanted] == pytest.approx([v for _, _, v in flat]), source.name
-        assert not absolute or [t for _, t, _ in wanted] == [t for _, t, _ in flat], source.name
-        compared += len(flat)
-    assert compared > 10
+EXAMPLES = os.environ.get("LIFELINE_SENML_EXAMPLES")
+"""A folder with the examples of RFC 8428 and their resolved forms, where somebody has one."""
+
+if EXAMPLES:
+
+    def test_the_standards_examples() -> None:
+        """Every numeric record of RFC 8428's resolved examples comes out with its name, time and value."""
+        compared = 0
+        for resolved in sorted(Path(EXAMPLES).glob("*.gen.resolved.json")):
+            source = resolved.with_name(resolved.name.replace(".gen.resolved", ""))
+            records = json.loads(resolved.read_text())
+            absolute = any(record.get("bt", 0) >= 2**28 for record in json.loads(source.read_text()))
+            now = round(records[0]["t"] * 1000)  # "now" of whoever resolved a pack without absolute times
+            got = SenML().parse("t", source.read_bytes(), Bounds(now, 0, 2 * now))
+            assert not any(isinstance(c, Fault) for c in got), (source.name, got)
+            flat = sorted(
+                ((c.device + v.quantity).replace(":", "").replace("/", ""), c.ts, v.number)
+                for c in got
+                for v in c.values
+                if v.wrong is None
+            )
+            wanted = sorted(
+                (r["n"].replace(":", "").replace("/", ""), round(r["t"] * 1000), r["v"]) for r in records if "v" in r
+            )
+            assert [n for n, _, _ in wanted] == [n for n, _, _ in flat], source.name
+            assert [v for _, _, v in wanted] == pytest.approx([v for _, _, v in flat]), source.name
+            assert not absolute or [t for _, t, _ in wanted] == [t for _, t, _ in flat], source.name
+            compared += len(flat)
+        assert compared > 10
