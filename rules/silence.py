@@ -120,16 +120,11 @@ class Silence:
         shape = (len(instants), len(who))
         own, device = np.empty(shape), np.empty(shape)
         counts = np.zeros((len(instants), 2))
-        counted = bool(self._names & {"silent_devices", "silent_share"})
-        at = start
-        for k in range(len(instants)) if counted else [slice(None)]:
-            part = slice(k, k + 1) if isinstance(k, int) else k
-            at = kernels.silences(
-                *(rows.point, rows.received_at, rows.flags, self._device, self.last_point, self.last_device),
-                *(at, instants[part], ends[part], who, own[part], device[part]),
-            )
-            if counted:
-                counts[part] = kernels.census(instants[k], self.last_device, self._allowed)
+        counted = self._names & {"silent_devices", "silent_share"}
+        at = kernels.silences(
+            *(rows.point, rows.received_at, rows.flags, self._device, self.last_point, self.last_device, start),
+            *(instants, ends, who, own, device, self._allowed if counted else self._allowed[:0], counts),
+        )
         scalars = {"silent_devices": counts[:, 0], "silent_share": counts[:, 0] / np.maximum(counts[:, 1], 1)}
         found: list[ClockChange] = []
         for rule, places in zip(self.rules, self._places, strict=True):

@@ -43,11 +43,15 @@ def silences(
     who: I32,
     out_point: F64,
     out_device: F64,
+    allowed: I64,
+    out_counts: F64,
 ) -> int:
     """For each instant k: hear rows up to ``ends[k]``, then write the silence of each point of ``who`` in seconds.
 
     Instants are epoch ms in rising order; ``ends[k]`` is the first row that was received at or after the instant.
-    ``out_*[k, j]`` belongs to ``who[j]``; NaN for a point that was never heard. Returns the first row not heard.
+    ``out_*[k, j]`` belongs to ``who[j]``; NaN for a point that was never heard. ``out_counts[k]`` is a census: devices
+    that ever reported and are overdue, and devices that ever reported; ``allowed`` is the longest silence of each device
+    in ms, 0 where its interval is unknown, and empty when no census is wanted. Returns the first row not heard.
     """
     at = start
     for k in range(len(instants)):
@@ -67,23 +71,9 @@ def silences(
             else:
                 out_point[k, j] = (instants[k] - last_point[p]) / 1000.0
                 out_device[k, j] = (instants[k] - last_device[device[p]]) / 1000.0
+        for d in range(len(allowed)):
+            if allowed[d] > 0 and last_device[d] != NEVER:
+                out_counts[k, 1] += 1.0
+                if instants[k] - last_device[d] > allowed[d]:
+                    out_counts[k, 0] += 1.0
     return at
-
-
-@njit(cache=True, nogil=True)
-def census(
-    instant: int,
-    last_device: I64,
-    allowed: I64,
-) -> tuple[int, int]:
-    """How many devices that ever reported are overdue at ``instant``, and how many have an interval to judge by.
-
-    ``allowed`` is the longest silence of each device in ms, 0 where its interval is unknown.
-    """
-    silent = 0
-    known = 0
-    for d in range(len(last_device)):
-        if allowed[d] > 0 and last_device[d] != NEVER:
-            known += 1
-            silent += instant - last_device[d] > allowed[d]
-    return silent, known

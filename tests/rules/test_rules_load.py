@@ -111,8 +111,8 @@ def test_refused_conditions(text: str) -> None:
 
 
 WORDS = (
-    "( ) + - * / % , < > = value rate limit 1 0.5 'a' kind AND OR NOT IS NULL IN BETWEEN CASE WHEN THEN ELSE END LIKE TRUE "
-    "ABS COALESCE NULLIF ROUND GREATEST DISTINCT"
+    "( ) + - * / % , < > = value rate limit 1 0.5 'a' kind AND OR NOT IS NULL IN BETWEEN CASE WHEN "
+    "THEN ELSE END LIKE TRUE ABS COALESCE NULLIF ROUND GREATEST DISTINCT"
 )
 words = st.sampled_from(WORDS.split())
 
