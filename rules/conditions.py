@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from rules import numeric
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
@@ -67,6 +69,29 @@ class Condition:
     def expression(self, params: Mapping[str, float]) -> pl.Expr:
         """The Polars expression, with the given parameters put in as numbers."""
         return pl.sql_expr(_sql(self.tokens, params))
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A condition ready to run over rows of numbers: a numpy program where possible, a Polars expression elsewhere."""
+
+    names: tuple[str, ...]
+    program: numeric.Boolean | None
+    expression: pl.Expr
+
+    @classmethod
+    def of(cls, condition: Condition, params: Mapping[str, float]) -> Test:
+        """With the given parameters put in as numbers."""
+        program = numeric.compile_numeric(condition.tokens, params)
+        names = tuple(sorted(condition.names - set(params)))
+        return cls(names, program, condition.expression(params))
+
+    def satisfied(self, columns: Mapping[str, NDArray[np.float64]], rows: int) -> NDArray[np.bool_]:
+        """Which of ``rows`` rows satisfy it, by columns of float64 with NaN for NULL."""
+        if self.program is not None:
+            return numeric.satisfied(self.program, columns, rows)
+        frame = pl.DataFrame([column(name, columns[name]) for name in self.names])
+        return evaluate(frame, rows, [self.expression])[0]
 
 
 def parse(

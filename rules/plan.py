@@ -66,9 +66,10 @@ class BoundRule:
     siblings: list[Sibling] = field(default_factory=list)
     evaluated: int = 0
     """Rows judged so far."""
-    expressions: list[pl.Expr] = field(init=False)
+    tests: list[conditions.Test] = field(init=False)
+    """``raise``, ``clear``, and ``active`` unless that is always."""
     names: tuple[str, ...] = field(init=False)
-    """Columns that the expressions need."""
+    """Columns that the tests need."""
 
     def __post_init__(self) -> None:
         """Compile the conditions and see what they need."""
@@ -80,7 +81,7 @@ class BoundRule:
         parsed = [condition_of(text, columns, (features.SIBLING,)) for text in texts]
         varying = {name for override in rule.overrides for name in override.params}
         fixed = {name: value for name, value in rule.params.items() if name not in varying}
-        self.expressions = [condition.expression(fixed) for condition in parsed]
+        self.tests = [conditions.Test.of(condition, fixed) for condition in parsed]
         used = frozenset().union(*(condition.names for condition in parsed)) - set(fixed)
         self.names = tuple(sorted(used))
         kept = varying | (used & set(features.REGISTRY))
@@ -116,8 +117,7 @@ class BoundRule:
 
     def masks(self, columns: dict[str, NDArray[np.float64]], rows: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which rows satisfy ``raise``, and which ``clear``. Out of its season a rule never raises, always clears."""
-        frame = pl.DataFrame([conditions.column(name, columns[name]) for name in self.names])
-        found = conditions.evaluate(frame, rows, self.expressions)
+        found = [test.satisfied(columns, rows) for test in self.tests]
         if len(found) == 2:
             return found[0], found[1]
         return found[0] & found[2], found[1] | ~found[2]

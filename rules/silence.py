@@ -121,7 +121,7 @@ class Silence:
         own, device = np.empty(shape), np.empty(shape)
         counts = np.zeros((len(instants), 2))
         counted = self._names & {"silent_devices", "silent_share"}
-        at = kernels.silences(
+        at: int = kernels.silences(
             *(rows.point, rows.received_at, rows.flags, self._device, self.last_point, self.last_device, start),
             *(instants, ends, who, own, device, self._allowed if counted else self._allowed[:0], counts),
         )

@@ -50,7 +50,7 @@ def silences(
 
     Instants are epoch ms in rising order; ``ends[k]`` is the first row that was received at or after the instant.
     ``out_*[k, j]`` belongs to ``who[j]``; NaN for a point that was never heard. ``out_counts[k]`` is a census: devices
-    that ever reported and are overdue, and devices that ever reported; ``allowed`` is the longest silence of each device
+    that ever reported and are overdue, and all that did; ``allowed`` is the longest silence of each device
     in ms, 0 where its interval is unknown, and empty when no census is wanted. Returns the first row not heard.
     """
     at = start
