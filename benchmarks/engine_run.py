@@ -1,4 +1,4 @@
-"""One run of the whole engine, in a process of its own: assembled as ``lifeline run`` does it, loaded over loopback TCP, its books balanced.
+"""One run of the whole engine in a process of its own, assembled as ``lifeline run`` does it, its books balanced.
 
     sender (own process) ══ TCP ══► collector ► log ► rules, lake, live values, completeness      (this process)
 

@@ -178,9 +178,7 @@ class BagHash:
         self.rows = 0
         self._sum = 0
 
-    def add(
-        self, point: NDArray[Any], ts: NDArray[Any], seq: NDArray[Any], value: NDArray[np.float64]
-    ) -> None:
+    def add(self, point: NDArray[Any], ts: NDArray[Any], seq: NDArray[Any], value: NDArray[np.float64]) -> None:
         """Rows of integers (any width) and one float64 column (null is NaN)."""
         mixed = np.zeros(len(point), np.uint64)
         for column in (point, ts, seq):

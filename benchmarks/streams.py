@@ -77,7 +77,6 @@ class Stream:
     qos: int = 1
     pack: int = 100
     shift_ms: int = 0
-    faults: FaultSettings = FaultSettings(0)
 
     @cached_property
     def fleet(self) -> Fleet:
@@ -87,7 +86,7 @@ class Stream:
     def __iter__(self) -> Iterator[Round]:
         """Build round after round."""
         fleet = self.fleet
-        generator = Generator(fleet, EPOCH_MS, self.faults, CLEAN, self.shape)
+        generator = Generator(fleet, EPOCH_MS, FaultSettings(0), CLEAN, self.shape)
         encoder = Encoder(fleet, self.shape, self.pack, self.qos)
         first_seq: NDArray[np.int64] | None = None
         number = 0

@@ -29,8 +29,6 @@ from lifeline.core.batch import IngestBatch, Readings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
     from lifeline.core.registry import Registry
 
 PAIRS: Final = 7
@@ -173,9 +171,7 @@ class _Naive:
     def check(self, part: Round) -> None:
         """The same truth."""
         count = self.readings
-        truth = zip(
-            *(column[:count].tolist() for column in (part.point, part.ts, part.seq, part.value)), strict=True
-        )
+        truth = zip(*(column[:count].tolist() for column in (part.point, part.ts, part.seq, part.value)), strict=True)
         assert self.rows == list(truth), "the baseline decoded something else than was sent"
 
 
@@ -194,5 +190,3 @@ def _payloads(data: bytes) -> Iterator[bytes]:
         end = at + length
         yield data[at + 4 + int.from_bytes(data[at : at + 2], "big") : end]
         at = end
-
-

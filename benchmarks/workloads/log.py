@@ -16,7 +16,7 @@ import threading
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from lifeline.log import LocalLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from lifeline.core.batch import LogRecord
 
 SEED: Final = 20260115
 NOW_MS: Final = 1_768_438_800_000
@@ -61,9 +63,7 @@ def run(scale: float) -> Result:
         body = rows * ROW_BYTES
         with closing(LocalLog(folder / "large", clock=_clock, clock_record_ms=0)) as log, _Plain(folder) as plain:
             whole = bytes(body // len(large))
-            pairs = interleaved(
-                "log", lambda: _all_at_once(log, large), lambda: plain.write(whole, len(large)), PAIRS
-            )
+            pairs = interleaved("log", lambda: _all_at_once(log, large), lambda: plain.write(whole, len(large)), PAIRS)
             add("large_mb_per_s", rates(pairs.ours, body / 1e6, "MB/s"))
             add("large_of_plain", figure(pairs.ratios(body, body, "wall_s"), "x"))
             add("large_cpu_us", cpu_us(pairs.ours, rows, "µs/reading"))
@@ -119,7 +119,7 @@ class _Plain:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "plain"
 
-    def __enter__(self) -> _Plain:
+    def __enter__(self) -> Self:
         self._fd = os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_TRUNC, 0o644)
         return self
 
@@ -136,7 +136,7 @@ class _Plain:
 
 def _read_back(log: LocalLog, batches: Sequence[IngestBatch]) -> str:
     """Digest of the first ``batches`` as read from the disk; they must be what was written."""
-    records = []
+    records: list[LogRecord] = []
     while len(records) < len(batches):
         found = log.read(len(records))
         assert found, "committed records are missing"

@@ -1,0 +1,132 @@
+"""The gate goes red for a slow-down, a missing workload or figure, a changed hash, and for nothing else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import gate
+from benchmarks.gate import Gate, check, judge, load
+from benchmarks.harness import PLANT
+from benchmarks.workloads import BY_ID
+
+GATE = Gate("decode", 0.2, {"times_naive": 8.0}, "abc")
+
+
+def result(value: float = 10.0, digest: str = "abc", scale: float = 0.2) -> dict[str, Any]:
+    figures = {"times_naive": {"value": value, "unit": "x", "target": None}}
+    return {"workload": "decode", "scale": scale, "figures": figures, "peers": {}, "hash": digest, "notes": []}
+
+
+def passed(found: Mapping[str, Any] | None) -> bool:
+    return all(verdict.passed for verdict in judge(GATE, found))
+
+
+def test_a_ratio_within_its_margin_passes() -> None:
+    assert passed(result())
+    assert passed(result(8.0))
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(result(7.9), id="slower"),
+        pytest.param(result(digest="abd"), id="another result"),
+        pytest.param(result(scale=0.1), id="another scale"),
+        pytest.param(result() | {"figures": {}}, id="a figure vanished"),
+        pytest.param({"workload": "decode", "scale": 0.2, "error": "ended with 1\nboom"}, id="the run failed"),
+        pytest.param(None, id="the workload vanished"),
+    ],
+)
+def test_everything_else_fails(found: Mapping[str, Any] | None) -> None:
+    assert not passed(found)
+
+
+def test_a_stall_is_measured_again_and_counts_only_twice() -> None:
+    runs = iter([result(2.0), result(10.0)])
+
+    verdicts, _ = check([GATE], lambda _: next(runs))
+
+    assert all(verdict.passed for verdict in verdicts)
+
+
+def test_a_slow_down_stays_red_when_measured_again() -> None:
+    runs = [result(2.0), result(2.1)]
+
+    verdicts, results = check([GATE], lambda _: runs.pop(0))
+
+    assert not all(verdict.passed for verdict in verdicts)
+    assert results == [result(2.1)]
+
+
+def test_a_changed_hash_is_not_measured_again() -> None:
+    runs = [result(digest="abd"), result()]
+
+    verdicts, _ = check([GATE], lambda _: runs.pop(0))
+
+    assert not all(verdict.passed for verdict in verdicts)
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        pytest.param("", "no workload", id="empty"),
+        pytest.param("[decode]\nscale = 1\n", "at_least", id="no ratio"),
+        pytest.param("[decode]\nscale = 1\nleast = 2\n[decode.at_least]\nx = 1\n", "least", id="a misspelt key"),
+    ],
+)
+def test_a_file_that_gates_nothing_is_refused(tmp_path: Path, text: str, names: str) -> None:
+    path = tmp_path / "gates.toml"
+    path.write_text(text)
+
+    with pytest.raises(ValueError, match=names):
+        load(path)
+
+
+def test_the_file_on_record_names_workloads_that_exist_and_ratios_that_can_fail() -> None:
+    gates = load(gate.GATES)
+
+    assert {one.workload for one in gates} == {"decode", "log", "rules-tick", "engine"}
+    assert all(one.workload in BY_ID for one in gates)
+    assert all(least > 0 for one in gates for least in one.at_least.values())
+
+
+def run_gate(tmp_path: Path, text: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = tmp_path / "gates.toml"
+    path.write_text(text)
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", "gate", "--gates", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=os.environ | environment | {"COLUMNS": "160"},
+    )
+
+
+DECODE = "[decode]\nscale = 0.01\n[decode.at_least]\npack100_times_naive = 1.0\n"
+
+
+@pytest.mark.integration
+def test_a_real_run_passes_and_a_planted_slow_down_turns_it_red(tmp_path: Path) -> None:
+    green = run_gate(tmp_path, DECODE)
+    red = run_gate(tmp_path, DECODE, **{PLANT: "decode=40"})
+
+    assert green.returncode == 0, green.stdout + green.stderr
+    assert red.returncode == 1, red.stdout + red.stderr
+    assert "FAILED" in red.stdout
+
+
+@pytest.mark.integration
+def test_a_workload_that_does_not_exist_turns_it_red(tmp_path: Path) -> None:
+    red = run_gate(tmp_path, "[decoed]\nscale = 0.01\n[decoed.at_least]\nx = 1.0\n")
+
+    assert red.returncode == 1
+    assert "missing" in red.stdout
