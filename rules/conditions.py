@@ -158,7 +158,7 @@ def _tokens(text: str) -> tuple[list[Token], list[Fault]]:
 
 
 def _sql(tokens: tuple[Token, ...], params: Mapping[str, float]) -> str:
-    words = [f"({float(params[t.text])!r})" if t.kind == "name" and t.text in params else t.text for t in tokens]
+    words = [_word(tokens, i, params) for i in range(len(tokens))]
     i = 0
     while i < len(tokens):
         if tokens[i].text in {"/", "%"}:
@@ -167,6 +167,14 @@ def _sql(tokens: tuple[Token, ...], params: Mapping[str, float]) -> str:
             words[end] = f"{words[end]}, 0)"
         i += 1
     return " ".join(words)
+
+
+def _word(tokens: tuple[Token, ...], i: int, params: Mapping[str, float]) -> str:
+    token = tokens[i]
+    if token.kind != "name" or token.text.upper() in KEYWORDS or (i + 1 < len(tokens) and tokens[i + 1].text == "("):
+        return token.text
+    # quoted, because some names (limit) are words of SQL elsewhere
+    return f"({float(params[token.text])!r})" if token.text in params else f'"{token.text}"'
 
 
 def _operand(tokens: tuple[Token, ...], start: int) -> int:

@@ -2,11 +2,11 @@
 
 A record of a few hundred readings touches twenty rules with two conditions each; through Polars that is 5 ms of fixed
 cost, through numpy 0.4 ms. ``compile_numeric`` takes what almost all conditions are made of (numbers, columns,
-comparisons, AND OR NOT, IS NULL, BETWEEN, + - * /, and the functions below); for anything else it gives None and the
+comparisons, AND OR NOT, IS NULL, BETWEEN, + - * / and the functions below); for anything else it gives None and the
 condition stays with Polars. Tests hold both together on random conditions and rows.
 
-NULL is NaN. A boolean is a pair (true, false) of masks: neither is SQL's UNKNOWN. So NOT, AND and OR follow three-valued
-logic without a third array.
+NULL is NaN. A boolean is a pair (true, false) of masks: neither is SQL's UNKNOWN. So NOT, AND and OR follow
+three-valued logic without a third array.
 
     or      := and ( OR and )*                    sum     := product ( (+|-) product )*
     and     := not ( AND not )*                   product := unary ( (*|/) unary )*
