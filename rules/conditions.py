@@ -26,6 +26,7 @@ import numpy as np
 import polars as pl
 
 from rules import numeric
+from rules.tokens import Token
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -48,14 +49,6 @@ _TOKEN: Final = re.compile(
 
 Fault = tuple[str, str]
 """What is wrong with a condition, and the remedy."""
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A piece of a condition: ``kind`` is number, name, string or op."""
-
-    kind: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

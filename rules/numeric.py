@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rules.conditions import Token
+    from rules.tokens import Token
 
 Columns = Mapping[str, "NDArray[np.float64]"]
 
