@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +29,8 @@ from lifeline.app.assembly import assemble
 from lifeline.app.site import load_site
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lifeline.app.assembly import Assembly
     from simulators.schedule import Shape
 
@@ -82,12 +85,29 @@ def run_engine(load: Load, scale: float) -> EngineRun:
     return EngineRun(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def _run(load: Load, scale: float, folder: Path) -> EngineRun:
+@dataclass(frozen=True)
+class Running:
+    """An engine under load, and who loads it."""
+
+    assembly: Assembly
+    sender: Child
+    data: Path
+    shift_ms: int
+
+    def tell(self, command: str) -> dict[str, Any]:
+        """Have the sender do something; what it says afterwards."""
+        self.sender.tell(command)
+        return self.sender.hear()
+
+
+@contextmanager
+def started(load: Load, scale: float, rounds: int, folder: Path, probes: int = 0) -> Iterator[Running]:
+    """An engine in this process, subscribed at a sender that has built its stream; stopped at the end."""
     shift_ms = shift_now()
-    rounds = load.warm_rounds + rounds_at(scale, load.rounds)
     arguments = [
         *("--sensors", sensors_at(scale), "--rounds", rounds, "--shape", load.shape, "--qos", load.qos),
         *("--window", load.window, "--shift-ms", shift_ms, "--registry", folder / "sensors.parquet"),
+        *("--probes", probes),
     ]
     with Child("benchmarks.sender", arguments) as sender:
         port = sender.hear()["port"]
@@ -99,29 +119,35 @@ def _run(load: Load, scale: float, folder: Path) -> EngineRun:
             assembly.engine.start()
             house.start()
             sender.hear()
-            sender.tell(f"go {load.warm_rounds}")
-            warm = sender.hear()["readings"]
-            _await(assembly, warm)
-
-            meter, cpu, began = ThreadMeter(), time.process_time(), time.perf_counter()
-            sender.tell(f"go {rounds - load.warm_rounds}")
-            sent = sender.hear()
-            logged_s = _await(assembly, warm + sent["readings"], followed=False, began=began)
-            followed_s = _await(assembly, warm + sent["readings"], began=began)
-            used = meter.used()
+            yield Running(assembly, sender, site.data, shift_ms)
         finally:
             stop.set()
             if house.is_alive():
                 house.join()
             assembly.stop()
+            assembly.close()
+
+
+def _run(load: Load, scale: float, folder: Path) -> EngineRun:
+    rounds = rounds_at(scale, load.rounds)
+    with started(load, scale, load.warm_rounds + rounds, folder) as running:
+        assembly = running.assembly
+        warm = running.tell(f"go {load.warm_rounds}")["readings"]
+        wait_for(assembly, warm)
+
+        meter, cpu, began = ThreadMeter(), time.process_time(), time.perf_counter()
+        sent = running.tell(f"go {rounds}")
+        total = warm + sent["readings"]
+        logged_s = wait_for(assembly, total, followed=False, began=began)
+        followed_s = wait_for(assembly, total, began=began)
+        used = meter.used()
+        assembly.stop()
         seconds, cpu_s, rss = time.perf_counter() - began, time.process_time() - cpu, rss_mib_max()
-        assembly.close()
-        sender.end()
-        truth = sender.hear()
+        running.sender.end()
+        truth = running.sender.hear()
     assert assembly.clean, "the engine did not stop cleanly"
-    found = stored(site.data, shift_ms)
-    lost = warm + sent["readings"] - found.rows
-    assert lost == 0, f"{lost} readings of {warm + sent['readings']} were lost"
+    found = stored(running.data, running.shift_ms)
+    assert found.rows == total, f"{total - found.rows} readings of {total} were lost"
     assert found.hexdigest() == truth["hash"], "what is stored differs from what was sent"
     return EngineRun(
         readings=sent["readings"],
@@ -132,7 +158,7 @@ def _run(load: Load, scale: float, folder: Path) -> EngineRun:
         cpu_s=cpu_s,
         cpu_by_thread=used,
         rss_mib=rss,
-        lost=lost,
+        lost=total - found.rows,
         hash=found.hexdigest(),
         alarms=assembly.rules.alarms_raised,
         sender_cpu_s=sent["cpu_s"],
@@ -140,7 +166,7 @@ def _run(load: Load, scale: float, folder: Path) -> EngineRun:
     )
 
 
-def _await(assembly: Assembly, readings: int, *, followed: bool = True, began: float = 0.0) -> float:
+def wait_for(assembly: Assembly, readings: int, *, followed: bool = True, began: float = 0.0) -> float:
     """Wait until so many readings are logged (and every follower is there); seconds since ``began``.
 
     Raises:

@@ -6,6 +6,9 @@
     the engine connects: CONNECT ► CONNACK, SUBSCRIBE ► SUBACK
     "go N"      ──► blasts the next N rounds; QoS 1: never more than ``--window`` unacknowledged, PUBACKs checked
                 ──► {"messages", "readings", "seconds", "cpu_s", "window_waits"}
+    "pace S PROBES" ─► for S seconds the fleet's reports at one a second and device, and so many probes a second
+    "probe S PROBES" ─► the probes alone
+                ──► {"messages", "readings", "probes", "behind_s"}
     end of stdin ─► {"hash"} of what was sent, and the end
 
 MQTT 3.1.1 with the packets of the simulator's encoder. PUBACKs must come in the order of sending [MQTT-4.6.0-2]; one
@@ -21,18 +24,26 @@ import struct
 import sys
 import threading
 import time
+from collections import deque
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from benchmarks.streams import Round, Stream, bag_of
 from simulators.registry import write_fleet
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from simulators.wire import Packets
+
 CHUNK_BYTES: Final = 1 << 20
 IDS: Final = 65_535
 """Packet identifiers of the encoder: 1 to 65,535 in turn."""
 HANDSHAKE_S: Final = 120.0
+SLICES: Final = 100
+"""A second of paced sending goes in so many parts."""
 
 
 class Peer:
@@ -45,6 +56,8 @@ class Peer:
         self._window = window
         self._changed = threading.Condition()
         self.sent = self.acknowledged = self.window_waits = 0
+        self._order: deque[NDArray[np.int64]] = deque()
+        """Packet identifiers in the order of sending, of what is not acknowledged."""
         self.error: str | None = None
         self._rest = b""
 
@@ -79,23 +92,24 @@ class Peer:
             found += part
         return found
 
-    def send(self, part: Round, qos: int) -> None:
-        """All packets of a round, in the window."""
-        packets = part.packets
+    def send(self, packets: Packets, qos: int, number: int, first: int = 0, end: int | None = None) -> None:
+        """Packets ``first`` to ``end``, in the window; packet 0 carries the identifier of ``number``."""
         data, at = packets.data.data, packets.at
-        first = 0
-        while first < len(packets):
+        end = len(packets) if end is None else end
+        while first < end:
             last = int(np.searchsorted(at, at[first] + CHUNK_BYTES, side="right")) - 1
-            last = min(max(last, first + 1), len(packets))
+            last = min(max(last, first + 1), end)
             if qos:
                 last = min(last, first + self._room())
+                with self._changed:
+                    self._order.append(np.arange(number + first, number + last) % IDS + 1)
             self._socket.sendall(data[at[first] : at[last]])
             self.sent += last - first
             first = last
 
     def _room(self) -> int:
-        """Messages that may go now; waits for at least a quarter of the window."""
-        least = max(1, self._window // 4)
+        """Messages that may go now; waits for at least a quarter of a large window, as big writes are cheap."""
+        least = self._window // 4 if self._window >= 1000 else 1
         with self._changed:
             room = self._window - (self.sent - self.acknowledged)
             if room < least:
@@ -142,13 +156,22 @@ class Peer:
             at += 2 + length
         self._rest = data[at:]
 
-    def _count(self, ids: np.ndarray[Any, Any]) -> None:
-        expected = (self.acknowledged + np.arange(len(ids))) % IDS + 1
-        if not np.array_equal(ids, expected):
-            self._fail("PUBACKs out of order")
-            return
+    def _count(self, ids: NDArray[np.int64]) -> None:
         with self._changed:
-            self.acknowledged += len(ids)
+            at = 0
+            while at < len(ids):
+                if not self._order:
+                    break
+                head = self._order.popleft()
+                part = ids[at : at + len(head)]
+                if not np.array_equal(part, head[: len(part)]):
+                    break
+                if len(part) < len(head):
+                    self._order.appendleft(head[len(part) :])
+                at += len(part)
+            if at < len(ids):
+                self.error = self.error or "PUBACKs that nothing was sent for, or out of order"
+            self.acknowledged += at
             self._changed.notify_all()
 
     def _fail(self, error: str) -> None:
@@ -172,6 +195,66 @@ def say(**what: object) -> None:
     print(json.dumps(what), flush=True)
 
 
+class Show:
+    """What the commands do; counts what was sent."""
+
+    def __init__(self, stream: Stream, peer: Peer, rounds: list[Round]) -> None:
+        self._stream, self._peer, self._waiting = stream, peer, iter(rounds)
+        self._number = self._probes = 0
+
+    def go(self, count: int) -> dict[str, Any]:
+        """Blast."""
+        peer, qos = self._peer, self._stream.qos
+        sent, readings, waits = peer.sent, 0, peer.window_waits
+        wall, cpu = time.perf_counter(), time.process_time()
+        for _ in range(count):
+            part = next(self._waiting)
+            peer.send(part.packets, qos, self._number)
+            self._number += len(part.packets)
+            readings += len(part)
+        peer.settle(qos)
+        return {
+            "messages": peer.sent - sent,
+            "readings": readings,
+            "seconds": time.perf_counter() - wall,
+            "cpu_s": time.process_time() - cpu,
+            "window_waits": peer.window_waits - waits,
+        }
+
+    def pace(self, seconds: int, probes: int, *, load: bool) -> dict[str, Any]:
+        """Open loop: a round a second in slices of ten milliseconds, whatever the engine does."""
+        sent, readings, behind = self._peer.sent, 0, 0.0
+        began, first = time.perf_counter(), self._probes
+        for second in range(seconds):
+            part = next(self._waiting) if load else None
+            for i in range(SLICES):
+                due = began + second + i / SLICES
+                time.sleep(max(0.0, due - time.perf_counter()))
+                behind = max(behind, time.perf_counter() - due)
+                if part is not None:
+                    low, high = (len(part.packets) * k // SLICES for k in (i, i + 1))
+                    self._peer.send(part.packets, self._stream.qos, self._number, low, high)
+                if i * probes // SLICES != (i + 1) * probes // SLICES:
+                    self._probe()
+            if part is not None:
+                self._number += len(part.packets)
+                readings += len(part)
+        self._peer.settle(self._stream.qos)
+        return {
+            "messages": self._peer.sent - sent,
+            "readings": readings,
+            "probes": self._probes - first,
+            "behind_s": behind,
+        }
+
+    def _probe(self) -> None:
+        # an identifier half the circle away from those of the stream that are in flight
+        number = self._number + IDS // 2
+        packets = self._stream.probe(self._probes, time.time_ns() // 1_000_000, number)
+        self._peer.send(packets, self._stream.qos, number)
+        self._probes += 1
+
+
 def main() -> None:
     """See the module's head."""
     parser = argparse.ArgumentParser()
@@ -180,36 +263,29 @@ def main() -> None:
     parser.add_argument("--shape", choices=("single", "gateway"), required=True)
     parser.add_argument("--qos", type=int, choices=(0, 1), required=True)
     parser.add_argument("--window", type=int, default=IDS)
+    parser.add_argument("--probes", type=int, default=0)
     parser.add_argument("--shift-ms", type=int, required=True)
     parser.add_argument("--registry", type=Path, required=True)
-    options = parser.parse_args()
+    asked = parser.parse_args()
     listener = socket.create_server(("127.0.0.1", 0))
-    stream = Stream(options.sensors, options.rounds, options.shape, options.qos, shift_ms=options.shift_ms)
-    write_fleet(stream.fleet, options.registry)
+    stream = Stream(asked.sensors, asked.rounds, asked.shape, asked.qos, shift_ms=asked.shift_ms, probes=asked.probes)
+    write_fleet(stream.fleet, asked.registry)
     rounds = list(stream)
-    say(ready=True, port=listener.getsockname()[1], bytes=sum(len(part.packets.data) for part in rounds))
+    say(ready=True, port=listener.getsockname()[1])
     listener.settimeout(HANDSHAKE_S)
-    peer = Peer(listener.accept()[0], options.window)
+    peer = Peer(listener.accept()[0], asked.window)
     peer.greet()
     say(subscribed=True)
-    waiting = iter(rounds)
+    show = Show(stream, peer, rounds)
     for line in sys.stdin:
-        count = int(line.removeprefix("go "))
-        sent, readings, waits = peer.sent, 0, peer.window_waits
-        wall, cpu = time.perf_counter(), time.process_time()
-        for _ in range(count):
-            part = next(waiting)
-            peer.send(part, options.qos)
-            readings += len(part)
-        peer.settle(options.qos)
-        say(
-            messages=peer.sent - sent,
-            readings=readings,
-            seconds=time.perf_counter() - wall,
-            cpu_s=time.process_time() - cpu,
-            window_waits=peer.window_waits - waits,
-        )
-    say(hash=bag_of(rounds, options.shift_ms).hexdigest(), messages=peer.sent, acknowledged=peer.acknowledged)
+        match line.split():
+            case ["go", count]:
+                say(**show.go(int(count)))
+            case ["pace", seconds, probes]:
+                say(**show.pace(int(seconds), int(probes), load=True))
+            case ["probe", seconds, probes]:
+                say(**show.pace(int(seconds), int(probes), load=False))
+    say(hash=bag_of(rounds, asked.shift_ms).hexdigest(), messages=peer.sent, acknowledged=peer.acknowledged)
 
 
 if __name__ == "__main__":

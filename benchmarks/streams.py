@@ -22,6 +22,7 @@ from simulators.faults import FaultSettings
 from simulators.fleet import SENSORS, FleetSettings
 from simulators.fleet_build import build_fleet
 from simulators.generator import Generator
+from simulators.schedule import Objects
 from simulators.wire import Encoder
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ SEED: Final = 1
 EPOCH_MS: Final = 1_768_438_800_000
 """2026-01-15 09:00 in the simulated city."""
 STEP_MS: Final = 5_000
+PROBE_LEL: Final = 60
+"""%LEL: above every limit of the standard rules, which raise at the first sample."""
+_NONE: Final = np.zeros(0, np.int32)
 ROUNDS_MAX: Final = 60
 """60 rounds of 5 s span five minutes: inside the ten minutes that a device's clock may be ahead."""
 
@@ -77,11 +81,34 @@ class Stream:
     qos: int = 1
     pack: int = 100
     shift_ms: int = 0
+    probes: int = 0
+    """So many methane detectors are left out, for readings sent apart (``probe``)."""
 
     @cached_property
     def fleet(self) -> Fleet:
         """The devices."""
         return build_fleet(FleetSettings(self.sensors, SEED, STEP_MS / 1000, self.pack))
+
+    @cached_property
+    def probe_devices(self) -> NDArray[np.int32]:
+        """The devices that are left out."""
+        fleet = self.fleet
+        lead = fleet.device_ptr[:-1]
+        quantity = np.asarray(fleet.points["quantity"].to_pylist())[lead]
+        return np.flatnonzero(quantity == "ch4")[-self.probes :].astype(np.int32) if self.probes else _NONE
+
+    @cached_property
+    def _probe_encoder(self) -> Encoder:
+        return Encoder(self.fleet, "single", self.pack, self.qos)
+
+    def probe(self, number: int, now_ms: int, packet_number: int) -> Packets:
+        """One packet: probe device ``number`` reports explosive gas, now."""
+        device = self.probe_devices[number : number + 1]
+        now = np.array([now_ms])
+        model = self.fleet.models[self.fleet.point_model[self.fleet.device_ptr[device[0]]]]
+        scaled = PROBE_LEL * 10**model.decimals
+        objects = Objects(device, now, now, np.array([1], np.uint32), now, np.zeros(1, np.bool_))
+        return self._probe_encoder.encode(objects, np.arange(2), np.array([scaled]), packet_number)
 
     def __iter__(self) -> Iterator[Round]:
         """Build round after round."""
@@ -92,7 +119,10 @@ class Stream:
         number = 0
         for _ in range(self.rounds):
             tick = generator.tick(STEP_MS)
-            objects = tick.objects
+            objects, ptr = tick.objects, tick.ptr[:-1]
+            if self.probes:
+                heard = ~np.isin(objects.device, self.probe_devices)
+                objects, ptr = objects.take(heard), ptr[heard]
             if first_seq is None:
                 first_seq = np.zeros(len(fleet), np.int64)
                 first_seq[objects.device] = objects.seq
@@ -100,7 +130,7 @@ class Stream:
             seq = ((objects.seq.astype(np.int64) - first_seq[objects.device]) & 0xFFFFFFFF).astype(np.uint32)
             objects.seq[:] = seq
             objects.ts[:] = objects.ts + self.shift_ms
-            lead = tick.scaled[tick.ptr[:-1]]
+            lead = tick.scaled[ptr]
             packets = encoder.encode(objects, np.arange(len(objects) + 1), lead, number)
             number += len(packets)
             point = fleet.device_ptr[objects.device].astype(np.int32)

@@ -1,0 +1,101 @@
+"""``latency``: from a reading on the wire to its event in the queue, idle and with the whole fleet at 1 Hz.
+
+A probe is a methane detector that reports 60 %LEL: the standard rules raise at the first sample. Its device time is
+the moment it is handed to the sender's socket; the end is when the governance queue's transaction has returned, that
+is when it is durable. Both clocks are this machine's, in milliseconds. Each probe is another device, so each opens its
+own alarm. The load is paced by the sender, whatever the engine does (open loop): slices of 10 ms, QoS 1.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from benchmarks.engine_run import Load, started, wait_for
+from benchmarks.harness import Figure, Result, ordered_hash, rss_mib_max
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lifeline.core.alarm import AlarmChange
+    from lifeline.core.ports import AlarmSink
+
+SECONDS: Final = 15
+PROBES_PER_S: Final = 20
+SETTLE_SECONDS: Final = 3
+RULE: Final = "gas.ch4.high-high"
+
+
+class _Stopwatch:
+    """The queue, and when each probe's alarm was durable in it."""
+
+    def __init__(self, sink: AlarmSink) -> None:
+        self._sink = sink
+        self.latency_ms: dict[int, float] = {}
+
+    def apply(self, changes: Sequence[AlarmChange], position: int, now_ms: int) -> list[str]:
+        """The queue's, timed."""
+        opened = self._sink.apply(changes, position, now_ms)
+        now = time.time_ns() / 1e6
+        for change in changes:
+            if change.rule_id == RULE and change.kind == "raised":
+                self.latency_ms[change.point] = now - change.raised_at
+        return opened
+
+    def tick(self, now_ms: int) -> list[str]:
+        """The queue's."""
+        return self._sink.tick(now_ms)
+
+    @property
+    def position(self) -> int:
+        """The queue's."""
+        return self._sink.position
+
+
+def run(scale: float) -> Result:
+    """Idle, then loaded."""
+    result = Result("latency", scale)
+    add = result.figures.__setitem__
+    rounds = 2 + SETTLE_SECONDS + SECONDS
+    probes = (2 * SECONDS + SETTLE_SECONDS) * PROBES_PER_S
+    with (
+        tempfile.TemporaryDirectory(prefix="lifeline-bench-") as name,
+        started(Load("single", 1), scale, rounds, Path(name), probes) as running,
+    ):
+        assembly = running.assembly
+        watch = _Stopwatch(assembly.rules._sink)  # noqa: SLF001 - the queue is where a reading's way ends
+        assembly.rules._sink = watch  # noqa: SLF001
+        wait_for(assembly, running.tell("go 2")["readings"])
+        total = assembly.tally.received
+        points: list[int] = []
+        for load, command, seconds, p50, p99 in (
+            ("idle", "probe", SECONDS, None, 20),
+            ("settling", "pace", SETTLE_SECONDS, None, None),
+            ("loaded", "pace", SECONDS, 25, 100),
+        ):
+            known = set(watch.latency_ms)
+            sent = running.tell(f"{command} {seconds} {PROBES_PER_S}")
+            total += sent["readings"] + sent["probes"]
+            wait_for(assembly, total)
+            found = {point: ms for point, ms in watch.latency_ms.items() if point not in known}
+            assert len(found) == sent["probes"], f"{sent['probes'] - len(found)} probes raised no alarm ({load})"
+            points += sorted(found)
+            if load == "settling":
+                continue
+            values = np.array(list(found.values()))
+            add(f"{load}_p50_ms", Figure(float(np.percentile(values, 50)), "ms", p50, "lower"))
+            add(f"{load}_p99_ms", Figure(float(np.percentile(values, 99)), "ms", p99, "lower"))
+            add(f"{load}_max_ms", Figure(float(values.max()), "ms", better="lower"))
+            add(f"{load}_probes", Figure(len(values), "events"))
+            if sent["readings"]:
+                add("loaded_readings_per_s", Figure(sent["readings"] / seconds, "readings/s"))
+                add("sender_behind_ms", Figure(sent["behind_s"] * 1e3, "ms", better="lower"))
+        add("rss_mib", Figure(rss_mib_max(), "MiB", 1024, "lower"))
+        running.sender.end()
+        running.sender.hear()
+    result.hash = ordered_hash([np.array(points)])
+    return result
