@@ -58,7 +58,7 @@ LATE_MS_MIN: Final = 60_000
 # --- identity --------------------------------------------------------------------------------------------------
 IDENTITY_OBJECTS: Final = 3 << 20
 """Readings remembered for recognising a repeat: two generations of 3 Mi fingerprints of 8 bytes, in tables of 4 Mi
-slots (64 MiB in all), so that between 3 and 6 Mi readings back are recognised. What a broker delivers again is what was in
+slots (64 MiB in all), so that between 3 and 6 Mi readings back are recognised. A broker delivers again what was in
 flight: at most RECEIVE_MAXIMUM messages, of 48 readings each before the window is too small."""
 
 RECEIVE_MAXIMUM: Final = 65_535

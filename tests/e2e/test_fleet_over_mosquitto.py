@@ -1,7 +1,7 @@
 """The whole fleet over a real Mosquitto, QoS 1: nothing lost, in time, within one core.
 
-In the suite each run takes some seconds; with LIFELINE_SOAK=1 it takes the two minutes and the twenty kills that the
-front page quotes.
+In the suite each run takes some seconds; with LIFELINE_SOAK=1 it takes the two minutes that the front page quotes,
+and two hundred kills.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ SOAK = os.environ.get("LIFELINE_SOAK") == "1"
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.soak]
 
 FLEET = 219_300
+KILLS = 200 if SOAK else 20
 
 
 @pytest.fixture(scope="module")
@@ -91,47 +92,51 @@ def test_one_reading_a_message_at_the_brokers_own_limit(
     assert (counted.lost, counted.phantom, counted.doubled) == (0, 0, 0)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_kill_9_under_full_load(
     mosquitto: Any, make_site: Any, fleet_registry: Path, publisher: Any, books: Any, wait_for: Any
 ) -> None:
-    """``kill -9`` at random instants, restart, and the books balance: lost 0, doubled 0, events doubled 0."""
-    kills = 20
+    """``kill -9`` at random instants, in recovery too, and the books balance: lost 0, doubled 0, events doubled 0."""
     seed = random.randrange(1 << 32)
     rng = random.Random(seed)
-    print(f"\nkill seed {seed}")
     site = make_site(mosquitto.url, fleet_registry)
     site.start(wait_for)
     publish = publisher(
         "--broker", mosquitto.url, "--interval", "1", "--shape", "gateway", "--pack", "100", "--qos", "1",
-        "--seconds", str(kills * 6), "--faults", "600",
+        "--faults", "600",
     )  # fmt: skip
     publish.start()
     wait_for(lambda: site.status()["received"] > 0, 60, "the first readings")
-    back: list[float] = []
-    for _ in range(kills):
-        time.sleep(rng.uniform(0.2, 2.0))
+    at_work = 0
+    for _ in range(KILLS):
+        time.sleep(rng.uniform(0.5, 7.0))
+        at_work += site.is_ready()
         site.kill()
-        started = time.monotonic()
-        site.start(wait_for)
-        back.append(time.monotonic() - started)
-    summary = publish.finish(300)
+        site.start()
+    started = time.monotonic()
+    wait_for(site.is_ready, 60, f"ready again: {site.output()}")
+    back_s = time.monotonic() - started
+    publish.process.terminate()
+    summary = publish.finish(120)
 
-    def acknowledged_is_stored() -> bool:
+    def caught_up() -> bool:
         status = site.status()
         lags = [follower["lag_s"] for follower in status["followers"]]
         return status["unacknowledged"] == 0 and status["readings_per_s"] == 0 and max(lags) == 0
 
-    wait_for(acknowledged_is_stored, 120, f"the engine has caught up: {site.status()}")
+    wait_for(caught_up, 120, f"the engine has caught up: {site.status()}")
     site.stop()
 
     counted = books(site, publish.ledger)
-    print(f"kills {site.kills}, back after p50 {sorted(back)[len(back) // 2]:.1f} s max {max(back):.1f} s, {counted}")
-    assert site.kills == kills
+    print(
+        f"\nkills {site.kills} (seed {seed}), {at_work} of them at work, the last start took {back_s:.1f} s, {counted}"
+    )
+    assert site.kills == KILLS
+    assert at_work >= KILLS // 5
     assert counted.acknowledged == summary["acknowledged_readings"] > 0
     assert (counted.lost, counted.phantom, counted.doubled) == (0, 0, 0)
-    doubled_events = site.one(
+    doubled_alarms = site.one(
         "SELECT count(*) FROM (SELECT rule_id, point, raised_at FROM alarms GROUP BY ALL HAVING count(*) > 1)"
     )
-    assert doubled_events == 0
+    assert doubled_alarms == 0
     assert site.one("SELECT count(*) - count(DISTINCT event_id) FROM events") == 0
