@@ -80,8 +80,15 @@ class Assembly:
             broker.stop()
 
 
-def open_registry(site: Site) -> RegistryLedger:
+def has_log(site: Site) -> bool:
+    """Whether readings were ever stored here; to be asked before the log is opened, which begins one."""
+    return any(site.log.glob("*.log"))
+
+
+def open_registry(site: Site, *, must_exist: bool) -> RegistryLedger:
     """The registry of a site, with every new point numbered durably.
+
+    ``must_exist``: stored readings refer to point numbers (``has_log``), so a missing ledger is a loss.
 
     Raises:
         ConfigurationError: the registry or the areas file is wrong.
@@ -89,7 +96,6 @@ def open_registry(site: Site) -> RegistryLedger:
     config = site.config.registry
     site.state.mkdir(parents=True, exist_ok=True)
     areas = read_areas(config.areas) if config.areas else None
-    must_exist = any(site.log.glob("*.log"))
     if config.file is None:
         return RegistryLedger(site.state, None, areas, must_exist=must_exist)
     # a file that was merged before, to the byte, is not read, checked and merged again: a restart is a second faster
@@ -118,9 +124,10 @@ def assemble(site: Site) -> Assembly:
         return opened
 
     rule_set = RuleSet.load(config.rule_files)
+    must_exist = has_log(site)
     with ThreadPoolExecutor(1, "recover") as aside:
         opening = aside.submit(open_log)
-        ledger = open_registry(site)
+        ledger = open_registry(site, must_exist=must_exist)
         machine = RuleMachine(rule_set, ledger, config.site.timezone)
         log = opening.result()
 

@@ -153,13 +153,13 @@ def _leave_request(site: Site, rejects: pa.Table) -> Path:
 
 def _serve_without_engine(site: Site) -> None:
     from ingest.identity import IdentityWindow
-    from lifeline.app.assembly import all_readings, open_registry
+    from lifeline.app.assembly import all_readings, has_log, open_registry
     from lifeline.app.clock import now_ms
     from lifeline.app.decoding import make_decoder
     from lifeline.app.replaying import ReplayDesk
     from lifeline.log import LocalLog
 
-    ledger = open_registry(site)
+    ledger = open_registry(site, must_exist=has_log(site))
     log = LocalLog(site.log, clock=now_ms, clock_record_ms=0)
     try:
         window = IdentityWindow()

@@ -107,6 +107,12 @@ listen = "127.0.0.1:0"
         status = self.status()
         return bool(status and status["pid"] == self.process.pid and status["ready"])
 
+    def receives(self) -> bool:
+        """Whether this very process has made readings durable."""
+        assert self.process is not None
+        status = self.status()
+        return bool(status and status["pid"] == self.process.pid and status["received"] > 0)
+
     def output(self) -> str:
         path = self.directory / "engine.log"
         return path.read_text()[-4000:] if path.exists() else ""
@@ -211,16 +217,14 @@ class Books:
 
 
 def balance(site: Site, ledger: Path) -> Books:
-    """Set comparison on (device, quantity, ts, seq)."""
+    """Set comparison on (point, ts, seq): publisher and engine number the points of one registry file alike."""
     with duckdb.connect(str(site.data / "catalog/lifeline.duckdb"), read_only=True) as db:
         db.execute(
-            f"CREATE TEMP TABLE sent AS SELECT device_id, quantity, ts, seq, bool_or(acked) AS acked "
+            f"CREATE TEMP TABLE sent AS SELECT point, ts, seq, bool_or(acked) AS acked "
             f"FROM read_parquet('{ledger}') GROUP BY ALL"
         )
-        db.execute(
-            "CREATE TEMP TABLE kept AS SELECT device_id, quantity, ts, seq, count(*) AS n FROM readings GROUP BY ALL"
-        )
-        key = "device_id, quantity, ts, seq"
+        db.execute("CREATE TEMP TABLE kept AS SELECT point, ts, seq, count(*) AS n FROM readings_raw GROUP BY ALL")
+        key = "point, ts, seq"
 
         def count(sql: str) -> int:
             row = db.execute(sql).fetchone()
@@ -237,7 +241,7 @@ def balance(site: Site, ledger: Path) -> Books:
             )
             lost = count(
                 f"SELECT count(*) FROM (SELECT * FROM sent ANTI JOIN kept USING ({key}) WHERE acked) "
-                "ANTI JOIN refused USING (device_id, ts)"
+                "JOIN points USING (point) ANTI JOIN refused USING (device_id, ts)"
             )
         return Books(
             acknowledged=count(f"SELECT count(*) FROM read_parquet('{ledger}') WHERE acked"),

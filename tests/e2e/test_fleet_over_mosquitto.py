@@ -108,9 +108,13 @@ def test_kill_9_under_full_load(
     publish.start()
     wait_for(lambda: site.status()["received"] > 0, 60, "the first readings")
     at_work = 0
-    for _ in range(KILLS):
-        time.sleep(rng.uniform(0.5, 7.0))
-        at_work += site.is_ready()
+    for cycle in range(KILLS):
+        if cycle % 3:  # under load, at any instant; every third time in the middle of starting and recovering
+            wait_for(site.receives, 60, f"readings again: {site.output()}")
+            time.sleep(rng.uniform(0.0, 1.5))
+            at_work += 1
+        else:
+            time.sleep(rng.uniform(0.2, 5.0))
         site.kill()
         site.start()
     started = time.monotonic()
@@ -132,7 +136,6 @@ def test_kill_9_under_full_load(
         f"\nkills {site.kills} (seed {seed}), {at_work} of them at work, the last start took {back_s:.1f} s, {counted}"
     )
     assert site.kills == KILLS
-    assert at_work >= KILLS // 5
     assert counted.acknowledged == summary["acknowledged_readings"] > 0
     assert (counted.lost, counted.phantom, counted.doubled) == (0, 0, 0)
     doubled_alarms = site.one(
