@@ -224,7 +224,10 @@ class CollectorBase(ABC):
         if lost:
             warning = "the broker forgot our session: messages since the last connection may be missing"
             _LOG.error("broker %s: %s", self.settings.name, warning)
+        # With its session a broker delivers at once what it has kept, and answers SUBSCRIBE only behind all of that.
         self._show(
+            connected=session_present,
+            connected_since=self._clock() if session_present else None,
             session_present=session_present,
             sessions_lost=self._state.sessions_lost + lost,
             warning=warning,

@@ -76,7 +76,6 @@ class Mosquitto:
         conf.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\nuser root\n"
             "max_inflight_messages 0\nmax_queued_messages 0\nmax_queued_bytes 0\nset_tcp_nodelay true\n"
-            f"persistence true\npersistence_location {self.directory}/\nautosave_interval 1\n"
             f"log_dest file {self.directory}/mosquitto.log\nlog_type error\nlog_type warning\n{self.extra}"
         )
         self.process = subprocess.Popen(
@@ -85,7 +84,7 @@ class Mosquitto:
         wait_for(lambda: listens(self.port), 10, "mosquitto accepts connections")
 
     def stop(self, sig: int = signal.SIGTERM) -> None:
-        """End it, with SIGTERM (it saves its sessions) or SIGKILL (it does not)."""
+        """End it."""
         if self.process is not None:
             self.process.send_signal(sig)
             self.process.wait(10)

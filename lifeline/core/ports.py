@@ -76,7 +76,7 @@ class CollectorState:
 
     name: str
     connected: bool = False
-    """CONNACK and SUBACK have come."""
+    """Messages come: CONNACK has, and SUBACK too unless the broker kept our session."""
     granted_qos: dict[str, int] = field(default_factory=dict)
     """By filter as sent: 0, 1, or a refusal's code (0x80 and above)."""
     session_present: bool | None = None
