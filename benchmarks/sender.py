@@ -32,6 +32,7 @@ import numpy as np
 
 from benchmarks.streams import Round, Stream, bag_of
 from simulators.registry import write_fleet
+from simulators.wire import connect_packet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,6 +71,14 @@ class Peer:
         filters = _filters(body)
         granted = bytes(filters)
         self._socket.sendall(b"\x90" + bytes([2 + len(granted)]) + body[:2] + granted)
+        self._socket.settimeout(None)
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def introduce(self) -> None:
+        """The other way round: we are a publisher, the other end is a real broker."""
+        self._socket.settimeout(HANDSHAKE_S)
+        self._socket.sendall(connect_packet("bench-publisher", keep_alive_s=0))
+        assert self._expect(2)[1] == 0, "the broker refuses"
         self._socket.settimeout(None)
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -263,19 +272,25 @@ def main() -> None:
     parser.add_argument("--shape", choices=("single", "gateway"), required=True)
     parser.add_argument("--qos", type=int, choices=(0, 1), required=True)
     parser.add_argument("--window", type=int, default=IDS)
+    parser.add_argument("--publish-to", type=int, metavar="PORT", help="of a real broker; else one connects to us")
     parser.add_argument("--probes", type=int, default=0)
     parser.add_argument("--shift-ms", type=int, required=True)
     parser.add_argument("--registry", type=Path, required=True)
     asked = parser.parse_args()
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = None if asked.publish_to else socket.create_server(("127.0.0.1", 0))
     stream = Stream(asked.sensors, asked.rounds, asked.shape, asked.qos, shift_ms=asked.shift_ms, probes=asked.probes)
     write_fleet(stream.fleet, asked.registry)
     rounds = list(stream)
-    say(ready=True, port=listener.getsockname()[1])
-    listener.settimeout(HANDSHAKE_S)
-    peer = Peer(listener.accept()[0], asked.window)
-    peer.greet()
-    say(subscribed=True)
+    if listener is None:
+        peer = Peer(socket.create_connection(("127.0.0.1", asked.publish_to)), asked.window)
+        peer.introduce()
+        say(ready=True)
+    else:
+        say(ready=True, port=listener.getsockname()[1])
+        listener.settimeout(HANDSHAKE_S)
+        peer = Peer(listener.accept()[0], asked.window)
+        peer.greet()
+        say(subscribed=True)
     show = Show(stream, peer, rounds)
     for line in sys.stdin:
         match line.split():

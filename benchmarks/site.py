@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+CLIENT_ID: Final = "lifeline-bench"
 CONFIG: Final = """\
 [site]
 name = "Benchmark"
@@ -26,7 +27,7 @@ data_dir = "var"
 [[broker]]
 name = "bench"
 url = "mqtt://127.0.0.1:{port}"
-client_id = "lifeline-bench"
+client_id = "{client_id}"
 protocol = 4
 reconnect = {{ min_s = 0.1, max_s = 1 }}
 subscribe = [{{ filter = "lifeline/#", qos = {qos}, payload = "lifeline" }}]
@@ -53,7 +54,7 @@ def write_config(folder: Path, port: int, qos: int) -> Path:
 
     rules = Path(str(resources.files("rules").joinpath("library")))
     path = folder / "lifeline.toml"
-    path.write_text(CONFIG.format(port=port, qos=qos, rules=rules))
+    path.write_text(CONFIG.format(client_id=CLIENT_ID, port=port, qos=qos, rules=rules))
     return path
 
 

@@ -31,6 +31,7 @@ TABLE: Final = (
     Workload("rules-tick", "rules_tick", "one reading of each of 219,300 sensors through the standard rules", 180),
     Workload("engine", "engine", "the whole engine over loopback TCP: QoS 0, QoS 1, packs of 100", 600),
     Workload("inflight20", "inflight20", "QoS 1 with twenty messages in flight: how fast a commit turns round", 120),
+    Workload("broker", "broker", "behind a real Mosquitto at QoS 1: CPU a message, ours and the peers'", 400),
     Workload("latency", "latency", "reading on the wire to event in the queue, idle and with the fleet at 1 Hz", 240),
 )
 

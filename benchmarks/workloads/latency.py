@@ -46,6 +46,12 @@ class _Stopwatch:
                 self.latency_ms[change.point] = now - change.raised_at
         return opened
 
+    def wait(self, count: int) -> None:
+        """Until so many were stored, five seconds at most: a record counts as consumed before its alarms are."""
+        deadline = time.monotonic() + 5
+        while len(self.latency_ms) < count and time.monotonic() < deadline:
+            time.sleep(0.01)
+
     def tick(self, now_ms: int) -> list[str]:
         """The queue's."""
         return self._sink.tick(now_ms)
@@ -81,6 +87,7 @@ def run(scale: float) -> Result:
             sent = running.tell(f"{command} {seconds} {PROBES_PER_S}")
             total += sent["readings"] + sent["probes"]
             wait_for(assembly, total)
+            watch.wait(len(known) + sent["probes"])
             found = {point: ms for point, ms in watch.latency_ms.items() if point not in known}
             assert len(found) == sent["probes"], f"{sent['probes'] - len(found)} probes raised no alarm ({load})"
             points += sorted(found)

@@ -18,8 +18,8 @@ def record(lsn: int, rows: int, flags: int = 0, reasons: tuple[tuple[str, int], 
     if reasons:
         rejects = pa.RecordBatch.from_pylist(
             [
-                {"received_at": 0, "broker": "b", "topic": "t", "payload": b"x", "reason": r, "detail": "", "readings": n}
-                for r, n in reasons
+                dict(zip(REJECTS.names, (0, "broker", "topic", b"x", reason, "", count), strict=True))
+                for reason, count in reasons
             ],
             schema=REJECTS,
         )
