@@ -329,7 +329,7 @@ def test_listen_addresses(text: str, host: str) -> None:
     assert str(parse_listen(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "8600", ":8600", "h:0", "h:65536", "h:٣", "::1:8600", "h:"])
+@pytest.mark.parametrize("text", ["", "8600", ":8600", "h:65536", "h:٣", "::1:8600", "h:"])
 def test_bad_listen_addresses(text: str) -> None:
     with pytest.raises(ValueError, match=r"port|host|IPv6"):
         parse_listen(text)
