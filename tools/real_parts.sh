@@ -1,18 +1,26 @@
 #!/usr/bin/env bash
-# The tests run against a real Mosquitto and a real Chromium. Installs them where that is possible; with CI=true a
-# missing one is an error.
+# The tests run against a real Mosquitto, a real PostgreSQL and a real Chromium. Installs them where that is possible;
+# with CI=true a missing one is an error.
 set -euo pipefail
-missing() { ! { command -v mosquitto && command -v mosquitto_pub && command -v chromium; } >/dev/null 2>&1; }
+packages=(mosquitto mosquitto-clients postgresql chromium)
+# Debian keeps PostgreSQL's server programs off the PATH, in a folder for each version
+postgres() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+missing() { ! { command -v mosquitto && command -v mosquitto_pub && command -v chromium && postgres; } >/dev/null 2>&1; }
 missing || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-  echo "installing mosquitto and chromium …"
+  echo "installing ${packages[*]} …"
   export DEBIAN_FRONTEND=noninteractive
-  # the package would start a broker of its own on port 1883; the tests start theirs on free ports
+  # the packages would start a broker on port 1883 and a cluster on port 5432; the tests start theirs on free ports
+  if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    mkdir -p /etc/postgresql-common
+    echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+  fi
   apt-get update -qq >/dev/null
-  RUNLEVEL=1 apt-get install -y -qq --no-install-recommends mosquitto mosquitto-clients chromium >/dev/null 2>&1 || true
+  RUNLEVEL=1 apt-get install -y -qq --no-install-recommends -o Dpkg::Options::=--force-confold "${packages[@]}" \
+    >/dev/null 2>&1 || true
 fi
 if missing; then
-  echo "mosquitto or chromium is missing (Debian: apt-get install mosquitto mosquitto-clients chromium)." >&2
+  echo "mosquitto, postgresql or chromium is missing (Debian: apt-get install ${packages[*]})." >&2
   [ "${CI:-}" = true ] && exit 1
   echo "The tests that need them will be skipped." >&2
 fi
