@@ -24,7 +24,7 @@ def show(found: Mapping[str, Any], console: Console | None = None) -> None:
         table.add_column(name, justify="right" if justify == "right" else "left")
     table.add_column("target", justify="right")
     for name, figure in found["figures"].items():
-        table.add_row(name, number(figure["value"]), spread(figure), figure["unit"], target(figure))
+        table.add_row(Text(name), number(figure["value"]), spread(figure), figure["unit"], target(figure))
     for peer, figures in found["peers"].items():
         table.add_section()
         if "skipped" in figures:

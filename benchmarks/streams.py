@@ -40,6 +40,7 @@ EPOCH_MS: Final = 1_768_438_800_000
 STEP_MS: Final = 5_000
 PROBE_LEL: Final = 60
 """%LEL: above every limit of the standard rules, which raise at the first sample."""
+PROBE_SEQ: Final = 1
 _NONE: Final = np.zeros(0, np.int32)
 ROUNDS_MAX: Final = 60
 """60 rounds of 5 s span five minutes: inside the ten minutes that a device's clock may be ahead."""
@@ -107,7 +108,7 @@ class Stream:
         now = np.array([now_ms])
         model = self.fleet.models[self.fleet.point_model[self.fleet.device_ptr[device[0]]]]
         scaled = PROBE_LEL * 10**model.decimals
-        objects = Objects(device, now, now, np.array([1], np.uint32), now, np.zeros(1, np.bool_))
+        objects = Objects(device, now, now, np.array([PROBE_SEQ], np.uint32), now, np.zeros(1, np.bool_))
         return self._probe_encoder.encode(objects, np.arange(2), np.array([scaled]), packet_number)
 
     def __iter__(self) -> Iterator[Round]:
