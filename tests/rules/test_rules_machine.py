@@ -195,6 +195,23 @@ def test_long_gap_equals_many_clock_records(kit: Any) -> None:
     assert one.snapshot() == many.snapshot()
 
 
+def test_only_what_is_overdue_can_raise(kit: Any) -> None:
+    """However the condition is written, and in whatever blocks the instants come: 60 s of silence are 60 s."""
+    text = kit.rule(**{**DROPOUT, "raise_": '"silent_s >= 0"', "clear": '"silent_s < 20"'})
+    points, t = kit.registry([{"interval_s": 60.0}, {"interval_s": 60.0}, {}]), kit.t0
+    rows = [(0, t, t, 1.0), (1, t, t, 1.0), (2, t, t, 1.0)]
+    again = (0, t + 45_000, t + 100_000, 1.0)
+    one, many = kit.machine(text, points), kit.machine(text, points)
+    a = one.process(kit.record(1, rows)) + one.process(kit.record(2, [again]))
+    b = many.process(kit.record(1, rows))
+    for k in range(1, 100):
+        b += many.process(LogRecord(k + 1, t + k * 1000, Readings.empty()))
+    b += many.process(kit.record(101, [again]))
+    raised = [(c.point, c.raised_at - t) for c in a if c.kind == "raised"]
+    assert raised == [(2, 10_000), (0, 70_000), (1, 70_000)]
+    assert plain(a) == plain(b)
+
+
 def test_what_is_not_fresh_moves_nothing(kit: Any) -> None:
     machine = kit.machine(kit.rule(), registry(kit))
     t = kit.t0
