@@ -17,6 +17,7 @@ from ingest.collector import Collector
 from ingest.paho_collector import PahoCollector
 from lifeline.app.assembly import broker_settings
 from lifeline.app.clock import now_ms
+from lifeline.app.compiled import ensure_warm
 from lifeline.app.decoding import make_decoder
 from lifeline.app.site import load_site
 from lifeline.core.errors import ConfigurationError
@@ -26,6 +27,7 @@ from lifeline.registry import read_areas, read_points
 from rules.evaluate import RuleMachine, RuleSet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from lifeline.config import BrokerConfig, Config
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 20
 """Readings and rejects shown of each broker."""
+
+CONNECT_S: Final = 10.0
+"""How long a broker has to take us in; listening begins after it."""
 
 
 class FixedRegistry:
@@ -90,8 +95,8 @@ class Window:
         """Nothing to close."""
 
 
-def check_site(config_path: Path, live_s: float | None) -> dict[str, Any]:
-    """Figures of a sound site, with ``live`` per broker when asked.
+def check_site(config_path: Path, live_s: float | None, say: Callable[[str], None]) -> dict[str, Any]:
+    """Figures of a sound site, with ``live`` per broker when asked. ``say`` is told what takes long.
 
     Raises:
         ConfigurationError: every problem of configuration, registry and rules at once.
@@ -116,6 +121,7 @@ def check_site(config_path: Path, live_s: float | None) -> dict[str, Any]:
         "brokers": [broker.name for broker in config.broker],
     }
     if live_s is not None:
+        ensure_warm(say)
         report["live"] = [
             listen(config, broker, registry, live_s) for broker in config.broker if broker.url != "embedded"
         ]
@@ -139,7 +145,10 @@ def _registry(config: Config, problems: list[Problem]) -> Registry:
 
 
 def listen(config: Config, broker: BrokerConfig, registry: Registry, seconds: float) -> dict[str, Any]:
-    """What one broker sends for a while, decoded: ``{name, connected, error, messages, readings, rejects}``."""
+    """What one broker sends for a while, decoded: ``{name, connected, error, messages, readings, rejects}``.
+
+    The seconds begin when the broker has granted the subscriptions; it has ``CONNECT_S`` for that.
+    """
     settings = broker_settings(broker, broker.url, broker.protocol)
     settings = replace(
         settings,
@@ -153,18 +162,18 @@ def listen(config: Config, broker: BrokerConfig, registry: Registry, seconds: fl
     kind = PahoCollector if settings.scheme in {"ws", "wss"} else Collector
     collector = kind(settings, decoder, window, now_ms, None, SystemRandom())
     collector.start()
-    deadline = time.monotonic() + seconds
-    connected = False
-    while time.monotonic() < deadline:
-        connected = connected or collector.state.connected
+    deadline = time.monotonic() + CONNECT_S
+    while not (connected := collector.state.connected) and time.monotonic() < deadline:
         time.sleep(0.05)
+    if connected:
+        time.sleep(seconds)
     state = collector.state
     collector.stop(5.0)
     return {
         "name": broker.name,
         "connected": connected,
         "granted_qos": dict(state.granted_qos),
-        "error": None if connected else state.last_error or f"no answer within {seconds:g} s",
+        "error": None if connected else state.last_error or f"no answer within {CONNECT_S:g} s",
         "messages": state.messages,
         "readings": _readings(window.batches, registry),
         "rejects": _rejects(window.batches),

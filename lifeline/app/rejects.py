@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 REPLAY_MAX: Final = 100_000
 """Rejects in one request: at 4 KiB each, 400 MB."""
 ANSWER_S: Final = 120.0
+REQUEST: Final = pa.schema([field for field in REJECTS if field.name != "readings"])
+"""A request's columns: those of the view ``rejects``."""
 NOT_REPLAYED: Final = ("duplicate", "malformed_packet", "oversized")
 """A repeat is in the log already, a broken packet has no payload of its own, an oversized one is cut."""
 
@@ -84,7 +86,7 @@ def _position(cursor: str | None) -> tuple[int, int]:
 
 
 def replay_rejects(config: Path, *, reason: str | None, since: str | None) -> dict[str, Any]:
-    """Judge rejects again, each once: ``{tried, accepted, rejected, incomplete}``.
+    """Judge rejects again: ``{tried, accepted, rejected, incomplete}``. What is accepted now is never tried again.
 
     Raises:
         UnavailableError: the engine does not answer, or the log refuses.
@@ -102,8 +104,9 @@ def replay_rejects(config: Path, *, reason: str | None, since: str | None) -> di
         if time.monotonic() > deadline:
             raise UnavailableError(f"{request}: the engine has not answered for {ANSWER_S:.0f} s; it will still do it")
         time.sleep(0.1)
-    _remember(site, rejects)
     report: dict[str, Any] = orjson.loads(answer.read_bytes())
+    still = set(report.pop("still"))
+    _remember(site, [row for i, row in enumerate(rejects.to_pylist()) if i not in still])
     answer.unlink()
     return report
 
@@ -119,8 +122,8 @@ def _replayed(site: Site) -> set[bytes]:
     return {data[i : i + 16] for i in range(0, len(data), 16)}
 
 
-def _remember(site: Site, rejects: pa.Table) -> None:
-    known = _replayed(site) | {_digest(row) for row in rejects.to_pylist()}
+def _remember(site: Site, done: list[dict[str, Any]]) -> None:
+    known = _replayed(site) | {_digest(row) for row in done}
     write_atomic(site.state / "replayed", b"".join(sorted(known)))
 
 
@@ -128,7 +131,7 @@ def _not_yet_replayed(site: Site, reason: str | None, since: str | None) -> pa.T
     connection = open_catalog(site.data)
     try:
         excluded = ", ".join(f"'{name}'" for name in NOT_REPLAYED)
-        names = ", ".join(REJECTS.names)
+        names = ", ".join(REQUEST.names)
         rows = rows_of(
             connection,
             f"SELECT {names} FROM rejects WHERE {_condition(reason, since)} AND reason NOT IN ({excluded}) "  # noqa: S608 - parts are checked
@@ -137,7 +140,7 @@ def _not_yet_replayed(site: Site, reason: str | None, since: str | None) -> pa.T
     finally:
         connection.close()
     done = _replayed(site)
-    return pa.Table.from_pylist([row for row in rows if _digest(row) not in done], schema=REJECTS)
+    return pa.Table.from_pylist([row for row in rows if _digest(row) not in done], schema=REQUEST)
 
 
 def _leave_request(site: Site, rejects: pa.Table) -> Path:

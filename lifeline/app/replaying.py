@@ -1,6 +1,7 @@
 """Judging rejects again: the engine's side of ``lifeline rejects replay``.
 
-    command line ──► state/replay/ID.arrow ──► engine: decode, append, fsync ──► ID.done (counts) ──► command line
+    command line ──► state/replay/ID.arrow ──► engine: decode, append, fsync ──► ID.done (counts, ``still``: the
+                                                                                 rows still wrong) ──► command line
 
 The file is removed only after the commit, and the name of a request is the digest of what it holds: a crash between the
 two repeats the request, and the readings are then recognised as repeats. The running engine does it because it owns the
@@ -10,6 +11,7 @@ log; without one the command line opens the log itself and serves its own reques
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ingest.messages import Decoder
+    from lifeline.core.batch import IngestBatch
     from lifeline.core.ports import Log
 
 REPLAY_BROKER = "replay"
@@ -56,11 +59,19 @@ class ReplayDesk:
             request.unlink()
 
     def _judge(self, rejects: pa.Table) -> dict[str, Any]:
-        whole = [row for row in rejects.to_pylist() if len(row["payload"]) < REJECT_PAYLOAD_BYTES]
-        report = {"tried": len(whole), "incomplete": rejects.num_rows - len(whole), "accepted": 0, "rejected": 0}
-        if not whole:
-            return report
-        batch = self._decoder.decode(as_messages(whole), now_ms(), REPLAY_BROKER)
+        rows = rejects.to_pylist()
+        whole = [i for i, row in enumerate(rows) if len(row["payload"]) < REJECT_PAYLOAD_BYTES]
+        report: dict[str, Any] = {"tried": len(whole), "incomplete": len(rows) - len(whole), "accepted": 0}
+        batch = self._decoder.decode(as_messages([rows[i] for i in whole]), now_ms(), REPLAY_BROKER)
+        still, news = _still_wrong(batch.rejects, {(rows[i]["topic"], rows[i]["payload"]) for i in whole})
+        report["still"] = [i for i in whole if (rows[i]["topic"], rows[i]["payload"]) in still]
+        report["rejected"] = len(report["still"]) + (0 if news is None else news.num_rows)
+        if len(batch.readings) or news is not None:
+            self._commit(replace(batch, rejects=news))
+            report["accepted"] = len(batch.readings.unique())
+        return report
+
+    def _commit(self, batch: IngestBatch) -> None:
         done = threading.Event()
         errors: list[BaseException] = []
 
@@ -73,9 +84,22 @@ class ReplayDesk:
         done.wait()
         if errors:
             raise UnavailableError(f"replay: {errors[0]}") from errors[0]
-        report["accepted"] = len(batch.readings.unique())
-        report["rejected"] = 0 if batch.rejects is None else batch.rejects.num_rows
-        return report
+
+
+def _still_wrong(
+    rejects: pa.RecordBatch | None, asked: set[tuple[str, bytes]]
+) -> tuple[set[tuple[str, bytes]], pa.RecordBatch | None]:
+    """What of ``asked`` is refused again as it stands, and the rejects that say something new (None: none).
+
+    What is refused again lies in the rejects already: another row each time somebody tries would bury the rest.
+    """
+    if rejects is None:
+        return set(), None
+    keys = list(zip(rejects["topic"].to_pylist(), rejects["payload"].to_pylist(), strict=True))
+    repeat = [reason == "duplicate" for reason in rejects["reason"].to_pylist()]  # it is in the log: done
+    still = {key for key, done in zip(keys, repeat, strict=True) if key in asked and not done}
+    news = rejects.filter(pa.array([key not in asked and not done for key, done in zip(keys, repeat, strict=True)]))
+    return still, news if news.num_rows else None
 
 
 def as_messages(rows: list[dict[str, Any]]) -> Messages:

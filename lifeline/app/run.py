@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lifeline.app.assembly import assemble
+from lifeline.app.compiled import ensure_warm
 from lifeline.app.console import ConsoleProcess
 from lifeline.app.endpoint import Endpoint
 from lifeline.app.site import load_site
@@ -85,6 +86,7 @@ def run_site(config: Path, line: Line | None, *, with_console: bool) -> bool:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     site = load_site(config)
     port = site.config.http.address.port if with_console else None
+    ensure_warm(line.say if line is not None else logging.getLogger(__name__).info)
     with stop_on_signals() as stop, running(config, console_port=port) as assembly:
         if line is not None:
             for name, url in assembly.broker_urls.items():

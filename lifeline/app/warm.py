@@ -1,4 +1,4 @@
-"""``lifeline warm``: compiles every kernel once, so that no engine starts with a compiler running.
+"""``lifeline warm``: compiles every kernel once.
 
 By a demo of two hundred sensors: the way of a reading is the only list of kernels that cannot go stale.
 """
@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lifeline.app.compiled import mark_warm
 from lifeline.app.demo import DemoSettings, run_demo
 
 
@@ -33,4 +34,5 @@ def warm_kernels() -> float:
         run_demo(DemoSettings(seconds=5, sensors=200, interval_s=1.0, directory=folder, console_port=None), _Silent())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    mark_warm()
     return time.monotonic() - started

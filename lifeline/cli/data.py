@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, table
+from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, records
 
 PANEL = "Look into it · 数据"
 
@@ -56,7 +56,9 @@ def list_rejects(
         if json:
             print_json(page)
             return
-        table("", ["received_at", "reason", "topic", "detail", "payload"], page["rejects"], empty="No rejects.")
+        records(
+            ("received_at", "reason", "broker", "topic"), ("detail", "payload"), page["rejects"], empty="No rejects."
+        )
         if page["next"]:
             console().print(f"more: --cursor {page['next']}")
 

@@ -42,7 +42,7 @@ def check(
     from lifeline.app.check import check_site
 
     with failures(as_json=json):
-        report = check_site(config, live)
+        report = check_site(config, live, console(stderr=True).print)
         if json:
             print_json(report)
             return

@@ -64,6 +64,21 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]],
     out.print(drawn)
 
 
+def records(head: Sequence[str], body: Sequence[str], rows: Sequence[Mapping[str, Any]], *, empty: str) -> None:
+    """Rows with text too long for a table: a line of the ``head`` columns, below it one for each of ``body``."""
+    from rich.text import Text
+
+    out = console()
+    if not rows:
+        out.print(empty)
+    for row in rows:
+        line = Text("  ").join(_cell(row.get(column), column, Text) for column in head)
+        line.stylize("bold")
+        out.print(line, soft_wrap=True)
+        for column in body:
+            out.print(Text("  ") + _cell(row.get(column), column, Text), soft_wrap=True)
+
+
 _LEVEL_STYLE = {"red": "bold white on red", "orange": "black on dark_orange", "yellow": "black on yellow3"}
 
 

@@ -37,6 +37,7 @@ def demo(
     acknowledged, judged by the standard rules, and land in the governance queue and in DuckDB. At the end the books are
     balanced: published against logged, events against the faults that were planted.
     """
+    from lifeline.app.compiled import ensure_warm
     from lifeline.app.demo import DemoSettings, run_demo
 
     settings = DemoSettings(
@@ -51,6 +52,7 @@ def demo(
         from lifeline.console.terminal import StatusLine
 
         line = StatusLine(console(stderr=True))
+        ensure_warm(line.say)
         summary = run_demo(settings, line)
         if json:
             print_json(summary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,62 @@ def test_a_methane_alarm_becomes_an_event(
     assert shown["alarms"][0]["device_id"] == "G1"
     wait_for(lambda: site.one("SELECT status FROM events WHERE utility = 'gas'") == "filed", 5, "the catalog follows")
     site.stop()
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["engine runs", "engine stopped"])
+def test_rejects_are_replayed_once_the_registry_was_fixed(
+    mosquitto: Any, make_site: Any, small_registry: Path, run_cli: Any, wait_for: Any, *, running: bool
+) -> None:
+    site = make_site(mosquitto.url, small_registry)
+    site.start(wait_for)
+    mosquitto.publish("lifeline/gas/G7", obj("G7", ch4=7.5, seq=1))
+    mosquitto.publish("lifeline/gas/G8", obj("G8", ch4=8.5, seq=1))
+    mosquitto.publish("lifeline/gas/G1", '{"id":"G1","ts":')
+    wait_for(lambda: site.one("SELECT count(*) FROM rejects") == 3, 15, "three rejects in the catalog")
+
+    def replay() -> dict[str, int]:
+        report: dict[str, int] = json.loads(run_cli("rejects", "replay", "-c", str(site.config), "--json").stdout)
+        return report
+
+    assert replay() == {"tried": 3, "accepted": 0, "rejected": 3, "incomplete": 0}
+
+    site.stop()
+    with small_registry.open("a") as file:
+        file.write("G7,ch4,%LEL,gas,valve-well,0,100,10,WELL-7,R-1,GW-1\n")
+    if running:
+        site.start(wait_for)
+
+    assert replay() == {"tried": 3, "accepted": 1, "rejected": 2, "incomplete": 0}
+    assert replay() == {"tried": 2, "accepted": 0, "rejected": 2, "incomplete": 0}
+
+    if not running:
+        site.start(wait_for)
+    wait_for(lambda: site.sql("SELECT device_id, value FROM readings") == [("G7", 7.5)], 15, "the reading, once")
+    assert site.one("SELECT count(*) FROM rejects") == 3
+    site.stop()
+
+
+def test_check_live_shows_rows_and_rejects_and_takes_nothing(
+    mosquitto: Any, make_site: Any, small_registry: Path, run_cli: Any
+) -> None:
+    site = make_site(mosquitto.url, small_registry)
+    done = threading.Event()
+
+    def publish() -> None:
+        while not done.wait(0.2):
+            mosquitto.publish("lifeline/gas/G1", obj(ch4=1.25))
+            mosquitto.publish("lifeline/gas/X", obj("NOBODY", ch4=1.0))
+
+    sender = threading.Thread(target=publish)
+    sender.start()
+    try:
+        answer = run_cli("check", "-c", str(site.config), "--live", "2", "--json")
+    finally:
+        done.set()
+        sender.join()
+    (live,) = json.loads(answer.stdout)["live"]
+
+    assert live["connected"]
+    assert {(row["device_id"], row["quantity"], row["value"]) for row in live["readings"]} == {("G1", "ch4", 1.25)}
+    assert {row["reason"] for row in live["rejects"]} == {"unknown_device"}
+    assert not site.data.exists()

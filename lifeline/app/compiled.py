@@ -1,0 +1,70 @@
+"""Whether the kernels are compiled here, so that no engine takes its first reading with a compiler running.
+
+A marker beside numba's own cache names the sources and versions that were compiled (``lifeline warm``); ``ensure_warm``
+asks it first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import lifeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PACKAGES: Final = ("lifeline", "ingest", "rules", "simulators")
+logger = logging.getLogger(__name__)
+
+
+def ensure_warm(say: Callable[[str], None]) -> None:
+    """Compile unless these sources were compiled here before; a failure is logged, never fatal: it only costs time."""
+    if any((folder / _name()).exists() for folder in _folders()):
+        return
+    say("compiling the kernels (once, about a minute) … 首次启动，正在编译内核（约一分钟）")
+    # in a process of its own: a compiler leaves hundreds of MiB behind
+    done = subprocess.run(
+        [sys.executable, "-m", "lifeline.cli", "warm", "--quiet"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    if done.returncode != 0:  # whatever fails here will fail again, and be reported, where it matters
+        logger.warning("kernels not compiled ahead, the first readings will wait: %s", done.stderr.decode()[-500:])
+
+
+def _name() -> str:
+    """The marker's name: a digest of every kernel's source, numba's version and the processor's kind."""
+    root = Path(lifeline.__file__).parents[1]
+    digest = hashlib.blake2b(f"{metadata.version('numba')} {platform.machine()}".encode(), digest_size=12)
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("kernels/*.py")):
+            digest.update(path.read_bytes())
+    return f"lifeline-warm-{digest.hexdigest()}"
+
+
+def _folders() -> list[Path]:
+    """Where a marker may lie: with numba's cache, wherever that is (its own order of preference)."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    if chosen:
+        return [Path(chosen)]
+    return [Path(lifeline.__file__).parent / "__pycache__", Path.home() / ".cache" / "lifeline"]
+
+
+def mark_warm() -> None:
+    """Say that these sources are compiled; where nothing may be written, every start looks again."""
+    for folder in _folders():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / _name()).touch()
+        except OSError:
+            continue
+        return
