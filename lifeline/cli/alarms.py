@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, table
+from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, site_zone, table
 
 app = typer.Typer(help="The alarms behind the events (ISA-18.2). 报警管理。", no_args_is_help=True)
 
@@ -47,7 +47,7 @@ def list_(
         if json:
             print_json(page)
             return
-        table("", COLUMNS, page["alarms"], empty="No alarms match.")
+        table("", COLUMNS, page["alarms"], empty="No alarms match.", zone=site_zone(config))
         if page["next"]:
             console().print(f"more: --cursor {page['next']}")
 

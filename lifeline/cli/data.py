@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, records
+from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, records, site_zone
 
 PANEL = "Look into it · 数据"
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, table
+from lifeline.cli.output import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigFile,
+    console,
+    failures,
+    print_json,
+    records,
+    site_zone,
+    table,
+)
 
 PANEL = "Run it · 运行"
 
@@ -52,17 +63,18 @@ def check(
             f"{report['rules']} rules"
         )
         for broker in report.get("live", []):
-            _print_live(broker)
+            _print_live(broker, site_zone(config))
 
 
-def _print_live(broker: dict[str, Any]) -> None:
+def _print_live(broker: dict[str, Any], zone: tzinfo) -> None:
     out = console()
     mark = "[green]✓[/green]" if broker["connected"] else "[red]✗[/red]"
     out.print(f"{mark} broker {broker['name']}: {broker['messages']} messages, {broker['error'] or 'connected'}")
     if broker["readings"]:
-        table("", ["ts", "device_id", "quantity", "value", "unit", "late"], broker["readings"], empty="")
+        table("", ["ts", "device_id", "quantity", "value", "unit", "late"], broker["readings"], empty="", zone=zone)
     if broker["rejects"]:
-        table("rejected", ["reason", "topic", "detail", "payload"], broker["rejects"], empty="")
+        out.print("[bold]rejected[/bold]")
+        records(["reason", "topic"], ["detail", "payload"], broker["rejects"], empty="", zone=zone)
 
 
 def run(

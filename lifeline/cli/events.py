@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, table
+from lifeline.cli.output import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigFile,
+    console,
+    failures,
+    print_json,
+    shown_time,
+    site_zone,
+    table,
+)
 
 app = typer.Typer(help="The governance queue: list, show and act on events. 预警事件队列。", no_args_is_help=True)
 
-COLUMNS = ["event_id", "level", "status", "utility", "title", "area_code", "raised_at", "due_at", "alarm_count"]
+COLUMNS = ["event_id", "level", "status", "utility", "raised_at", "due_at", "alarm_count", "title"]
+NARROW = ["event_id", "level", "status", "raised_at", "title"]
+"""What an 80-column terminal has room for."""
 
 
 @app.command("list")
@@ -37,7 +50,13 @@ def list_(
         if json:
             print_json(page)
             return
-        table("", COLUMNS, page["events"], empty="No events match.")
+        table(
+            "",
+            COLUMNS if console().width >= 120 else NARROW,
+            page["events"],
+            empty="No events match.",
+            zone=site_zone(config),
+        )
         if page["next"]:
             console().print(f"more: --cursor {page['next']}")
 
@@ -52,21 +71,24 @@ def show(event_id: str, *, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = F
         if json:
             print_json(event)
             return
-        _print_event(event)
+        _print_event(event, site_zone(config))
 
 
-def _print_event(event: dict[str, Any]) -> None:
+def _print_event(event: dict[str, Any], zone: tzinfo) -> None:
     out = console()
     for key, value in event.items():
-        if value is not None and key not in {"alarms", "log", "actions"}:
-            out.print(f"[dim]{key:>16}[/dim]  {value}", soft_wrap=True)
+        if value is not None and key not in {"alarms", "log", "actions", "group_key"}:
+            text = shown_time(value, zone) if isinstance(value, datetime) else value
+            out.print(f"[dim]{key:>16}[/dim]  {text}", soft_wrap=True)
     table(
         "\nalarms",
         ["alarm_id", "rule_id", "device_id", "quantity", "raised_at", "cleared_at", "value", "limit", "state"],
         event["alarms"],
         empty="no alarms",
+        zone=zone,
     )
-    table("\nlog", ["at", "actor", "role", "action", "from_status", "to_status", "note"], event["log"], empty="no log")
+    steps = ["at", "actor", "role", "action", "from_status", "to_status", "note"]
+    table("\nlog", steps, event["log"], empty="no log", zone=zone)
     if event.get("actions"):
         out.print("\npossible now: " + ", ".join(event["actions"]))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,13 +23,31 @@ ConfigFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 DEFAULT_CONFIG = Path("lifeline.toml")
+PIPED_COLUMNS = 200
+WHOLE = frozenset({"event_id", "alarm_id", "level", "status", "state", "raised_at", "cleared_at", "due_at", "at"})
+"""Columns that are never folded: they are copied, or compared from row to row."""
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console; tables keep their width when piped."""
+    """A rich console; piped, lines are as long as they need to be, so that ``grep`` finds whole ids."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty() and not stderr)
+    piped = not (sys.stderr if stderr else sys.stdout).isatty()
+    width = PIPED_COLUMNS if piped and "COLUMNS" not in os.environ else None
+    return Console(stderr=stderr, highlight=False, soft_wrap=piped and not stderr, width=width)
+
+
+def site_zone(config: Path) -> tzinfo:
+    """The time zone of a site's screens; UTC where the configuration cannot be read (its errors are told elsewhere)."""
+    from zoneinfo import ZoneInfo
+
+    from lifeline.config import load
+    from lifeline.core.errors import ConfigurationError
+
+    try:
+        return ZoneInfo(load(config).site.timezone)
+    except ConfigurationError:
+        return UTC
 
 
 def print_json(document: object) -> None:
@@ -47,8 +66,10 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, empty: str) -> None:
-    """A table for people: chosen columns of rows, or the sentence ``empty``."""
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, empty: str, zone: tzinfo = UTC
+) -> None:
+    """A table for people: chosen columns of rows, times in ``zone``, or the sentence ``empty``."""
     from rich.table import Table
     from rich.text import Text
 
@@ -58,13 +79,15 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]],
         return
     drawn = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
-        drawn.add_column(column, overflow="fold")
+        drawn.add_column(column, overflow="fold", no_wrap=column in WHOLE)
     for row in rows:
-        drawn.add_row(*(_cell(row.get(column), column, Text) for column in columns))
+        drawn.add_row(*(_cell(row.get(column), column, Text, zone) for column in columns))
     out.print(drawn)
 
 
-def records(head: Sequence[str], body: Sequence[str], rows: Sequence[Mapping[str, Any]], *, empty: str) -> None:
+def records(
+    head: Sequence[str], body: Sequence[str], rows: Sequence[Mapping[str, Any]], *, empty: str, zone: tzinfo = UTC
+) -> None:
     """Rows with text too long for a table: a line of the ``head`` columns, below it one for each of ``body``."""
     from rich.text import Text
 
@@ -72,23 +95,28 @@ def records(head: Sequence[str], body: Sequence[str], rows: Sequence[Mapping[str
     if not rows:
         out.print(empty)
     for row in rows:
-        line = Text("  ").join(_cell(row.get(column), column, Text) for column in head)
+        line = Text("  ").join(_cell(row.get(column), column, Text, zone) for column in head)
         line.stylize("bold")
         out.print(line, soft_wrap=True)
         for column in body:
-            out.print(Text("  ") + _cell(row.get(column), column, Text), soft_wrap=True)
+            out.print(Text("  ") + _cell(row.get(column), column, Text, zone), soft_wrap=True)
 
 
 _LEVEL_STYLE = {"red": "bold white on red", "orange": "black on dark_orange", "yellow": "black on yellow3"}
 
 
-def _cell(value: object, column: str, text: Any) -> Any:
+def shown_time(at: datetime, zone: tzinfo) -> str:
+    """A time on a screen: the site's clock, without the year."""
+    return f"{at.astimezone(zone):%m-%d %H:%M:%S}"
+
+
+def _cell(value: object, column: str, text: Any, zone: tzinfo) -> Any:
     if value is None:
         return text("")
     if column == "level":
         return text(f" {value} ", style=_LEVEL_STYLE.get(str(value), "white on blue"))
     if isinstance(value, datetime):
-        return text(f"{value:%m-%d %H:%M:%S}")
+        return text(shown_time(value, zone))
     if isinstance(value, float):
         return text(f"{value:g}")
     if isinstance(value, bytes):
