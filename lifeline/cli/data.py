@@ -56,9 +56,8 @@ def list_rejects(
         if json:
             print_json(page)
             return
-        records(
-            ("received_at", "reason", "broker", "topic"), ("detail", "payload"), page["rejects"], empty="No rejects."
-        )
+        head, body = ("received_at", "reason", "broker", "topic"), ("detail", "payload")
+        records(head, body, page["rejects"], empty="No rejects.", zone=site_zone(config))
         if page["next"]:
             console().print(f"more: --cursor {page['next']}")
 
