@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +36,8 @@ class Tally:
         self.rejected_readings = 0
         """Readings within rejected objects, repeats excluded."""
         self._recent: deque[tuple[int, int]] = deque()
+        self._recent_lock = threading.Lock()
+        """The rate is asked for by other threads while records come in."""
 
     @property
     def position(self) -> int:
@@ -58,7 +61,8 @@ class Tally:
                 self.duplicates += int(np.count_nonzero(flags & Flag.DUPLICATE))
                 self._metrics.readings_received.inc(rows)
                 self._metrics.readings_late.inc(late)
-                self._recent.append((record.received_at, rows))
+                with self._recent_lock:
+                    self._recent.append((record.received_at, rows))
             if record.rejects is not None:
                 self._count_rejects(record)
             self._position = record.lsn
@@ -75,9 +79,10 @@ class Tally:
 
     def readings_per_s(self, now_ms: int) -> float:
         """Mean rate over the last five seconds."""
-        while self._recent and self._recent[0][0] < now_ms - RATE_WINDOW_MS:
-            self._recent.popleft()
-        return sum(rows for _, rows in self._recent) * 1000 / RATE_WINDOW_MS
+        with self._recent_lock:
+            while self._recent and self._recent[0][0] < now_ms - RATE_WINDOW_MS:
+                self._recent.popleft()
+            return sum(rows for _, rows in self._recent) * 1000 / RATE_WINDOW_MS
 
     def tick(self, now_ms: int) -> None:
         """Nothing ages here."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 import numpy as np
 import pyarrow as pa
 
@@ -47,3 +50,20 @@ def test_the_rate_is_that_of_the_last_seconds() -> None:
 
     assert tally.readings_per_s(20_000) == np.float64(6 * 100 * 1000 / RATE_WINDOW_MS)
     assert tally.readings_per_s(60_000) == 0
+
+
+def test_the_rate_may_be_asked_for_while_records_come_in() -> None:
+    tally = Tally(Metrics(), 0)
+    records = [record(n, 1) for n in range(1, 3001)]
+    rows = threading.Thread(target=lambda: [tally.consume([one]) for one in records])
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        rows.start()
+        while rows.is_alive():
+            tally.readings_per_s(0)
+    finally:
+        rows.join()
+        sys.setswitchinterval(interval)
+
+    assert tally.readings_per_s(0) == 3000 * 1000 / RATE_WINDOW_MS
