@@ -7,7 +7,7 @@ device, unknown quantity, not a number, out of span, future timestamp, too old. 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ingest.payload import faults, units
@@ -30,6 +30,8 @@ class Value:
     """What stands there when it is not a finite number, for the detail."""
     unit: str | None = None
     """The unit it is sent in; None: the registry's."""
+    optional: bool = False
+    """Left out where the registry does not know the quantity (a text beside the numbers of a foreign device)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ def judge(candidate: Candidate, index: PointIndex, bounds: Bounds, remedy: str, 
         remedy: what to do about an unknown name (depends on the registry's policy).
         retained: whether the broker sent it from its retained store.
     """
+    if any(value.optional for value in candidate.values):
+        candidate = _asked(candidate, index)
     rows = _resolve(candidate, index, remedy)
     if isinstance(rows, Fault):
         return rows
@@ -109,6 +113,15 @@ def judge(candidate: Candidate, index: PointIndex, bounds: Bounds, remedy: str, 
 
 def _fault(candidate: Candidate, reason: Reason, detail: str) -> Fault:
     return Fault(reason, detail, len(candidate.values), candidate.start, candidate.length)
+
+
+def _asked(candidate: Candidate, index: PointIndex) -> Candidate:
+    """Without the optional values that the registry does not ask for."""
+    device = index.device(candidate.device)
+    if device is None:
+        return candidate
+    kept = [v for v in candidate.values if not v.optional or index.row(device, v.quantity) is not None]
+    return replace(candidate, values=kept)
 
 
 def _resolve(candidate: Candidate, index: PointIndex, remedy: str) -> list[int] | Fault:

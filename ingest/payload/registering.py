@@ -79,7 +79,7 @@ class _Known:
     def new(self, item: Candidate) -> list[str]:
         """The object's quantities that its device has not, or nothing when it would have too many."""
         known = self._of(item.device)
-        new = [value.quantity for value in item.values if value.quantity not in known]
+        new = [value.quantity for value in item.values if value.quantity not in known and not value.optional]
         return new if len(known) + len(new) <= limits.POINTS_PER_DEVICE_MAX else []
 
     def add(self, device: str, quantities: list[str]) -> None:
@@ -113,5 +113,8 @@ def _good(item: Candidate, bounds: Bounds) -> bool:
         bounds.ts_min <= item.ts <= bounds.ts_max
         and item.device.isprintable()
         and len(item.device.encode()) <= limits.DEVICE_ID_BYTES_MAX
-        and all(value.wrong is None and _QUANTITY.fullmatch(value.quantity) is not None for value in item.values)
+        and all(
+            value.optional or (value.wrong is None and _QUANTITY.fullmatch(value.quantity) is not None)
+            for value in item.values
+        )
     )

@@ -18,12 +18,16 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from ingest.payload import families, wide
+from ingest.payload.alink import Alink
+from ingest.payload.chirpstack import ChirpStack
 from ingest.payload.faults import DUPLICATE, Fault
+from ingest.payload.huawei import Huawei
 from ingest.payload.index import Indexes
 from ingest.payload.judge import Bounds
 from ingest.payload.parts import KEPT, Part, Sheet, merge, rejects
 from ingest.payload.registering import Registrar
 from ingest.payload.senml import SenML
+from ingest.payload.thethingsstack import TheThingsStack
 from ingest.payload.topics import TopicMatcher
 from lifeline.core import limits
 from lifeline.core.batch import IngestBatch
@@ -42,7 +46,13 @@ if TYPE_CHECKING:
     from lifeline.core.registry import RegistrySource
 
 NATIVE: Final = "lifeline"
-BUILT_IN: Final[dict[str, Callable[[], Family]]] = {"senml": SenML}
+BUILT_IN: Final[dict[str, Callable[[], Family]]] = {
+    "senml": SenML,
+    "chirpstack": ChirpStack,
+    "thethingsstack": TheThingsStack,
+    "huawei": Huawei,
+    "alink": Alink,
+}
 """Foreign families that need no mapping."""
 
 

@@ -266,3 +266,20 @@ def test_any_grouping_gives_the_same(
     n = len(payloads)
 
     assert run([0, n]) == run(list(range(n + 1))) == run([0, *sorted(min(c, n) for c in cuts), n])
+
+
+def test_a_text_beside_the_numbers_of_a_platform_counts_only_where_the_registry_asks_for_it(
+    source: Any, messages_of: Any
+) -> None:
+    decoder = PayloadDecoder(source, [("application/#", "chirpstack")])
+    topic = b"application/1/device/g1/event/up"
+
+    def uplink(**fields: Any) -> bytes:
+        return json.dumps({"devEUI": "G1", "fCnt": 1, "object": fields}).encode()
+
+    source.register([("g1", "ch4", ""), ("g1", "temp", "")])
+    batch = decoder.decode(messages_of([uplink(ch4=1.5, state="ok"), uplink(ch4=1.5, temp="warm")], topic), NOW, "b")
+
+    assert batch.readings.value.tolist() == [1.5]
+    assert [row["reason"] for row in batch.rejects.to_pylist()] == ["not_a_number"]
+    assert "the string" in batch.rejects.to_pylist()[0]["detail"]
