@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import delete, func, insert, select, update
 
 from lifeline.core.schema import LEVELS, UTILITIES
-from lifeline.governance import fields
+from lifeline.governance import fields, statements
 from lifeline.governance.database import bump
 from lifeline.governance.errors import FieldError, ForbiddenError, IllegalActionError
 from lifeline.governance.fold import ENGINE, SYSTEM, alarm_state, put_hold
@@ -25,9 +25,11 @@ from lifeline.governance.schema import alarm_log, alarms, holds
 from lifeline.governance.statements import insert_into, one_of, page, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Connection
+
+    from lifeline.core.principal import Grant
 
 Row = dict[str, Any]
 
@@ -74,12 +76,14 @@ def list_alarms(
     event_id: str | None = None,
     active: bool | None = None,
     since: int | None = None,
+    within: Iterable[Grant] | None = None,
     cursor: str | None = None,
     limit: int = 100,
 ) -> tuple[list[Row], str | None]:
     """A page of alarms, newest detection first, and the cursor of the next page.
 
-    ``area`` takes in everything below it (codes begin with their parent's code); ``since`` epoch ms of detection.
+    ``area`` takes in everything below it (codes begin with their parent's code); ``since`` epoch ms of detection;
+    ``within`` the grants of whoever looks (None: everything).
 
     Raises:
         FieldError: a filter, limit or cursor that cannot be.
@@ -101,6 +105,8 @@ def list_alarms(
         query = query.where(alarms.c.active.is_(active))
     if since is not None:
         query = query.where(alarms.c.detected_at >= since)
+    if within is not None:
+        query = query.where(statements.within(alarms.c.area_code, alarms.c.utility, within))
     return page(connection, query, (alarms.c.detected_at, alarms.c.alarm_id), cursor, limit)
 
 

@@ -70,6 +70,16 @@ class GovernanceDesk:
                 **fields,
             )
 
+    def newest_change(self) -> int:
+        """The number of the newest entry of the event log; cheap."""
+        with self._database.read() as connection:
+            return events.newest_change(connection)
+
+    def changes(self, after: int, limit: int = 1000) -> list[Row]:
+        """Entries of the event log after a number, each with its event; as ``events.changes``."""
+        with self._database.read() as connection:
+            return events.changes(connection, after, limit)
+
     def open_counts(self) -> dict[tuple[str, str], int]:
         """Open events by (level, status)."""
         with self._database.read() as connection:

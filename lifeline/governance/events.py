@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import func, insert, select, update
 
 from lifeline.core.schema import LEVELS, UTILITIES
-from lifeline.governance import fields
+from lifeline.governance import fields, statements
 from lifeline.governance.database import bump
 from lifeline.governance.errors import ConflictError, FieldError
 from lifeline.governance.schema import OPEN, alarm_log, alarms, event_log, events
@@ -19,9 +19,11 @@ from lifeline.governance.statements import one_of, page, resolve
 from lifeline.governance.states import CLOSED_STATES, FALSE_CAUSES, STATES, Transition, decide, legal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Connection
+
+    from lifeline.core.principal import Grant
 
 Row = dict[str, Any]
 
@@ -38,13 +40,15 @@ def list_events(
     area: str | None = None,
     utility: str | None = None,
     since: int | None = None,
+    within: Iterable[Grant] | None = None,
     cursor: str | None = None,
     limit: int = 100,
 ) -> tuple[list[Row], str | None]:
     """A page of events, newest detection first, and the cursor of the next page (None at the end).
 
     ``status`` is one or several states, or ``open`` for all that are; ``area`` takes in everything below it (codes
-    begin with their parent's code); ``since`` epoch ms of detection.
+    begin with their parent's code); ``since`` epoch ms of detection;
+    ``within`` the grants of whoever looks (None: everything).
 
     Raises:
         FieldError: a filter, limit or cursor that cannot be.
@@ -62,6 +66,8 @@ def list_events(
         query = query.where(func.substr(events.c.area_code, 1, len(area)) == area)
     if since is not None:
         query = query.where(events.c.detected_at >= since)
+    if within is not None:
+        query = query.where(statements.within(events.c.area_code, events.c.utility, within))
     return page(connection, query, (events.c.detected_at, events.c.event_id), cursor, limit)
 
 
@@ -177,6 +183,20 @@ def _row(connection: Connection, event_id: str) -> Row:
 
 def _entry(entry: Row) -> Row:
     return entry | {"fields": orjson.loads(entry["fields"])}
+
+
+def newest_change(connection: Connection) -> int:
+    """The number of the newest entry of the event log, 0 for an empty one."""
+    return int(connection.scalar(select(func.max(event_log.c.entry))) or 0)
+
+
+def changes(connection: Connection, after: int, limit: int) -> list[Row]:
+    """Up to ``limit`` entries of the event log after number ``after``, in order, each with its ``event`` of now."""
+    query = select(event_log).where(event_log.c.entry > after).order_by(event_log.c.entry).limit(limit)
+    log = [_entry(dict(entry)) for entry in connection.execute(query).mappings()]
+    ids = (entry["event_id"] for entry in log)
+    rows = {row["event_id"]: row for row in statements.fetch(connection, select(events), events.c.event_id, ids)}
+    return [entry | {"event": rows[entry["event_id"]]} for entry in log]
 
 
 def open_counts(connection: Connection) -> dict[tuple[str, str], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, false, func, or_, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lifeline.governance.errors import FieldError, UnknownIdError
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, Update
     from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
     from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+
+    from lifeline.core.principal import Grant
 
 Row = dict[str, Any]
 
@@ -114,6 +116,18 @@ def _read_cursor(cursor: str) -> tuple[int, str]:
     if not dash or not (at.isascii() and at.isdigit()) or len(at) > 18 or not last.isalnum():
         raise FieldError(f"{cursor[:60]!r} is no cursor; pass the `next` of the page before, unchanged")
     return int(at), last
+
+
+def within(area: ColumnElement[Any], utility: ColumnElement[Any], grants: Iterable[Grant]) -> ColumnElement[bool]:
+    """Rows that lie in one of the grants: in its areas (or what lies below them) and of its utilities."""
+    clauses: list[ColumnElement[bool]] = []
+    for grant in grants:
+        codes = [func.substr(area, 1, len(prefix)) == prefix for prefix in grant.prefixes]
+        limits = [or_(*codes)] if codes else []
+        if grant.utilities:
+            limits.append(utility.in_(grant.utilities))
+        clauses.append(and_(true(), *limits))
+    return or_(false(), *clauses)
 
 
 def one_of(
