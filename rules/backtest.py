@@ -88,7 +88,7 @@ def run(
         train_to: epoch ms; alarms detected before it are not reported.
         end: epoch ms of log time at which the run ends; dropouts are judged up to it. Default: the last receipt.
     """
-    machine = RuleMachine(rules, registry, timezone)
+    machine = RuleMachine(rules, registry, timezone, train_to=train_to)
     changes: list[AlarmChange] = []
     first, last, lsn = None, 0, 0
     for batch in batches:

@@ -18,6 +18,7 @@ are finite, and no function of the list makes a NaN out of numbers.
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -106,10 +107,27 @@ def parse(
             names.add(token.text)
         else:
             faults.append((f"unknown column {token.text}", nearest(token.text, columns)))
+    faults += [
+        (f"nothing between {a.text} and {b.text}", "write an operator: AND, OR, a comparison …")
+        for a, b in itertools.pairwise(tokens)
+        if _ends(a) and _begins(b)
+    ]
     condition = Condition(text, tuple(tokens), frozenset(names))
     if not faults:
         faults = _typed(condition, columns)
     return condition, faults
+
+
+def _ends(token: Token) -> bool:
+    """Whether an operand may end with it."""
+    if token.kind == "name":
+        return token.text.upper() in {"TRUE", "FALSE", "NULL", "END"} or token.text.upper() not in KEYWORDS | FUNCTIONS
+    return token.kind in {"number", "string"} or token.text == ")"
+
+
+def _begins(token: Token) -> bool:
+    """Whether only an operand may begin with it: SQL would take such a name for an alias of what stands before it."""
+    return (token.kind == "name" and token.text.upper() not in KEYWORDS) or token.kind in {"number", "string"}
 
 
 def nearest(word: str, known: Collection[str]) -> str:

@@ -18,6 +18,7 @@ same rows into records anywhere gives the same changes.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from hashlib import blake2b
 from importlib import resources
@@ -32,7 +33,7 @@ from lifeline.core.schema import Flag
 from rules import alarms, features, load, snapshot
 from rules.kernels import order
 from rules.localtime import LocalClock
-from rules.memory import Rows
+from rules.memory import Rows, Walk
 from rules.plan import BoundRule, Plan, points_frame
 from rules.silence import Silence
 
@@ -97,8 +98,11 @@ class RuleSet:
 class RuleMachine:
     """Implements ``lifeline.core.ports.RuleEngine``. One thread calls all methods."""
 
-    def __init__(self, rules: RuleSet, registry: Registry | RegistrySource, timezone: str) -> None:
+    def __init__(
+        self, rules: RuleSet, registry: Registry | RegistrySource, timezone: str, *, train_to: int | None = None
+    ) -> None:
         self.rules = rules
+        self._train_to = math.inf if train_to is None else float(train_to)
         self.timezone = timezone
         self._source = registry
         self._clock = LocalClock(timezone)
@@ -107,6 +111,8 @@ class RuleMachine:
     def _reset(self) -> None:
         """As if nothing was ever seen."""
         bound = [BoundRule(spec, k) for k, spec in enumerate(self.rules.rules)]
+        for rule in bound:
+            rule.until = self._train_to if rule.spec.learn == "training" else math.inf
         self._bound = bound
         self._reading = Plan([r for r in bound if r.spec.evaluate == "reading"])
         self._every = Plan([r for r in bound if r.spec.evaluate == "every"])
@@ -255,8 +261,14 @@ class RuleMachine:
     def _evaluate(self, plan: Plan, record: LogRecord, rows: Rows) -> list[tuple[tuple[int, int], AlarmChange]]:
         keyed = []
         for rule, places, slots, columns in plan.select(rows):
-            for track in rule.tracks:
-                columns.update(track.compute(rows, places, slots))
+            if rule.tracks:
+                walk = self._walk(rule, rows, places, slots)
+                columns["value"] = walk.value
+                for track in rule.tracks:
+                    on = track.instance.on
+                    if on not in columns:
+                        columns[on] = self._column(on, rule, rows, places, slots)
+                    columns.update(track.compute(walk, columns, rule.until))
             for name in rule.names:
                 if name not in columns:
                     columns[name] = self._column(name, rule, rows, places, slots)
@@ -269,6 +281,13 @@ class RuleMachine:
                 keyed.append(((2 * i + 1, rule.order), self._change(rule, change, record.lsn, ts, received, value)))
         return keyed
 
+    def _walk(self, rule: BoundRule, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32]) -> Walk:
+        ts = rows.ts[places]
+        kinds = [track.instance.feature for track in rule.tracks]
+        local = self._clock.local_ms(ts) if any(kind.local for kind in kinds) else ts[:0]
+        limit = rule.limits(slots) if any(kind.limit for kind in kinds) else rows.value[:0]
+        return Walk(slots, ts, local, rows.value[places], rows.prev[places], rows.dt[places], limit)
+
     def _column(
         self, name: str, rule: BoundRule, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32]
     ) -> NDArray[np.float64]:
@@ -280,6 +299,8 @@ class RuleMachine:
             made = getattr(rows, _STORED[name])[places]
         elif name == "step":
             made = rows.value[places] - rows.prev[places]
+        elif name == "gap_n":
+            made = _per_interval(rows.dt[places], rule, slots)
         elif name == "late":
             made = (rows.readings.flags[rows.row[places]] & np.uint8(Flag.LATE)) != 0
         elif name == "age_s":
@@ -328,3 +349,8 @@ def _all_rows(readings: Readings) -> Rows:
     row = np.flatnonzero((readings.flags & np.uint8(Flag.DUPLICATE)) == 0).astype(np.int32)
     nothing = np.zeros(0)
     return Rows(readings, row, readings.point[row], readings.ts[row], readings.value[row], nothing, nothing)
+
+
+def _per_interval(seconds: NDArray[np.float64], rule: BoundRule, slots: NDArray[np.int32]) -> NDArray[np.float64]:
+    interval = rule.by_slot["interval_s"][slots]
+    return np.where(interval > 0, seconds / np.where(interval > 0, interval, 1.0), np.nan)

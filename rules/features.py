@@ -1,18 +1,21 @@
 """Every column that a condition may use: one table for checking, computing and documenting.
 
-Adding a feature that needs memory is one kernel (``kernels/features.py``), one line in ``FEATURES`` and its tests.
-A feature is computed only for rules that mention it, over their own rows. Features with an option take it from the
-rule's parameter of that name, so two rules may use two windows; the option cannot be overridden.
+Adding a feature that needs memory is one kernel (``kernels/``), one line in ``FEATURES`` and its naive twin in the
+tests; ``docs/rules.md`` is generated from here. A feature is computed only for rules that mention it, over their own
+rows. Each feature may be used as it is, with options as parameters named ``<feature>_<option>``, and any number of
+times more under names of its own (``[rule.features]``, see ``rules/instances.py``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import polars as pl
 
 from lifeline.core.schema import POINTS
+from rules.kernels import charts, meters, normal, robust
 from rules.kernels import features as kernels
 
 if TYPE_CHECKING:
@@ -22,25 +25,206 @@ FLOAT: Final = pl.Float64()
 
 
 @dataclass(frozen=True, slots=True)
+class Option:
+    """A number that a rule may choose. ``low`` itself is allowed unless ``above``."""
+
+    name: str
+    default: float
+    note: str
+    low: float = 0.0
+    high: float = 1e9
+    above: bool = False
+    whole: bool = False
+    choices: tuple[float, ...] = ()
+
+    def fault(self, value: float) -> str | None:
+        """What is wrong with a value, None when nothing is."""
+        if self.choices and value not in self.choices:
+            return f"is not one of {', '.join(f'{c:g}' for c in self.choices)}"
+        if self.whole and value != int(value):
+            return "is not a whole number"
+        if not self.low <= value <= self.high or (self.above and value == self.low):
+            return f"is not {'over' if self.above else 'from'} {self.low:g} to {self.high:g}"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class Feature:
-    """A kernel and what it gives. ``option``: (parameter, default, must be positive), or None."""
+    """A kernel and what it gives: columns with one sentence on each."""
 
-    outputs: tuple[str, ...]
+    name: str
     kernel: Callable[..., None]
-    width: int
-    """Numbers of state for each point."""
-    option: tuple[str, float, bool] | None = None
+    outputs: dict[str, str]
+    width: Callable[[tuple[float, ...]], int]
+    """Numbers of state for each point, given the options."""
+    options: tuple[Option, ...] = ()
+    local: bool = False
+    """Wants the site's wall clock."""
+    limit: bool = False
+    """Wants the rule's parameter ``limit``."""
+    learns: bool = False
+    """Learns what is normal: frozen after the training period where the rule says so."""
+    dtype: Any = field(default=np.float64)
 
+
+def _fixed(width: int) -> Callable[[tuple[float, ...]], int]:
+    return lambda _: width
+
+
+_WINDOW = Option("window_s", 0.0, "seconds; 0: since the previous reading")
+_TAU_HOUR = Option("tau_s", 3600.0, "time constant in seconds", above=True)
+_LAMBDA = Option("lambda", 0.0, "weight of one reading; 0: by time, with tau_s", high=1.0)
 
 FEATURES: Final = (
-    Feature(("samples",), kernels.count, 1),
-    Feature(("rate",), kernels.rate, 4, ("rate_window_s", 0.0, False)),
-    Feature(("ewma", "ewstd"), kernels.ewma, 2, ("ewma_tau_s", 3600.0, True)),
-    Feature(("flat_s", "flat_n"), kernels.flat, 2),
-    Feature(("prev_step",), kernels.steps, 1),
+    Feature(
+        "samples", kernels.count, {"samples": "how many readings of the point were seen, this one included"}, _fixed(1)
+    ),
+    Feature(
+        "rate",
+        kernels.rate,
+        {"rate": "change per second since the previous reading, or over about window_s seconds"},
+        _fixed(4),
+        (_WINDOW,),
+    ),
+    Feature(
+        "ewma",
+        kernels.ewma,
+        {"ewma": "weighted mean of what came before", "ewstd": "standard deviation around ewma"},
+        _fixed(2),
+        (_TAU_HOUR, _LAMBDA),
+        learns=True,
+    ),
+    Feature(
+        "flat",
+        kernels.flat,
+        {"flat_s": "seconds since the value last changed", "flat_n": "readings since the value last changed"},
+        _fixed(2),
+    ),
+    Feature(
+        "still",
+        meters.still,
+        {
+            "still_s": "seconds since the value left its place by more than band or its own resolution",
+            "still_n": "readings since then",
+            "quantum": "smallest change ever seen at the point: its resolution",
+        },
+        _fixed(4),
+        (Option("band", 0.0, "in the point's unit; 0: the resolution alone"),),
+    ),
+    Feature("prev_step", kernels.steps, {"prev_step": "the step of the previous reading"}, _fixed(1)),
+    Feature(
+        "robust",
+        robust.robust,
+        {
+            "median": "median of the n readings before this one",
+            "mad": "their median absolute deviation",
+            "robust_z": "(value - median) / (1.4826 mad); NULL where mad is 0",
+        },
+        lambda options: int(options[0]) + 1,
+        (Option("n", 15, "readings", low=3, high=101, whole=True),),
+    ),
+    Feature(
+        "cusum",
+        charts.cusum,
+        {
+            "cusum_high": "CUSUM of deviations above the mean in standard deviations, this reading included",
+            "cusum_low": "the same below the mean",
+        },
+        _fixed(5),
+        (
+            Option("tau_s", 86_400.0, "time constant of mean and deviation in seconds", above=True),
+            Option("k", 0.5, "slack in deviations: half the shift to be found"),
+            Option("cap", 20.0, "largest sum: bounds the way back", above=True),
+            Option("sd_min", 0.0, "least standard deviation, in the point's unit"),
+            Option("z_max", 4.0, "most that one reading can add", above=True),
+        ),
+        learns=True,
+    ),
+    Feature(
+        "tukey",
+        robust.tukey,
+        {
+            "smooth": "EWMA of the value, this reading included",
+            "fence_low": "lower quartile of smooth before this reading - k interquartile ranges",
+            "fence_high": "upper quartile + k interquartile ranges",
+        },
+        _fixed(5),
+        (
+            Option("lambda", 0.2, "weight of one reading", high=1.0, above=True),
+            Option("k", 3.0, "interquartile ranges between quartile and fence"),
+            Option("memory", 500.0, "readings that the quartiles remember", low=20, whole=True),
+        ),
+        learns=True,
+    ),
+    Feature(
+        "trend",
+        charts.trend,
+        {
+            "trend": "slope of a line through the recent past, per second",
+            "trend_value": "that line now",
+            "minutes_to_limit": "minutes until the line reaches the parameter limit; NULL when it does not lead there",
+        },
+        _fixed(6),
+        (Option("tau_s", 900.0, "time constant in seconds", above=True),),
+        limit=True,
+    ),
+    Feature(
+        "counter",
+        meters.counter,
+        {
+            "increment": "growth of a cumulative meter since the previous reading; NULL at a reset",
+            "increment_h": "increment per hour",
+            "counter_event": "0 forward, 1 reset or exchange, 2 rollover, 3 reverse flow",
+            "reversed_by": "how far the meter stands below its highest",
+        },
+        _fixed(1),
+        (Option("modulus", 0.0, "value at which the meter rolls over; 0: never"),),
+    ),
+    Feature(
+        "baseline",
+        normal.baseline,
+        {
+            "baseline": "usual value in this slot of the local day, from the days before",
+            "baseline_sigma": "usual deviation there, as a standard deviation",
+            "baseline_z": "(value - baseline) / baseline_sigma",
+            "trained": "days learned in this slot",
+        },
+        lambda options: 3 * int(options[0] * options[1]) + 4,
+        (
+            Option("slots", 24, "slots of a day", choices=(24, 48, 96)),
+            Option("days", 1, "1: every day alike, 2: weekdays and weekends, 7: each weekday", choices=(1, 2, 7)),
+            Option("memory", 28, "days that are remembered", low=2, high=3660, whole=True),
+        ),
+        local=True,
+        learns=True,
+        dtype=np.float32,
+    ),
+    Feature(
+        "night",
+        normal.night,
+        {
+            "night_min": "least value of the last whole night",
+            "night_median": "median of the minima of the nights before it",
+            "night_low": "their lower quantile (1 - q)",
+            "night_high": "their upper quantile (q)",
+            "nights": "how many nights that is",
+        },
+        lambda options: int(options[2]) + 8,
+        (
+            Option("from_h", 2.0, "local hour at which the night begins", high=24),
+            Option("to_h", 4.0, "local hour at which it ends", high=24),
+            Option("n", 14, "nights that are remembered", low=1, high=60, whole=True),
+            Option("q", 0.9, "quantile of night_high", low=0.5, high=1.0),
+        ),
+        local=True,
+        learns=True,
+        dtype=np.float32,
+    ),
 )
+FEATURE: Final = {feature.name: feature for feature in FEATURES}
 FEATURE_OF: Final = {output: feature for feature in FEATURES for output in feature.outputs}
-OPTIONS: Final = {f.option[0]: f.option for f in FEATURES if f.option}
+OPTIONS: Final = {f"{f.name}_{option.name}": option for f in FEATURES for option in f.options}
+"""Parameters that are options of a feature."""
 
 SIBLING: Final = "device_"
 """Prefix: ``device_flow`` is the newest ``flow`` of the same device, NULL when older than three of its intervals
@@ -63,15 +247,11 @@ DESCRIPTIONS: Final = {
     "heating": "1 in the heating season (15 Nov to 15 Mar, local), else 0",
     "prev": "the previous reading of the point",
     "gap_s": "seconds since the previous reading",
+    "gap_n": "the same in declared intervals; NULL where the interval is unknown",
     "step": "value - prev",
-    "prev_step": "the step of the previous reading",
-    "samples": "how many readings of the point were seen, this one included",
-    "rate": "change per second since the previous reading, or over about rate_window_s seconds",
-    "ewma": "mean of what came before, weighted with time constant ewma_tau_s (3600)",
-    "ewstd": "standard deviation around ewma",
-    "flat_s": "seconds since the value last changed",
-    "flat_n": "readings since the value last changed",
+    **{output: text for feature in FEATURES for output, text in feature.outputs.items()},
     "silent_s": "seconds since the point was last heard of",
+    "silent_n": "the same in declared intervals; NULL where the interval is unknown",
     "device_silent_s": "seconds since any point of the device was heard of",
     "silent_devices": "how many devices are overdue: silent for 3 intervals (30 s at least), 2 for daily ones",
     "silent_share": "silent_devices divided by the devices that ever reported",
@@ -80,8 +260,8 @@ DESCRIPTIONS: Final = {
 REGISTRY: Final = ("interval_s", "span_low", "span_high")
 _CALENDAR: Final = ("hour", "minute", "weekday", "month", "heating")
 _ROW: Final = ("value", "quality", "late", "age_s")
-_ORDERED: Final = ("prev", "gap_s", "step", *FEATURE_OF)
-_CLOCK: Final = ("silent_s", "device_silent_s", "silent_devices", "silent_share")
+_ORDERED: Final = ("prev", "gap_s", "gap_n", "step", *FEATURE_OF)
+_CLOCK: Final = ("silent_s", "silent_n", "device_silent_s", "silent_devices", "silent_share")
 
 COLUMNS: Final = {
     "reading": (*_ROW, *REGISTRY, *_CALENDAR, *_ORDERED),
@@ -90,16 +270,31 @@ COLUMNS: Final = {
 }
 """What a condition may use, by the rule's ``evaluate``."""
 
+NEEDS: Final = {"gap_n": ("interval_s",), "silent_n": ("interval_s",)}
+"""Columns of the registry that a column is computed from."""
+
 _TYPES: Final[dict[str, Any]] = {"double": FLOAT, "int32": pl.Int32(), "string": pl.String(), "date32[day]": pl.Date()}
 WHERE: Final[dict[str, Any]] = {f.name: _TYPES[str(f.type)] for f in POINTS} | {"lead": pl.Boolean()}
 """What ``where`` may use: the points view, and ``lead``, true for the first point of each device."""
 
 
-def option_of(feature: Feature, params: dict[str, float]) -> float:
-    """The option that a rule with these parameters wants; 0 for a feature without one."""
-    return params.get(feature.option[0], feature.option[1]) if feature.option else 0.0
-
-
 def is_sibling(name: str) -> bool:
     """Whether a column is the value of another quantity of the same device."""
     return name.startswith(SIBLING) and name not in DESCRIPTIONS
+
+
+def reference() -> str:
+    """The tables of ``docs/rules.md``: columns without memory, then features with their options."""
+    where = {name: [e for e in COLUMNS if name in COLUMNS[e]] for name in DESCRIPTIONS}
+    lines = ["| column | in rules that evaluate | what it is |", "|---|---|---|"]
+    lines += [
+        f"| `{name}` | {', '.join(where[name])} | {text} |"
+        for name, text in DESCRIPTIONS.items()
+        if name not in FEATURE_OF
+    ]
+    lines += ["", "| feature | columns | options (default) |", "|---|---|---|"]
+    for feature in FEATURES:
+        columns = "<br>".join(f"`{output}` {text}" for output, text in feature.outputs.items())
+        options = "<br>".join(f"`{o.name}` ({o.default:g}) {o.note}" for o in feature.options)
+        lines.append(f"| `{feature.name}` | {columns} | {options} |")
+    return "\n".join(lines) + "\n"

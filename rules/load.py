@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifeline.core.errors import ConfigurationError, Problem
 from lifeline.core.schema import LEVELS
 from rules import conditions, features, spec
+from rules.instances import INSTANCES_MAX, VALUE, Instance, by_column, circle, default_instances
 from rules.spec import Delay, Override, RuleSpec
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ REQUIRED: Final = ("id", "version", "title", "where", "raise", "clear", "level",
 OPERATOR: Final = ("cause", "consequence", "action", "respond_within")
 OPTIONAL: Final = (
     *("params", "override", "raise_after", "clear_after", "latch", "active"),
-    *("event", "place", "evaluate", "source", "stability"),
+    *("event", "place", "evaluate", "source", "stability", "features", "learn"),
 )
 KEYS: Final = (*REQUIRED, *OPERATOR, *OPTIONAL)
 
@@ -130,9 +131,12 @@ class _Reader:
             self.wrong("id", f"{rule_id!r} is not an id", "lower-case words joined by dots, e.g. gas.ch4.high")
         evaluate = self.choice("evaluate", spec.EVALUATIONS, "reading")
         params = self.params("params", self.table.get("params", {}), ())
-        columns = dict.fromkeys((*features.COLUMNS[evaluate], *params), features.FLOAT)
-        for name in set(params) & set(features.DESCRIPTIONS):
-            self.wrong(f"params.{name}", f"{name} is a column of every rule", "choose another name")
+        declared = self.instances(evaluate, params)
+        made = by_column((*default_instances(params).values(), *declared))
+        own = made if evaluate == "reading" else {}
+        columns = dict.fromkeys((*features.COLUMNS[evaluate], *own, *params), features.FLOAT)
+        for name in set(params) & {*features.DESCRIPTIONS, *own}:
+            self.wrong(f"params.{name}", f"{name} is a column of the rule", "choose another name")
         siblings = (features.SIBLING,) if evaluate == "reading" else ()
         for key in ("raise", "clear"):
             self.condition(key, self.text(key), columns, siblings)
@@ -140,6 +144,12 @@ class _Reader:
         if active not in {spec.ALWAYS, spec.HEATING_SEASON}:
             self.condition("active", active, columns, siblings)
         self.condition("where", self.text("where"), features.WHERE)
+        self.sources(declared, made, columns)
+        texts = " ".join((self.text("raise"), self.text("clear"), active))
+        if "limit" not in params and any(
+            column in texts for column, one in made.items() if one.feature.limit and column.endswith("_to_limit")
+        ):
+            self.wrong("params.limit", "is missing: minutes_to_limit needs it", "params = { limit = 25.0 }")
         return RuleSpec(
             id=rule_id,
             version=int(self.number("version", self.table.get("version", 1), low=1, whole=True)),
@@ -156,6 +166,8 @@ class _Reader:
             respond_within_s=self.duration("respond_within"),
             params=params,
             overrides=self.overrides(params),
+            features=declared,
+            learn=self.choice("learn", spec.LEARNING, spec.LEARNING[0]),
             raise_after=self.delay("raise_after"),
             clear_after=self.delay("clear_after"),
             latch=self.flag("latch"),
@@ -255,11 +267,75 @@ class _Reader:
                 self.wrong(f"{key}.{name}", f"{name} is the same for all points of a rule", "write a second rule")
             elif isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
                 self.wrong(f"{key}.{name}", f"{value!r} is not a finite number", "parameters are numbers")
-            elif name in features.OPTIONS and (value < 0 or (features.OPTIONS[name][2] and value == 0)):
-                self.wrong(f"{key}.{name}", f"{value!r} is not a length of time", "seconds, more than 0")
+            elif name in features.OPTIONS and (fault := features.OPTIONS[name].fault(value)):
+                self.wrong(f"{key}.{name}", f"{value!r} {fault}", features.OPTIONS[name].note)
             else:
                 found[name] = float(value)
         return found
+
+    def instances(self, evaluate: str, params: Mapping[str, float]) -> tuple[Instance, ...]:
+        table = self.table.get("features", {})
+        if not isinstance(table, dict) or not all(isinstance(t, dict) for t in table.values()):
+            self.wrong(
+                "features", "is not a table of tables", 'features = { slow = { feature = "rate", window_s = "1h" } }'
+            )
+            return ()
+        if table and evaluate != "reading":
+            self.wrong("features", f"a rule that evaluates {evaluate!r} has no features", 'evaluate = "reading"')
+        if len(table) > INSTANCES_MAX:
+            self.wrong("features", f"more than {INSTANCES_MAX}", "split the rule")
+        found = [self.instance(name, entry, params) for name, entry in table.items()]
+        return tuple(instance for instance in found if instance is not None)
+
+    def instance(self, name: str, entry: Mapping[str, Any], params: Mapping[str, float]) -> Instance | None:
+        key = f"features.{name}"
+        kind = entry.get("feature", name)
+        feature = features.FEATURE.get(kind) if isinstance(kind, str) else None
+        if feature is None:
+            self.wrong(f"{key}.feature", f"there is no feature {kind}", conditions.nearest(str(kind), features.FEATURE))
+            return None
+        if not _PARAM.fullmatch(name) or (name in features.FEATURE and name != kind):
+            self.wrong(key, f"{name!r} cannot be the name of a {kind}", "lower-case letters, digits and _, a new word")
+            return None
+        on = entry.get("on", VALUE)
+        if not isinstance(on, str):
+            self.wrong(f"{key}.on", f"is {type(on).__name__}, not the name of a column", 'on = "increment_h"')
+            on = VALUE
+        known = [option.name for option in feature.options]
+        for word in entry:
+            if word not in {"feature", "on", *known}:
+                self.wrong(f"{key}.{word}", f"{kind} has no option {word}", conditions.nearest(word, [*known, "on"]))
+        return Instance(name, feature, tuple(self.option(key, entry, feature, o, params) for o in feature.options), on)
+
+    def option(
+        self,
+        key: str,
+        entry: Mapping[str, Any],
+        feature: features.Feature,
+        option: features.Option,
+        params: Mapping[str, float],
+    ) -> float:
+        given = entry.get(option.name)
+        if given is None:
+            own = f"{feature.name}_{option.name}"
+            return params.get(own, option.default) if key == f"features.{feature.name}" else option.default
+        number = parse_duration(given) if isinstance(given, str) and option.name.endswith("_s") else given
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            self.wrong(f"{key}.{option.name}", f"{given!r} is no number", option.note)
+            return option.default
+        if fault := option.fault(number):
+            self.wrong(f"{key}.{option.name}", f"{given!r} {fault}", option.note)
+        return float(number)
+
+    def sources(self, declared: Iterable[Instance], made: Mapping[str, Instance], columns: Mapping[str, Any]) -> None:
+        """Whether each declared feature is computed on a column that there is, and not on itself."""
+        known = set(columns) - set(self.table.get("params", {}))
+        for instance in declared:
+            key = f"features.{instance.name}.on"
+            if instance.on not in known and not features.is_sibling(instance.on):
+                self.wrong(key, f"unknown column {instance.on}", conditions.nearest(instance.on, known))
+            elif circle(instance, made):
+                self.wrong(key, f"{instance.name} is computed from itself", "on = a column that does not need it")
 
     def overrides(self, params: Mapping[str, float]) -> tuple[Override, ...]:
         tables = self.table.get("override", [])

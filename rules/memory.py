@@ -6,20 +6,24 @@ lets every kernel walk only the rule's own rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rules import features
+from rules.instances import VALUE
 from rules.kernels import features as kernels
+from rules.kernels import order
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from lifeline.core.batch import Readings
     from lifeline.core.registry import Registry
-    from rules.features import Feature
+    from rules.instances import Instance
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,36 +40,86 @@ class Rows:
     dt: NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """One rule's rows, as its features walk over them: what a kernel takes."""
+
+    slots: NDArray[np.int32]
+    ts: NDArray[np.int64]
+    local: NDArray[np.int64]
+    """Wall clock (ms); empty when no feature of the rule wants it."""
+    value: NDArray[np.float64]
+    prev: NDArray[np.float64]
+    dt: NDArray[np.float64]
+    limit: NDArray[np.float64]
+    """Empty likewise."""
+
+    def take(self, rows: NDArray[np.intp], value: NDArray[np.float64], prior: NDArray[np.float64]) -> Walk:
+        """The chosen rows with another column as the value, and what came before of it."""
+        prev, dt = np.empty(len(rows)), np.empty(len(rows))
+        slots, ts = self.slots[rows], self.ts[rows]
+        order.previous(slots, ts, value[rows], prior, prev, dt)
+        local = self.local[rows] if len(self.local) else self.local
+        limit = self.limit[rows] if len(self.limit) else self.limit
+        return replace(self, slots=slots, ts=ts, local=local, value=value[rows], prev=prev, dt=dt, limit=limit)
+
+
 @dataclass
 class Track:
     """One feature of one rule."""
 
-    feature: Feature
-    option: float
-    state: NDArray[np.float64] = field(init=False)
+    instance: Instance
+    state: NDArray[Any] = field(init=False)
+    prior: NDArray[np.float64] = field(init=False)
+    """Time and value of the newest row, for a feature on another column than the value; no columns otherwise."""
 
     def __post_init__(self) -> None:
         """No points yet."""
-        self.state = np.zeros((0, self.feature.width))
+        self.options = np.array(self.instance.options, np.float64)
+        self.state = np.zeros((0, self.instance.width), self.instance.feature.dtype)
+        self.prior = np.zeros((0, 0 if self.instance.on == VALUE else 2))
 
     @property
     def name(self) -> str:
         """Its name in a snapshot."""
-        return "+".join(self.feature.outputs)
+        return "+".join(self.instance.outputs)
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Its state by the end of a name."""
+        return {"": self.state} if self.instance.on == VALUE else {"": self.state, "+prior": self.prior}
 
     def grow(self, slots: int) -> None:
         """Append empty state up to ``slots`` rows."""
-        more = np.full((slots - len(self.state), self.feature.width), np.nan)
-        self.state = np.concatenate([self.state, more])
+        for name in ("state", "prior"):
+            array = getattr(self, name)
+            more = np.full((slots - len(array), array.shape[1]), np.nan, array.dtype)
+            setattr(self, name, np.concatenate([array, more]))
 
     def compute(
-        self, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32]
+        self, walk: Walk, columns: Mapping[str, NDArray[np.float64]], until: float
     ) -> dict[str, NDArray[np.float64]]:
-        """Advance over the rule's rows (``places`` in ``rows``); columns by name. Every row exactly once, in order."""
-        out = np.empty((len(self.feature.outputs), len(places)))
-        columns = (rows.ts[places], rows.value[places], rows.prev[places], rows.dt[places])
-        self.feature.kernel(slots, *columns, self.option, self.state, out)
-        return dict(zip(self.feature.outputs, out, strict=True))
+        """Advance over the rule's rows; columns by name. Every row exactly once, in order.
+
+        ``columns`` holds the one that the feature is computed on.
+        """
+        if self.instance.on == VALUE:
+            return self._run(walk, until)
+        value = columns[self.instance.on]
+        known = np.flatnonzero(~np.isnan(value))
+        found = self._run(walk.take(known, value, self.prior), until)
+        wide = {name: np.full(len(value), np.nan) for name in found}
+        for name, column in found.items():
+            wide[name][known] = column
+        return wide
+
+    def _run(self, walk: Walk, until: float) -> dict[str, NDArray[np.float64]]:
+        out = np.empty((len(self.instance.outputs), len(walk.slots)))
+        self.instance.feature.kernel(
+            *(walk.slots, walk.ts, walk.local, walk.value, walk.prev, walk.dt, walk.limit),
+            *(self.options, until, self.state, out),
+        )
+        return dict(zip(self.instance.outputs, out, strict=True))
 
 
 @dataclass

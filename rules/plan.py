@@ -7,13 +7,14 @@ point (CSR). A registry only appends points, so growth only appends slots: nothi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from rules import conditions, features, spec
+from rules import conditions, features, instances, spec
 from rules.alarms import COLUMNS, AlarmState
 from rules.kernels import select
 from rules.memory import Sibling, Track
@@ -70,11 +71,16 @@ class BoundRule:
     """``raise``, ``clear``, and ``active`` unless that is always."""
     names: tuple[str, ...] = field(init=False)
     """Columns that the tests need."""
+    until: float = math.inf
+    """Features learn what is normal from readings before this (epoch ms)."""
 
     def __post_init__(self) -> None:
         """Compile the conditions and see what they need."""
         rule = self.spec
-        columns = dict.fromkeys((*features.COLUMNS[rule.evaluate], *rule.params), features.FLOAT)
+        made = instances.by_column((*instances.default_instances(rule.params).values(), *rule.features))
+        if rule.evaluate != "reading":
+            made = {}
+        columns = dict.fromkeys((*features.COLUMNS[rule.evaluate], *made, *rule.params), features.FLOAT)
         texts = [rule.raise_, rule.clear]
         if rule.active != spec.ALWAYS:
             texts.append("heating = 1" if rule.active == spec.HEATING_SEASON else rule.active)
@@ -84,11 +90,13 @@ class BoundRule:
         self.tests = [conditions.Test.of(condition, fixed) for condition in parsed]
         used = frozenset().union(*(condition.names for condition in parsed)) - set(fixed)
         self.names = tuple(sorted(used))
-        kept = varying | (used & set(features.REGISTRY))
-        self.by_slot = {name: np.zeros(0) for name in sorted(kept)}
-        wanted = {id(f): f for name in self.names if (f := features.FEATURE_OF.get(name))}
-        self.tracks = [Track(f, features.option_of(f, rule.params)) for f in wanted.values()]
-        self.siblings = [Sibling(n.removeprefix(features.SIBLING)) for n in self.names if features.is_sibling(n)]
+        self.tracks = [Track(instance) for instance in instances.wanted(self.names, made)]
+        sources = {track.instance.on for track in self.tracks}
+        needed = used | sources
+        needed |= {name for column in needed for name in features.NEEDS.get(column, ())}
+        self.by_slot = {name: np.zeros(0) for name in sorted(varying | (needed & set(features.REGISTRY)))}
+        beside = sorted(n for n in used | sources if features.is_sibling(n) and n not in made)
+        self.siblings = [Sibling(n.removeprefix(features.SIBLING)) for n in beside]
 
     def grow(self, frame: pl.DataFrame, start: int) -> NDArray[np.int32]:
         """Take in the points of ``frame``, the first of which is ``start``; returns those that are the rule's."""
@@ -115,6 +123,12 @@ class BoundRule:
             return float(self.by_slot["limit"][slot])
         return self.spec.params.get("limit", float("nan"))
 
+    def limits(self, slots: NDArray[np.int32]) -> NDArray[np.float64]:
+        """The same for rows."""
+        if "limit" in self.by_slot:
+            return self.by_slot["limit"][slots]
+        return np.full(len(slots), self.spec.params.get("limit", float("nan")))
+
     def masks(self, columns: dict[str, NDArray[np.float64]], rows: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which rows satisfy ``raise``, and which ``clear``. Out of its season a rule never raises, always clears."""
         found = [test.satisfied(columns, rows) for test in self.tests]
@@ -127,7 +141,11 @@ class BoundRule:
         """All state by a stable name: what a snapshot holds."""
         named: dict[str, NDArray[Any]] = {f"points/{self.spec.id}": self.points}
         named |= {f"alarm/{self.spec.id}/{name}": getattr(self.state, name) for name in COLUMNS}
-        named |= {f"feature/{self.spec.id}/{track.name}": track.state for track in self.tracks}
+        named |= {
+            f"feature/{self.spec.id}/{track.name}{part}": array
+            for track in self.tracks
+            for part, array in track.arrays.items()
+        }
         return named | {f"sibling/{self.spec.id}/{s.quantity}": s.state for s in self.siblings}
 
     @property

@@ -172,6 +172,9 @@ class Silence:
         for name in rule.names:
             if name in wide:
                 columns[name] = wide[name]
+            elif name == "silent_n":
+                interval = rule.by_slot["interval_s"][slots]
+                columns[name] = np.where(interval > 0, wide["silent_s"] / np.where(interval > 0, interval, 1), np.nan)
             elif name in scalars:
                 columns[name] = np.repeat(scalars[name], width)
             elif name in rule.by_slot:

@@ -8,15 +8,19 @@ time to respond. A rule without the last four is refused: ISA-18.2 calls that an
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from lifeline.core.alarm import RuleInfo
+
+if TYPE_CHECKING:
+    from rules.instances import Instance
 
 Evaluate = Literal["reading", "every", "clock"]
 
 CATEGORIES: Final = ("process", "device")
 EVALUATIONS: Final = ("reading", "every", "clock")
 PLACES: Final = ("device", "asset", "zone", "gateway", "area")
+LEARNING: Final = ("always", "training")
 STABILITIES: Final = ("experimental", "stable", "deprecated")
 
 ALWAYS: Final = "always"
@@ -59,6 +63,10 @@ class RuleSpec:
     respond_within_s: float
     params: dict[str, float] = field(default_factory=dict)
     overrides: tuple[Override, ...] = ()
+    features: tuple[Instance, ...] = ()
+    """Those that the rule declares itself; all others have their options from ``params``."""
+    learn: str = "always"
+    """Whether features go on learning what is normal after the training period."""
     raise_after: Delay = field(default_factory=Delay)
     clear_after: Delay = field(default_factory=Delay)
     latch: bool = False
@@ -98,4 +106,5 @@ class RuleSpec:
             self.clear_after.seconds,
         )
         texts = (self.id, self.version, self.where, self.raise_, self.clear, self.active, self.evaluate)
-        return (*texts, tuple(sorted(self.params.items())), overrides, delays, self.latch)
+        declared = tuple(instance.meaning for instance in self.features)
+        return (*texts, tuple(sorted(self.params.items())), overrides, delays, self.latch, declared, self.learn)

@@ -1,9 +1,12 @@
 # ruff: noqa: ARG001 - every kernel has the same arguments and few need all
 """Feature kernels, all with one signature, so that ``rules.features`` can list them in a table.
 
-``kernel(slots, ts, value, prev, dt, option, state, out)``: row i belongs to the state row ``slots[i]`` of ``state``
-(slots x width, float64, NaN at first); ``prev`` and ``dt`` are the previous value and the seconds since (NaN for the
-first reading of a point); results go to ``out[k, i]``. Times in the state are epoch ms as float64.
+``kernel(slots, ts, local, value, prev, dt, limit, options, until, state, out)``: row i belongs to the state row
+``slots[i]`` of ``state`` (slots x width, NaN at first). ``ts`` is event time and ``local`` the site's wall clock, both
+in ms; ``prev`` and ``dt`` are the previous value and the seconds since (NaN for the first reading of a point);
+``limit`` is the rule's parameter of that name at the point. ``options`` are the feature's options in the order of its
+table entry; what is learned as normal is learned from readings before ``until`` only (ms). Results go to ``out[k, i]``.
+``local`` and ``limit`` are empty unless the feature's table entry asks for them. Times in the state are epoch ms.
 """
 
 import numpy as np
@@ -13,7 +16,19 @@ from rules.kernels.types import F64, I32, I64
 
 
 @njit(cache=True, nogil=True)
-def count(slots: I32, ts: I64, value: F64, prev: F64, dt: F64, option: float, state: F64, out: F64) -> None:
+def count(
+    slots: I32,
+    ts: I64,
+    local: I64,
+    value: F64,
+    prev: F64,
+    dt: F64,
+    limit: F64,
+    options: F64,
+    until: float,
+    state: F64,
+    out: F64,
+) -> None:
     """``samples``: readings of the point so far, this one included. State: [count]."""
     for i in range(len(slots)):
         s = slots[i]
@@ -24,16 +39,29 @@ def count(slots: I32, ts: I64, value: F64, prev: F64, dt: F64, option: float, st
 
 
 @njit(cache=True, nogil=True)
-def rate(slots: I32, ts: I64, value: F64, prev: F64, dt: F64, option: float, state: F64, out: F64) -> None:
-    """``rate``: change per second since the previous reading, or over a window of ``option`` seconds.
+def rate(
+    slots: I32,
+    ts: I64,
+    local: I64,
+    value: F64,
+    prev: F64,
+    dt: F64,
+    limit: F64,
+    options: F64,
+    until: float,
+    state: F64,
+    out: F64,
+) -> None:
+    """``rate``: change per second since the previous reading, or over a window of ``options[0]`` seconds.
 
     The window keeps two anchors, A and B. When B is at least half a window old, A becomes B and B becomes this
     reading; the rate is taken over A. So the span it is measured over is between half a window and a window plus one
     interval, and NaN until there is one. State: [A time, A value, B time, B value].
     """
-    half = option * 500.0
+    window = options[0]
+    half = window * 500.0
     for i in range(len(slots)):
-        if option <= 0.0:
+        if window <= 0.0:
             out[0, i] = (value[i] - prev[i]) / dt[i]
             continue
         s = slots[i]
@@ -52,11 +80,23 @@ def rate(slots: I32, ts: I64, value: F64, prev: F64, dt: F64, option: float, sta
 
 
 @njit(cache=True, nogil=True)
-def ewma(slots: I32, ts: I64, value: F64, prev: F64, dt: F64, option: float, state: F64, out: F64) -> None:
-    """``ewma`` and ``ewstd`` of what came *before* this reading, weighted by time with constant ``option`` seconds.
+def ewma(
+    slots: I32,
+    ts: I64,
+    local: I64,
+    value: F64,
+    prev: F64,
+    dt: F64,
+    limit: F64,
+    options: F64,
+    until: float,
+    state: F64,
+    out: F64,
+) -> None:
+    """``ewma`` and ``ewstd`` of what came *before* this reading, weighted by time or by reading.
 
-    a = 1 - exp(-dt / tau); mean += a d; var = (1 - a) (var + a d^2), d = value - mean (West 1979 with a time-dependent
-    weight). NaN for the first reading. State: [mean, variance].
+    a = 1 - exp(-dt / tau_s), or the option ``lambda`` where that is not 0; mean += a d; var = (1 - a) (var + a d^2),
+    d = value - mean (West 1979 with a weight that varies). NaN for the first reading. State: [mean, variance].
     """
     for i in range(len(slots)):
         s = slots[i]
@@ -71,14 +111,28 @@ def ewma(slots: I32, ts: I64, value: F64, prev: F64, dt: F64, option: float, sta
         var = state[s, 1]
         out[0, i] = m
         out[1, i] = np.sqrt(var)
-        a = 1.0 - np.exp(-dt[i] / option)
+        if ts[i] >= until:
+            continue
+        a = options[1] if options[1] > 0.0 else 1.0 - np.exp(-dt[i] / options[0])
         d = v - m
         state[s, 0] = m + a * d
         state[s, 1] = (1.0 - a) * (var + a * d * d)
 
 
 @njit(cache=True, nogil=True)
-def flat(slots: I32, ts: I64, value: F64, prev: F64, dt: F64, option: float, state: F64, out: F64) -> None:
+def flat(
+    slots: I32,
+    ts: I64,
+    local: I64,
+    value: F64,
+    prev: F64,
+    dt: F64,
+    limit: F64,
+    options: F64,
+    until: float,
+    state: F64,
+    out: F64,
+) -> None:
     """``flat_s`` and ``flat_n``: seconds, and readings, since the last change of value. State: [time, count].
 
     Equality is exact: a frozen sensor repeats its last value bit by bit.
@@ -95,7 +149,19 @@ def flat(slots: I32, ts: I64, value: F64, prev: F64, dt: F64, option: float, sta
 
 
 @njit(cache=True, nogil=True)
-def steps(slots: I32, ts: I64, value: F64, prev: F64, dt: F64, option: float, state: F64, out: F64) -> None:
+def steps(
+    slots: I32,
+    ts: I64,
+    local: I64,
+    value: F64,
+    prev: F64,
+    dt: F64,
+    limit: F64,
+    options: F64,
+    until: float,
+    state: F64,
+    out: F64,
+) -> None:
     """``prev_step``: the change that led to the previous reading (a spike is a step and its way back)."""
     for i in range(len(slots)):
         s = slots[i]

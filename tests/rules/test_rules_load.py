@@ -88,6 +88,56 @@ def test_fingerprint_follows_meaning_only(kit: Any) -> None:
     assert RuleSet.parse(kit.rule(params="{ limit = 26.0, deadband = 5.0 }")).fingerprint != base
 
 
+def test_features_that_a_rule_declares(kit: Any) -> None:
+    (rule,) = RuleSet.parse(
+        kit.rule(
+            raise_='"slow_rate > 1 OR cusum_high > 9 OR z_robust_z > limit OR minutes_to_limit < 5"',
+            params="{ limit = 4.0, deadband = 1.0, rate_window_s = 60, baseline_slots = 48 }",
+            features='{ slow = { feature = "rate", window_s = "1h" }, cusum = { on = "baseline_z", k = 0.75 }, '
+            'z = { feature = "robust", on = "slow_rate", n = 7 } }',
+        )
+    ).rules
+    slow, cusum, z = rule.features
+    assert (slow.outputs, slow.options, slow.on) == (("slow_rate",), (3600.0,), "value")
+    assert (cusum.outputs, cusum.options[1], cusum.on) == (("cusum_high", "cusum_low"), 0.75, "baseline_z")
+    assert (z.outputs, z.width) == (("z_median", "z_mad", "z_robust_z"), 8)
+    assert RuleSet.parse(kit.rule()).fingerprint != RuleSet.parse(kit.rule(learn='"training"')).fingerprint
+
+
+def test_wrong_features_are_named(kit: Any) -> None:
+    declared = """{ a = { feature = "rte" }, b = { feature = "rate", windw_s = 1 },
+        c = { feature = "rate", window_s = "1x" },
+        rate = { feature = "ewma" }, d = { feature = "robust", n = 2.5 }, e = { feature = "cusum", on = "baselin_z" },
+        f = { feature = "ewma", on = "f_ewma" }, g = { feature = "baseline", slots = 13 } }""".replace("\n", " ")
+    found = problems(
+        kit.rule(features=declared, raise_='"slow_rate > 1"', params="{ deadband = 1.0, limit = 2.0, robust_n = 1 }")
+        + kit.rule(id='"b.b"', raise_='"minutes_to_limit < 3"', clear='"value < 1"', params="{}")
+        + kit.rule(
+            id='"b.c"', evaluate='"clock"', raise_='"silent_s > 3"', clear='"silent_s < 3"', features="{ ewma = {} }"
+        )
+        + kit.rule(id='"b.d"', features="{ ewma = 3 }", learn='"never"')
+    )
+    expected = {
+        "rule gas.ch4.high.features.a.feature": "did you mean rate?",
+        "rule gas.ch4.high.features.b.windw_s": "did you mean window_s?",
+        "rule gas.ch4.high.features.c.window_s": "seconds",
+        "rule gas.ch4.high.features.rate": "a new word",
+        "rule gas.ch4.high.features.d.n": "readings",
+        "rule gas.ch4.high.features.e.on": "did you mean baseline_z?",
+        "rule gas.ch4.high.features.f.on": "a column that does not need it",
+        "rule gas.ch4.high.features.g.slots": "slots of a day",
+        "rule gas.ch4.high.raise": "did you mean c_rate?",
+        "rule gas.ch4.high.params.robust_n": "readings",
+        "rule b.b.params.limit": "limit = 25",
+        "rule b.c.features": 'evaluate = "reading"',
+        "rule b.d.features": "features = {",
+        "rule b.d.learn": "known: always, training",
+    }
+    for key, remedy in expected.items():
+        assert key in found, (key, sorted(found))
+        assert remedy in found[key].remedy, (key, found[key])
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90s", 90), ("30min", 1800), ("6h", 21600), ("3d", 259200), ("x", None)]
 )
@@ -100,7 +150,7 @@ def test_durations(text: str, seconds: float | None) -> None:
     [
         "value", "value +", "SUM(value) > 1", "value > (SELECT 1)", "value > 1; DROP", "value::INT > 1", '"value" > 1',
         "NOW() > 1", "value OVER ()", "x.value > 1", "", "value >", "CAST(value AS INT) > 1", "random() > 0",
-        "value > 1 AS x",
+        "value > 1 AS x", "TRUE limit", "value > 1 value", "(value > 1) 2",
         "* > 1", "value LIKE 'a'", "value /", "SQRT(value) > 1", "value > 1 --", "a" * 5000, "silent_s > 1",
         "device_ > 1",
     ],

@@ -42,6 +42,12 @@ def rules_text(kit: Any) -> str:
                    params="{ rate_window_s = 30, ewma_tau_s = 60 }", clear_after="{ seconds = 20 }")
         + kit.rule(id='"a.flat"', raise_='"flat_n >= 3 AND hour >= 0"', clear='"flat_n = 0"')
         + kit.rule(id='"a.bad"', evaluate='"every"', raise_='"quality = 2"', clear='"quality < 2"', category='"device"')
+        + kit.rule(
+            id='"a.made"', raise_='"up_cusum_high > 0.5 OR fast_rate > 1 OR robust_z > 3 OR night_min > 50"',
+            clear='"up_cusum_high < 0.1"', params="{ limit = 30.0, robust_n = 5, baseline_slots = 96 }",
+            features='{ up = { feature = "cusum", on = "step", tau_s = 60 }, '
+            'fast = { feature = "rate", on = "baseline" } }',
+        )
         + kit.rule(id='"a.beside"', raise_='"value > device_c2h6"', clear='"value <= device_c2h6"')
     )  # fmt: skip
 
