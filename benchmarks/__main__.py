@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if options.verb == "gate":
         return gate.main(options.gates, options.json)
-    return _run(options.names or list(BY_ID), options.scale, options.json)
+    soak = os.environ.get("LIFELINE_SOAK") == "1"
+    usual = [workload.id for workload in TABLE if soak or not workload.soak]
+    return _run(options.names or usual, options.scale, options.json)
 
 
 def _scale(text: str) -> float:

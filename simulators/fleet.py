@@ -95,6 +95,7 @@ import pyarrow as pa
 from lifeline.core.schema import POINTS
 from simulators.city import build_city
 from simulators.signals import gas, heat, water
+from simulators.signals.weather import DAY_MS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -211,6 +212,12 @@ class Fleet:
     def __len__(self) -> int:
         """Number of devices."""
         return len(self.ids)
+
+    @cached_property
+    def report_ms(self) -> NDArray[np.int64]:
+        """How often each device is heard of (ms): its interval, but once a day where it uploads a day at once."""
+        batch = self.device_kind == KIND_INDEX["water", "batch-meter"]
+        return np.where(batch & (self.settings.interval_s is None), DAY_MS, self.interval_ms)
 
     @property
     def points_count(self) -> int:

@@ -62,7 +62,7 @@ class Generator:
         self._next_ms = end
         self._faults.extend(end)
         objects = self._schedule.tick(start, end)
-        silent = self.world.effects.silent(objects.device, objects.t)
+        silent = self.world.effects.silent(objects.device, objects.due)  # what a batch stored goes with its upload
         if silent.any():
             objects = objects.take(~silent)
         ptr, scaled = self.world.values(objects.device, objects.t)

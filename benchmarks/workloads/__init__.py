@@ -12,12 +12,16 @@ if TYPE_CHECKING:
 
 
 class Workload(NamedTuple):
-    """``module`` has ``run(scale) -> Result``; ``seconds_max`` is when a run is given up."""
+    """``module`` has ``run(scale) -> Result``; ``seconds_max`` is when a run is given up.
+
+    A ``soak`` runs when it is named, or with LIFELINE_SOAK=1.
+    """
 
     id: str
     module: str
     about: str
     seconds_max: float
+    soak: bool = False
 
     def run(self, scale: float) -> Result:
         """Measure, in this process."""
@@ -32,6 +36,10 @@ TABLE: Final = (
     Workload("engine", "engine", "the whole engine over loopback TCP: QoS 0, QoS 1, packs of 100", 600),
     Workload("inflight20", "inflight20", "QoS 1 with twenty messages in flight: how fast a commit turns round", 120),
     Workload("broker", "broker", "behind a real Mosquitto at QoS 1: CPU a message, ours and the peers'", 400),
+    Workload(
+        "quality-fleet", "quality_fleet", "seven days of 20,000 simulated sensors: faults found, events false", 900
+    ),
+    Workload("quality-city", "quality_city", "the same for the whole city", 7200, soak=True),
     Workload("latency", "latency", "reading on the wire to event in the queue, idle and with the fleet at 1 Hz", 240),
 )
 

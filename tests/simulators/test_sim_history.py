@@ -43,6 +43,19 @@ def test_received_at_never_falls_and_flags_mark_repeats(small_fleet: Fleet) -> N
     assert len(np.unique(identity[:, ~repeated], axis=1).T) == int((~repeated).sum())
 
 
+def test_an_exact_history_does_not_depend_on_its_ticks(small_fleet: Fleet) -> None:
+    """Received when due and in that order, so that a tick of a second and one of a minute hold the same."""
+    one, many = (
+        Readings.concat(list(History(small_fleet, T0, T0 + 60_000, tick_ms=ms, dirt=CLEAN, exact=True).ticks()))
+        for ms in (60_000, 1000)
+    )
+    rows = [sorted(zip(r.received_at.tolist(), r.point.tolist(), r.ts.tolist(), strict=True)) for r in (one, many)]
+
+    assert (np.diff(one.received_at) >= 0).all()
+    assert (one.received_at >= one.ts).all()
+    assert rows[0] == rows[1]
+
+
 def test_two_histories_are_equal(small_fleet: Fleet) -> None:
     one, two = (
         Readings.concat(list(History(small_fleet, T0, T0 + 60_000, faults=FaultSettings(600, 60)).ticks()))

@@ -1,0 +1,82 @@
+"""Alarms folded into events as the queue folds them, with an operator who does the least: acknowledges and closes.
+
+The queue's own ``Fold`` decides which event an alarm joins and at which level that event stands; only the rows lie in
+memory instead of a database. The operator acknowledges each alarm when it comes (so nothing stays latched that is
+over), and closes an event when all its alarms have been clear for ``CLOSE_MS``. Without closing, all that ever happens
+in a zone would be one event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from lifeline.governance.fold import Fold, Row, group_key
+from lifeline.governance.places import Place, PlaceLookup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lifeline.core.alarm import AlarmChange
+    from lifeline.core.registry import Registry
+    from rules.evaluate import RuleMachine
+
+CLOSE_MS: Final = 3_600_000
+
+
+class _Places(dict[int, Place]):
+    """Places by point, looked up when asked for."""
+
+    def __init__(self, lookup: PlaceLookup) -> None:
+        super().__init__()
+        self._lookup = lookup
+
+    def __missing__(self, point: int) -> Place:
+        self.update(self._lookup.of([point]))
+        return self[point]
+
+
+@dataclass
+class Desk:
+    """Takes changes in order; ``alarms`` and ``events`` are the queue's rows by id."""
+
+    machine: RuleMachine
+    registry: Registry
+    alarms: dict[str, Row] = field(default_factory=dict)
+    events: dict[str, Row] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """An empty queue."""
+        lookup = PlaceLookup(lambda: self.registry)
+        self._rules = self.machine.info()
+        self._fold = Fold(
+            rule=lambda change: self._rules[change["rule_id"] if isinstance(change, dict) else change.rule_id],
+            title=lookup.title,
+            places=_Places(lookup),
+            alarms=self.alarms,
+            events=self.events,
+            holds={},
+            stored_at=0,
+        )
+
+    def take(self, changes: Iterable[AlarmChange]) -> None:
+        """Changes of one record."""
+        for change in changes:
+            if change.kind == "raised":
+                self._close_old(change)
+            self._fold.take(change)
+            if change.kind == "raised":
+                over = self.machine.acknowledge(
+                    change.rule_id, change.point, change.raised_at, change.detected_at, change.lsn
+                )
+                if over is not None:
+                    self._fold.take(over)
+
+    def _close_old(self, change: AlarmChange) -> None:
+        """The event that this alarm would join, if it is long over."""
+        rule = self._rules[change.rule_id]
+        key = group_key(rule.event, self._fold.places[change.point].key(rule.place))
+        row = self.events.get(self._fold.open_groups.get(key, ""))
+        over = row is not None and row["active_count"] == 0 and row["normal_at"] + CLOSE_MS <= change.detected_at
+        if over:
+            del self._fold.open_groups[key]
