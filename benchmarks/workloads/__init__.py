@@ -39,7 +39,7 @@ TABLE: Final = (
     Workload(
         "quality-fleet", "quality_fleet", "seven days of 20,000 simulated sensors: faults found, events false", 900
     ),
-    Workload("quality-city", "quality_city", "the same for the whole city", 7200, soak=True),
+    Workload("quality-city", "quality_city", "the same for the whole city", 3600, soak=True),
     Workload("latency", "latency", "reading on the wire to event in the queue, idle and with the fleet at 1 Hz", 240),
 )
 
