@@ -1,16 +1,19 @@
-"""Shared by all tests: hypothesis profiles, the rule about missing real parts, and a real Mosquitto."""
+"""Shared by all tests: hypothesis profiles, the rule about missing real parts, a real Mosquitto and PostgreSQL."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,11 +27,14 @@ def need(program: str) -> str:
     """Path of a real part; a missing one skips the test with the reason, and fails it with CI=true."""
     path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
     if path is None:
-        reason = f"{program} is not installed (Debian: apt-get install mosquitto mosquitto-clients)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        _missing(f"{program} is not installed (Debian: apt-get install mosquitto mosquitto-clients)")
     return path
+
+
+def _missing(reason: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def free_port() -> int:
@@ -110,6 +116,100 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     broker.start()
     yield broker
     broker.stop(signal.SIGKILL)
+
+
+class Postgres:
+    """A real PostgreSQL of our own: its files and socket in a fresh folder, on a free port, never the system's.
+
+    The server refuses to run as root; then it runs as ``postgres``, the account of the Debian package.
+    """
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="lifeline-pg-"))  # short: a socket's path has 107 bytes
+        self.port = free_port()
+        self._bin = _postgres_programs()
+        self._user: str | None = None
+        if os.geteuid() == 0:
+            self._user = "postgres"
+            shutil.chown(self.directory, self._user)
+        self._names = itertools.count(1)
+        run = [self._bin / "initdb", "--pgdata", self.directory / "data", "--no-sync", "--auth=trust"]
+        self._run(*run, "--username=lifeline", "--encoding=UTF8", "--locale=C.UTF-8")
+        self.start()
+
+    def _run(self, *command: object) -> None:
+        done = subprocess.run(
+            [str(part) for part in command],
+            user=self._user,
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        options = f"-p {self.port} -k {self.directory} -c listen_addresses=127.0.0.1 -c shared_buffers=16MB"
+        log = self.directory / "log"
+        self._run(self._bin / "pg_ctl", "-D", self.directory / "data", "-l", log, "-w", "-o", options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """``immediate`` is a crash: nothing is written on the way out, the next start recovers."""
+        self._run(self._bin / "pg_ctl", "-D", self.directory / "data", "-w", "-m", mode, "stop")
+
+    def execute(self, statement: str, database: str = "postgres") -> None:
+        """One statement by the real ``psql``."""
+        connection = f"host={self.directory} port={self.port} user=lifeline dbname={database}"
+        self._run(self._bin / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", connection, "-c", statement)
+
+    def url(self, name: str = "postgres") -> str:
+        """How a program names a database here."""
+        return f"postgresql+psycopg://lifeline@127.0.0.1:{self.port}/{name}"
+
+    def database(self) -> str:
+        """The URL of a new, empty database."""
+        name = f"city{next(self._names)}"
+        self.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def schema(self) -> str:
+        """The URL of a new, empty schema, which is all that most tests need of a database, and comes at once."""
+        name = f"city{next(self._names)}"
+        self.execute(f"CREATE SCHEMA {name}")
+        return f"{self.url()}?options=-csearch_path%3D{name}"
+
+    def close(self) -> None:
+        """Stop it and remove everything."""
+        self.stop()
+        shutil.rmtree(self.directory)
+
+
+def _postgres_programs() -> Path:
+    """Where initdb and the others are: Debian keeps them off the PATH, one folder a version."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    found = [folder for folder in folders if (folder / "initdb").exists()]
+    on_path = shutil.which("initdb")
+    if not found and on_path is None:
+        _missing("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    return found[-1] if found else Path(str(on_path)).resolve().parent
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A running PostgreSQL for the whole session; every test makes databases of its own in it."""
+    server = Postgres()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty governance database of each kind: what asks for this runs on both."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/governance.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.schema()
 
 
 @pytest.fixture(name="wait_for")

@@ -111,8 +111,9 @@ def open_desk(config: Path) -> Iterator[Desk]:
         UnavailableError: no engine has run here yet, or the database refuses.
     """
     site = load_site(config)
-    if not site.config.database_path.exists():
-        raise UnavailableError(f"{site.config.database_path}: no engine has run here yet; lifeline run -c {config}")
+    path = site.config.database_path
+    if path is not None and not path.exists():
+        raise UnavailableError(f"{path}: no engine has run here yet; lifeline run -c {config}")
     desk = GovernanceDesk(site.database_url, now_ms)
     try:
         yield Desk(desk)

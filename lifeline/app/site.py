@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from lifeline.config import load
+from lifeline.config import load, read_password
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,8 +52,20 @@ class Site:
 
     @property
     def database_url(self) -> str:
-        """The governance queue's database, absolute."""
-        return f"sqlite:///{self.config.database_path}"
+        """The governance queue's database: an absolute file, or a server's address with its password.
+
+        Raises:
+            ConfigurationError: the password cannot be read.
+        """
+        if self.config.database_path is not None:
+            return f"sqlite:///{self.config.database_path}"
+        governance = self.config.governance
+        password = read_password(governance)
+        if password is None:
+            return governance.database
+        scheme, _, rest = governance.database.partition("://")
+        user, at, host = rest.rpartition("@")
+        return f"{scheme}://{user}:{quote(password, safe='')}{at}{host}" if at else governance.database
 
 
 def load_site(config: Path) -> Site:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from lifeline.app.site import load_site
+from lifeline.core.errors import ConfigurationError, CorruptionError
+from lifeline.governance.verify import verify_queue
 from lifeline.lake.verify import verify_lake
 from lifeline.log import verify as verify_log
 
@@ -43,16 +43,10 @@ def verify_site(config: Path) -> dict[str, Any]:
 
 def _verify_queue(site: Site) -> dict[str, Any]:
     path = site.config.database_path
-    if not path.exists():
+    if path is not None and not path.exists():
         return {"name": "queue", "ok": False, "detail": f"{path}: does not exist; no engine has run here yet"}
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-            found = [row[0] for row in connection.execute("PRAGMA integrity_check(1)")]
-            orphans = [row[0] for row in connection.execute("PRAGMA foreign_key_check")]
-            events = connection.execute("SELECT count(*) FROM events").fetchone()[0]
-            alarms = connection.execute("SELECT count(*) FROM alarms").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        return {"name": "queue", "ok": False, "detail": f"{path}: {error}"}
-    if found != ["ok"] or orphans:
-        return {"name": "queue", "ok": False, "detail": f"{path}: {found[0]} {orphans[:1] or ''}".strip()}
-    return {"name": "queue", "ok": True, "detail": f"{events:,} events, {alarms:,} alarms, integrity ok"}
+        detail = verify_queue(site.database_url)
+    except (ConfigurationError, CorruptionError) as error:
+        return {"name": "queue", "ok": False, "detail": str(error)}
+    return {"name": "queue", "ok": True, "detail": detail}

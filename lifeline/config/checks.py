@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import glob
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from lifeline.config.address import parse_listen
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 S = TypeVar("S", bound=Section)
+P = TypeVar("P", BrokerConfig, GovernanceConfig)
 
 
 class Checker:
@@ -58,7 +61,7 @@ class Checker:
         resolved["broker"] = tuple(self._check_brokers(tables["broker"], mappings, whole=None not in tables["payload"]))
         resolved["registry"] = self._check_registry(tables["registry"])
         resolved["rule_files"] = self._check_rules(tables["rules"])
-        self._check_governance(tables["governance"])
+        resolved["governance"] = self._check_governance(tables["governance"])
         self._check_listeners(tables)
         return resolved
 
@@ -162,19 +165,9 @@ class Checker:
                     )
         if "listen" in broker.model_fields_set and not address.embedded:
             self._note(f"{key}.listen", "belongs to the embedded broker", 'remove it, or write url = "embedded"')
-        resolved = self._files(key, broker, ["ca_file", "cert_file", "key_file"])
-        if broker.password_file is not None:
-            resolved = resolved.model_copy(update={"password_file": self._absolute(broker.password_file)})
-        try:
-            read_password(resolved, self._environ)
-        except ConfigurationError as error:
-            for problem in error.problems:
-                self._note(f"{key}.{problem.key}", problem.message, problem.remedy)
-        return resolved
+        return self._check_password(key, self._files(key, broker, ["ca_file", "cert_file", "key_file"]))
 
     def _check_credentials(self, key: str, broker: BrokerConfig) -> None:
-        if broker.password_file and broker.password_env:
-            self._note(f"{key}.password_env", "password_file is given too", "keep one of them")
         has_password = broker.password_file is not None or broker.password_env is not None
         if has_password and broker.username is None:
             self._note(f"{key}.username", "is missing beside the password", "give the account's name")
@@ -225,16 +218,43 @@ class Checker:
             found.update(files)
         return tuple(sorted(found))
 
-    def _check_governance(self, governance: GovernanceConfig | None) -> None:
+    def _check_governance(self, governance: GovernanceConfig | None) -> GovernanceConfig | None:
         if governance is None:
-            return
-        scheme, _, rest = governance.database.partition(":///")
-        if governance.database.startswith("postgresql"):
-            self._note(
-                "governance.database", "PostgreSQL is not available in this version", "use sqlite:///governance.db"
-            )
-        elif scheme != "sqlite" or not rest or rest == ":memory:":
-            self._note("governance.database", "is not a database we can open", "use sqlite:///governance.db")
+            return None
+        key, remedy = "governance.database", "sqlite:///governance.db, or postgresql+psycopg://user@host:5432/lifeline"
+        parts = urlsplit(governance.database)
+        given = [name for name in ("password_file", "password_env") if getattr(governance, name) is not None]
+        if parts.scheme == "postgresql+psycopg":
+            if parts.password is not None:
+                self._note(key, "holds a password", "take it out; use password_file or password_env")
+            if not parts.path.strip("/"):
+                self._note(key, "names no database", "such as postgresql+psycopg://lifeline@db.example:5432/lifeline")
+            if given and parts.username is None:
+                self._note(key, "names no user beside the password", "such as postgresql+psycopg://lifeline@…")
+            if find_spec("psycopg") is None:
+                self._note(key, "needs the PostgreSQL driver", 'pip install "lifeline-engine[postgresql]"')
+            return self._check_password("governance", governance)
+        if parts.scheme.startswith("postgres"):
+            self._note(key, f"has the scheme {parts.scheme!r}", "write postgresql+psycopg://…")
+        elif not governance.database.startswith("sqlite:///") or parts.path[1:] in {"", ":memory:"}:
+            self._note(key, "is not a database we can open", remedy)
+        else:
+            for name in given:
+                self._note(f"governance.{name}", "has no effect: SQLite asks for no password", "remove it")
+        return governance
+
+    def _check_password(self, key: str, table: P) -> P:
+        """``table`` with its password file absolute; what it names must be readable now."""
+        if table.password_file and table.password_env:
+            self._note(f"{key}.password_env", "password_file is given too", "keep one of them")
+        if table.password_file is not None:
+            table = table.model_copy(update={"password_file": self._absolute(table.password_file)})
+        try:
+            read_password(table, self._environ)
+        except ConfigurationError as error:
+            for problem in error.problems:
+                self._note(f"{key}.{problem.key}", problem.message, problem.remedy)
+        return table
 
     def _check_listeners(self, tables: dict[str, Any]) -> None:
         """No address twice; nothing without a password is open to other machines by accident."""

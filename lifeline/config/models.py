@@ -191,9 +191,16 @@ class RulesConfig(Section):
 
 
 class GovernanceConfig(Section):
-    """``[governance]``: the queue's database."""
+    """``[governance]``: the queue's database. A server's password is read when the engine starts, never kept here."""
 
-    database: str = Field("sqlite:///governance.db", description="sqlite:///FILE; a relative FILE is inside data_dir")
+    database: str = Field(
+        "sqlite:///governance.db",
+        description="sqlite:///FILE (a relative FILE is inside data_dir), or postgresql+psycopg://user@host:5432/name",
+    )
+    password_file: Path | None = Field(None, description="a file with nothing but the database's password")
+    password_env: str | None = Field(
+        None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the environment variable that holds the password"
+    )
 
 
 class HttpConfig(Section):
@@ -283,9 +290,10 @@ class Config(Section):
         return self.site.data_dir
 
     @property
-    def database_path(self) -> Path:
-        """The SQLite file of the governance queue."""
-        return self.data_dir / self.governance.database.removeprefix("sqlite:///")
+    def database_path(self) -> Path | None:
+        """The SQLite file of the governance queue, None where a server keeps it."""
+        scheme, _, file = self.governance.database.partition(":///")
+        return self.data_dir / file if scheme == "sqlite" else None
 
     def __repr_args__(self) -> Any:
         """Short: errors print this."""

@@ -6,50 +6,63 @@ Reading at every connect lets an operator change a password without a restart.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from lifeline.core.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from lifeline.config.models import BrokerConfig
+    from pathlib import Path
 
 PASSWORD_BYTES_MAX: Final = 65_535
 """MQTT 5, 3.1.3.6: binary data with a two-byte length."""
 
 
-def read_password(broker: BrokerConfig, environ: Mapping[str, str] | None = None) -> str | None:
-    """The password of a loaded broker entry, None when it has none.
+class HasPassword(Protocol):
+    """A table of the configuration that says where a password is."""
+
+    @property
+    def password_file(self) -> Path | None:
+        """A file with nothing but the password."""
+        ...
+
+    @property
+    def password_env(self) -> str | None:
+        """The environment variable that holds it."""
+        ...
+
+
+def read_password(of: HasPassword, environ: Mapping[str, str] | None = None) -> str | None:
+    """The password of a loaded table (broker, database, sink), None when it has none.
 
     Raises:
         ConfigurationError: the file or variable is missing, empty or not text; the message never holds its content.
     """
-    if broker.password_env is not None:
-        value = (os.environ if environ is None else environ).get(broker.password_env)
+    if of.password_env is not None:
+        value = (os.environ if environ is None else environ).get(of.password_env)
         if value is None:
-            remedy = f"export {broker.password_env} before starting, or use password_file"
-            raise _problem("password_env", f"the variable {broker.password_env} is not set", remedy)
-        return _checked("password_env", f"the variable {broker.password_env}", value)
-    if broker.password_file is None:
+            remedy = f"export {of.password_env} before starting, or use password_file"
+            raise _problem("password_env", f"the variable {of.password_env} is not set", remedy)
+        return _checked("password_env", f"the variable {of.password_env}", value)
+    if of.password_file is None:
         return None
     try:
-        with broker.password_file.open("rb") as file:
+        with of.password_file.open("rb") as file:
             data = file.read(PASSWORD_BYTES_MAX + 3)
         value = data.decode()
     except OSError as error:
-        message = f"{broker.password_file} cannot be read: {error.strerror}"
+        message = f"{of.password_file} cannot be read: {error.strerror}"
         raise _problem("password_file", message, "make it readable for the engine's account only") from error
     except UnicodeDecodeError:
-        raise _problem("password_file", f"{broker.password_file} is not UTF-8 text", "save it as UTF-8") from None
-    return _checked("password_file", str(broker.password_file), value.removesuffix("\n").removesuffix("\r"))
+        raise _problem("password_file", f"{of.password_file} is not UTF-8 text", "save it as UTF-8") from None
+    return _checked("password_file", str(of.password_file), value.removesuffix("\n").removesuffix("\r"))
 
 
 def _checked(key: str, place: str, value: str) -> str:
     if not value:
         raise _problem(key, f"{place} is empty", "it must hold the password and nothing else")
     if len(value.encode()) > PASSWORD_BYTES_MAX:
-        raise _problem(key, f"{place} is longer than MQTT allows", f"at most {PASSWORD_BYTES_MAX} bytes")
+        raise _problem(key, f"{place} is longer than a password can be", f"at most {PASSWORD_BYTES_MAX} bytes")
     return value
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import make_url
 
+from lifeline.app.site import Site
 from lifeline.config import Config, load, read_password
 from lifeline.config.address import is_loopback, parse_listen, parse_url
 from lifeline.core.errors import ConfigurationError, Problem
@@ -134,7 +136,7 @@ def test_everything_wrong_is_said_at_once(site: Path) -> None:
     }
     assert found["broker[0].clientid"].remedy == "did you mean 'client_id'?"
     assert found["htp"].remedy == "did you mean 'http'?"
-    assert "not available in this version" in found["governance.database"].message
+    assert "holds a password" in found["governance.database"].message
     assert "hush" not in "".join(map(str, found.values()))
     assert all(problem.remedy for problem in found.values())
 
@@ -352,3 +354,45 @@ def test_importing_the_configuration_brings_no_arrays() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "message"),
+    [
+        ('database = "postgres://x@db/y"', "governance.database", "scheme 'postgres'"),
+        ('database = "postgresql://x@db/y"', "governance.database", "scheme 'postgresql'"),
+        ('database = "postgresql+psycopg://x@db"', "governance.database", "names no database"),
+        ('database = "mysql://x@db/y"', "governance.database", "not a database we can open"),
+        ('database = "sqlite:///:memory:"', "governance.database", "not a database we can open"),
+        ('password_file = "secrets/mqtt"', "governance.password_file", "no effect"),
+        (
+            'database = "postgresql+psycopg://x@db/y"\npassword_file = "no"',
+            "governance.password_file",
+            "cannot be read",
+        ),
+        ('database = "postgresql+psycopg://db/y"\npassword_file = "secrets/mqtt"', "governance.database", "no user"),
+        (
+            'database = "postgresql+psycopg://x@db/y"\npassword_file = "secrets/mqtt"\npassword_env = "HOME"',
+            "governance.password_env",
+            "given too",
+        ),
+    ],
+)
+def test_a_database_that_cannot_be_is_named(site: Path, line: str, key: str, message: str) -> None:
+    found = wrong(site, MINIMAL + f"[governance]\n{line}\n")
+
+    assert list(found) == [key]
+    assert message in found[key].message
+    assert found[key].remedy
+
+
+def test_a_servers_password_comes_from_its_file(site: Path) -> None:
+    (site / "secrets" / "db").write_text("p@ss/word\n")
+    text = MINIMAL + '[governance]\ndatabase = "postgresql+psycopg://x@db:5433/y"\npassword_file = "secrets/db"\n'
+
+    loaded = Site(read(site, text))
+
+    assert loaded.config.database_path is None
+    assert make_url(loaded.database_url).password == "p@ss/word"  # noqa: S105 it is made up
+    assert make_url(loaded.database_url).host == "db"
+    assert "p@ss" not in repr(loaded.config.governance)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 T0 = 1_795_000_000_000
+SQLITE_ONLY = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For what only a file has."""
 
 
 def registry(devices: int = 4) -> Registry:
@@ -74,8 +75,8 @@ def cleared(of: AlarmChange, at: int, lsn: int = 2) -> AlarmChange:
 class Hands:
     """Queue and desk on one database, and the clock of both."""
 
-    def __init__(self, path: Path) -> None:
-        self.url = f"sqlite:///{path}"
+    def __init__(self, url: str) -> None:
+        self.url = url
         self.now = T0 + 10_000
         self.queue = self.reopen()
         self.desk = GovernanceDesk(self.url, lambda: self.now)
@@ -95,7 +96,8 @@ class Hands:
 
 
 @pytest.fixture
-def hands(tmp_path: Path) -> Iterator[Hands]:
-    made = Hands(tmp_path / "governance.db")
+def hands(database_url: str) -> Iterator[Hands]:
+    """On each of the two databases."""
+    made = Hands(database_url)
     yield made
     made.close()

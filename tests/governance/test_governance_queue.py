@@ -14,7 +14,7 @@ from lifeline.core.errors import UnavailableError
 from lifeline.core.ports import AlarmSink
 from lifeline.governance.queue import GovernanceQueue
 from lifeline.governance.schema import alarm_log, alarms, event_log, events, followers, holds
-from tests.governance.conftest import T0, Hands, cleared, raised
+from tests.governance.conftest import SQLITE_ONLY, T0, Hands, cleared, raised
 
 if TYPE_CHECKING:
     from lifeline.core.alarm import AlarmChange
@@ -224,10 +224,13 @@ def test_a_refused_database_stores_nothing_and_the_next_try_all(hands: Hands, mo
 
     def fails(connection: Any, effects: Any) -> None:
         store(connection, effects)
-        connection.exec_driver_sql("SELECT 1 FROM nowhere")
+        sqlite = connection.dialect.name == "sqlite"
+        connection.exec_driver_sql(
+            "SELECT 1 FROM nowhere" if sqlite else "SELECT pg_terminate_backend(pg_backend_pid())"
+        )
 
     monkeypatch.setattr(module, "store", fails)
-    with pytest.raises(UnavailableError, match="nowhere"):
+    with pytest.raises(UnavailableError, match=r"nowhere|terminating"):
         hands.apply(raised("ch4.high", 0, T0), position=3)
     monkeypatch.setattr(module, "store", store)
 
@@ -236,6 +239,7 @@ def test_a_refused_database_stores_nothing_and_the_next_try_all(hands: Hands, mo
     assert len(hands.apply(raised("ch4.high", 0, T0), position=3)) == 1
 
 
+@SQLITE_ONLY
 def test_a_full_disk_is_unavailable_and_heals(hands: Hands) -> None:
     hands.apply(raised("ch4.high", 0, T0), position=1)
     with hands.queue._database.write() as connection:
@@ -289,7 +293,7 @@ def test_splits_repeats_and_crashes_give_the_same_tables(
     tmp_path_factory: pytest.TempPathFactory, history: list[AlarmChange], seed: int
 ) -> None:
     folder = tmp_path_factory.mktemp("replay")
-    once, torn = Hands(folder / "once.db"), Hands(folder / "torn.db")
+    once, torn = Hands(f"sqlite:///{folder}/once.db"), Hands(f"sqlite:///{folder}/torn.db")
     try:
         once.apply(*history, position=len(history) or 1)
         _apply_torn(torn, history, random.Random(seed))
