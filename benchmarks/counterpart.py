@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 CHUNK_BYTES: Final = 1 << 20
 IDS: Final = 65_535
 """Packet identifiers of the encoder: 1 to 65,535 in turn."""
-HANDSHAKE_S: Final = 120.0
+HANDSHAKE_S: Final = 900.0
+"""An engine of twenty cities reads its registry first."""
 ACK_S: Final = 60.0
 
 

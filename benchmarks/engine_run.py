@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from lifeline.app.assembly import Assembly
     from simulators.schedule import Shape
 
-WAIT_S: Final = 180.0
+WAIT_S: Final = 900.0
+"""Far beyond any run: a workload's own end comes first."""
 POLL_S: Final = 0.02
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import sys
 import time
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 PLANT: Final = "LIFELINE_BENCH_PLANT"
 """``workload=factor``: our side of this workload burns so many times its own time. For testing the gate."""
+
+PROGRESS: Final = "» "
 
 Better = Literal["higher", "lower"]
 
@@ -103,6 +106,11 @@ class Pairs:
             (ours_units / getattr(a, clock)) / (baseline_units / getattr(b, clock))
             for a, b in zip(self.ours, self.baseline, strict=True)
         ]
+
+
+def progress(text: str) -> None:
+    """Say what is being done; the runner shows the latest line that begins like this."""
+    print(f"{PROGRESS}{text}", file=sys.stderr, flush=True)
 
 
 def measure(work: Callable[[], object]) -> Cost:

@@ -20,8 +20,10 @@ def show(found: Mapping[str, Any], console: Console | None = None) -> None:
         console.print(Text(f"{head}: {found['error']}", style="red"))
         return
     table = Table(title=head, title_justify="left", title_style="bold")
-    for name, justify in (("figure", "left"), ("median", "right"), ("spread", "right"), ("unit", "left")):
-        table.add_column(name, justify="right" if justify == "right" else "left")
+    table.add_column("figure", overflow="fold")
+    for name in ("median", "spread"):
+        table.add_column(name, justify="right")
+    table.add_column("unit")
     table.add_column("target", justify="right")
     for name, figure in found["figures"].items():
         table.add_row(Text(name), number(figure["value"]), spread(figure), figure["unit"], target(figure))
@@ -30,10 +32,9 @@ def show(found: Mapping[str, Any], console: Console | None = None) -> None:
         if "skipped" in figures:
             table.add_row(Text(f"{peer}: skipped, {figures['skipped']}", style="dim"))
             continue
+        table.add_row(Text(peer, style="bold cyan"))
         for name, figure in figures.items():
-            table.add_row(
-                Text(f"{peer}: {name}", style="cyan"), number(figure["value"]), spread(figure), figure["unit"], ""
-            )
+            table.add_row(Text(f"  {name}", style="cyan"), number(figure["value"]), spread(figure), figure["unit"], "")
     console.print(table)
     for note in found["notes"]:
         console.print(f"  {note}", markup=False)

@@ -16,17 +16,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from benchmarks.harness import Cost, Figure, Pairs, Result, figure, measure, planted
+from benchmarks.records import fleet_records
 from benchmarks.registries import FixedRegistry
-from benchmarks.streams import EPOCH_MS, STEP_MS, Stream, sensors_at
-from lifeline.core.batch import LogRecord, Readings
+from benchmarks.streams import Stream, sensors_at
 from rules.evaluate import RuleMachine, RuleSet
-from simulators.dirt import CLEAN
 from simulators.faults import FaultSettings
-from simulators.generator import Generator
 
 if TYPE_CHECKING:
     from lifeline.core.alarm import AlarmChange
-    from simulators.fleet import Fleet
+    from lifeline.core.batch import LogRecord
 
 WARM: Final = 3
 TICKS: Final = 9
@@ -42,7 +40,7 @@ def run(scale: float) -> Result:
     registry = FixedRegistry(fleet)
     digest = blake2b(digest_size=16)
     for shape, lead in (("one", True), ("all", False)):
-        records = _records(fleet, lead=lead)
+        records = fleet_records(fleet, WARM + TICKS, faults=FAULTS, lead=lead)
         machine = RuleMachine(RuleSet.standard(), registry, "Asia/Shanghai")
         yardstick = _Yardstick(len(records[0].readings))
         pairs, changes = _ticks(machine, records, yardstick)
@@ -73,32 +71,6 @@ def _ticks(machine: RuleMachine, records: list[LogRecord], yardstick: _Yardstick
         ours.append(measure(planted("rules-tick", lambda record=record: changes.extend(machine.process(record)))))  # type: ignore[misc]
         baseline.append(measure(yardstick.run))
     return Pairs(ours[WARM:], baseline[WARM:]), changes
-
-
-def _records(fleet: Fleet, *, lead: bool) -> list[LogRecord]:
-    """Ticks of the simulated city as log records, in the order of sending."""
-    generator = Generator(fleet, EPOCH_MS, FAULTS, CLEAN, "single")
-    records = []
-    for number in range(1, WARM + TICKS + 1):
-        tick = generator.tick(STEP_MS)
-        objects, ptr = tick.objects, tick.ptr
-        point = generator.world.points(objects.device, ptr)
-        value = generator.world.decimal(point, tick.scaled)
-        of = np.repeat(np.arange(len(objects)), np.diff(ptr))
-        if lead:
-            point, value, of = point[ptr[:-1]], value[ptr[:-1]], np.arange(len(objects))
-        rows = len(point)
-        readings = Readings(
-            point=point,
-            ts=objects.ts[of],
-            received_at=np.full(rows, tick.end, np.int64),
-            value=value,
-            seq=objects.seq[of],
-            quality=np.zeros(rows, np.uint8),
-            flags=np.zeros(rows, np.uint8),
-        )
-        records.append(LogRecord(number, tick.end, readings))
-    return records
 
 
 class _Yardstick:

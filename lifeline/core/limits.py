@@ -65,8 +65,8 @@ RECEIVE_MAXIMUM: Final = 65_535
 """Messages in flight (MQTT 5, 3.1.2.11.3). The rate of one connection is at most this / commit time."""
 
 # --- registry --------------------------------------------------------------------------------------------------
-POINTS_MAX: Final = 4_000_000
-"""Points one engine holds: 300 bytes of state a point = 1.2 GiB."""
+POINTS_MAX: Final = 16_000_000
+"""Points one engine holds: twenty cities of 625,000. Some 300 bytes of state a point, that is 5 GB when full."""
 
 POINTS_PER_DEVICE_MAX: Final = 64
 
