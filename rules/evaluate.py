@@ -31,6 +31,7 @@ from lifeline.core.alarm import AlarmChange, RuleInfo, alarm_id
 from lifeline.core.registry import Registry, RegistrySource
 from lifeline.core.schema import Flag
 from rules import alarms, features, load, snapshot
+from rules.groups import BoundGroups
 from rules.kernels import order
 from rules.localtime import LocalClock
 from rules.memory import Rows, Walk
@@ -102,26 +103,33 @@ class RuleMachine:
         self, rules: RuleSet, registry: Registry | RegistrySource, timezone: str, *, train_to: int | None = None
     ) -> None:
         self.rules = rules
-        self._train_to = math.inf if train_to is None else float(train_to)
+        self._until = math.inf if train_to is None else float(train_to)
         self.timezone = timezone
+        self._train_to = train_to
         self._source = registry
         self._clock = LocalClock(timezone)
         self._reset()
 
     def _reset(self) -> None:
         """As if nothing was ever seen."""
-        bound = [BoundRule(spec, k) for k, spec in enumerate(self.rules.rules)]
+        bound = [self._bind(spec, k) for k, spec in enumerate(self.rules.rules)]
         for rule in bound:
-            rule.until = self._train_to if rule.spec.learn == "training" else math.inf
+            rule.until = self._until if rule.spec.learn == "training" else math.inf
         self._bound = bound
         self._reading = Plan([r for r in bound if r.spec.evaluate == "reading"])
         self._every = Plan([r for r in bound if r.spec.evaluate == "every"])
         self._timed = Plan([r for r in bound if r.spec.evaluate == "clock"])
+        self._grouped = Plan([r for r in bound if r.spec.evaluate == "group"])
         self._silence = Silence(self._timed.rules, self._clock)
         self._newest = np.zeros(0, np.int64)
         self._last = np.zeros(0)
         self._counts = np.zeros(len(COUNTERS), np.int64)
         self._grow(self._current())
+
+    def _bind(self, rule: RuleSpec, order: int) -> BoundRule:
+        if rule.evaluate == "group":
+            return BoundGroups(rule, order, self._clock, self._train_to)
+        return BoundRule(rule, order)
 
     # --- public ------------------------------------------------------------------------------------------------
 
@@ -137,7 +145,9 @@ class RuleMachine:
             for c in (self._silence.process(record) if self._timed.rules else ())
         ]
         if len(record.readings):
-            keyed += self._evaluate(self._reading, record, self._fresh(record.readings))
+            fresh = self._fresh(record.readings)
+            keyed += self._evaluate(self._reading, record, fresh)
+            keyed += self._evaluate_groups(record, fresh)
             if self._every.rules:
                 keyed += self._evaluate(self._every, record, _all_rows(record.readings))
         return [change for _, change in sorted(keyed, key=lambda pair: pair[0])]
@@ -149,8 +159,8 @@ class RuleMachine:
         one, so what was raised is reproducible from the log alone.
         """
         for rule in self._bound:
-            slot = int(np.searchsorted(rule.points, point))
-            if rule.spec.id == rule_id and slot < len(rule.points) and rule.points[slot] == point:
+            slot = rule.slot_of(point, onset) if rule.spec.id == rule_id else None
+            if slot is not None:
                 if rule.state.acknowledge(slot, onset):
                     change = alarms.Change(0, slot, raised=False, onset=onset)
                     return self._change(rule, change, lsn, now_ms, now_ms, float("nan"))
@@ -167,7 +177,7 @@ class RuleMachine:
             "instant": self._silence.instant,
             "now": self._silence.now,
         }
-        return snapshot.pack(header, self._state())
+        return snapshot.pack(header, self._state() | self._model_state())
 
     def restore(self, state: bytes) -> None:
         """Take a state back; points that came since are as if never seen.
@@ -179,6 +189,7 @@ class RuleMachine:
         for key, mine in (("fingerprint", self.rules.fingerprint), ("timezone", self.timezone)):
             if header[key] != mine:
                 raise ValueError(f"the snapshot was made with another {key} ({header[key]}, now {mine})")
+        models = {name: arrays.pop(name) for name in list(arrays) if name.startswith("model/")}
         own = self._state()
         if set(own) != set(arrays) or any(len(arrays[k]) > len(own[k]) for k in own):
             raise ValueError("the snapshot was made with another registry")
@@ -187,6 +198,7 @@ class RuleMachine:
         self._reset()
         for name, array in self._state().items():
             array[: len(arrays[name])] = arrays[name]
+        self._load_models(models)
         self._silence.instant, self._silence.now = header["instant"], header["now"]
 
     @property
@@ -221,7 +233,7 @@ class RuleMachine:
     @property
     def state_bytes(self) -> int:
         """Memory of all state and plans."""
-        plans = self._reading.nbytes + self._every.nbytes + self._timed.nbytes
+        plans = sum(plan.nbytes for plan in self._plans)
         return plans + self._newest.nbytes + self._last.nbytes + self._silence.nbytes
 
     def _current(self) -> Registry:
@@ -242,7 +254,7 @@ class RuleMachine:
         self._last = np.concatenate([self._last, np.zeros(more)])
         if more or not start:
             frame = points_frame(registry, start)
-            for plan in (self._reading, self._every, self._timed):
+            for plan in self._plans:
                 plan.grow(registry, frame, start)
         self._silence.grow(registry)
 
@@ -261,17 +273,7 @@ class RuleMachine:
     def _evaluate(self, plan: Plan, record: LogRecord, rows: Rows) -> list[tuple[tuple[int, int], AlarmChange]]:
         keyed = []
         for rule, places, slots, columns in plan.select(rows):
-            if rule.tracks:
-                walk = self._walk(rule, rows, places, slots)
-                columns["value"] = walk.value
-                for track in rule.tracks:
-                    on = track.instance.on
-                    if on not in columns:
-                        columns[on] = self._column(on, rule, rows, places, slots)
-                    columns.update(track.compute(walk, columns, rule.until))
-            for name in rule.names:
-                if name not in columns:
-                    columns[name] = self._column(name, rule, rows, places, slots)
+            self._fill(columns, rule, rows, places, slots)
             raised, clear = rule.masks(columns, len(places))
             rule.evaluated += len(places)
             for change in rule.state.advance(rule.spec, slots, raised, clear, rows.ts[places]):
@@ -281,12 +283,46 @@ class RuleMachine:
                 keyed.append(((2 * i + 1, rule.order), self._change(rule, change, record.lsn, ts, received, value)))
         return keyed
 
+    def _fill(
+        self,
+        columns: dict[str, NDArray[np.float64]],
+        rule: BoundRule,
+        rows: Rows,
+        places: NDArray[np.int32],
+        slots: NDArray[np.int32],
+    ) -> None:
+        """All columns that the rule's conditions over readings need."""
+        if rule.tracks:
+            walk = self._walk(rule, rows, places, slots)
+            columns["value"] = walk.value
+            for track in rule.tracks:
+                on = track.instance.on
+                if on not in columns:
+                    columns[on] = self._column(on, rule, rows, places, slots)
+                columns.update(track.compute(walk, columns, rule.until))
+        for name in rule.names:
+            if name not in columns:
+                columns[name] = self._column(name, rule, rows, places, slots)
+
     def _walk(self, rule: BoundRule, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32]) -> Walk:
         ts = rows.ts[places]
         kinds = [track.instance.feature for track in rule.tracks]
         local = self._clock.local_ms(ts) if any(kind.local for kind in kinds) else ts[:0]
         limit = rule.limits(slots) if any(kind.limit for kind in kinds) else rows.value[:0]
         return Walk(slots, ts, local, rows.value[places], rows.prev[places], rows.dt[places], limit)
+
+    def _evaluate_groups(self, record: LogRecord, rows: Rows) -> list[tuple[tuple[int, int], AlarmChange]]:
+        keyed = []
+        for rule, places, slots, columns in self._grouped.select(rows):
+            assert isinstance(rule, BoundGroups)
+            self._fill(columns, rule, rows, places, slots)
+            hits = rule.tests[0].satisfied(columns, len(places))
+            for change in rule.advance(rows, places, slots, hits):
+                i = int(rows.row[places[change.row]])
+                received = int(record.readings.received_at[i])
+                made = self._change(rule, change, record.lsn, change.ts, received, change.value)
+                keyed.append(((2 * i + 1, rule.order), made))
+        return keyed
 
     def _column(
         self, name: str, rule: BoundRule, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32]
@@ -317,7 +353,7 @@ class RuleMachine:
         self, rule: BoundRule, change: alarms.Change | Any, lsn: int, ts: int, detected_at: int, value: float
     ) -> AlarmChange:
         registry = self._current()
-        point = int(rule.points[change.slot])
+        point = rule.point_of(change.slot)
         device = registry.devices[registry.point_device[point]]
         quantity = registry.quantities[registry.point_quantity[point]]
         return AlarmChange(
@@ -334,6 +370,28 @@ class RuleMachine:
             lsn=lsn,
             cleared_at=None if change.raised else ts,
         )
+
+    @property
+    def _plans(self) -> tuple[Plan, ...]:
+        return self._reading, self._every, self._timed, self._grouped
+
+    def _model_state(self) -> dict[str, NDArray[Any]]:
+        """State of the judges of groups, by names that tell the rule, group, judge and members."""
+        state: dict[str, NDArray[Any]] = {}
+        for rule in self._bound:
+            if isinstance(rule, BoundGroups):
+                state |= rule.model_arrays
+        return state
+
+    def _load_models(self, arrays: dict[str, NDArray[Any]]) -> None:
+        rules = {rule.spec.id: rule for rule in self._bound if isinstance(rule, BoundGroups)}
+        found: dict[tuple[str, int, int, int], dict[str, NDArray[Any]]] = {}
+        for path, array in arrays.items():
+            _, rule, *numbers, name = path.split("/")
+            group, judge, members = (int(number) for number in numbers)
+            found.setdefault((rule, group, judge, members), {})[name] = array
+        for (rule, group, judge, members), own in found.items():
+            rules[rule].load_model(group, judge, members, own)
 
     def _state(self) -> dict[str, NDArray[Any]]:
         """Every array of state by a stable name."""

@@ -15,6 +15,8 @@ import numpy as np
 import polars as pl
 
 from lifeline.core.schema import POINTS
+from rules.judges import JUDGE_OF
+from rules.judges import OPTIONS as JUDGE_OPTIONS
 from rules.kernels import charts, meters, normal, robust
 from rules.kernels import features as kernels
 
@@ -254,8 +256,37 @@ DESCRIPTIONS: Final = {
     "silent_n": "the same in declared intervals; NULL where the interval is unknown",
     "device_silent_s": "seconds since any point of the device was heard of",
     "silent_devices": "how many devices are overdue: silent for 3 intervals (30 s at least), 2 for daily ones",
+    "members": "points of the group",
+    "reporting": "members with a value not older than hold_s",
+    "hits": "members that satisfied ``hit`` within window_s",
+    "t2": "Hotelling's T² of the frame, 1 where a thousandth of normal frames lies above",
+    "q": "squared prediction error of the frame, 1 where a thousandth of normal frames lies above",
+    "drift": "largest distance of a member from its own drifting level, in deviations",
+    "drift_rms": "root mean square of these distances",
+    "t2_normal": "the T² that normal reached, before division",
+    "q_normal": "the squared error that normal reached, before division",
+    "drift_normal": "the drift that normal reached",
+    "drift_rms_normal": "the drift_rms that normal reached",
     "silent_share": "silent_devices divided by the devices that ever reported",
 }
+
+TERM_PARTS: Final = ("sum", "mean", "min", "max", "n", "rate")
+"""Columns of a group's term, in the order of ``kernels.frames``."""
+FRAME_COUNTS: Final = ("members", "reporting", "hits")
+GROUP_OPTIONS: Final = {
+    "frame_s": Option("frame_s", 60.0, "seconds of a frame; 0: every reading is one", high=86_400.0),
+    "hold_s": Option("hold_s", 3600.0, "seconds that a silent member's last value holds"),
+    "window_s": Option("window_s", 0.0, "seconds that a hit counts"),
+} | {
+    name: Option(name, default, note, low=low, high=high) for name, (default, low, high, note) in JUDGE_OPTIONS.items()
+}
+"""Parameters of a rule over groups."""
+
+
+def group_fault(name: str, value: float) -> str | None:
+    """What is wrong with a parameter of a rule over groups; None when nothing is, or it is no option."""
+    return GROUP_OPTIONS[name].fault(value) if name in GROUP_OPTIONS else None
+
 
 REGISTRY: Final = ("interval_s", "span_low", "span_high")
 _CALENDAR: Final = ("hour", "minute", "weekday", "month", "heating")
@@ -263,10 +294,14 @@ _ROW: Final = ("value", "quality", "late", "age_s")
 _ORDERED: Final = ("prev", "gap_s", "gap_n", "step", *FEATURE_OF)
 _CLOCK: Final = ("silent_s", "silent_n", "device_silent_s", "silent_devices", "silent_share")
 
+_JUDGED: Final = tuple(JUDGE_OF)
+_GROUP: Final = (*FRAME_COUNTS, *_JUDGED, *(f"{name}_normal" for name in _JUDGED))
+
 COLUMNS: Final = {
     "reading": (*_ROW, *REGISTRY, *_CALENDAR, *_ORDERED),
     "every": (*_ROW, *REGISTRY, *_CALENDAR),
     "clock": (*REGISTRY, *_CALENDAR, *_CLOCK),
+    "group": (*_CALENDAR, *_GROUP),
 }
 """What a condition may use, by the rule's ``evaluate``."""
 

@@ -37,7 +37,10 @@ OPTIONAL: Final = (
     *("params", "override", "raise_after", "clear_after", "latch", "active"),
     *("event", "place", "evaluate", "source", "stability", "features", "learn"),
 )
-KEYS: Final = (*REQUIRED, *OPERATOR, *OPTIONAL)
+GROUPED: Final = ("group", "hit", "terms", "train")
+"""Keys of a rule with ``evaluate = "group"`` only."""
+TERMS_MAX: Final = 8
+KEYS: Final = (*REQUIRED, *OPERATOR, *OPTIONAL, *GROUPED)
 
 
 def load_files(paths: Iterable[Path]) -> tuple[RuleSpec, ...]:
@@ -134,8 +137,10 @@ class _Reader:
         declared = self.instances(evaluate, params)
         made = by_column((*default_instances(params).values(), *declared))
         own = made if evaluate == "reading" else {}
-        columns = dict.fromkeys((*features.COLUMNS[evaluate], *own, *params), features.FLOAT)
-        for name in set(params) & {*features.DESCRIPTIONS, *own}:
+        terms = self.grouped(evaluate, params, made)
+        parts = [f"{term}_{part}" for term, _ in terms for part in features.TERM_PARTS]
+        columns = dict.fromkeys((*features.COLUMNS[evaluate], *own, *parts, *params), features.FLOAT)
+        for name in set(params) & {*features.DESCRIPTIONS, *own, *parts}:
             self.wrong(f"params.{name}", f"{name} is a column of the rule", "choose another name")
         siblings = (features.SIBLING,) if evaluate == "reading" else ()
         for key in ("raise", "clear"):
@@ -174,6 +179,10 @@ class _Reader:
             active=active,
             event=self.text("event", "-".join(rule_id.split(".")[:2])),
             place=self.choice("place", spec.PLACES, "asset"),
+            group=self.choice("group", spec.GROUPS, spec.GROUP),
+            hit=self.text("hit"),
+            terms=terms,
+            train_s=self.duration("train") or spec.TRAIN_S,
             evaluate=evaluate,  # type: ignore[arg-type] # one of EVALUATIONS
             source=self.text("source", ""),
             stability=self.choice("stability", spec.STABILITIES, "experimental"),
@@ -253,6 +262,35 @@ class _Reader:
         samples = self.number(f"{key}.samples", value.get("samples", 1), low=1, high=SAMPLES_MAX, whole=True)
         return Delay(int(samples), self.number(f"{key}.seconds", value.get("seconds", 0), low=0, high=SECONDS_MAX))
 
+    def grouped(
+        self, evaluate: str, params: Mapping[str, float], made: Mapping[str, Instance]
+    ) -> tuple[tuple[str, str], ...]:
+        """Check what only rules over groups have; gives their terms."""
+        if evaluate == "group":
+            readings = dict.fromkeys((*features.COLUMNS["reading"], *made, *params), features.FLOAT)
+            self.sources(made.values(), made, readings)
+            self.condition("hit", self.text("hit"), readings, (features.SIBLING,))
+            return self.terms()
+        for key in GROUPED:
+            if key in self.table:
+                self.wrong(key, "is for rules over groups", 'evaluate = "group", or leave it out')
+        return ()
+
+    def terms(self) -> tuple[tuple[str, str], ...]:
+        value = self.table.get("terms", {})
+        if not isinstance(value, dict) or not all(isinstance(where, str) for where in value.values()):
+            self.wrong("terms", "is not a table of conditions", "terms = { inlet = \"kind = 'dma-inlet'\" }")
+            return ()
+        if len(value) > TERMS_MAX:
+            self.wrong("terms", f"more than {TERMS_MAX}", "split the rule")
+            return ()
+        for name, where in value.items():
+            if not _PARAM.fullmatch(name):
+                self.wrong(f"terms.{name}", f"{name!r} cannot be a term's name", "lower-case letters, digits and _")
+            for message, remedy in conditions.parse(where, features.WHERE)[1]:
+                self.wrong(f"terms.{name}", message, remedy)
+        return tuple(value.items())
+
     def params(self, key: str, table: object, fixed: tuple[str, ...]) -> dict[str, float]:
         if not isinstance(table, dict):
             self.wrong(key, "is not a table", f"{key} = {{ limit = 25.0 }}")
@@ -269,6 +307,8 @@ class _Reader:
                 self.wrong(f"{key}.{name}", f"{value!r} is not a finite number", "parameters are numbers")
             elif name in features.OPTIONS and (fault := features.OPTIONS[name].fault(value)):
                 self.wrong(f"{key}.{name}", f"{value!r} {fault}", features.OPTIONS[name].note)
+            elif self.table.get("evaluate") == "group" and (fault := features.group_fault(name, value)):
+                self.wrong(f"{key}.{name}", f"{value!r} {fault}", features.GROUP_OPTIONS[name].note)
             else:
                 found[name] = float(value)
         return found
@@ -280,7 +320,7 @@ class _Reader:
                 "features", "is not a table of tables", 'features = { slow = { feature = "rate", window_s = "1h" } }'
             )
             return ()
-        if table and evaluate != "reading":
+        if table and evaluate not in {"reading", "group"}:
             self.wrong("features", f"a rule that evaluates {evaluate!r} has no features", 'evaluate = "reading"')
         if len(table) > INSTANCES_MAX:
             self.wrong("features", f"more than {INSTANCES_MAX}", "split the rule")
@@ -352,7 +392,7 @@ class _Reader:
                 self.wrong(f"{key}.where", "is missing or not text", "say which points it is for")
                 continue
             self.condition(f"{key}.where", where, features.WHERE)
-            values = self.params(f"{key}.params", table.get("params", {}), tuple(features.OPTIONS))
+            values = self.params(f"{key}.params", table.get("params", {}), (*features.OPTIONS, *features.GROUP_OPTIONS))
             for name in set(values) - set(params):
                 remedy = conditions.nearest(name, params) if params else "the rule has no params"
                 self.wrong(f"{key}.params.{name}", f"unknown parameter {name}", remedy)

@@ -78,12 +78,15 @@ class BoundRule:
         """Compile the conditions and see what they need."""
         rule = self.spec
         made = instances.by_column((*instances.default_instances(rule.params).values(), *rule.features))
-        if rule.evaluate != "reading":
+        if rule.evaluate not in {"reading", "group"}:
             made = {}
         columns = dict.fromkeys((*features.COLUMNS[rule.evaluate], *made, *rule.params), features.FLOAT)
         texts = [rule.raise_, rule.clear]
         if rule.active != spec.ALWAYS:
             texts.append("heating = 1" if rule.active == spec.HEATING_SEASON else rule.active)
+        if rule.evaluate == "group":  # its raise and clear are about frames: see ``groups``
+            columns = dict.fromkeys((*features.COLUMNS["reading"], *made, *rule.params), features.FLOAT)
+            texts = [rule.hit or "false"]
         parsed = [condition_of(text, columns, (features.SIBLING,)) for text in texts]
         varying = {name for override in rule.overrides for name in override.params}
         fixed = {name: value for name, value in rule.params.items() if name not in varying}
@@ -101,6 +104,12 @@ class BoundRule:
     def grow(self, frame: pl.DataFrame, start: int) -> NDArray[np.int32]:
         """Take in the points of ``frame``, the first of which is ``start``; returns those that are the rule's."""
         new = np.flatnonzero(mask_of(self.spec.where, frame)).astype(np.int32)
+        self.grow_points(frame, new, start)
+        self.state.grow(len(self.points))
+        return new + np.int32(start)
+
+    def grow_points(self, frame: pl.DataFrame, new: NDArray[np.int32], start: int) -> None:
+        """Slots for the rows ``new`` of ``frame``: parameters, numbers of the registry and memory."""
         for name in self.by_slot:
             if name in features.REGISTRY:
                 values = frame[name].cast(pl.Float64).fill_null(np.nan).to_numpy()[new]
@@ -110,12 +119,18 @@ class BoundRule:
                     if name in override.params:
                         values[mask_of(override.where, frame)[new]] = override.params[name]
             self.by_slot[name] = np.concatenate([self.by_slot[name], values])
-        new += np.int32(start)
-        self.points = np.concatenate([self.points, new])
-        self.state.grow(len(self.points))
+        self.points = np.concatenate([self.points, new + np.int32(start)])
         for track in self.tracks:
             track.grow(len(self.points))
-        return new
+
+    def point_of(self, slot: int) -> int:
+        """The point that carries the alarm of a slot."""
+        return int(self.points[slot])
+
+    def slot_of(self, point: int, onset: int) -> int | None:  # noqa: ARG002 - a group's alarm is known by both
+        """The slot whose alarm of this onset the point carries."""
+        slot = int(np.searchsorted(self.points, point))
+        return slot if slot < len(self.points) and self.points[slot] == point else None
 
     def limit(self, slot: int) -> float:
         """The parameter named ``limit`` at a slot, NaN when the rule has none."""

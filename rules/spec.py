@@ -15,12 +15,17 @@ from lifeline.core.alarm import RuleInfo
 if TYPE_CHECKING:
     from rules.instances import Instance
 
-Evaluate = Literal["reading", "every", "clock"]
+Evaluate = Literal["reading", "every", "clock", "group"]
 
 CATEGORIES: Final = ("process", "device")
-EVALUATIONS: Final = ("reading", "every", "clock")
+EVALUATIONS: Final = ("reading", "every", "clock", "group")
 PLACES: Final = ("device", "asset", "zone", "gateway", "area")
 LEARNING: Final = ("always", "training")
+GROUP: Final = "group"
+GROUPS: Final = (GROUP, "zone", "gateway", "asset_id", "area_code", "device_id")
+"""Columns of the registry whose equal values make a group."""
+TRAIN_S: Final = 14 * 86_400.0
+"""Two weeks: every hour of the week twice."""
 STABILITIES: Final = ("experimental", "stable", "deprecated")
 
 ALWAYS: Final = "always"
@@ -66,7 +71,7 @@ class RuleSpec:
     features: tuple[Instance, ...] = ()
     """Those that the rule declares itself; all others have their options from ``params``."""
     learn: str = "always"
-    """Whether features go on learning what is normal after the training period."""
+    """Whether features and judges go on learning what is normal after the training period."""
     raise_after: Delay = field(default_factory=Delay)
     clear_after: Delay = field(default_factory=Delay)
     latch: bool = False
@@ -74,6 +79,14 @@ class RuleSpec:
     event: str = ""
     place: str = "asset"
     evaluate: Evaluate = "reading"
+    group: str = GROUP
+    """``evaluate = "group"``: the registry column whose equal values make a group."""
+    hit: str = ""
+    """``evaluate = "group"``: the condition over a reading that counts in ``hits``."""
+    terms: tuple[tuple[str, str], ...] = ()
+    """``evaluate = "group"``: name and ``where`` of members that are summed up together."""
+    train_s: float = TRAIN_S
+    """``evaluate = "group"``: seconds from a group's first frame that are its normal period."""
     source: str = ""
     stability: str = "experimental"
     file: str = ""
@@ -107,4 +120,14 @@ class RuleSpec:
         )
         texts = (self.id, self.version, self.where, self.raise_, self.clear, self.active, self.evaluate)
         declared = tuple(instance.meaning for instance in self.features)
-        return (*texts, tuple(sorted(self.params.items())), overrides, delays, self.latch, declared, self.learn)
+        grouped = (self.group, self.hit, self.terms, self.train_s)
+        return (
+            *texts,
+            *grouped,
+            tuple(sorted(self.params.items())),
+            overrides,
+            delays,
+            self.latch,
+            declared,
+            self.learn,
+        )

@@ -1,0 +1,281 @@
+"""Rules over groups: members judged together, one alarm state a group (``evaluate = "group"``).
+
+The points of ``where`` that share a value of the registry column ``group`` are one group; readings of its members are
+gathered into frames (``kernels/frames.py``), and ``raise`` and ``clear`` are conditions over frames::
+
+    rows ──► hit (a condition over readings) ──► frames ──► counts and terms ───┐
+                                                   └─────► judges (T², Q, drift) ┤──► raise, clear ──► alarm
+
+An alarm is carried by the member that stands out: the judge's largest share, else the latest hit, else the first.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from rules import conditions, features, judges, spec
+from rules.kernels import frames
+from rules.model import Learn, Model
+from rules.plan import BoundRule, condition_of, mask_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from rules.localtime import LocalClock
+    from rules.memory import Rows
+    from rules.spec import RuleSpec
+
+CHUNK_VALUES: Final = 1 << 20
+"""Frames are closed in chunks of at most so many values: 8 MiB."""
+
+
+class GroupChange(NamedTuple):
+    """A change of a group's alarm: completed by place ``row`` of the rule's rows, at event time ``ts``."""
+
+    row: int
+    slot: int
+    raised: bool
+    onset: int
+    ts: int
+    value: float
+
+
+def columns_of(rule_params: Mapping[str, float], terms: Mapping[str, str]) -> tuple[str, ...]:
+    """What ``raise`` and ``clear`` of a group rule may use."""
+    named = tuple(f"{term}_{part}" for term in terms for part in features.TERM_PARTS)
+    return (*features.COLUMNS["group"], *named, *rule_params)
+
+
+class BoundGroups(BoundRule):
+    """One group rule over its points. ``points`` and slots are members; the alarm state has one slot a group."""
+
+    def __init__(self, rule: RuleSpec, order: int, clock: LocalClock, train_to: int | None) -> None:
+        super().__init__(rule, order)
+        self._clock = clock
+        self._train_to = train_to
+        self._key_of: dict[str, int] = {}
+        self._options = {name: option.default for name, option in features.GROUP_OPTIONS.items()} | rule.params
+        self._learn = Learn(rule.train_s, follow=rule.learn == "always")
+        self._frame_tests, self._frame_names, self._varying = _compile(rule)
+        self._judges = {id(j): j for name in self._frame_names if (j := judges.JUDGE_OF.get(_judge_name(name)))}
+        self._first = next((n for n in _in_order(rule.raise_) if n in set(self._frame_names)), "hits")
+        self.models: dict[tuple[int, int], Model] = {}
+        n_terms = len(rule.terms)
+        self.group = np.zeros(0, np.int32)
+        self._terms = np.zeros(0, np.uint8)
+        self._members = np.zeros(0, np.int32)
+        self._ptr = np.zeros(1, np.int32)
+        self._frames: dict[str, NDArray[Any]] = {
+            "last_ts": np.zeros(0, np.int64), "last_value": np.zeros(0), "hit_ts": np.zeros(0, np.int64),
+            "seen_in": np.zeros(0, np.int64),
+        }  # fmt: skip
+        self._groups: dict[str, NDArray[Any]] = {
+            "frame": np.zeros(0, np.int64), "newest": np.zeros(0, np.int64), "seen": np.zeros(0, np.int32),
+            "before": np.zeros((0, 2 * max(n_terms, 1))), "carrier": np.zeros(0, np.int32),
+        }  # fmt: skip
+
+    def grow(self, frame: pl.DataFrame, start: int) -> NDArray[np.int32]:
+        """Take in the points of ``frame``; a member without a value in the group's column is left out."""
+        keys = self._keys(frame)
+        new = np.flatnonzero(mask_of(self.spec.where, frame) & np.array([k is not None for k in keys], bool))
+        group = np.empty(len(new), np.int32)
+        for i, place in enumerate(new):
+            group[i] = self._key_of.setdefault(str(keys[place]), len(self._key_of))
+        terms = np.zeros(len(new), np.uint8)
+        for t, (_, where) in enumerate(self.spec.terms):
+            terms |= (mask_of(where, frame)[new].astype(np.uint8) << t).astype(np.uint8)
+        self.group = np.concatenate([self.group, group])
+        self._terms = np.concatenate([self._terms, terms])
+        self.grow_points(frame, new.astype(np.int32), start)
+        self.state.grow(len(self._key_of))
+        never = np.full(len(new), frames.NEVER)
+        for name, more in (("last_ts", never), ("last_value", np.full(len(new), np.nan)), ("hit_ts", never)):
+            self._frames[name] = np.concatenate([self._frames[name], more])
+        self._frames["seen_in"] = np.concatenate([self._frames["seen_in"], never])
+        self._grow_groups(len(self._key_of) - len(self._groups["frame"]))
+        self._members = np.argsort(self.group, kind="stable").astype(np.int32)
+        sizes = np.bincount(self.group, minlength=len(self._key_of))
+        self._ptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+        return (new + start).astype(np.int32)
+
+    def _grow_groups(self, more: int) -> None:
+        never = np.full(more, frames.NEVER)
+        width = self._groups["before"].shape[1]
+        for name, rows in (
+            ("frame", never), ("newest", never), ("seen", np.zeros(more, np.int32)),
+            ("before", np.full((more, width), np.nan)), ("carrier", np.full(more, -1, np.int32)),
+        ):  # fmt: skip
+            self._groups[name] = np.concatenate([self._groups[name], rows])
+
+    def _keys(self, frame: pl.DataFrame) -> list[str | None]:
+        """Each point's group; sensors that name no ``group`` are judged with those of their device."""
+        keys = frame[self.spec.group].to_list()
+        if self.spec.group == spec.GROUP:
+            return [d if k is None else f"group {k}" for k, d in zip(keys, frame["device_id"].to_list(), strict=True)]
+        return keys
+
+    def advance(
+        self, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32], hits: NDArray[np.bool_]
+    ) -> list[GroupChange]:
+        """Feed the rule's rows in order; the changes they complete."""
+        found: list[GroupChange] = []
+        widest = int(np.diff(self._ptr).max(initial=1))
+        width = widest if self._judges else 0
+        room = min(2 * len(slots) + 2, max(2, CHUNK_VALUES // widest))
+        n_terms, start = len(self.spec.terms), 0
+        out_row, out_group, out_worst = (np.empty(room, np.int32) for _ in range(3))
+        out_ts = np.empty(room, np.int64)
+        stats = np.empty((room, frames.COUNTS + frames.TERM * n_terms))
+        values = np.empty((room, width))
+        ts, value = rows.ts[places], rows.value[places]
+        spans = (round(self._options[name] * 1000) for name in ("frame_s", "hold_s", "window_s"))
+        frame_ms, hold_ms, window_ms = spans
+        f, g = self._frames, self._groups
+        while start < len(slots):
+            n, start = frames.walk(
+                slots, ts, value, hits.view(np.uint8), start, frame_ms, hold_ms, window_ms,
+                self.group, self._ptr, self._members, self._terms, n_terms,
+                f["last_ts"], f["last_value"], f["hit_ts"], f["seen_in"],
+                g["frame"], g["newest"], g["seen"], g["before"],
+                out_row, out_group, out_ts, out_worst, stats, values,
+            )  # fmt: skip
+            if n:
+                found += self._judge(out_row[:n], out_group[:n], out_ts[:n], out_worst[:n], stats[:n], values[:n])
+        return found
+
+    def _judge(
+        self,
+        row: NDArray[np.int32],
+        group: NDArray[np.int32],
+        ts: NDArray[np.int64],
+        worst: NDArray[np.int32],
+        stats: NDArray[np.float64],
+        values: NDArray[np.float64],
+    ) -> list[GroupChange]:
+        """Conditions and alarm states over closed frames."""
+        columns: dict[str, NDArray[np.float64]] = {name: stats[:, k] for k, name in enumerate(features.FRAME_COUNTS)}
+        for t, (term, _) in enumerate(self.spec.terms):
+            for k, part in enumerate(features.TERM_PARTS):
+                columns[f"{term}_{part}"] = stats[:, frames.COUNTS + frames.TERM * t + k]
+        for key in self._judges:
+            self._ask(key, group, ts, values, worst, columns)
+        first = self._members[self._ptr[group]]
+        for name in self._varying:
+            columns[name] = self.by_slot[name][first]
+        for name in self._frame_names:
+            if name not in columns:
+                columns[name] = self._clock.column(name, ts)
+        masks = [test.satisfied(columns, len(row)) for test in self._frame_tests]
+        raised, clear = masks[0], masks[1]
+        if len(masks) == 3:
+            raised, clear = raised & masks[2], clear | ~masks[2]
+        self.evaluated += len(row)
+        changes = []
+        for change in self.state.advance(self.spec, group, raised, clear, ts):
+            k = change.row
+            if change.raised:
+                self._groups["carrier"][change.slot] = self.points[worst[k]]
+            value = float(columns[self._first][k])
+            changes.append(GroupChange(int(row[k]), change.slot, change.raised, change.onset, int(ts[k]), value))
+        return changes
+
+    def _ask(
+        self,
+        key: int,
+        group: NDArray[np.int32],
+        ts: NDArray[np.int64],
+        values: NDArray[np.float64],
+        worst: NDArray[np.int32],
+        columns: dict[str, NDArray[np.float64]],
+    ) -> None:
+        """Have each group's judge look at its frames; fills its columns and the members that stand out."""
+        judge = self._judges[key]
+        number = judges.JUDGES.index(judge)
+        names = (*judge.outputs, *(f"{name}_normal" for name in judge.outputs))
+        made = np.full((len(group), len(names) + 1), np.nan)
+        for one in np.unique(group):
+            which = np.flatnonzero(group == one)
+            size = int(self._ptr[one + 1] - self._ptr[one])
+            model = self.models.get((int(one), number))
+            if model is None:
+                model = Model(judge, size, self._options, self._learn, self._train_to)
+                self.models[int(one), number] = model
+            out = model.process(ts[which], values[which][:, :size])
+            made[which, : len(judge.outputs)] = out[:, :-1]
+            made[which, len(judge.outputs) : -1] = model.limit
+            stands = ~np.isnan(out[:, -1])
+            worst[which[stands]] = self._members[self._ptr[one] + out[stands, -1].astype(np.int64)]
+        columns.update({name: made[:, k] for k, name in enumerate(names)})
+
+    def point_of(self, slot: int) -> int:
+        """The member that carries the group's alarm."""
+        return int(self._groups["carrier"][slot])
+
+    def slot_of(self, point: int, onset: int) -> int | None:
+        """The group whose alarm of this onset the point carries."""
+        found = np.flatnonzero((self._groups["carrier"] == point) & (self.state.onset == onset))
+        return int(found[0]) if len(found) else None
+
+    def limit(self, slot: int) -> float:
+        """The parameter named ``limit`` of the group's first member."""
+        return super().limit(int(self._members[self._ptr[slot]]))
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All state of a fixed shape."""
+        own = {f"frames/{self.spec.id}/{name}": array for name, array in (*self._frames.items(), *self._groups.items())}
+        return super().arrays | own
+
+    @property
+    def model_arrays(self) -> dict[str, NDArray[Any]]:
+        """State of the judges, of whatever shape they have grown to."""
+        return {
+            f"model/{self.spec.id}/{group}/{judge}/{model.members}/{name}": array
+            for (group, judge), model in self.models.items()
+            for name, array in model.arrays.items()
+        }
+
+    def load_model(self, group: int, judge: int, members: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take the state of one judge back.
+
+        Raises:
+            ValueError: it does not belong to such a judge.
+        """
+        if judge >= len(judges.JUDGES) or group >= len(self._key_of):
+            raise ValueError("the snapshot was made with other judges of groups")
+        model = Model(judges.JUDGES[judge], members, self._options, self._learn, self._train_to)
+        model.load(arrays)
+        self.models[group, judge] = model
+
+    @property
+    def nbytes(self) -> int:
+        """Memory."""
+        return super().nbytes + sum(model.nbytes for model in self.models.values())
+
+
+def _compile(rule: RuleSpec) -> tuple[list[conditions.Test], tuple[str, ...], list[str]]:
+    """Tests over frames, the columns that they need, and the parameters among them that overrides change."""
+    known = dict.fromkeys(columns_of(rule.params, dict(rule.terms)), features.FLOAT)
+    texts = [rule.raise_, rule.clear]
+    if rule.active != spec.ALWAYS:
+        texts.append("heating = 1" if rule.active == spec.HEATING_SEASON else rule.active)
+    parsed = [condition_of(text, known) for text in texts]
+    varying = {name for override in rule.overrides for name in override.params}
+    fixed = {name: value for name, value in rule.params.items() if name not in varying}
+    used = frozenset().union(*(condition.names for condition in parsed)) - set(fixed)
+    return [conditions.Test.of(c, fixed) for c in parsed], tuple(sorted(used)), sorted(used & varying)
+
+
+def _judge_name(name: str) -> str:
+    return name.removesuffix("_normal")
+
+
+def _in_order(text: str) -> list[str]:
+    """Names of a condition in the order in which they are written."""
+    return re.findall(r"[A-Za-z_]\w*", text)

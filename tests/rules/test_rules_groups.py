@@ -1,0 +1,269 @@
+"""Rules over groups: frames against a naive twin, whole machines in any batching, and what a rule file may say."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lifeline.core.batch import LogRecord
+from lifeline.core.errors import ConfigurationError
+from rules.evaluate import RuleMachine, RuleSet
+from rules.kernels import frames
+
+K_OF_N = {
+    "evaluate": '"group"', "hit": '"value >= limit"', "raise": '"hits >= 2"', "clear": '"hits < 2"',
+    "params": "{ limit = 25.0, frame_s = 0, window_s = 60 }",
+}  # fmt: skip
+
+Row = tuple[int, int, float, bool]
+"""Slot, ms, value, hit."""
+
+
+def naive_frames(rows: list[Row], group: list[int], frame: int, hold: int, window: int) -> list[tuple[Any, ...]]:
+    """(row, group, ts, members, reporting, hits, sum of term 0, worst), from the definition."""
+    last: dict[int, tuple[int, float]] = {}
+    hit: dict[int, int] = {}
+    now: dict[int, int] = {}
+    seen: dict[int, set[int]] = {}
+    newest: dict[int, int] = {}
+    closed: set[int] = set()
+    out = []
+
+    def close(i: int, g: int) -> None:
+        own = [s for s, x in enumerate(group) if x == g]
+        known = [s for s in own if s in last and newest[g] - last[s][0] <= hold]
+        hitting = [s for s in own if s in hit and newest[g] - hit[s] <= window]
+        worst = max(hitting, key=lambda s: (hit[s], -s)) if hitting else own[0]
+        total = sum(last[s][1] for s in known) if known else math.nan
+        out.append((i, g, newest[g], len(own), len(known), len(hitting), total, worst))
+
+    for i, (s, ts, value, is_hit) in enumerate(rows):
+        g = group[s]
+        f = ts // frame if frame else ts
+        if f > now.get(g, -1):
+            if frame and g in now and g not in closed:
+                close(i, g)
+            now[g], seen[g], newest[g] = f, set(), ts
+            closed.discard(g)
+        last[s] = (ts, value)
+        if is_hit:
+            hit[s] = ts
+        newest[g] = max(newest[g], ts)
+        if f == now[g]:
+            seen[g].add(s)
+        if not frame:
+            close(i, g)
+        elif f == now[g] and g not in closed and len(seen[g]) == group.count(g):
+            close(i, g)
+            closed.add(g)
+    return out
+
+
+@st.composite
+def group_rows(draw: st.DrawFn) -> tuple[list[int], list[Row]]:
+    group = draw(st.lists(st.integers(0, 2), min_size=1, max_size=6))
+    group = [sorted(set(group)).index(g) for g in group]
+    clock = [0] * len(group)
+    rows: list[Row] = []
+    for _ in range(draw(st.integers(0, 40))):
+        s = draw(st.integers(0, len(group) - 1))
+        clock[s] += draw(st.integers(1, 40))  # newer than all before of its point, as fresh rows are
+        rows.append((s, clock[s], float(draw(st.integers(0, 5))), draw(st.booleans())))
+    return group, rows
+
+
+@settings(deadline=None)
+@given(group_rows(), st.sampled_from([0, 10, 25]), st.sampled_from([5, 1000]), st.integers(0, 30), st.data())
+def test_frames_equal_their_definition_in_any_batching(
+    made: tuple[list[int], list[Row]], frame: int, hold: int, window: int, data: st.DataObject
+) -> None:
+    group, rows = made
+    members = np.argsort(group, kind="stable").astype(np.int32)
+    ptr = np.concatenate([[0], np.cumsum(np.bincount(group))]).astype(np.int32)
+    n, g = len(group), max(group) + 1
+    never = np.iinfo(np.int64).min
+    state = (np.full(n, never), np.full(n, np.nan), np.full(n, never), np.full(n, never))
+    groups = (np.full(g, never), np.full(g, never), np.zeros(g, np.int32), np.full((g, 2), np.nan))
+    out, room, a = [], data.draw(st.integers(2, 9)), 0
+    while a < len(rows):
+        b = data.draw(st.integers(a + 1, len(rows)))
+        part = rows[a:b]
+        columns = (
+            np.array([r[0] for r in part], np.int32),
+            np.array([r[1] for r in part], np.int64),
+            np.array([r[2] for r in part]),
+            np.array([r[3] for r in part], np.uint8),
+        )
+        at = 0
+        while at < len(part):
+            row, of, worst = (np.zeros(room, np.int32) for _ in range(3))
+            ts, stats = np.zeros(room, np.int64), np.zeros((room, 9))
+            k, at = frames.walk(
+                *columns, at, frame, hold, window, np.array(group, np.int32), ptr, members,
+                np.ones(n, np.uint8), 1, *state, *groups, row, of, ts, worst, stats, np.zeros((room, 0)),
+            )  # fmt: skip
+            out += [
+                (
+                    a + int(row[i]),
+                    int(of[i]),
+                    int(ts[i]),
+                    *(int(x) for x in stats[i, :3]),
+                    float(stats[i, 3]),
+                    int(worst[i]),
+                )
+                for i in range(k)
+            ]
+        a = b
+    assert str(out) == str(naive_frames(rows, group, frame, hold, window))
+
+
+def test_two_of_three_within_a_minute_raise_one_alarm_carried_by_the_last(kit: Any) -> None:
+    machine = kit.machine(kit.rule(**K_OF_N), kit.registry([{"group": "A"}] * 3 + [{"group": "B"}] * 2))
+    t = kit.t0
+    rows = [(0, t, t, 30.0), (3, t, t, 30.0), (1, t + 50_000, t + 50_000, 30.0), (0, t + 100_000, t + 100_000, 1.0)]
+    rows += [(2, t + 200_000, t + 200_000, 1.0), (4, t + 200_000, t + 200_000, 30.0)]
+    changes = machine.process(kit.record(1, rows))
+    assert [(c.kind, c.point, c.raised_at - t, c.value) for c in changes] == [
+        ("raised", 1, 50_000, 2.0),
+        ("cleared", 1, 50_000, 1.0),  # the first hit is over a minute old
+    ]
+    assert machine.points == {"gas.ch4.high": 5}
+
+
+def test_members_without_a_group_are_judged_by_device_and_by_zone_only_with_one(kit: Any) -> None:
+    points = [{"device_id": "X"}, {"device_id": "X", "quantity": "c2h6"}, {"device_id": "Y"}, {"zone": "Z"}]
+    text = kit.rule(**K_OF_N, where='"true"')
+    t = kit.t0
+    rows = [(p, t, t, 30.0) for p in range(4)]
+    (change,) = kit.machine(text, kit.registry(points)).process(kit.record(1, rows))
+    assert change.point == 0  # of two hits at one time the first member's
+    by_zone = kit.machine(kit.rule(**K_OF_N, where='"true"', group='"zone"'), kit.registry(points))
+    assert by_zone.points == {"gas.ch4.high": 1}
+
+
+def test_a_water_balance_compares_terms(kit: Any) -> None:
+    text = kit.rule(
+        evaluate='"group"', group='"zone"', where="\"quantity = 'flow'\"",
+        terms="{ inlet = \"kind = 'dma-inlet'\", use = \"kind = 'meter'\" }",
+        raise_='"inlet_sum - use_sum > limit AND use_n = 2"', clear='"inlet_sum - use_sum <= limit"',
+        params="{ limit = 10.0, frame_s = 60 }",
+    )  # fmt: skip
+    flow = {"quantity": "flow", "zone": "DMA-1"}
+    points = [{**flow, "kind": "dma-inlet"}, {**flow, "kind": "meter"}, {**flow, "kind": "meter"}]
+    machine, changes = kit.machine(text, kit.registry(points)), []
+    for k, values in enumerate([(20, 6, 6), (40, 6, 6), (25, 8, 8)]):
+        t = kit.t0 + 60_000 * k
+        changes += machine.process(kit.record(k + 1, [(p, t + p, t + p, float(v)) for p, v in enumerate(values)]))
+    assert [(c.kind, c.point, c.value) for c in changes] == [("raised", 0, 40.0), ("cleared", 0, 25.0)]
+
+
+def rig(kit: Any, frames_n: int, wrong_from: int, swing: float = 1.0) -> list[tuple[int, int, int, float]]:
+    """Four related signals of one rig each ten seconds; from ``wrong_from`` on the third no longer follows."""
+    random = np.random.default_rng(5)
+    load = swing * np.sin(np.arange(frames_n) / 7.0)
+    rows = []
+    for k in range(frames_n):
+        t = kit.t0 + 10_000 * k
+        noise = random.normal(0, 0.05, 4)
+        values = [load[k], 2 * load[k] + 1, -load[k], load[k] * 0.5]
+        if k >= wrong_from:
+            values[2] = 0.8
+        rows += [(p, t, t + p, float(v + e)) for p, (v, e) in enumerate(zip(values, noise, strict=True))]
+    return rows
+
+
+JUDGED = {"evaluate": '"group"', "raise": '"q > 1"', "clear": '"q < 0.8"', "raise_after": "{ samples = 3 }"}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {**JUDGED, "params": "{ frame_s = 10, lags = 1 }", "train": '"30min"', "learn": '"training"'},
+        {**JUDGED, "params": "{ frame_s = 10 }", "train": '"30min"'},
+        {**JUDGED, "raise": '"drift > limit"', "clear": '"drift < 3"', "params": "{ frame_s = 10, limit = 6 }",
+         "train": '"30min"'},
+        {**JUDGED, "raise": '"drift_rms > drift_rms_normal"', "clear": '"drift_rms < 1"', "params": "{ frame_s = 10 }",
+         "train": '"30min"', "learn": '"training"'},
+    ],
+    ids=["residual", "residual-follows", "drift-follows", "drift-rms"],
+)  # fmt: skip
+def test_judges_find_what_stands_out_in_any_batching_and_across_restarts(kit: Any, rule: dict[str, str]) -> None:
+    text, registry = kit.rule(**rule), kit.registry([{"group": "rig", "device_id": "R", "quantity": q} for q in "abcd"])
+    text = text.replace("where = \"quantity = 'ch4'\"", 'where = "true"')
+    rows = rig(kit, 400, 300, swing=0.0 if "drift" in rule["raise"] else 1.0)
+    whole = kit.machine(text, registry).process(kit.record(1, rows))
+    raised = [c for c in whole if c.kind == "raised"]
+    assert raised, "never raised"
+    onset = (raised[0].raised_at - kit.t0) // 10_000
+    assert 295 <= onset <= 320
+    assert raised[0].point == 2
+    machine, cut = kit.machine(text, registry), []
+    for lsn, a in enumerate(range(0, len(rows), 37), 1):
+        cut += machine.process(kit.record(lsn, rows[a : a + 37]))
+        if lsn % 7 == 0:
+            state = machine.snapshot()
+            machine = kit.machine(text, registry)
+            machine.restore(state)
+    strip = [(c.kind, c.alarm_id, c.value, c.cleared_at, c.detected_at) for c in whole]
+    assert [(c.kind, c.alarm_id, c.value, c.cleared_at, c.detected_at) for c in cut] == strip
+
+
+def test_what_was_learned_before_train_to_is_what_is_normal(kit: Any) -> None:
+    text = kit.rule(**JUDGED, params="{ frame_s = 10 }").replace("where = \"quantity = 'ch4'\"", 'where = "true"')
+    registry = kit.registry([{"group": "rig", "device_id": "R", "quantity": q} for q in "abcd"])
+    rows = rig(kit, 300, 200)
+    asleep = kit.machine(text, registry).process(kit.record(1, rows))
+    trained = RuleMachine(RuleSet.parse(text), registry, "UTC", train_to=kit.t0 + 1_900_000)
+    assert asleep == []  # still in its 14 days of learning
+    assert [c.kind for c in trained.process(kit.record(1, rows))][:1] == ["raised"]
+
+
+def test_points_that_come_later_join_their_group(kit: Any) -> None:
+    class Source:
+        registry = kit.registry([{"group": "A"}] * 2)
+
+        def current(self) -> Any:
+            return self.registry
+
+    source = Source()
+    machine = RuleMachine(RuleSet.parse(kit.rule(**K_OF_N)), source, "UTC")
+    t = kit.t0
+    assert machine.process(kit.record(1, [(0, t, t, 30.0)])) == []
+    source.registry = kit.registry([{"group": "A"}] * 4)
+    (change,) = machine.process(kit.record(2, [(3, t + 1, t + 1, 30.0)]))
+    assert (change.kind, change.point) == ("raised", 3)
+    assert machine.process(LogRecord(3, t + 2, kit.readings([]))) == []
+
+
+def test_a_latched_group_alarm_is_cleared_by_acknowledging_at_its_carrier(kit: Any) -> None:
+    machine = kit.machine(kit.rule(**K_OF_N, latch="true"), kit.registry([{"group": "A"}] * 2))
+    t = kit.t0
+    (raised,) = machine.process(kit.record(1, [(0, t, t, 30.0), (1, t + 1, t + 1, 30.0)]))
+    machine.process(kit.record(2, [(0, t + 200_000, t + 200_000, 1.0)]))
+    assert machine.acknowledge("gas.ch4.high", 0, raised.raised_at, t) is None
+    change = machine.acknowledge("gas.ch4.high", 1, raised.raised_at, t)
+    assert change is not None
+    assert (change.kind, change.alarm_id) == ("cleared", raised.alarm_id)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"evaluate": '"group"', "raise": '"value > 1"'}, "unknown column value"),
+        ({"evaluate": '"group"', "raise": '"hits > 1"', "clear": '"true"', "hit": '"valu > 1"'}, "unknown column valu"),
+        ({"hit": '"value > 1"'}, "is for rules over groups"),
+        ({"evaluate": '"group"', "group": '"zones"'}, "did you mean zone"),
+        ({"evaluate": '"group"', "terms": '{ "a-b" = "true" }'}, "cannot be a term's name"),
+        ({"evaluate": '"group"', "terms": '{ a = "kin = 1" }'}, "did you mean kind"),
+        ({"evaluate": '"group"', "train": '"soon"'}, "is not a duration"),
+        ({"evaluate": '"group"', "params": "{ lags = 99 }"}, "from 0 to 16"),
+    ],
+)
+def test_mistakes_name_the_key_and_the_remedy(kit: Any, changes: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        RuleSet.parse(kit.rule(**changes))

@@ -1,0 +1,159 @@
+"""Judges against naive twins: moments, T² and Q by matrix algebra, drift frame by frame."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from rules.judges import OPTIONS, Calibration, Drift, Residual
+from rules.kernels import drift, residual
+from rules.model import Learn, Model
+
+Matrix = NDArray[np.float64]
+DEFAULTS = {name: bounds[0] for name, bounds in OPTIONS.items()}
+
+
+def walk(frames: int, members: int, seed: int = 3) -> tuple[NDArray[np.int64], Matrix]:
+    random = np.random.default_rng(seed)
+    mixed = random.normal(size=(frames, members)) @ random.normal(size=(members, members))
+    mixed[random.random(mixed.shape) < 0.03] = np.nan
+    return np.arange(frames, dtype=np.int64) * 60_000, mixed
+
+
+def naive_vectors(ts: Matrix, frames: Matrix, lags: int) -> list[Matrix | None]:
+    """Each frame beside the frames before it, unless there is a gap among them."""
+    spacing, run, out = math.nan, 0, []
+    for i in range(len(ts)):
+        step = ts[i] - ts[i - 1] if i else math.nan
+        if step > 5 * spacing:
+            run = 0
+        if math.isnan(spacing):
+            spacing = step
+        elif step <= 5 * spacing:
+            spacing += 0.05 * (step - spacing)
+        out.append(np.concatenate([frames[i - k] for k in range(lags + 1)]) if run >= lags else None)
+        run += 1
+    return out
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 3), st.lists(st.sampled_from([1.0, 1.0, 1.0, 2.0, 30.0]), min_size=2, max_size=25), st.data())
+def test_a_frame_stands_beside_those_before_it_unless_there_was_a_gap(
+    lags: int, steps: list[float], data: st.DataObject
+) -> None:
+    ts = np.cumsum(steps)
+    frames = np.arange(2.0 * len(ts)).reshape(-1, 2)
+    clock, history = np.array([np.nan, np.nan, 0.0]), np.full((lags, 2), np.nan)
+    out, whole = np.empty((len(ts), 2 * (lags + 1))), np.empty(len(ts))
+    cut = data.draw(st.integers(0, len(ts)))
+    for part in (slice(0, cut), slice(cut, len(ts))):
+        residual.embed(ts[part], frames[part], lags, clock, history, out[part], whole[part])
+    for i, expected in enumerate(naive_vectors(ts, frames, lags)):
+        assert whole[i] == (expected is not None)
+        if expected is not None:
+            assert out[i].tolist() == expected.tolist()
+
+
+def test_moments_are_mean_and_scatter() -> None:
+    _, frames = walk(200, 4)
+    frames = np.nan_to_num(frames)
+    count, mean, scatter = np.zeros(1), np.full(4, np.nan), np.zeros((4, 4))
+    residual.moments(frames, np.ones(200), np.ones(200), np.inf, count, mean, scatter)
+    assert count[0] == 200
+    assert mean == pytest.approx(frames.mean(axis=0))
+    assert scatter == pytest.approx(np.cov(frames.T) * 199)
+
+
+def test_t2_and_q_are_distance_within_and_from_the_normal_space() -> None:
+    _, frames = walk(300, 5)
+    frames = np.nan_to_num(frames)
+    mean, scale = frames.mean(axis=0), 1 / frames.std(axis=0)
+    values, axes = np.linalg.eigh(np.cov(((frames - mean) * scale).T))
+    axes, spread = np.ascontiguousarray(axes[:, ::-1][:, :3].T), values[::-1][:3].copy()
+    out = np.empty((300, 3))
+    residual.judge(frames, np.ones(300), mean, scale, axes, spread, 1.0, np.full(2, np.inf), np.full(2, np.nan), out)
+    z = (frames - mean) * scale
+    scores = z @ axes.T
+    rest = z - scores @ axes
+    assert out[:, 0] == pytest.approx((scores**2 / spread).sum(axis=1))
+    assert out[:, 1] == pytest.approx((rest**2).sum(axis=1))
+    assert out[:, 2].tolist() == np.argmax(rest**2, axis=1).tolist()
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(2, 6), st.booleans(), st.integers(0, 3))
+def test_drift_is_the_distance_of_the_last_block_from_the_level(n: int, follow: bool, patience: int) -> None:
+    _, frames = walk(60, 3)
+    start = np.array([[0.5, 0.0, 0.0], [0.1, 0.2, 0.3], [0.4, 0.3, 0.0], [0.0, 0.1, 0.1], [0.0, 0.0, 0.0]])
+    level, out = start.copy(), np.empty((60, 3))
+    ring, sums, counts = np.full((n, 3), np.nan), np.zeros(3), np.zeros(3)
+    drift.judge(frames, follow, 1.5, patience, np.zeros(1), ring, sums, counts, level, out)
+    a, v, r, q, gated = (row.tolist() for row in start)
+    for i in range(60):
+        found = {}
+        for j in range(3):
+            recent = [x for x in frames[max(0, i - n + 1) : i + 1, j] if not math.isnan(x)]
+            if r[j] <= 0 or len(recent) < max(1, n / 2):
+                continue
+            found[j] = (sum(recent) / len(recent), (sum(recent) / len(recent) - a[j]) / math.sqrt(v[j] + r[j]))
+        distances = [abs(z) for _, z in found.values()]
+        assert out[i, 0] == pytest.approx(max(distances, default=math.nan), nan_ok=True)
+        assert (out[i, 1] ** 2 * len(found) if found else 0) == pytest.approx(sum(z * z for z in distances))
+        if i % n != n - 1:
+            continue
+        v = [x + y for x, y in zip(v, q, strict=True)]
+        for j, (mean, _) in found.items():
+            if not follow:
+                continue
+            far = abs(mean - a[j]) / math.sqrt(v[j] + r[j]) > 1.5
+            if far and (patience == 0 or gated[j] + 1 < patience):
+                gated[j] += 1
+                continue
+            gain = v[j] / (v[j] + r[j])
+            a[j], v[j] = (mean, r[j]) if far else (a[j] + gain * (mean - a[j]), v[j] * (1 - gain))
+            gated[j] = 0
+    assert level[0] == pytest.approx(a)
+
+
+@pytest.mark.parametrize("judge", [Residual, Drift])
+@pytest.mark.parametrize("follow", [False, True])
+def test_any_cut_of_the_frames_gives_the_same_bits(judge: type, follow: bool) -> None:
+    ts, frames = walk(500, 4)
+    learn = Learn(200 * 60.0, follow=follow)
+    whole = Model(judge, 4, DEFAULTS, learn, None).process(ts, frames)
+    model = Model(judge, 4, DEFAULTS, learn, None)
+    parts = []
+    for a in range(0, 500, 13):
+        parts.append(model.process(ts[a : a + 13], frames[a : a + 13]))
+        again = Model(judge, 4, DEFAULTS, learn, None)
+        again.load({name: array.copy() for name, array in model.arrays.items()})
+        model = again
+    assert np.concatenate(parts).tobytes() == whole.tobytes()
+    assert np.isnan(whole[:199, 0]).all()
+    assert not np.isnan(whole[230:, 0]).any()
+
+
+def test_a_member_that_never_moved_in_the_normal_period_is_left_out() -> None:
+    ts, frames = walk(300, 3)
+    frames[:, 1] = 7.0
+    frames[250:, 1] = 9.0
+    for judge in (Residual, Drift):
+        out = Model(judge, 3, DEFAULTS, Learn(200 * 60.0, follow=False), None).process(ts, frames)
+        assert not (out[:, -1] == 1).any()
+    frames[:] = 7.0
+    for judge in (Residual, Drift):
+        out = Model(judge, 3, DEFAULTS, Learn(200 * 60.0, follow=False), None).process(ts, frames)
+        assert np.isnan(out[:, 0]).all()
+
+
+def test_calibration_keeps_a_bounded_number_over_the_whole_time() -> None:
+    calibration = Calibration(1)
+    calibration.add(np.arange(40_000.0).reshape(-1, 1))
+    calibration.close()
+    assert calibration.meta[0] <= 8192
+    assert calibration.limit[0] == pytest.approx(39_960, rel=0.001)
