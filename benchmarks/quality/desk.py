@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from lifeline.governance.fold import Fold, Row, group_key
 from lifeline.governance.places import Place, PlaceLookup
+from lifeline.governance.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +44,7 @@ class Desk:
     machine: RuleMachine
     registry: Registry
     alarms: dict[str, Row] = field(default_factory=dict)
-    events: dict[str, Row] = field(default_factory=dict)
+    events: dict[str, Row] = field(init=False)
 
     def __post_init__(self) -> None:
         """An empty queue."""
@@ -54,10 +55,13 @@ class Desk:
             title=lookup.title,
             places=_Places(lookup),
             alarms=self.alarms,
-            events=self.events,
+            found=(),
             holds={},
+            timers={},
+            policy=Policy(),
             stored_at=0,
         )
+        self.events = self._fold.events
 
     def take(self, changes: Iterable[AlarmChange]) -> None:
         """Changes of one record."""

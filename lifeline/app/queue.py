@@ -10,7 +10,9 @@ from lifeline.app.clock import now_ms
 from lifeline.app.since import parse_time
 from lifeline.app.site import load_site
 from lifeline.core.errors import UnavailableError
+from lifeline.governance.actor import Actor
 from lifeline.governance.desk import GovernanceDesk
+from lifeline.governance.errors import FieldError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,7 +63,7 @@ class Desk:
     ) -> dict[str, Any]:
         """Move an event on; the event afterwards."""
         given: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
-        return with_times(self._desk.act(event_id, action, actor or getpass.getuser(), role, note or None, **given))
+        return with_times(self._desk.act(event_id, action, _actor(actor, role), note or None, **given))
 
     def list_alarms(
         self,
@@ -84,8 +86,15 @@ class Desk:
     ) -> dict[str, Any]:
         """ack, shelve, suppress or out-of-service; the alarm afterwards."""
         until = None if minutes is None else now_ms() + int(minutes * 60_000)
-        role = "operator"
-        return with_times(self._desk.act_alarm(alarm_id, verb, actor or getpass.getuser(), role, note or None, until))
+        return with_times(self._desk.act_alarm(alarm_id, verb, _actor(actor, "operator"), note or None, until))
+
+
+def _actor(name: str | None, role: str) -> Actor:
+    """Who sits at the shell: by name, or by login."""
+    try:
+        return Actor(name or getpass.getuser(), role)
+    except ValueError as error:
+        raise FieldError(f"actor {error}") from None
 
 
 def with_times(row: dict[str, Any]) -> dict[str, Any]:

@@ -18,9 +18,11 @@ from sqlalchemy import delete, func, insert, select, update
 
 from lifeline.core.schema import LEVELS, UTILITIES
 from lifeline.governance import fields, statements
+from lifeline.governance.actor import ENGINE
 from lifeline.governance.database import bump
 from lifeline.governance.errors import FieldError, ForbiddenError, IllegalActionError
-from lifeline.governance.fold import ENGINE, SYSTEM, alarm_state, put_hold
+from lifeline.governance.fold import alarm_state, put_hold
+from lifeline.governance.journal import SILENT, Change
 from lifeline.governance.schema import alarm_log, alarms, holds
 from lifeline.governance.statements import insert_into, one_of, page, resolve
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from lifeline.core.principal import Grant
+    from lifeline.governance.actor import Actor
+    from lifeline.governance.journal import Journal
 
 Row = dict[str, Any]
 
@@ -111,7 +115,14 @@ def list_alarms(
 
 
 def act(
-    connection: Connection, alarm_id: str, action: str, *, actor: str, role: str, now_ms: int, **given: object
+    connection: Connection,
+    alarm_id: str,
+    action: str,
+    *,
+    actor: Actor,
+    now_ms: int,
+    journal: Journal = SILENT,
+    **given: object,
 ) -> Row:
     """Take ``action`` on an alarm (id or unique beginning of it); returns its row afterwards.
 
@@ -123,23 +134,35 @@ def act(
     rule = ACTS.get(action)
     if rule is None:
         raise IllegalActionError(f"there is no alarm action {action!r}; there are {', '.join(ACTS)}")
-    if role not in rule.roles:
-        raise ForbiddenError(f"{action!r} is for {', '.join(rule.roles)}, not for {role!r}")
+    if actor.role not in rule.roles:
+        raise ForbiddenError(f"{action!r} is for {', '.join(rule.roles)}, not for {actor.role!r}")
     carried = _carried(action, rule, given, now_ms)
-    actor = fields.parse({"owner": actor})["owner"]
     key = resolve(connection, alarms.c.alarm_id, alarm_id, "alarm")
     alarm = _row(connection, key)
+    actor.check(alarm, f"alarm {key}")
+    act_ = _Act(actor, action, carried, now_ms, journal)
     if rule.sets:
-        _hold(connection, alarm, rule.sets, actor, carried, now_ms)
+        _hold(connection, alarm, rule.sets, actor.id, carried, now_ms)
     elif rule.ends:
-        _release(connection, alarm["rule_id"], alarm["point"], rule.ends, (actor, role, action), carried, now_ms)
+        _release(connection, alarm["rule_id"], alarm["point"], rule.ends, act_)
         return _row(connection, key)
     elif not alarm["acked"]:
-        alarm.update(acked=True, acked_at=now_ms, acked_by=actor)
+        alarm.update(acked=True, acked_at=now_ms, acked_by=actor.id)
     else:
         return alarm
-    _save(connection, alarm, (actor, role, action), carried.get("note", ""), now_ms)
+    _save(connection, alarm, act_)
     return _row(connection, key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """Who does what, and who keeps a record of it."""
+
+    actor: Actor
+    action: str
+    carried: Row
+    at: int
+    journal: Journal
 
 
 def _carried(action: str, rule: AlarmAct, given: dict[str, object], now_ms: int) -> dict[str, Any]:
@@ -168,15 +191,7 @@ def _hold(connection: Connection, alarm: Row, kind: str, actor: str, carried: Ro
     put_hold(alarm, kind, carried.get("until"))
 
 
-def _release(
-    connection: Connection,
-    rule_id: str,
-    point: int,
-    kind: str,
-    who: tuple[str, str, str],
-    carried: Row,
-    now_ms: int,
-) -> None:
+def _release(connection: Connection, rule_id: str, point: int, kind: str, act_: _Act) -> None:
     """End a hold and take its mark off every alarm of (rule, point) that carries it."""
     of = (holds.c.rule_id == rule_id) & (holds.c.point == point) & (holds.c.kind == kind)
     connection.execute(delete(holds).where(of))
@@ -190,22 +205,34 @@ def _release(
     for found in connection.execute(marked).mappings().all():
         alarm = dict(found)
         alarm[off] = None if kind == "shelved" else False
-        _save(connection, alarm, who, carried.get("note", ""), now_ms)
+        _save(connection, alarm, act_)
 
 
 _BITS: Final = ("acked", "acked_at", "acked_by", "shelved_until", "suppressed", "out_of_service", "state")
 
 
-def _save(connection: Connection, alarm: Row, who: tuple[str, str, str], note: str, now_ms: int) -> None:
+def _save(connection: Connection, alarm: Row, act_: _Act) -> None:
     before = alarm["state"]
     alarm["state"] = alarm_state(alarm)
     connection.execute(
         update(alarms).where(alarms.c.alarm_id == alarm["alarm_id"]).values({name: alarm[name] for name in _BITS})
     )
-    actor, role, action = who
-    entry = {"alarm_id": alarm["alarm_id"], "at": now_ms, "actor": actor, "role": role, "action": action}
-    connection.execute(insert(alarm_log), [entry | {"from_state": before, "to_state": alarm["state"], "note": note}])
+    note = act_.carried.get("note", "")
+    entry = {
+        "alarm_id": alarm["alarm_id"],
+        "at": act_.at,
+        "actor": act_.actor.id,
+        "role": act_.actor.role,
+        "action": act_.action,
+        "from_state": before,
+        "to_state": alarm["state"],
+        "note": note,
+    }
+    connection.execute(insert(alarm_log), [entry])
     bump(connection, "alarms")
+    carried = {name: value for name, value in act_.carried.items() if name != "note"}
+    subject = ("alarm", alarm["alarm_id"], act_.action, alarm["state"], before)
+    act_.journal.write(connection, [Change(act_.actor, act_.at, *subject, note, carried, alarm)])
 
 
 # --- holds -----------------------------------------------------------------------------------------------------
@@ -223,9 +250,10 @@ def expired_holds(connection: Connection, now_ms: int, rows_max: int = EXPIRE_RO
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def expire_holds(connection: Connection, now_ms: int) -> int:
+def expire_holds(connection: Connection, now_ms: int, journal: Journal = SILENT) -> int:
     """End the holds whose end has come; returns how many."""
     due = expired_holds(connection, now_ms)
     for hold in due:
-        _release(connection, hold["rule_id"], hold["point"], hold["kind"], (ENGINE, SYSTEM, "unshelve"), {}, now_ms)
+        unshelve = _Act(ENGINE, "unshelve", {}, now_ms, journal)
+        _release(connection, hold["rule_id"], hold["point"], hold["kind"], unshelve)
     return len(due)

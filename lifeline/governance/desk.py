@@ -1,7 +1,8 @@
 """The people's door: reading the queue and acting on it, from the console and the command line.
 
 Any process may open a desk while the engine runs: reads see one committed moment and block nobody, acts take turns
-with the engine. Every method is one transaction. Methods may be called from any thread.
+with the engine. Every method is one transaction; acts on events that come at once share one. Methods may be called
+from any thread.
 """
 
 from __future__ import annotations
@@ -9,15 +10,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lifeline.governance import alarms, events, export
+from lifeline.governance.acts import GroupCommit, Outcome, take_acts
 from lifeline.governance.database import REVISIONS, Database
+from lifeline.governance.errors import RefusedError
+from lifeline.governance.journal import SILENT
 from lifeline.governance.load import AlarmLoad, alarm_load
+from lifeline.governance.settings import current_policy
+from lifeline.governance.steps import Act
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
 
     from lifeline.core.ports import Clock
+    from lifeline.governance.actor import Actor
+    from lifeline.governance.journal import Journal
+    from lifeline.governance.recheck import LastReadings
 
 Row = dict[str, Any]
 
@@ -29,9 +38,15 @@ class GovernanceDesk:
         ConfigurationError, UnavailableError, CorruptionError: as ``Database``.
     """
 
-    def __init__(self, url: str, clock: Clock) -> None:
+    def __init__(
+        self, url: str, clock: Clock, *, journal: Journal = SILENT, last_readings: LastReadings | None = None
+    ) -> None:
+        """``journal``: audit and outbox; ``last_readings``: newest values, for the check by telemetry."""
         self._clock = clock
+        self._journal = journal
+        self._last_readings = last_readings
         self._database = Database(url, create=False)
+        self._group: GroupCommit[Act, Outcome] = GroupCommit(self._take)
 
     # --- events ------------------------------------------------------------------------------------------------
 
@@ -49,25 +64,35 @@ class GovernanceDesk:
         self,
         event_id: str,
         action: str,
-        actor: str,
-        role: str,
+        actor: Actor,
         note: str | None = None,
         *,
         expected_version: int | None = None,
+        key: str | None = None,
         **fields: object,
     ) -> Row:
-        """Take an action of ``states.TABLE`` on an event; durable on return; as ``events.act``."""
+        """Take an action of ``states.TABLE`` on an event (id or unique beginning of it); durable on return.
+
+        Returns the event's row afterwards. ``key``: idempotency key; the same act with it again changes nothing.
+
+        Raises:
+            UnknownIdError, IllegalActionError, ForbiddenError, FieldError, ConflictError: nothing was changed but the
+                record of the refusal; the message says what is possible.
+        """
+        outcome = self._group.submit(Act(event_id, action, actor, note, expected_version, key, fields))
+        if isinstance(outcome, RefusedError):
+            raise outcome
+        return outcome
+
+    def _take(self, acts: Sequence[Act]) -> list[Outcome]:
         with self._database.write() as connection:
-            return events.act(
+            return take_acts(
                 connection,
-                event_id,
-                action,
-                actor=actor,
-                role=role,
-                now_ms=self._clock(),
-                note=note,
-                expected_version=expected_version,
-                **fields,
+                acts,
+                self._clock(),
+                policy=current_policy(connection),
+                journal=self._journal,
+                last_readings=self._last_readings,
             )
 
     def newest_change(self) -> int:
@@ -98,7 +123,7 @@ class GovernanceDesk:
             return events.get_alarm(connection, alarm_id)
 
     def act_alarm(
-        self, alarm_id: str, action: str, actor: str, role: str, note: str | None = None, until: int | None = None
+        self, alarm_id: str, action: str, actor: Actor, note: str | None = None, until: int | None = None
     ) -> Row:
         """Take an action of ``alarms.ACTS`` on an alarm; durable on return; as ``alarms.act``."""
         with self._database.write() as connection:
@@ -108,27 +133,27 @@ class GovernanceDesk:
                 alarm_id,
                 action,
                 actor=actor,
-                role=role,
                 now_ms=now_ms,
+                journal=self._journal,
                 note=(note or "").strip() or None,
                 until=until,
             )
 
-    def ack(self, alarm_id: str, actor: str, role: str, note: str | None = None) -> Row:
+    def ack(self, alarm_id: str, actor: Actor, note: str | None = None) -> Row:
         """Acknowledge an alarm."""
-        return self.act_alarm(alarm_id, "ack", actor, role, note)
+        return self.act_alarm(alarm_id, "ack", actor, note)
 
-    def shelve(self, alarm_id: str, actor: str, role: str, reason: str, until: int) -> Row:
+    def shelve(self, alarm_id: str, actor: Actor, reason: str, until: int) -> Row:
         """Quiet an alarm's rule on its point until a time; it comes back by itself."""
-        return self.act_alarm(alarm_id, "shelve", actor, role, reason, until)
+        return self.act_alarm(alarm_id, "shelve", actor, reason, until)
 
-    def suppress(self, alarm_id: str, actor: str, role: str, reason: str) -> Row:
+    def suppress(self, alarm_id: str, actor: Actor, reason: str) -> Row:
         """Quiet an alarm's rule on its point by design, until taken back (``unsuppress``)."""
-        return self.act_alarm(alarm_id, "suppress", actor, role, reason)
+        return self.act_alarm(alarm_id, "suppress", actor, reason)
 
-    def out_of_service(self, alarm_id: str, actor: str, role: str, reason: str) -> Row:
+    def out_of_service(self, alarm_id: str, actor: Actor, reason: str) -> Row:
         """Quiet an alarm's rule on its point for maintenance, until taken back (``in-service``)."""
-        return self.act_alarm(alarm_id, "out-of-service", actor, role, reason)
+        return self.act_alarm(alarm_id, "out-of-service", actor, reason)
 
     def list_holds(self) -> list[Row]:
         """What is shelved, suppressed or out of service right now, by whom and why."""

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from lifeline.governance.states import CLOSED_STATES, STATES, TABLE
+from lifeline.governance.states import CLOSED_STATES, STATES, TABLE, Transition
 
 BEGIN: Final = "<!-- begin: made from lifeline/governance/states.py -->"
 END: Final = "<!-- end: made from lifeline/governance/states.py -->"
@@ -29,14 +29,27 @@ def _node(state: str) -> str:
 
 
 def table() -> str:
-    """Every row: from, action, to, roles, what it needs, what it may carry, which time it stamps."""
-    head = ["from", "action", "to", "roles", "needs", "may carry", "stamps"]
+    """Every row: from, action, to, roles, what it needs, what it may carry, which time it stamps, whose hands."""
+    head = ["from", "action", "to", "roles", "needs", "may carry", "stamps", "person"]
     rows = [head, ["---"] * len(head)]
     rows += [
-        [t.source, f"`{t.action}`", t.target, *(", ".join(part) for part in (t.roles, t.requires, t.allows)), t.stamps]
+        [
+            t.source,
+            f"`{t.action}`",
+            t.target,
+            *(", ".join(part) for part in (t.roles, t.requires, t.allows)),
+            t.stamps,
+            _person(t),
+        ]
         for t in TABLE
     ]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _person(step: Transition) -> str:
+    if step.hands:
+        return "becomes a handler"
+    return "never a handler" if step.checks else ""
 
 
 def states() -> str:

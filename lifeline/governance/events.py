@@ -1,22 +1,17 @@
-"""Events as people meet them: listing, showing, acting. The law is ``states.TABLE``; here are the statements.
-
-Nothing here opens a transaction: that is ``desk``. An act writes the event and its log line in the same one.
-"""
+"""Events as people meet them: listing and showing. Nothing here opens a transaction: that is ``desk``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select
 
 from lifeline.core.schema import LEVELS, UTILITIES
-from lifeline.governance import fields, statements
-from lifeline.governance.database import bump
-from lifeline.governance.errors import ConflictError, FieldError
-from lifeline.governance.schema import OPEN, alarm_log, alarms, event_log, events
+from lifeline.governance import statements
+from lifeline.governance.schema import OPEN, alarm_log, alarms, event_log, events, tallies
 from lifeline.governance.statements import one_of, page, resolve
-from lifeline.governance.states import CLOSED_STATES, FALSE_CAUSES, STATES, Transition, decide, legal
+from lifeline.governance.states import STATES, legal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -96,87 +91,6 @@ def get_alarm(connection: Connection, alarm_id: str) -> Row:
     return row
 
 
-def act(
-    connection: Connection,
-    event_id: str,
-    action: str,
-    *,
-    actor: str,
-    role: str,
-    now_ms: int,
-    note: str | None = None,
-    expected_version: int | None = None,
-    **given: object,
-) -> Row:
-    """Take ``action`` on an event (id or unique beginning of it); returns its row afterwards.
-
-    ``expected_version``: refuse when the event has moved on since the caller saw that version.
-
-    Raises:
-        UnknownIdError, IllegalActionError, ForbiddenError, FieldError, ConflictError: nothing was changed, the
-            message says what is possible.
-    """
-    actor = fields.parse({"owner": actor})["owner"]
-    carried = fields.parse({**given, "note": (note or "").strip() or None})
-    before = _row(connection, resolve(connection, events.c.event_id, event_id, "event"))
-    if expected_version is not None and before["version"] != expected_version:
-        raise ConflictError(
-            f"event {before['event_id']} is at version {before['version']} ({before['status']}), "
-            f"not {expected_version}: look again, then decide"
-        )
-    step = decide(before["status"], action, role, frozenset(carried))
-    values = _values(before, step, carried, now_ms)
-    values["version"] = before["version"] + 1
-    connection.execute(update(events).where(events.c.event_id == before["event_id"]).values(values))
-    entry = {
-        "event_id": before["event_id"],
-        "at": now_ms,
-        "actor": actor,
-        "role": role,
-        "action": action,
-        "from_status": before["status"],
-        "to_status": step.target,
-        "note": carried.pop("note", ""),
-        "fields": orjson.dumps(carried, option=orjson.OPT_SORT_KEYS).decode(),
-    }
-    connection.execute(insert(event_log), [entry])
-    bump(connection, "events", "event_log")
-    return before | values
-
-
-def _values(before: Row, step: Transition, carried: Row, now_ms: int) -> Row:
-    """Columns that the step writes."""
-    values: Row = {"status": step.target, "is_open": step.target not in CLOSED_STATES}
-    if step.stamps:
-        values[step.stamps] = now_ms
-    for name in ("owner", "co_owners", "due_at", "cause", "false_alarm", "satisfaction", "supervision", "level"):
-        if name in carried:
-            values[name] = carried[name]
-    if step.action == "ask-extension":
-        if carried["until"] <= now_ms:
-            raise FieldError(f"until must lie ahead of now ({now_ms}), not at {carried['until']}")
-        values["extension_until"] = carried["until"]
-    elif step.action == "grant-extension":
-        values |= {"due_at": before["extension_until"], "extension_until": None}
-    elif step.source == "extension-asked" and step.source != step.target:
-        values["extension_until"] = None
-    elif step.action == "close":
-        _check_standing(before, carried)
-        values.setdefault("false_alarm", carried["cause"] in FALSE_CAUSES)
-    elif step.action == "reopen":
-        values |= dict.fromkeys(("closed_at", "resolved_at", "cause", "false_alarm", "satisfaction"))
-    return values
-
-
-def _check_standing(before: Row, carried: Row) -> None:
-    """Telemetry checks with the checker: what still alarms is closed only with a reason."""
-    if before["active_count"] and "note" not in carried:
-        raise FieldError(
-            f"{before['active_count']} of {before['alarm_count']} alarms still stand; "
-            "closing all the same needs a note that says why"
-        )
-
-
 def _row(connection: Connection, event_id: str) -> Row:
     return dict(connection.execute(select(events).where(events.c.event_id == event_id)).mappings().one())
 
@@ -201,6 +115,5 @@ def changes(connection: Connection, after: int, limit: int) -> list[Row]:
 
 def open_counts(connection: Connection) -> dict[tuple[str, str], int]:
     """Open events by (level, status); only those there are."""
-    query = select(events.c.level, events.c.status, func.count()).where(OPEN)
-    found = connection.execute(query.group_by(events.c.level, events.c.status))
-    return {(level, status): count for level, status, count in found}
+    found = connection.execute(select(tallies.c.key, tallies.c.n).where(tallies.c.scope == "state", tallies.c.n > 0))
+    return {(key.partition(" ")[0], key.partition(" ")[2]): n for key, n in found}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.core.schema import LEVELS
+from lifeline.governance.causes import CAUSES
 from lifeline.governance.errors import FieldError
 
 if TYPE_CHECKING:
@@ -54,6 +55,13 @@ def _flag(value: object) -> bool:
     return words[str(value).lower()]
 
 
+def _cause(value: object) -> str:
+    code = text(value).lower().replace("_", "-").replace(" ", "-")
+    if code not in CAUSES:
+        raise ValueError(f"must be one of {', '.join(CAUSES)} (the rest of the story belongs into the note)")
+    return code
+
+
 def _level(value: object) -> str:
     if value not in LEVELS:
         raise ValueError(f"must be one of {', '.join(LEVELS)}")
@@ -64,7 +72,7 @@ PARSERS: Final[dict[str, Callable[[object], Any]]] = {
     "note": lambda value: text(value, NOTE_CHARS_MAX),
     "owner": text,
     "co_owners": text,
-    "cause": text,
+    "cause": _cause,
     "level": _level,
     "until": _time_ms,
     "due_at": _time_ms,

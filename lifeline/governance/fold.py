@@ -19,17 +19,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.core.alarm import RuleInfo
 from lifeline.core.schema import LEVELS
+from lifeline.governance import deadlines
+from lifeline.governance.actor import ENGINE
+from lifeline.governance.blank import blank_event
+from lifeline.governance.effects import Effects
+from lifeline.governance.policy import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lifeline.core.alarm import AlarmChange
     from lifeline.governance.places import Place
+    from lifeline.governance.policy import Policy
 
 Row = dict[str, Any]
 
-ENGINE: Final = "engine"
-SYSTEM: Final = "system"
 _RANK: Final = {level: rank for rank, level in enumerate(LEVELS)}
 
 
@@ -58,31 +62,6 @@ def alarm_state(row: Mapping[str, Any]) -> str:
 
 
 @dataclass(slots=True)
-class Effects:
-    """What one transaction writes. An audit row and an outbox row are made from the same lists, beside them."""
-
-    new_alarms: list[Row] = field(default_factory=list)
-    cleared: dict[str, Row] = field(default_factory=dict)
-    """Alarms that were in the database and have cleared."""
-    adopted: dict[str, Row] = field(default_factory=dict)
-    """Alarms that were in the database, on hold, and have now joined an event."""
-    new_events: list[Row] = field(default_factory=list)
-    touched: dict[str, Row] = field(default_factory=dict)
-    """Events that were in the database and have changed."""
-    log: list[Row] = field(default_factory=list)
-
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """Published tables that these effects change."""
-        changed = {
-            "alarms": self.new_alarms or self.cleared or self.adopted,
-            "events": self.new_events or self.touched,
-            "event_log": self.log,
-        }
-        return tuple(name for name, rows in changed.items() if rows)
-
-
-@dataclass(slots=True)
 class Fold:
     """The rows in hand while changes are taken; mutated by ``take`` and ``adopt``, read from ``effects``."""
 
@@ -91,18 +70,27 @@ class Fold:
     places: Mapping[int, Place]
     alarms: dict[str, Row]
     """Known alarms among the changes, by id."""
-    events: dict[str, Row]
-    """Events of those alarms and open events of the groups concerned, by id."""
+    found: Sequence[Row]
+    """Whole rows of the events of those alarms and of the open events of the groups concerned."""
     holds: Mapping[tuple[str, int], Sequence[Row]]
+    timers: Mapping[tuple[str, str], Row]
+    """Running timers of the events, by (event, stage)."""
+    policy: Policy
     stored_at: int
     open_groups: dict[str, str] = field(default_factory=dict)
     """Newest open event of each group."""
     effects: Effects = field(default_factory=Effects)
     fresh: set[str] = field(default_factory=set)
-    """Ids of the alarms and events that these effects insert: they need no update."""
+    """Ids of the alarms that these effects insert: they need no update."""
+
+    @property
+    def events(self) -> dict[str, Row]:
+        """Events in hand, by id."""
+        return self.effects.events
 
     def __post_init__(self) -> None:
         """Find the newest open event of each group."""
+        self.effects.hold(self.found)
         newest = sorted((row for row in self.events.values() if row["is_open"]), key=_age)
         self.open_groups.update((row["group_key"], row["event_id"]) for row in newest)
 
@@ -182,47 +170,37 @@ class Fold:
 
     def _open(self, alarm: Row, rule: RuleInfo, place: Place, at: int) -> Row:
         where = place.key(rule.place)
-        row: Row = {
+        row = blank_event() | {
             "event_id": event_id(rule.event, where, alarm["alarm_id"]),
             "level": alarm["level"],
-            "status": "new",
             "utility": place.utility,
             "title": self.title(rule, place),
             "area_code": place.area_code,
+            "district": place.district,
+            "township": place.township,
+            "lon": place.lon,
+            "lat": place.lat,
+            "asset_kind": place.asset_kind,
             "raised_at": alarm["raised_at"],
             "detected_at": at,
-            "dispatched_at": None,
-            "accepted_at": None,
-            "resolved_at": None,
-            "closed_at": None,
             "due_at": _due_at(rule, at),
-            "owner": None,
             "alarm_count": 1,
-            "cause": None,
-            "false_alarm": None,
-            "satisfaction": None,
-            "mode": "normal",
+            "active_count": 1,
             "kind": rule.event,
             "category": rule.category,
+            "rule_id": alarm["rule_id"],
             "place_kind": where[0],
             "place": where[1],
             "group_key": group_key(rule.event, where),
-            "is_open": True,
-            "active_count": 1,
-            "normal_at": None,
-            "supervision": 0,
-            "co_owners": None,
-            "extension_until": None,
-            "source": "telemetry",
             "first_alarm_id": alarm["alarm_id"],
             "lsn": alarm["lsn"],
-            "version": 1,
             "stored_at": self.stored_at,
         }
-        self.events[row["event_id"]] = row
+        if row["due_at"] is not None:
+            row |= {"due_kind": "natural", "due_from": at}
+        self.effects.open(row)
+        deadlines.settle(self.effects, None, row, self.policy, at)
         self.open_groups[row["group_key"]] = row["event_id"]
-        self.effects.new_events.append(row)
-        self.fresh.add(row["event_id"])
         self._log(row, at, "open", f"{alarm['rule_id']} · {alarm['device_id']}/{alarm['quantity']}", None)
         return row
 
@@ -233,17 +211,25 @@ class Fold:
         if row["normal_at"] is not None:
             row["normal_at"] = None
             self._log(row, at, "active-again", f"再次报警 / alarm again: {alarm['rule_id']} · {alarm['device_id']}")
-        self._touch(row)
 
     def _escalate(self, row: Row, alarm: Row, rule: RuleInfo, place: Place, at: int) -> None:
         note = f"升级 / escalated {row['level']} → {alarm['level']}: {alarm['rule_id']} · {alarm['device_id']}"
+        before = dict(row)
         row["level"] = alarm["level"]
         row["title"] = self.title(rule, place)
+        row["rule_id"] = alarm["rule_id"]
         row["version"] += 1
         due_at = _due_at(rule, at)
         if due_at is not None and (row["due_at"] is None or due_at < row["due_at"]):
-            row["due_at"] = due_at
+            deadlines.set_due(row, due_at, "natural", at)
+        deadlines.settle(self.effects, before, row, self.policy, at)
+        running = [self._timer(row["event_id"], stage) for stage in STAGES]
+        deadlines.tighten(self.effects, row, [timer for timer in running if timer], self.policy, at)
         self._log(row, at, "escalate", note)
+
+    def _timer(self, event_id: str, stage: str) -> Row | None:
+        key = event_id, stage
+        return self.effects.timers[key] if key in self.effects.timers else self.timers.get(key)
 
     def _clear(self, change: AlarmChange) -> None:
         alarm = self.alarms[change.alarm_id]
@@ -264,26 +250,9 @@ class Fold:
         if row["active_count"] == 0:
             row["normal_at"] = change.detected_at
             self._log(row, change.detected_at, "return-to-normal", "全部报警已恢复 / all alarms have cleared")
-        self._touch(row)
 
-    def _touch(self, row: Row) -> None:
-        if row["event_id"] not in self.fresh:
-            self.effects.touched[row["event_id"]] = row
-
-    def _log(self, row: Row, at: int, action: str, note: str, from_status: str | None = "") -> None:
-        self.effects.log.append(
-            {
-                "event_id": row["event_id"],
-                "at": at,
-                "actor": ENGINE,
-                "role": SYSTEM,
-                "action": action,
-                "from_status": row["status"] if from_status == "" else from_status,
-                "to_status": row["status"],
-                "note": note,
-                "fields": "{}",
-            }
-        )
+    def _log(self, row: Row, at: int, action: str, note: str, before: str | None = "") -> None:
+        self.effects.say(row, at, ENGINE, action, note, before=before)
 
 
 def put_hold(alarm: Row, kind: str, until: int | None) -> None:

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
 
+from lifeline.governance.areas import AreaTree
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from lifeline.core.alarm import RuleInfo
     from lifeline.core.registry import Registry
 
-_COLUMNS: Final = ("device_id", "quantity", "utility", "area_code", "asset_id", "zone", "gateway")
-_KINDS: Final = {"area": 3, "asset": 4, "zone": 5, "gateway": 6}
+_COLUMNS: Final = ("device_id", "quantity", "utility", "area_code", "asset_id", "zone", "gateway", "lon", "lat", "kind")
+_KINDS: Final = {"area": "area_code", "asset": "asset_id", "zone": "zone", "gateway": "gateway"}
 
 
 class Place(NamedTuple):
-    """A point's row of the registry, as far as the queue cares; in the order of ``_COLUMNS``."""
+    """A point's row of the registry, as far as the queue cares, in the order of ``_COLUMNS``; then the areas around."""
 
     device_id: str
     quantity: str
@@ -29,6 +31,11 @@ class Place(NamedTuple):
     asset_id: str | None = None
     zone: str | None = None
     gateway: str | None = None
+    lon: float | None = None
+    lat: float | None = None
+    asset_kind: str | None = None
+    district: str | None = None
+    township: str | None = None
 
     def key(self, kind: str) -> tuple[str, str]:
         """What "one place" is for a rule of place ``kind``: (kind, name).
@@ -36,7 +43,7 @@ class Place(NamedTuple):
         Where the registry knows none of that kind, the device: grouping less is safe, grouping strangers is not.
         """
         column = _KINDS.get(kind)
-        name = self[column] if column else None
+        name: str | None = getattr(self, column) if column else None
         return (kind, name) if name else ("device", self.device_id)
 
 
@@ -49,7 +56,7 @@ class PlaceLookup:
     def __init__(self, current: Callable[[], Registry]) -> None:
         self._current = current
         self._registry: Registry | None = None
-        self._area_names: dict[str, str] = {}
+        self._areas = AreaTree(())
 
     def of(self, points: Iterable[int]) -> dict[int, Place]:
         """The place of each point. One that no registry knows gets a name made of its number: never dropped."""
@@ -60,7 +67,10 @@ class PlaceLookup:
         known = [point for point in wanted if 0 <= point < len(registry)]
         rows = registry.points.select(_COLUMNS).take(pa.array(known, pa.int64()))
         columns = [rows[name].to_pylist() for name in _COLUMNS]
-        places = {point: Place(*row) for point, row in zip(known, zip(*columns, strict=True), strict=True)}
+        places = {
+            point: Place._make((*row, *self._areas.around(row[3])))
+            for point, row in zip(known, zip(*columns, strict=True), strict=True)
+        }
         for point in wanted:
             places.setdefault(point, Place(f"point-{point}", "unknown"))
         return places
@@ -69,13 +79,13 @@ class PlaceLookup:
         """``中文 / English · place · area``, in the area's name where the registry has one."""
         parts = [f"{rule.title_zh} / {rule.title_en}", place.key(rule.place)[1]]
         if place.area_code:
-            area = self._area_names.get(place.area_code, place.area_code)
+            area = self._areas.name(place.area_code)
             parts = [parts[0], area] if parts[1] == place.area_code else [*parts, area]
         return " · ".join(parts)
 
     def _reaching(self, point: int) -> Registry:
         if self._registry is None or point >= len(self._registry):
             self._registry = self._current()
-            areas = self._registry.areas
-            self._area_names = dict(zip(areas["area_code"].to_pylist(), areas["name"].to_pylist(), strict=True))
+            areas = self._registry.areas.select(("area_code", "level", "name", "parent_code"))
+            self._areas = AreaTree(zip(*(column.to_pylist() for column in areas.columns), strict=True))
         return self._registry

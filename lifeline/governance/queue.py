@@ -9,52 +9,49 @@ from ``position`` and repeats whatever it likes.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import select
 
 from lifeline.core.alarm import AlarmChange
 from lifeline.governance import alarms as alarm_acts
-from lifeline.governance.database import Database, bump
-from lifeline.governance.fold import Effects, Fold, group_key, unknown_rule
-from lifeline.governance.schema import OPEN, WAITING, alarms, event_log, events, followers, holds
-from lifeline.governance.statements import execute_many, fetch, insert_into
+from lifeline.governance import deadlines
+from lifeline.governance.database import Database
+from lifeline.governance.effects import Effects
+from lifeline.governance.fold import Fold, group_key, unknown_rule
+from lifeline.governance.journal import SILENT
+from lifeline.governance.schema import OPEN, WAITING, alarms, events, followers, holds, timers
+from lifeline.governance.settings import establish
+from lifeline.governance.statements import fetch, insert_into
+from lifeline.governance.store import store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
     from lifeline.core.alarm import RuleInfo
     from lifeline.core.ports import Clock
+    from lifeline.governance.journal import Journal
     from lifeline.governance.places import PlaceLookup
 
 Row = dict[str, Any]
 
 TICK_MS: Final = 1000
 """Shelves are looked at once a second: they are given in minutes."""
+FIRE_ROWS_MAX: Final = 1000
+"""Deadline steps in one tick; the rest follow in the next."""
+JUMP_MS: Final = 60_000
+"""A wall clock that gains more than this on the monotonic one between two ticks has been set."""
+JUMP_DOUBT_S: Final = 60.0
 ADOPT_ROWS_MAX: Final = 10_000
 """Alarms that join events in one tick after a hold has ended; the rest follow in the next."""
 
-_CLEARED_COLUMNS: Final = ("active", "state", "cleared_at", "clear_detected_at", "clear_value", "clear_lsn")
-_TOUCHED_COLUMNS: Final = (
-    "level",
-    "title",
-    "raised_at",
-    "due_at",
-    "alarm_count",
-    "active_count",
-    "normal_at",
-    "version",
-)
-
-# what the fold looks at or changes in rows that are stored already: a third of the columns, half of the time
+# what the fold looks at or changes in alarms that are stored already: a third of the columns, half of the time
 _KNOWN_ALARMS: Final = select(
     *(alarms.c[name] for name in ("alarm_id", "event_id", "active", "acked")),
     *(alarms.c[name] for name in ("shelved_until", "suppressed", "out_of_service")),
-)
-_KNOWN_EVENTS: Final = select(
-    *(events.c[name] for name in ("event_id", "status", "detected_at", "group_key", "is_open", *_TOUCHED_COLUMNS))
 )
 
 
@@ -63,20 +60,35 @@ class GovernanceQueue:
 
     ``rules`` by rule id may be replaced (``rules = …``) when rules are reloaded; an alarm of a rule that is not
     there is kept all the same, in an event of its device. ``name`` is the follower whose position is kept.
+    ``policy``: the site's TOML text (``policy``), kept in the database for all other doors, as is ``timezone``.
 
     Raises:
         ConfigurationError, UnavailableError, CorruptionError: as ``Database``.
     """
 
     def __init__(
-        self, url: str, rules: Mapping[str, RuleInfo], places: PlaceLookup, clock: Clock, name: str = "rules"
+        self,
+        url: str,
+        rules: Mapping[str, RuleInfo],
+        places: PlaceLookup,
+        clock: Clock,
+        name: str = "rules",
+        *,
+        policy: str = "",
+        timezone: str = "UTC",
+        journal: Journal = SILENT,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.rules = rules
         self.name = name
         self._places = places
         self._clock = clock
+        self._journal = journal
         self._database = Database(url)
         self._next_tick_ms = 0
+        self._steady = Steady(monotonic)
+        with self._database.write() as connection:
+            self._policy = establish(connection, policy, timezone)
         self._position = self._read_position()
 
     @property
@@ -97,7 +109,7 @@ class GovernanceQueue:
             return []
         with self._database.write() as connection:
             effects = self._fold(connection, changes, now_ms) if changes else Effects()
-            store(connection, effects)
+            store(connection, effects, self._journal, self._policy.timezone)
             insertion = insert_into(connection, followers).values(name=self.name, position=position)
             higher = insertion.on_conflict_do_update(
                 index_elements=[followers.c.name],
@@ -116,19 +128,26 @@ class GovernanceQueue:
         Raises:
             UnavailableError: the database refuses; nothing was changed.
         """
-        if now_ms < self._next_tick_ms:
+        if self._next_tick_ms - TICK_MS <= now_ms < self._next_tick_ms:
             return []
         self._next_tick_ms = now_ms + TICK_MS
+        fires = self._steady.trusts(now_ms)
         with self._database.read() as connection:
-            due = alarm_acts.expired_holds(connection, now_ms, rows_max=1)
-            if not due and not _waiting(connection, rows_max=1):
-                return []
-        with self._database.write() as connection:
-            alarm_acts.expire_holds(connection, now_ms)
-            waiting = _waiting(connection, ADOPT_ROWS_MAX)
-            effects = self._adopt(connection, waiting, now_ms)
-            store(connection, effects)
-        return [row["event_id"] for row in effects.new_events]
+            held = alarm_acts.expired_holds(connection, now_ms, rows_max=1) or _waiting(connection, rows_max=1)
+            due = bool(fires and _due_timers(connection, now_ms, rows_max=1))
+        if not held and not due:
+            return []
+        opened: list[str] = []
+        if held:
+            with self._database.write() as connection:
+                alarm_acts.expire_holds(connection, now_ms, self._journal)
+                effects = self._adopt(connection, _waiting(connection, ADOPT_ROWS_MAX), now_ms)
+                store(connection, effects, self._journal, self._policy.timezone)
+            opened = [row["event_id"] for row in effects.new_events]
+        if due:
+            with self._database.write() as connection:
+                store(connection, self._fire(connection, now_ms), self._journal, self._policy.timezone)
+        return opened
 
     def close(self) -> None:
         """Close the database."""
@@ -163,6 +182,15 @@ class GovernanceQueue:
             fold.adopt(alarm, now_ms)
         return fold.effects
 
+    def _fire(self, connection: Connection, now_ms: int) -> Effects:
+        """Every deadline step whose time has come, oldest first."""
+        effects = Effects()
+        due = _due_timers(connection, now_ms, FIRE_ROWS_MAX)
+        effects.hold(fetch(connection, select(events), events.c.event_id, (timer["event_id"] for timer in due)))
+        for timer in due:
+            deadlines.fire(effects, timer, effects.events[timer["event_id"]], self._policy, now_ms)
+        return effects
+
     def _prepare(
         self, connection: Connection, known: Iterable[Row], joining: Sequence[tuple[RuleInfo, int]], now_ms: int
     ) -> Fold:
@@ -171,45 +199,50 @@ class GovernanceQueue:
         places = self._places.of(point for _, point in joining)
         keys = {group_key(rule.event, places[point].key(rule.place)) for rule, point in joining}
         event_ids = {row["event_id"] for row in rows.values()} - {None}
-        found = fetch(connection, _KNOWN_EVENTS, events.c.event_id, event_ids)
-        found += fetch(connection, _KNOWN_EVENTS.where(OPEN), events.c.group_key, keys)
+        found = fetch(connection, select(events), events.c.event_id, event_ids)
+        found += fetch(connection, select(events).where(OPEN), events.c.group_key, keys)
         quiet: dict[tuple[str, int], list[Row]] = {}
         for hold in fetch(connection, select(holds), holds.c.point, places):
             quiet.setdefault((hold["rule_id"], hold["point"]), []).append(hold)
+        running = fetch(connection, select(timers), timers.c.event_id, (row["event_id"] for row in found))
         return Fold(
             rule=self._rule,
             title=self._places.title,
             places=places,
             alarms=rows,
-            events={row["event_id"]: row for row in found},
+            found=found,
             holds=quiet,
+            timers={(timer["event_id"], timer["stage"]): timer for timer in running},
+            policy=self._policy,
             stored_at=now_ms,
         )
 
 
-def store(connection: Connection, effects: Effects) -> None:
-    """Write effects with one batched statement a kind. Audit and outbox rows belong here, in the same transaction."""
-    if effects.new_events:
-        execute_many(connection, insert_into(connection, events).on_conflict_do_nothing(), effects.new_events)
-    if effects.touched:
-        statement = update(events).where(events.c.event_id == bindparam("key"))
-        execute_many(connection, statement, _keyed(effects.touched, _TOUCHED_COLUMNS))
-    if effects.new_alarms:
-        execute_many(connection, insert_into(connection, alarms).on_conflict_do_nothing(), effects.new_alarms)
-    if effects.cleared:
-        statement = update(alarms).where(alarms.c.alarm_id == bindparam("key"))
-        execute_many(connection, statement, _keyed(effects.cleared, _CLEARED_COLUMNS))
-    if effects.adopted:
-        statement = update(alarms).where(alarms.c.alarm_id == bindparam("key"))
-        execute_many(connection, statement, _keyed(effects.adopted, ("event_id",)))
-    if effects.log:
-        execute_many(connection, insert(event_log), effects.log)
-    if effects.tables:
-        bump(connection, *effects.tables)
+class Steady:
+    """Whether the wall clock may be believed: one that jumps ahead waits until it has stood by it for a minute.
+
+    A deadline that fires too early cannot be called back, one that fires a minute late does no harm. Jumps are seen
+    against the machine's monotonic clock; going back fires nothing anyway.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._last: tuple[int, float] | None = None
+        self._doubt_until = 0.0
+
+    def trusts(self, now_ms: int) -> bool:
+        """Tell it the time; True when timers may fire."""
+        clock = self._monotonic()
+        last, self._last = self._last, (now_ms, clock)
+        if last is not None and now_ms - last[0] - (clock - last[1]) * 1000 > JUMP_MS:
+            self._doubt_until = clock + JUMP_DOUBT_S
+        return clock >= self._doubt_until
 
 
-def _keyed(rows: Mapping[str, Row], columns: Sequence[str]) -> list[Row]:
-    return [{"key": key, **{name: row[name] for name in columns}} for key, row in rows.items()]
+def _due_timers(connection: Connection, now_ms: int, rows_max: int) -> list[Row]:
+    """Timers whose next step has come, oldest first."""
+    query = select(timers).where(timers.c.at <= now_ms).order_by(timers.c.at, timers.c.event_id, timers.c.stage)
+    return [dict(row) for row in connection.execute(query.limit(rows_max)).mappings()]
 
 
 def _waiting(connection: Connection, rows_max: int) -> list[Row]:

@@ -1,12 +1,15 @@
 """Tables of the governance database. Times are epoch milliseconds UTC (BigInteger); nothing is ever deleted here.
 
     alarms ──event_id──► events ◄──event_id── event_log        what the rules said │ the cases │ who did what
-       ▲
+       ▲                   ▲ ▲
+       │                   │ └── timers (what is due next), escalations (what was), reports (what people told)
+       │                   └──── modes (normal or emergency, by area), tallies, kpi_days, kpi_times (sums of events)
        └── alarm_log (who acknowledged, shelved …)              holds: (rule, point) shelved, suppressed, out of service
+    areas, units, duties, staff, cameras: reference data, brought by the engine     settings: policy, time zone
     followers: name → position in the log                       meta: schema version, revision counters
 
 Columns of the published views (contract, section 5) come first and in the contract's order; ``export`` relies on it.
-Every column is reproducible from the log except ``stored_at``, the wall clock of the storing transaction.
+What telemetry says is reproducible from the log, except ``stored_at``, the wall clock of the storing transaction.
 """
 
 from __future__ import annotations
@@ -25,10 +28,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     and_,
 )
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Raised by one with every change of the tables below, together with a migration from the version before."""
 
 metadata: Final = MetaData()
@@ -71,9 +75,40 @@ events: Final = Table(
     Column("lsn", BigInteger, nullable=False),
     Column("version", Integer, nullable=False),
     Column("stored_at", BigInteger, nullable=False),
+    Column("district", String(32)),
+    Column("township", String(32)),
+    Column("asset_kind", String(64)),
+    Column("lon", Float),
+    Column("lat", Float),
+    Column("filed_at", BigInteger),
+    Column("first_dispatched_at", BigInteger),
+    Column("first_accepted_at", BigInteger),
+    Column("due_kind", String(8)),
+    Column("due_from", BigInteger),
+    Column("overdue_at", BigInteger),
+    Column("suspended_at", BigInteger),
+    Column("round", Integer, nullable=False, server_default="0"),
+    Column("returns", Integer, nullable=False, server_default="0"),
+    Column("reworks", Integer, nullable=False, server_default="0"),
+    Column("extensions", Integer, nullable=False, server_default="0"),
+    Column("reports", Integer, nullable=False, server_default="0"),
+    Column("centre", String(32)),
+    Column("routing", Text),
+    Column("verified", Boolean),
+    Column("recheck", Text),
+    Column("incident_id", String(20)),
+    Column("related_id", String(20)),
+    Column("rule_id", Text),
 )
 """Cases. ``lsn``: the log record that opened it; ``active_count``: alarms of it that stand right now; ``normal_at``:
-since when none does; ``version`` rises with every act of a person and every change of level (compare before acting)."""
+since when none does; ``version`` rises with every act of a person and every change of level (compare before acting).
+
+``district`` and ``township``: the areas of those levels around ``area_code``. ``due_at`` is the deadline of handling
+(feed back by then): ``due_kind`` natural or working time from ``due_from``; ``overdue_at`` when it was first missed;
+``round`` counts deadlines given. ``centre``: the area whose operation centre has it on the table. ``routing``: JSON,
+why this unit. ``verified`` and ``recheck``: whether telemetry agreed when it was closed, and its evidence (JSON).
+``rule_id``: the rule of its worst alarm. ``incident_id``: the emergency incident it belongs to; ``related_id``: an
+event nearby that may be the same thing."""
 
 alarms: Final = Table(
     "alarms",
@@ -155,6 +190,221 @@ holds: Final = Table(
 """Which rules are quiet on which points (``shelved``, ``suppressed``, ``out-of-service``), so that the next episode
 is quiet too. Alarms under a hold are stored but open no event until the hold ends."""
 
+timers: Final = Table(
+    "timers",
+    metadata,
+    Column("event_id", String(20), ForeignKey("events.event_id"), primary_key=True),
+    Column("stage", String(16), primary_key=True),
+    Column("round", Integer, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
+)
+"""What happens next if nobody does anything: ``step`` of ``deadlines.STEPS`` at the time ``at``. A row, not a clock in
+memory: a restart finds it. ``stage``: which limit runs (triage, accept, handle, check). Gone once the stage is over."""
+
+escalations: Final = Table(
+    "escalations",
+    metadata,
+    Column("entry", Integer, primary_key=True, autoincrement=True),
+    Column("event_id", String(20), ForeignKey("events.event_id"), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("name", String(16), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("centre", String(32)),
+    Column("unit", Text),
+    Column("level", String(8), nullable=False),
+    UniqueConstraint("event_id", "stage", "round", "step", name="escalations_once"),
+)
+"""Reminders and overdue escalations that have happened: the supervision feed, in order of ``entry``. The key makes
+"once" the database's business."""
+
+reports: Final = Table(
+    "reports",
+    metadata,
+    Column("report_id", String(20), primary_key=True),
+    Column("event_id", String(20), ForeignKey("events.event_id"), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("external_ref", String(200)),
+    Column("service_code", String(64)),
+    Column("description", Text, nullable=False),
+    Column("utility", String(16)),
+    Column("area_code", String(32)),
+    Column("address", Text),
+    Column("lon", Float),
+    Column("lat", Float),
+    Column("reporter", Text),
+    Column("contact", Text),
+    Column("actor", Text, nullable=False),
+    Column("merged", Boolean, nullable=False),
+    Column("distance_m", Float),
+    Column("stored_at", BigInteger, nullable=False),
+    UniqueConstraint("source", "external_ref", name="reports_once"),
+)
+"""What people told us: several may be of one event. ``merged``: it joined an event that was there, ``distance_m`` away.
+``reporter`` and ``contact`` are personal: doors mask them."""
+
+modes: Final = Table(
+    "modes",
+    metadata,
+    Column("entry", Integer, primary_key=True, autoincrement=True),
+    Column("area_code", String(32), nullable=False),
+    Column("mode", String(16), nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("ended_by", Text),
+    Column("end_reason", Text),
+    Column("settings", Text, nullable=False),
+    Column("incident_id", String(20)),
+    Column("review", Text),
+)
+"""Emergencies, past and present: an area is in one from ``since`` until ``ended_at`` (``until``: its automatic end).
+``settings``: JSON of what it changed; ``review``: JSON of the report made at its end. Without a row: normal."""
+
+idempotency: Final = Table(
+    "idempotency",
+    metadata,
+    Column("actor", String(200), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("object_id", String(24), nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+"""Requests that were carried out, by actor and the key they chose: the same again changes nothing."""
+
+tallies: Final = Table(
+    "tallies",
+    metadata,
+    Column("scope", String(16), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("n", BigInteger, nullable=False),
+)
+"""Counts of open events that screens and dispatch ask for all the time: ``state`` (level, status), ``load`` (unit).
+Written with the events they count, in the same transaction."""
+
+MEASURES: Final = (
+    "received",
+    "filed",
+    "cancelled",
+    "due",
+    "closed_due",
+    "on_time",
+    "overdue",
+    "closed",
+    "reworked",
+    "returned",
+    "extended",
+    "rated",
+    "satisfied",
+    "judged",
+    "false_alarms",
+    "checkable",
+    "verified",
+)
+"""What is counted; ``kpi.MEANING`` says what each is and on which day it counts."""
+
+kpi_days: Final = Table(
+    "kpi_days",
+    metadata,
+    Column("scope", String(8), primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("district", String(32), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("utility", String(16), primary_key=True),
+    *(Column(name, Integer, nullable=False) for name in MEASURES),
+    sqlite_with_rowid=False,
+)
+"""Sums a local day (days since 1970) and district, by ``scope``: all, town, unit, kind, rule (``key`` names which).
+Written with the events they are of, in the same transaction."""
+
+kpi_times: Final = Table(
+    "kpi_times",
+    metadata,
+    Column("scope", String(8), primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("district", String(32), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("measure", String(24), primary_key=True),
+    Column("bucket", Integer, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Histograms of durations, for medians: ``bucket`` as in ``kpi.bucket``."""
+
+areas: Final = Table(
+    "areas",
+    metadata,
+    Column("area_code", String(32), primary_key=True),
+    Column("level", String(16), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("parent_code", String(32)),
+    Column("lon", Float),
+    Column("lat", Float),
+)
+"""The registry's areas, mirrored by the engine so that every door knows them."""
+
+units: Final = Table(
+    "units",
+    metadata,
+    Column("unit", String(200), primary_key=True),
+    Column("capacity", Integer, nullable=False),
+    Column("contact", Text),
+)
+"""Who handles: ``capacity`` is how many open events it can carry before others are asked."""
+
+duties: Final = Table(
+    "duties",
+    metadata,
+    Column("entry", Integer, primary_key=True, autoincrement=True),
+    Column("utility", String(16), nullable=False),
+    Column("asset_kind", String(64), nullable=False),
+    Column("area_code", String(32), nullable=False),
+    Column("unit", String(200), nullable=False),
+    Column("co_units", Text, nullable=False),
+    Column("mode", String(16), nullable=False),
+)
+"""The responsibility matrix; ``*`` means any. ``co_units``: those to be told as well, comma-separated."""
+
+staff: Final = Table(
+    "staff",
+    metadata,
+    Column("staff_id", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("contact", Text),
+    Column("area_code", String(32), nullable=False),
+    Column("duty", String(64), nullable=False),
+)
+"""Grid staff by the area they walk."""
+
+cameras: Final = Table(
+    "cameras",
+    metadata,
+    Column("camera_id", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("lon", Float, nullable=False),
+    Column("lat", Float, nullable=False),
+    Column("area_code", String(32)),
+    Column("url", Text),
+)
+"""Video points."""
+
+settings: Final = Table(
+    "settings",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""``timezone`` and ``policy`` as every door must apply them; ``digest.…`` of the reference tables."""
+
 followers: Final = Table(
     "followers",
     metadata,
@@ -183,10 +433,35 @@ WAITING: Final = and_(
 condition in the same words: so both are said here."""
 
 Index("events_by_time", events.c.detected_at, events.c.event_id)
-Index("events_by_status", events.c.status, events.c.detected_at, events.c.event_id)
-Index("events_by_level", events.c.level, events.c.detected_at, events.c.event_id)
-Index("events_by_utility", events.c.utility, events.c.detected_at, events.c.event_id)
+Index(
+    "events_by_facets",
+    *(events.c[name] for name in ("level", "status", "utility", "detected_at", "event_id")),
+)
+Index(
+    "events_by_district_facets",
+    *(events.c[name] for name in ("district", "level", "status", "utility", "detected_at", "event_id")),
+)
+Index("events_by_district", events.c.district, events.c.detected_at, events.c.event_id)
+Index(
+    "events_by_township",
+    *(events.c[name] for name in ("township", "detected_at", "event_id", "level", "status", "utility")),
+)
 Index("events_by_area", events.c.area_code, events.c.detected_at, events.c.event_id)
+Index(
+    "events_by_owner",
+    events.c.owner,
+    events.c.detected_at,
+    events.c.event_id,
+    sqlite_where=events.c.owner.is_not(None),
+    postgresql_where=events.c.owner.is_not(None),
+)
+Index(
+    "events_by_incident",
+    events.c.incident_id,
+    sqlite_where=events.c.incident_id.is_not(None),
+    postgresql_where=events.c.incident_id.is_not(None),
+)
+Index("events_open_by_place", events.c.lat, events.c.lon, sqlite_where=OPEN, postgresql_where=OPEN)
 Index(
     "events_open",
     events.c.group_key,
@@ -197,13 +472,6 @@ Index(
     "events_open_by_time",
     events.c.detected_at,
     events.c.event_id,
-    sqlite_where=OPEN,
-    postgresql_where=OPEN,
-)
-Index(
-    "events_open_counted",
-    events.c.level,
-    events.c.status,
     sqlite_where=OPEN,
     postgresql_where=OPEN,
 )
@@ -226,3 +494,14 @@ Index(
 Index("event_log_by_event", event_log.c.event_id, event_log.c.entry)
 Index("alarm_log_by_alarm", alarm_log.c.alarm_id, alarm_log.c.entry)
 Index("holds_by_until", holds.c.until)
+Index("timers_by_time", timers.c.at)
+Index("escalations_by_centre", escalations.c.centre, escalations.c.entry)
+Index("reports_by_event", reports.c.event_id)
+Index("modes_by_area", modes.c.area_code, modes.c.entry)
+Index(
+    "modes_running", modes.c.until, sqlite_where=modes.c.ended_at.is_(None), postgresql_where=modes.c.ended_at.is_(None)
+)
+Index("areas_by_place", areas.c.lat, areas.c.lon)
+Index("areas_by_parent", areas.c.parent_code)
+Index("staff_by_area", staff.c.area_code)
+Index("cameras_by_place", cameras.c.lat, cameras.c.lon)

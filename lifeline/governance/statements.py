@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sqlalchemy import and_, false, func, or_, select, true
+from sqlalchemy import and_, bindparam, false, func, or_, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lifeline.governance.errors import FieldError, UnknownIdError
@@ -13,7 +14,7 @@ from lifeline.governance.errors import FieldError, UnknownIdError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, Update
+    from sqlalchemy import Column, ColumnElement, Connection, Dialect, Select, Table
     from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
     from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
@@ -34,19 +35,92 @@ def insert_into(connection: Connection, table: Table) -> SqliteInsert | Postgres
     return sqlite.insert(table)
 
 
-def execute_many(connection: Connection, statement: Insert | Update, rows: Sequence[Row]) -> None:
-    """One statement over many rows that all have the same keys, all plain numbers, text, booleans and None.
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Row], known: Literal["", "keep"] = "") -> None:
+    """Rows that all have the same keys; ``known="keep"``: those whose key is there already change nothing."""
+    if rows:
+        _execute(connection, ("insert", table, tuple(rows[0]), known), rows)
 
-    SQLAlchemy makes the text, the driver takes the rows: its conversion of each parameter would cost as much as the
-    database does, and these values need none.
+
+def upsert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Rows that all have the same keys; those that are there already become these."""
+    if rows:
+        _execute(connection, ("upsert", table, tuple(rows[0]), ""), rows)
+
+
+def add_up(connection: Connection, table: Table, rows: Sequence[Row], counters: Sequence[str]) -> None:
+    """Add ``counters`` of each row to those of the row with its key, which is made when it is not there."""
+    if rows:
+        _execute(connection, ("add", table, tuple(rows[0]), ",".join(counters)), rows)
+
+
+def update_changed(connection: Connection, table: Table, key: Column[Any], changed: Iterable[tuple[Row, Row]]) -> None:
+    """Write the columns in which ``after`` differs from ``before``; rows with the same columns share a statement.
+
+    Naming a column costs the upkeep of its indices even where its value stays: so only what changed is named.
     """
-    compiled = statement.compile(dialect=connection.dialect, column_keys=list(rows[0]))
-    order = compiled.positiontup
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for before, after in changed:
+        names = tuple(name for name, value in after.items() if before[name] != value)
+        groups.setdefault(names, []).append({"_key": after[key.name], **{name: after[name] for name in names}})
+    for names, rows in groups.items():
+        if names:
+            _execute(connection, ("update", table, names, key.name), rows)
+
+
+def delete_keys(connection: Connection, table: Table, names: tuple[str, ...], keys: Sequence[tuple[Any, ...]]) -> None:
+    """Rows whose ``names`` are one of ``keys``."""
+    if keys:
+        rows = [{f"_{name}": value for name, value in zip(names, key, strict=True)} for key in keys]
+        _execute(connection, ("delete", table, names, ""), rows)
+
+
+_Shape = tuple[str, "Table", tuple[str, ...], str]
+"""(verb, table, columns, what the verb wants to know): what a statement's text depends on."""
+
+
+def _execute(connection: Connection, shape: _Shape, rows: Sequence[Row]) -> None:
+    """One statement over many rows, all plain numbers, text, booleans and None.
+
+    SQLAlchemy makes the text, once a shape; the driver takes the rows: its conversion of each parameter would cost as
+    much as the database does, and these values need none.
+    """
+    text, order = _compiled(connection.dialect, shape)
     if order is None:  # a driver with named parameters
-        connection.exec_driver_sql(str(compiled), list(rows))
+        connection.exec_driver_sql(text, list(rows))
+        return
+    if len(order) == 1:
+        connection.exec_driver_sql(text, [(row[order[0]],) for row in rows])
         return
     pick = itemgetter(*order)
-    connection.exec_driver_sql(str(compiled), [pick(row) for row in rows])
+    connection.exec_driver_sql(text, [pick(row) for row in rows])
+
+
+@lru_cache(maxsize=512)
+def _compiled(dialect: Dialect, shape: _Shape) -> tuple[str, tuple[str, ...] | None]:
+    """The statement's text and the order of its parameters (None: by name)."""
+    verb, table, names, detail = shape
+    build = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
+    statement: Any
+    if verb == "update":
+        statement = table.update().where(table.c[detail] == bindparam("_key"))
+    elif verb == "delete":
+        statement = table.delete().where(*(table.c[name] == bindparam(f"_{name}") for name in names))
+        names = ()
+    elif verb == "insert":
+        statement = build(table).on_conflict_do_nothing() if detail else table.insert()
+    else:
+        insertion = build(table)
+        keys = [column.name for column in table.primary_key]
+        counters = detail.split(",")
+        values = {
+            name: table.c[name] + insertion.excluded[name] if name in counters else insertion.excluded[name]
+            for name in names
+            if name not in keys and (verb == "upsert" or name in counters)
+        }
+        statement = insertion.on_conflict_do_update(index_elements=keys, set_=values)
+    compiled = statement.compile(dialect=dialect, column_keys=list(names) or None)
+    order = compiled.positiontup
+    return str(compiled), None if order is None else tuple(order)
 
 
 def fetch(connection: Connection, query: Select[Any], column: ColumnElement[Any], keys: Iterable[object]) -> list[Row]:

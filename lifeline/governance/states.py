@@ -3,8 +3,9 @@
 Rules of this file: everything that decides whether a step may be taken is in ``TABLE``; screens, docs, permissions
 and tests are made from it. Steps follow the seven of digital city management (collect, file, dispatch, handle, feed
 back, check and close, evaluate) plus what practice needs: cancelling, returning, extension, suspension, rework,
-co-handling, reopening. Handlers (operator) and checkers (dispatcher, analyst) are different roles: nobody with one
-role checks its own work. ``admin`` may stand in for anybody, ``auditor`` and ``viewer`` only look.
+co-handling, reopening. Handlers (operator) and checkers (dispatcher, analyst) are different roles, and different
+persons: who took a step marked ``hands`` on an event never takes one marked ``checks`` on it, in whatever role.
+``admin`` may stand in for anybody, ``auditor`` and ``viewer`` only look.
 """
 
 from __future__ import annotations
@@ -39,23 +40,6 @@ OPEN_STATES: Final = tuple(state for state in STATES if state not in CLOSED_STAT
 
 ROLES: Final = ("viewer", "operator", "dispatcher", "analyst", "auditor", "admin")
 
-CAUSES: Final = (
-    "leak",
-    "burst",
-    "third-party-damage",
-    "equipment-fault",
-    "operation",
-    "biogas",
-    "maintenance",
-    "sensor-fault",
-    "no-fault-found",
-    "other",
-)
-"""Suggested causes at closing. Free text is taken too: a cause that is not on the list is still a cause."""
-
-FALSE_CAUSES: Final = frozenset({"biogas", "maintenance", "sensor-fault", "no-fault-found"})
-"""Causes that make an event a false alarm unless the closer says otherwise."""
-
 
 @dataclass(frozen=True, slots=True)
 class Transition:
@@ -71,6 +55,10 @@ class Transition:
     """Fields that may be given."""
     stamps: str = ""
     """Column of the event that gets the time of the act."""
+    hands: bool = False
+    """Whoever does this handles the event."""
+    checks: bool = False
+    """Not for a person who has handled the event."""
 
 
 _HANDLER: Final = ("operator", "admin")
@@ -88,7 +76,7 @@ def _dispatch(source: str) -> Transition:
 
 
 def _handle(source: str) -> Transition:
-    return Transition(source, "handle", "handling", _HANDLER)
+    return Transition(source, "handle", "handling", _HANDLER, hands=True)
 
 
 def _return(source: str) -> Transition:
@@ -96,7 +84,7 @@ def _return(source: str) -> Transition:
 
 
 def _extend(source: str) -> Transition:
-    return Transition(source, "ask-extension", "extension-asked", _HANDLER, ("until", "note"))
+    return Transition(source, "ask-extension", "extension-asked", _HANDLER, ("until", "note"), hands=True)
 
 
 def _suspend(source: str) -> Transition:
@@ -104,7 +92,7 @@ def _suspend(source: str) -> Transition:
 
 
 def _feed_back(source: str) -> Transition:
-    return Transition(source, "feed-back", "fed-back", _HANDLER, ("note",), (), "resolved_at")
+    return Transition(source, "feed-back", "fed-back", _HANDLER, ("note",), (), "resolved_at", hands=True)
 
 
 def _reopen(source: str) -> Transition:
@@ -125,7 +113,7 @@ TABLE: Final[tuple[Transition, ...]] = (
     _cancel("new", (*_DESK, "analyst")),
     _dispatch("filed"),
     _cancel("filed", _DISPATCHER),
-    Transition("dispatched", "accept", "accepted", _HANDLER, (), (), "accepted_at"),
+    Transition("dispatched", "accept", "accepted", _HANDLER, (), (), "accepted_at", hands=True),
     _return("dispatched"),
     _handle("accepted"),
     _return("accepted"),
@@ -138,17 +126,17 @@ TABLE: Final[tuple[Transition, ...]] = (
     _extend("co-handling"),
     _suspend("co-handling"),
     _feed_back("co-handling"),
-    Transition("extension-asked", "grant-extension", "handling", _DISPATCHER),
-    Transition("extension-asked", "refuse-extension", "handling", _DISPATCHER, ("note",)),
+    Transition("extension-asked", "grant-extension", "handling", _DISPATCHER, checks=True),
+    Transition("extension-asked", "refuse-extension", "handling", _DISPATCHER, ("note",), checks=True),
     _feed_back("extension-asked"),
     Transition("suspended", "resume", "handling", _DISPATCHER, (), ("due_at",)),
     _dispatch("returned"),
     _cancel("returned", _DISPATCHER),
-    Transition("fed-back", "close", "closed", _CHECKER, ("cause",), ("false_alarm",), "closed_at"),
-    Transition("fed-back", "fail-check", "check-failed", _CHECKER, ("note",)),
+    Transition("fed-back", "close", "closed", _CHECKER, ("cause",), ("false_alarm",), "closed_at", checks=True),
+    Transition("fed-back", "fail-check", "check-failed", _CHECKER, ("note",), checks=True),
     _handle("check-failed"),
     _dispatch("check-failed"),
-    Transition("closed", "evaluate", "evaluated", _CHECKER, ("satisfaction",)),
+    Transition("closed", "evaluate", "evaluated", _CHECKER, ("satisfaction",), checks=True),
     _reopen("closed"),
     _reopen("cancelled"),
     _reopen("evaluated"),
@@ -161,6 +149,8 @@ TABLE: Final[tuple[Transition, ...]] = (
 
 BY_KEY: Final[dict[tuple[str, str], Transition]] = {(row.source, row.action): row for row in TABLE}
 ACTIONS: Final[tuple[str, ...]] = tuple(dict.fromkeys(row.action for row in TABLE))
+HANDS: Final[tuple[str, ...]] = tuple(dict.fromkeys(row.action for row in TABLE if row.hands))
+"""Actions that make a person a handler of the event."""
 
 
 def legal(status: str, role: str | None = None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import pytest
 
 from lifeline.core.errors import ConfigurationError
 from lifeline.core.schema import TIME
+from lifeline.governance.actor import Actor
 from lifeline.governance.desk import GovernanceDesk
 from lifeline.governance.errors import ConflictError, FieldError, ForbiddenError, IllegalActionError, UnknownIdError
 from lifeline.governance.export import schema_of
@@ -47,7 +48,7 @@ def test_the_closed_loop_from_alarm_to_evaluation(hands: Hands) -> None:
     hands.apply(cleared(alarm, T0 + 9000), position=2)
     for number, (action, actor, role, note, fields) in enumerate(steps):
         hands.now = T0 + 100_000 + number
-        hands.desk.act(event_id, action, actor, role, note, **fields)
+        hands.desk.act(event_id, action, Actor(actor, role), note, **fields)
 
     event = hands.desk.get_event(event_id)
     assert (event["status"], event["is_open"]) == ("evaluated", False)
@@ -68,7 +69,7 @@ def to_fed_back(hands: Hands, event_id: str) -> None:
         ("handle", "operator", None, {}),
         ("feed-back", "operator", "done", {}),
     ):
-        hands.desk.act(event_id, action, "li", role, note, **fields)
+        hands.desk.act(event_id, action, Actor("li", role), note, **fields)
 
 
 def test_what_still_alarms_is_closed_only_with_a_note(hands: Hands) -> None:
@@ -76,8 +77,8 @@ def test_what_still_alarms_is_closed_only_with_a_note(hands: Hands) -> None:
     to_fed_back(hands, event_id)
 
     with pytest.raises(FieldError, match="1 of 1 alarms still stand"):
-        hands.desk.act(event_id, "close", "sun", "analyst", cause="sensor-fault")
-    event = hands.desk.act(event_id, "close", "sun", "analyst", "sensor is on order", cause="sensor-fault")
+        hands.desk.act(event_id, "close", Actor("sun", "analyst"), cause="sensor-fault")
+    event = hands.desk.act(event_id, "close", Actor("sun", "analyst"), "sensor is on order", cause="sensor-fault")
 
     assert (event["status"], event["false_alarm"]) == ("closed", True)
 
@@ -85,9 +86,9 @@ def test_what_still_alarms_is_closed_only_with_a_note(hands: Hands) -> None:
 def test_reopening_forgets_the_closing(hands: Hands) -> None:
     (event_id,) = hands.apply(raised("ch4.high", 0, T0))
     to_fed_back(hands, event_id)
-    hands.desk.act(event_id, "close", "sun", "analyst", "ok", cause="leak")
+    hands.desk.act(event_id, "close", Actor("sun", "analyst"), "ok", cause="leak")
 
-    event = hands.desk.act(event_id, "reopen", "sun", "analyst", "smells again")
+    event = hands.desk.act(event_id, "reopen", Actor("sun", "analyst"), "smells again")
 
     assert (event["status"], event["is_open"], event["closed_at"], event["cause"]) == ("reopened", True, None, None)
     assert hands.apply(raised("ch4.high", 0, T0 + 60_000), position=2) == []
@@ -97,19 +98,19 @@ def test_refusals_say_what_is_possible(hands: Hands) -> None:
     (event_id,) = hands.apply(raised("ch4.high", 0, T0))
 
     with pytest.raises(IllegalActionError, match=r"new.*file, cancel, note"):
-        hands.desk.act(event_id, "close", "li", "dispatcher", cause="leak")
+        hands.desk.act(event_id, "close", Actor("li", "dispatcher"), cause="leak")
     with pytest.raises(IllegalActionError, match="no action 'explode'"):
-        hands.desk.act(event_id, "explode", "li", "admin")
+        hands.desk.act(event_id, "explode", Actor("li", "admin"))
     with pytest.raises(ForbiddenError, match="operator, dispatcher, admin, analyst"):
-        hands.desk.act(event_id, "file", "li", "viewer")
+        hands.desk.act(event_id, "file", Actor("li", "viewer"))
     with pytest.raises(FieldError, match="needs note"):
-        hands.desk.act(event_id, "cancel", "li", "operator", "  ")
+        hands.desk.act(event_id, "cancel", Actor("li", "operator"), "  ")
     with pytest.raises(FieldError, match="does not take cause"):
-        hands.desk.act(event_id, "file", "li", "operator", cause="leak")
+        hands.desk.act(event_id, "file", Actor("li", "operator"), cause="leak")
     with pytest.raises(FieldError, match="no field 'colour'"):
-        hands.desk.act(event_id, "file", "li", "operator", colour="green")
+        hands.desk.act(event_id, "file", Actor("li", "operator"), colour="green")
     with pytest.raises(FieldError, match="control characters"):
-        hands.desk.act(event_id, "note", "li", "operator", "a\x1b[31mb")
+        hands.desk.act(event_id, "note", Actor("li", "operator"), "a\x1b[31mb")
     assert [entry["action"] for entry in hands.desk.get_event(event_id)["log"]] == ["open"]
 
 
@@ -121,22 +122,22 @@ def test_values_out_of_range_are_refused(hands: Hands, field: str, value: object
     (event_id,) = hands.apply(raised("ch4.high", 0, T0))
 
     with pytest.raises(FieldError, match=field):
-        hands.desk.act(event_id, "supervise", "li", "dispatcher", **{field: value})
+        hands.desk.act(event_id, "supervise", Actor("li", "dispatcher"), **{field: value})
 
 
 def test_text_from_a_shell_is_read_as_numbers(hands: Hands) -> None:
     (event_id,) = hands.apply(raised("ch4.high", 0, T0))
 
-    assert hands.desk.act(event_id, "supervise", "li", "dispatcher", supervision="3")["supervision"] == 3
+    assert hands.desk.act(event_id, "supervise", Actor("li", "dispatcher"), supervision="3")["supervision"] == 3
 
 
 def test_two_people_at_once_the_second_is_told(hands: Hands) -> None:
     (event_id,) = hands.apply(raised("ch4.high", 0, T0))
     seen = hands.desk.get_event(event_id)["version"]
-    hands.desk.act(event_id, "file", "li", "operator", expected_version=seen)
+    hands.desk.act(event_id, "file", Actor("li", "operator"), expected_version=seen)
 
     with pytest.raises(ConflictError, match="filed"):
-        hands.desk.act(event_id, "cancel", "wang", "operator", "no", expected_version=seen)
+        hands.desk.act(event_id, "cancel", Actor("wang", "operator"), "no", expected_version=seen)
 
 
 def test_ids_may_be_abbreviated_and_unknown_ones_name_the_nearest(hands: Hands) -> None:
@@ -157,7 +158,7 @@ def test_ids_may_be_abbreviated_and_unknown_ones_name_the_nearest(hands: Hands) 
 def test_filters_and_paging_cover_everything_once(hands: Hands) -> None:
     hands.apply(*(raised("stuck", point, T0 + second) for second in range(3) for point in range(4)))
     for event in hands.desk.list_events()[0]:
-        hands.desk.act(event["event_id"], "cancel", "li", "operator", "test")
+        hands.desk.act(event["event_id"], "cancel", Actor("li", "operator"), "test")
     hands.apply(*(raised("ch4.high", point, T0 + 60_000) for point in (0, 1, 3)), position=2)
 
     walked, cursor = [], None
@@ -204,8 +205,8 @@ def test_acknowledging_moves_between_the_four_states(hands: Hands) -> None:
     other = raised("ch4.high", 1, T0)
     hands.apply(alarm, other)
 
-    assert hands.desk.ack(alarm.alarm_id, "li", "operator")["state"] == "acked"
-    assert hands.desk.ack(alarm.alarm_id, "wang", "operator")["acked_by"] == "li"
+    assert hands.desk.ack(alarm.alarm_id, Actor("li", "operator"))["state"] == "acked"
+    assert hands.desk.ack(alarm.alarm_id, Actor("wang", "operator"))["acked_by"] == "li"
     hands.apply(cleared(alarm, T0 + 9000), cleared(other, T0 + 9000), position=2)
     assert hands.desk.get_alarm(alarm.alarm_id)["state"] == "normal"
     assert hands.desk.get_alarm(other.alarm_id)["state"] == "returned-unacked"
@@ -220,17 +221,17 @@ def test_alarm_acts_are_refused_clearly(hands: Hands) -> None:
     desk = hands.desk
 
     with pytest.raises(IllegalActionError, match="shelve"):
-        desk.act_alarm(alarm.alarm_id, "silence", "li", "operator")
+        desk.act_alarm(alarm.alarm_id, "silence", Actor("li", "operator"))
     with pytest.raises(ForbiddenError):
-        desk.suppress(alarm.alarm_id, "li", "operator", "noise")
+        desk.suppress(alarm.alarm_id, Actor("li", "operator"), "noise")
     with pytest.raises(FieldError, match="until"):
-        desk.shelve(alarm.alarm_id, "li", "operator", "noise", hands.now - 1)
+        desk.shelve(alarm.alarm_id, Actor("li", "operator"), "noise", hands.now - 1)
     with pytest.raises(FieldError, match="7 days"):
-        desk.shelve(alarm.alarm_id, "li", "operator", "noise", hands.now + 8 * 86_400_000)
+        desk.shelve(alarm.alarm_id, Actor("li", "operator"), "noise", hands.now + 8 * 86_400_000)
     with pytest.raises(FieldError, match="note"):
-        desk.shelve(alarm.alarm_id, "li", "operator", "", hands.now + 1000)
-    assert desk.out_of_service(alarm.alarm_id, "wang", "dispatcher", "order 17")["state"] == "out-of-service"
-    assert desk.act_alarm(alarm.alarm_id, "in-service", "wang", "dispatcher")["state"] == "unacked"
+        desk.shelve(alarm.alarm_id, Actor("li", "operator"), "", hands.now + 1000)
+    assert desk.out_of_service(alarm.alarm_id, Actor("wang", "dispatcher"), "order 17")["state"] == "out-of-service"
+    assert desk.act_alarm(alarm.alarm_id, "in-service", Actor("wang", "dispatcher"))["state"] == "unacked"
 
 
 def test_alarm_load_counts_fixed_windows(hands: Hands) -> None:
@@ -273,9 +274,9 @@ def test_revisions_rise_only_where_something_changed(hands: Hands) -> None:
     alarm = raised("ch4.high", 0, T0)
     (event_id,) = hands.apply(alarm)
     assert hands.desk.revisions() == {"alarms": 1, "events": 1, "event_log": 1}
-    hands.desk.act(event_id, "file", "li", "operator")
+    hands.desk.act(event_id, "file", Actor("li", "operator"))
     assert hands.desk.revisions() == {"alarms": 1, "events": 2, "event_log": 2}
-    hands.desk.ack(alarm.alarm_id, "li", "operator")
+    hands.desk.ack(alarm.alarm_id, Actor("li", "operator"))
     hands.apply(position=9)
     assert hands.desk.revisions() == {"alarms": 2, "events": 2, "event_log": 2}
     with pytest.raises(FieldError, match="no view 'rules'"):

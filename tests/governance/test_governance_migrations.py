@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, Table, create_engine, inspect, select, update
 
 from lifeline.governance import migrate
+from lifeline.governance.actor import Actor
 from lifeline.governance.database import Database
 from lifeline.governance.schema import SCHEMA_VERSION, meta, metadata
 from tests.governance.conftest import Hands
@@ -105,7 +106,7 @@ def test_the_queue_goes_on_where_version_1_stopped(old_url: str) -> None:
     rows, _ = hands.desk.list_events(status="closed")
     (shown,) = [hands.desk.get_event(row["event_id"]) for row in rows]
     assert [entry["action"] for entry in shown["log"]][-2:] == ["feed-back", "close"]
-    hands.desk.act(shown["event_id"], "evaluate", "li", "dispatcher", satisfaction=5)
+    hands.desk.act(shown["event_id"], "evaluate", Actor("li", "dispatcher"), satisfaction=5)
     hands.close()
 
 

@@ -8,12 +8,25 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from lifeline.core.errors import UnavailableError
 from lifeline.core.ports import AlarmSink
+from lifeline.governance.actor import Actor
 from lifeline.governance.queue import GovernanceQueue
-from lifeline.governance.schema import alarm_log, alarms, event_log, events, followers, holds
+from lifeline.governance.schema import (
+    MEASURES,
+    alarm_log,
+    alarms,
+    event_log,
+    events,
+    followers,
+    holds,
+    kpi_days,
+    kpi_times,
+    tallies,
+    timers,
+)
 from tests.governance.conftest import SQLITE_ONLY, T0, Hands, cleared, raised
 
 if TYPE_CHECKING:
@@ -24,9 +37,13 @@ def tables(hands: Hands) -> dict[str, list[tuple[object, ...]]]:
     """Every table, without the wall clock of the storing."""
     found = {}
     with hands.queue._database.read() as connection:
-        for table in (alarms, events, event_log, alarm_log, holds, followers):
+        for table in (alarms, events, event_log, alarm_log, holds, followers, timers):
             columns = [column for column in table.columns if column.name != "stored_at"]
             query = select(*columns).order_by(*table.primary_key.columns)
+            found[table.name] = [tuple(row) for row in connection.execute(query)]
+        for table in (kpi_days, kpi_times, tallies):
+            counted = or_(*(table.c[name] != 0 for name in (*MEASURES, "n") if name in table.c))
+            query = select(table).where(counted).order_by(*table.primary_key.columns)
             found[table.name] = [tuple(row) for row in connection.execute(query)]
     return found
 
@@ -113,7 +130,7 @@ def test_return_to_normal_is_logged_and_the_event_stays_open(hands: Hands) -> No
 
 def test_a_closed_event_takes_no_more_alarms(hands: Hands) -> None:
     (event_id,) = hands.apply(raised("ch4.high", 0, T0))
-    hands.desk.act(event_id, "cancel", "li", "operator", "test of the detector")
+    hands.desk.act(event_id, "cancel", Actor("li", "operator"), "test of the detector")
 
     (other,) = hands.apply(raised("ch4.high", 0, T0 + 60_000), position=2)
 
@@ -125,8 +142,8 @@ def test_replay_after_people_acted_changes_nothing(hands: Hands) -> None:
     alarm = raised("ch4.high", 0, T0)
     (event_id,) = hands.apply(alarm, position=5)
     hands.apply(cleared(alarm, T0 + 4000), position=6)
-    hands.desk.ack(alarm.alarm_id, "li", "operator")
-    hands.desk.act(event_id, "cancel", "li", "operator", "test of the detector")
+    hands.desk.ack(alarm.alarm_id, Actor("li", "operator"))
+    hands.desk.act(event_id, "cancel", Actor("li", "operator"), "test of the detector")
     before, revisions = tables(hands), hands.desk.revisions()
 
     assert hands.apply(alarm, position=5) == []
@@ -178,9 +195,9 @@ def test_nan_limit_is_null(hands: Hands) -> None:
 def test_a_shelved_rule_is_quiet_on_its_point_until_the_shelf_runs_out(hands: Hands) -> None:
     first = raised("ch4.high", 0, T0)
     hands.apply(first)
-    hands.desk.shelve(first.alarm_id, "li", "operator", "being repaired", hands.now + 60_000)
+    hands.desk.shelve(first.alarm_id, Actor("li", "operator"), "being repaired", hands.now + 60_000)
     (event,), _ = hands.desk.list_events()
-    hands.desk.act(event["event_id"], "cancel", "li", "operator", "being repaired")
+    hands.desk.act(event["event_id"], "cancel", Actor("li", "operator"), "being repaired")
 
     again = raised("ch4.high", 0, hands.now + 10_000)
     assert hands.apply(again, position=2) == []
@@ -202,13 +219,13 @@ def test_suppression_ends_by_hand_and_what_stands_opens_an_event(hands: Hands) -
     first = raised("ch4.high", 0, T0)
     hands.apply(first)
     (event,), _ = hands.desk.list_events()
-    hands.desk.act(event["event_id"], "cancel", "wang", "dispatcher", "season is over")
-    hands.desk.suppress(first.alarm_id, "wang", "dispatcher", "season is over")
+    hands.desk.act(event["event_id"], "cancel", Actor("wang", "dispatcher"), "season is over")
+    hands.desk.suppress(first.alarm_id, Actor("wang", "dispatcher"), "season is over")
     hands.apply(cleared(first, T0 + 9000), position=2)
     standing, gone = raised("ch4.high", 0, T0 + 20_000), raised("ch4.high", 0, T0 + 10_000)
     hands.apply(gone, cleared(gone, T0 + 15_000), standing, position=3)
 
-    hands.desk.act_alarm(first.alarm_id, "unsuppress", "wang", "dispatcher")
+    hands.desk.act_alarm(first.alarm_id, "unsuppress", Actor("wang", "dispatcher"))
     (opened,) = hands.queue.tick(T0 + 60_000)
 
     event = hands.desk.get_event(opened)
@@ -222,8 +239,8 @@ def test_a_refused_database_stores_nothing_and_the_next_try_all(hands: Hands, mo
 
     store = module.store
 
-    def fails(connection: Any, effects: Any) -> None:
-        store(connection, effects)
+    def fails(connection: Any, *args: Any) -> None:
+        store(connection, *args)
         sqlite = connection.dialect.name == "sqlite"
         connection.exec_driver_sql(
             "SELECT 1 FROM nowhere" if sqlite else "SELECT pg_terminate_backend(pg_backend_pid())"
@@ -309,8 +326,8 @@ def _apply_torn(hands: Hands, history: list[AlarmChange], rng: random.Random) ->
 
     store = module.store
 
-    def crashing(connection: Any, effects: Any) -> None:
-        store(connection, effects)
+    def crashing(connection: Any, *args: Any) -> None:
+        store(connection, *args)
         raise Crash
 
     done = 0

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from lifeline.governance import diagram
+from lifeline.governance.actor import Actor
 from lifeline.governance.errors import FieldError, ForbiddenError, IllegalActionError, RefusedError
 from lifeline.governance.schema import events
 from lifeline.governance.states import ACTIONS, BY_KEY, CLOSED_STATES, OPEN_STATES, ROLES, STATES, TABLE, decide, legal
@@ -104,10 +105,10 @@ def test_whole_matrix_through_the_database(hands: Hands) -> None:
                 note = given.pop("note", "because")
                 if row is None or role not in row.roles:
                     with pytest.raises(RefusedError):
-                        hands.desk.act(event_id, action, "li", role, note, **given)
+                        hands.desk.act(event_id, action, Actor(f"{role}-1", role), note, **given)
                     assert hands.desk.get_event(event_id) == before
                     continue
-                after = hands.desk.act(event_id, action, "li", role, note, **given)
+                after = hands.desk.act(event_id, action, Actor(f"{role}-1", role), note, **given)
                 assert after["status"] == row.target
                 assert after["is_open"] == (row.target in OPEN_STATES)
                 shown = hands.desk.get_event(event_id)

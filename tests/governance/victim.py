@@ -13,6 +13,7 @@ import sys
 from lifeline.core.alarm import AlarmChange, RuleInfo, alarm_id
 from lifeline.core.registry import Registry
 from lifeline.core.schema import POINTS
+from lifeline.governance.actor import Actor
 from lifeline.governance.desk import GovernanceDesk
 from lifeline.governance.places import PlaceLookup
 from lifeline.governance.queue import GovernanceQueue
@@ -61,7 +62,7 @@ def act(url: str, count: int) -> None:
     desk = GovernanceDesk(url, lambda: T0)
     rows, _ = desk.list_events(limit=1)
     for number in range(count):
-        desk.act(rows[0]["event_id"], "note", f"p{os.getpid()}", "operator", f"note {number}")
+        desk.act(rows[0]["event_id"], "note", Actor(f"p{os.getpid()}", "operator"), f"note {number}")
     desk.close()
     say("acted")
 

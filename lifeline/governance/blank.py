@@ -1,0 +1,72 @@
+"""The row of an event about which nothing is known yet; pure. Whoever opens one fills in the rest."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_EMPTY: Final[dict[str, Any]] = {
+    "event_id": None,
+    "level": None,
+    "status": "new",
+    "utility": None,
+    "title": None,
+    "area_code": None,
+    "raised_at": None,
+    "detected_at": None,
+    "dispatched_at": None,
+    "accepted_at": None,
+    "resolved_at": None,
+    "closed_at": None,
+    "due_at": None,
+    "owner": None,
+    "alarm_count": 0,
+    "cause": None,
+    "false_alarm": None,
+    "satisfaction": None,
+    "mode": "normal",
+    "kind": None,
+    "category": "process",
+    "place_kind": None,
+    "place": None,
+    "group_key": None,
+    "is_open": True,
+    "active_count": 0,
+    "normal_at": None,
+    "supervision": 0,
+    "co_owners": None,
+    "extension_until": None,
+    "source": "telemetry",
+    "first_alarm_id": None,
+    "lsn": 0,
+    "version": 1,
+    "stored_at": None,
+    "district": None,
+    "township": None,
+    "asset_kind": None,
+    "lon": None,
+    "lat": None,
+    "filed_at": None,
+    "first_dispatched_at": None,
+    "first_accepted_at": None,
+    "due_kind": None,
+    "due_from": None,
+    "overdue_at": None,
+    "suspended_at": None,
+    "round": 0,
+    "returns": 0,
+    "reworks": 0,
+    "extensions": 0,
+    "reports": 0,
+    "centre": None,
+    "routing": None,
+    "verified": None,
+    "recheck": None,
+    "incident_id": None,
+    "related_id": None,
+    "rule_id": None,
+}
+
+
+def blank_event() -> dict[str, Any]:
+    """All columns of ``events``, in their order."""
+    return dict(_EMPTY)

@@ -1,0 +1,79 @@
+"""Writing effects: one batched statement a kind, sums and journal in the same transaction. Opens none itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from lifeline.governance.database import bump
+from lifeline.governance.schema import MEASURES, alarms, escalations, event_log, events, kpi_days, kpi_times, tallies
+from lifeline.governance.schema import timers as timer_table
+from lifeline.governance.statements import add_up, delete_keys, insert_rows, update_changed, upsert_rows
+from lifeline.governance.sums import Sums
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from lifeline.governance.effects import Effects
+    from lifeline.governance.journal import Journal
+
+Row = dict[str, Any]
+
+_CLEARED_COLUMNS: Final = ("active", "state", "cleared_at", "clear_detected_at", "clear_value", "clear_lsn")
+
+
+def store(connection: Connection, effects: Effects, journal: Journal, timezone: str) -> None:
+    """Write everything; what the journal raises (audit cannot be written) undoes it all with the transaction.
+
+    New alarms and events that are there already stay as they are: ids say what happened.
+    """
+    tables = effects.tables
+    insert_rows(connection, events, effects.new_events, known="keep")
+    changed = effects.changed()
+    update_changed(connection, events, events.c.event_id, changed)
+    insert_rows(connection, alarms, effects.new_alarms, known="keep")
+    _update(connection, effects.cleared, _CLEARED_COLUMNS)
+    _update(connection, effects.adopted, ("event_id",))
+    insert_rows(connection, event_log, effects.log)
+    _store_timers(connection, effects)
+    insert_rows(connection, escalations, effects.escalations)
+    sums = Sums(timezone)
+    sums.take(effects)
+    store_sums(connection, sums)
+    if tables:
+        bump(connection, *tables)
+    if effects.changes:
+        journal.write(connection, effects.changes)
+
+
+def store_sums(connection: Connection, sums: Sums) -> None:
+    """Add the differences to the counters."""
+    days = [
+        {"scope": s, "day": d, "district": w, "key": k, "utility": u, **{name: cell[name] for name in MEASURES}}
+        for (s, d, w, k, u), cell in sums.days.items()
+        if any(cell.values())
+    ]
+    times = [
+        {"scope": s, "day": d, "district": w, "key": k, "measure": m, "bucket": b, "n": n}
+        for (s, d, w, k, m, b), n in sums.times.items()
+        if n
+    ]
+    counts = [{"scope": scope, "key": key, "n": n} for (scope, key), n in sums.tallies.items() if n]
+    add_up(connection, kpi_days, days, MEASURES)
+    add_up(connection, kpi_times, times, ("n",))
+    add_up(connection, tallies, counts, ("n",))
+
+
+def _update(connection: Connection, rows: Mapping[str, Row], columns: Sequence[str]) -> None:
+    changed: list[tuple[Row, Row]] = [
+        ({"alarm_id": key, **dict.fromkeys(columns, ...)}, {"alarm_id": key, **{name: row[name] for name in columns}})
+        for key, row in rows.items()
+    ]
+    update_changed(connection, alarms, alarms.c.alarm_id, changed)
+
+
+def _store_timers(connection: Connection, effects: Effects) -> None:
+    gone = [key for key, row in effects.timers.items() if row is None]
+    delete_keys(connection, timer_table, ("event_id", "stage"), gone)
+    upsert_rows(connection, timer_table, [row for row in effects.timers.values() if row is not None])
