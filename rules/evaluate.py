@@ -29,7 +29,7 @@ import numpy as np
 
 from lifeline.core.alarm import AlarmChange, RuleInfo, alarm_id
 from lifeline.core.registry import Registry, RegistrySource
-from lifeline.core.schema import Flag
+from lifeline.core.schema import POINTS, Flag
 from rules import alarms, features, load, snapshot
 from rules.groups import BoundGroups
 from rules.kernels import order
@@ -106,6 +106,8 @@ class RuleMachine:
         self._until = math.inf if train_to is None else float(train_to)
         self.timezone = timezone
         self._train_to = train_to
+        texts = repr([rule.meaning for rule in rules.rules])  # a name too many costs a column, one too few an error
+        self._columns = [n for n in POINTS.names if n in {"point", "device_id", *features.REGISTRY} or n in texts]
         self._source = registry
         self._clock = LocalClock(timezone)
         self._reset()
@@ -253,7 +255,7 @@ class RuleMachine:
         self._newest = np.concatenate([self._newest, np.full(more, order.NEVER)])
         self._last = np.concatenate([self._last, np.zeros(more)])
         if more or not start:
-            frame = points_frame(registry, start)
+            frame = points_frame(registry, start, self._columns)
             for plan in self._plans:
                 plan.grow(registry, frame, start)
         self._silence.grow(registry)

@@ -6,7 +6,8 @@ One index belongs to one registry and never changes; ``Indexes`` makes a new one
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+import weakref
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -109,15 +110,25 @@ class PointIndex:
 
 
 class Indexes:
-    """The newest index of a registry source."""
+    """The newest index of a registry source. All that look at one registry share its index (40 MiB for a fleet)."""
+
+    _newest: ClassVar[weakref.ref[PointIndex] | None] = None
 
     def __init__(self, source: RegistrySource) -> None:
         self.source = source
-        self._index = PointIndex(source.current())
+        self._index = self._of(source.current())
 
     def current(self) -> PointIndex:
         """The index of the newest registry; rebuilt only when the source holds another one."""
         registry = self.source.current()
         if registry is not self._index.registry:
-            self._index = PointIndex(registry)
+            self._index = self._of(registry)
         return self._index
+
+    @classmethod
+    def _of(cls, registry: Registry) -> PointIndex:
+        index = None if cls._newest is None else cls._newest()
+        if index is None or index.registry is not registry:  # two at once make two: equal, and one is soon gone
+            index = PointIndex(registry)
+            cls._newest = weakref.ref(index)
+        return index

@@ -21,6 +21,7 @@ from lifeline.app.compiled import ensure_warm
 from lifeline.app.decoding import make_decoder
 from lifeline.app.site import load_site
 from lifeline.core.errors import ConfigurationError
+from lifeline.core.limits import READ_BYTES_MAX
 from lifeline.core.registry import Registry
 from lifeline.core.schema import AREAS, POINTS, Flag
 from lifeline.registry import read_areas, read_points
@@ -78,7 +79,7 @@ class Window:
                 del self.batches[100:]
         on_commit(None)
 
-    def read(self, after: int, records_max: int = 64, bytes_max: int = 64 << 20) -> list[LogRecord]:
+    def read(self, after: int, records_max: int = 64, bytes_max: int = READ_BYTES_MAX) -> list[LogRecord]:
         """Nothing is kept."""
         del after, records_max, bytes_max
         return []

@@ -12,6 +12,7 @@ from lifeline.app.assembly import assemble
 from lifeline.app.compiled import ensure_warm
 from lifeline.app.console import ConsoleProcess
 from lifeline.app.endpoint import Endpoint
+from lifeline.app.memory import settle_allocator
 from lifeline.app.site import load_site
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def running(config: Path, *, console_port: int | None) -> Iterator[Assembly]:
     Raises:
         ConfigurationError, UnavailableError, CorruptionError: the site cannot start.
     """
+    settle_allocator()
     site = load_site(config)
     with ExitStack() as stack:
         assembly = assemble(site)

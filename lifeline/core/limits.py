@@ -38,6 +38,10 @@ SEGMENT_BYTES: Final = 64 << 20
 """A log segment is sealed past this size: about 2 million readings, so trimming frees space every few seconds
 under full load and a torn tail never costs more than one segment's scan."""
 
+READ_BYTES_MAX: Final = 16 << 20
+"""What one read of the log returns at most, past one record: half a million rows, by then the call costs nothing. Five
+followers that are all behind hold 80 MiB so; with four times as much they were a third of the engine's memory."""
+
 CLOCK_RECORD_MS: Final = 1000
 """With nothing received for this long the log records the time, so that followers (dropout!) have a clock that
 a replay repeats exactly."""

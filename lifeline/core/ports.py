@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from lifeline.core.limits import READ_BYTES_MAX
+
 if TYPE_CHECKING:
     from lifeline.core.alarm import AlarmChange
     from lifeline.core.batch import IngestBatch, LogRecord
@@ -33,7 +35,7 @@ class Log(Protocol):
         """
         ...
 
-    def read(self, after: int, records_max: int = 64, bytes_max: int = 64 << 20) -> list[LogRecord]:
+    def read(self, after: int, records_max: int = 64, bytes_max: int = READ_BYTES_MAX) -> list[LogRecord]:
         """Committed records with lsn > ``after`` in order, at least one if there is one; never blocks for new ones.
 
         Raises:

@@ -55,6 +55,9 @@ RETRY_STARTS = 50
 MERGE_BYTES_MAX = 256 << 20
 """No merge makes a larger file."""
 
+INPUTS_MAX = 2 * FAN_IN
+"""No merge reads more files at once: a row group of each is 11 MB."""
+
 
 def size_class(size: int) -> int:
     """0 below CLASS_BYTES, one more for each factor of FAN_IN."""
@@ -93,11 +96,11 @@ def plan_merge(files: Iterable[LakeFile], *, final: bool = False) -> list[LakeFi
 
 
 def _bounded(files: list[LakeFile]) -> list[LakeFile]:
-    """As many of the smallest as fit the largest output, at most 64."""
+    """As many of the smallest as fit the largest output."""
     chosen: list[LakeFile] = []
     total = 0
     for file in sorted(files, key=lambda f: (f.bytes, f.path)):
-        if len(chosen) == 64 or (chosen and total + file.bytes > MERGE_BYTES_MAX):
+        if len(chosen) == INPUTS_MAX or (chosen and total + file.bytes > MERGE_BYTES_MAX):
             break
         chosen.append(file)
         total += file.bytes

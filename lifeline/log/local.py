@@ -27,7 +27,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from lifeline.core.errors import UnavailableError
-from lifeline.core.limits import BATCH_ROWS_MAX, CLOCK_RECORD_MS, LOG_QUEUE_BATCHES, SEGMENT_BYTES
+from lifeline.core.limits import (
+    BATCH_ROWS_MAX,
+    CLOCK_RECORD_MS,
+    LOG_QUEUE_BATCHES,
+    READ_BYTES_MAX,
+    SEGMENT_BYTES,
+)
 from lifeline.log.segment import CLOCK_BODY, Body, encode_body
 from lifeline.log.store import Store
 
@@ -141,7 +147,7 @@ class LocalLog:
         if self._fault is not None:
             raise UnavailableError(self._fault)
 
-    def read(self, after: int, records_max: int = 64, bytes_max: int = 64 << 20) -> list[LogRecord]:
+    def read(self, after: int, records_max: int = 64, bytes_max: int = READ_BYTES_MAX) -> list[LogRecord]:
         """See ``ports.Log``. Columns are zero-copy views of one buffer a call; it lives as long as any of them."""
         return self._store.read(after, records_max, bytes_max)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.errors import CorruptionError, UnavailableError
-from lifeline.core.limits import LOG_QUEUE_BATCHES
+from lifeline.core.limits import LOG_QUEUE_BATCHES, READ_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,7 @@ class MemoryLog:
             self._queue.append((batch, on_commit))
         self._drain()
 
-    def read(self, after: int, records_max: int = 64, bytes_max: int = 64 << 20) -> list[LogRecord]:
+    def read(self, after: int, records_max: int = 64, bytes_max: int = READ_BYTES_MAX) -> list[LogRecord]:
         """See ``ports.Log``."""
         with self._changed:
             if after + 1 < self._first:
