@@ -25,6 +25,21 @@ def fsync_directory(directory: Path) -> None:
         os.close(fd)
 
 
+def make_directory(directory: Path) -> None:
+    """Create ``directory`` and its missing parents so that they survive a power cut.
+
+    Raises:
+        UnavailableError: the disk refuses.
+    """
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for path in missing:
+            fsync_directory(path.parent)
+    except OSError as error:
+        raise UnavailableError(f"{directory}: cannot be created: {error}") from error
+
+
 def write_atomic(path: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
     """Replace ``path`` by ``data``: a reader sees the old bytes or the new ones, never a mixture.
 

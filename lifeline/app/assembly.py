@@ -29,7 +29,7 @@ from lifeline.engine.rules_follower import RulesFollower
 from lifeline.engine.snapshots import SnapshotStore
 from lifeline.engine.status import StatusBoard
 from lifeline.engine.tally import Tally
-from lifeline.files import write_atomic
+from lifeline.files import make_directory, write_atomic
 from lifeline.governance.desk import GovernanceDesk
 from lifeline.governance.places import PlaceLookup
 from lifeline.governance.queue import GovernanceQueue
@@ -94,7 +94,7 @@ def open_registry(site: Site, *, must_exist: bool) -> RegistryLedger:
         ConfigurationError: the registry or the areas file is wrong.
     """
     config = site.config.registry
-    site.state.mkdir(parents=True, exist_ok=True)
+    make_directory(site.state)
     areas = read_areas(config.areas) if config.areas else None
     if config.file is None:
         return RegistryLedger(site.state, None, areas, must_exist=must_exist)
@@ -126,10 +126,12 @@ def assemble(site: Site) -> Assembly:
     rule_set = RuleSet.load(config.rule_files)
     must_exist = has_log(site)
     with ThreadPoolExecutor(1, "recover") as aside:
-        opening = aside.submit(open_log)
+        # a first start numbers the points before there is a log: killed in between, the next one must not find a log
+        # whose registry seems lost
+        opening = aside.submit(open_log) if must_exist else None
         ledger = open_registry(site, must_exist=must_exist)
         machine = RuleMachine(rule_set, ledger, config.site.timezone)
-        log = opening.result()
+        log = open_log() if opening is None else opening.result()
 
     catalog = Catalog(site.data, grace_ms=int(config.lake.grace_s * 1000))
     queue = GovernanceQueue(site.database_url, rule_set.info(), PlaceLookup(ledger.current), now_ms)

@@ -1,0 +1,44 @@
+"""The very first start, killed or cut at any instant: the next one begins as if nothing had been."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.crash.campaign import Campaign
+from tests.crash.disks import LoopDisk
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "tries", "step_s"), [("acknowledging", 12, 0.008), ("engine", 3, 0.3)])
+def test_a_first_start_killed_at_any_instant_d13(
+    kind: str, tries: int, step_s: float, campaign: Callable[..., Campaign]
+) -> None:
+    for attempt in range(tries):
+        run = campaign(kind=kind)
+        run.start()
+        time.sleep(step_s * attempt)
+        run.kill()
+        run.start()
+        run.work(1)
+        books = run.settle()
+        run.close()
+        assert books.clean, (run.seed, attempt, books)
+
+
+@pytest.mark.slow
+def test_a_first_start_cut_at_any_instant_d13(
+    campaign: Callable[..., Campaign], loop_disk: Callable[..., LoopDisk]
+) -> None:
+    for attempt in range(5):
+        run = campaign(disk=loop_disk(mib=64))
+        run.start()
+        time.sleep(0.02 * attempt)
+        run.cut()
+        run.start()
+        run.work(1)
+        books = run.settle()
+        run.close()
+        assert books.clean, (run.seed, attempt, books)

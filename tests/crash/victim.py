@@ -1,0 +1,148 @@
+"""The process that is killed. Started once by ``campaign.Zygote``; forks a victim for each cycle, in milliseconds.
+
+Reads one JSON object a line: ``{"run": KIND, "config": PATH, "mutant": NAME, "hold": BOOL}``; answers ``pid N``, later
+``gone N STATUS``. ``hold`` makes the victim wait for SIGCONT before it does anything (a tracer may attach meanwhile).
+
+    acknowledging   registry, log, memory of repeats, decoder, collector: put together as ``lifeline.app.assembly``
+                    does it, without followers. Trims what was there at its start, to crash in trimming too.
+    engine          everything, by ``lifeline.app.run``
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mutants import MUTANTS  # a script: its own folder is on the path
+
+from ingest.collector import Collector
+from ingest.identity import IdentityWindow
+from ingest.messages import Messages
+from ingest.mqtt.connection import Connection
+from ingest.mqtt.control import ConnectSettings, Subscription
+from lifeline.app.assembly import all_readings, broker_settings, has_log, open_registry
+from lifeline.app.clock import now_ms
+from lifeline.app.decoding import make_decoder
+from lifeline.app.run import running
+from lifeline.app.site import load_site
+from lifeline.log import LocalLog
+
+SEGMENT_BYTES = 96 << 10
+"""Small, so that segments are begun, sealed and trimmed several times in a cycle."""
+
+
+def acknowledging(config: Path, stop: threading.Event) -> None:
+    site = load_site(config)
+    ledger = open_registry(site, must_exist=has_log(site))
+    log = LocalLog(site.log, clock=now_ms, segment_bytes=SEGMENT_BYTES, clock_record_ms=50, retry_s=(0.02, 0.2))
+    before = log.committed
+    window = IdentityWindow(1 << 16)
+    window.rebuild(all_readings(log))
+    broker = site.config.broker[0]
+    collector = Collector(
+        broker_settings(broker, broker.url, broker.protocol),
+        make_decoder(site.config, broker, ledger, window),
+        log,
+        now_ms,
+        None,
+        random.Random(),
+        on_lost=lambda: window.rebuild(all_readings(log)),
+    )
+    collector.start()
+    while not stop.wait(0.02):
+        log.trim(before)
+    assert collector.stop(20)
+    log.close()
+
+
+def engine(config: Path, stop: threading.Event) -> None:
+    LocalLog.__init__.__kwdefaults__["segment_bytes"] = SEGMENT_BYTES // 8  # so that trimming happens, twice a second
+    with running(config, console_port=None) as assembly:
+        assembly.engine.run(stop)
+    assert assembly.clean, "something was not drained"
+
+
+KINDS = {"acknowledging": acknowledging, "engine": engine}
+
+
+def be_killed(order: dict[str, Any]) -> None:
+    """The child's life."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    if order.get("hold"):
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if order.get("mutant"):
+        MUTANTS[order["mutant"]]()
+    KINDS[order["run"]](Path(order["config"]), stop)
+
+
+def warm() -> None:
+    """Load the compiled kernels of the acknowledging path before the first fork, without starting a thread."""
+    from ingest.payload.routes import PayloadDecoder
+    from lifeline.core.registry import Registry
+    from lifeline.core.schema import POINTS
+
+    row = dict.fromkeys(POINTS.names) | {"point": 0, "device_id": "D0", "quantity": "v"}
+    registry = Registry(__import__("pyarrow").Table.from_pylist([row], schema=POINTS))
+
+    class Source:
+        def current(self) -> Registry:
+            return registry
+
+    connection = Connection(ConnectSettings("c"), [Subscription("a", 1)])
+    connection.connect_bytes(0.0)
+    body = b'{"id":"D0","seq":1,"ts":1795000000000,"v":1}'
+    packet = bytes([0x32, len(body) + 6]) + b"\0\1a\0\1\0" + body
+    data = b"\x20\3\0\0\0" + b"\x90\4\0\1\0\1" + packet
+    buffer = np.zeros(1 << 17, np.uint8)
+    buffer[: len(data)] = np.frombuffer(data, np.uint8)
+    received = connection.receive(buffer, len(data), 0.0)
+    assert isinstance(received.messages, Messages)
+    decoder = PayloadDecoder(Source(), [("#", "lifeline")], mark=IdentityWindow(64).mark)
+    assert len(decoder.decode(received.messages, 1795000000000, "b").readings) == 1
+    assert connection.acknowledge(received.token) == 1
+
+
+def main() -> None:
+    """Fork and tell, until stdin ends."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(process)d %(message)s")
+    warm()
+    say("ready")
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                sys.stdin = open(os.devnull)  # noqa: PTH123, SIM115 - the zygote's orders are not ours
+                be_killed(order)
+                status = 0
+            except BaseException as error:  # noqa: BLE001 - the child ends here, whatever it is
+                with suppress(OSError):
+                    logging.getLogger("victim").error("%s: %s", type(error).__name__, error)  # noqa: TRY400 - one line
+            os._exit(status)
+        say(f"pid {pid}")
+        threading.Thread(target=reap, args=(pid,), daemon=True).start()
+
+
+def reap(pid: int) -> None:
+    _, status = os.waitpid(pid, 0)
+    say(f"gone {pid} {os.waitstatus_to_exitcode(status)}")
+
+
+def say(text: str) -> None:
+    """One line, at once, in one write."""
+    os.write(1, f"{text}\n".encode())
+
+
+if __name__ == "__main__":
+    main()
