@@ -1,10 +1,11 @@
-"""The console's process: ``python -m lifeline.app.console CONFIG PORT``, started by ``run`` and ``demo``.
+"""The console's process: ``python -m lifeline.app.console CONFIG HOST PORT ENDPOINT PID``, by ``run`` and ``demo``.
 
 A process of its own, reading only durable files and the engine's endpoint: nothing that happens here stalls ingest.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import urllib.request
@@ -15,6 +16,7 @@ import orjson
 
 from lifeline.app.queue import open_desk
 from lifeline.app.site import load_site
+from lifeline.app.status import with_engines_word
 from lifeline.core.errors import LifelineError, UnavailableError
 
 if TYPE_CHECKING:
@@ -26,12 +28,12 @@ METRICS_S: Final = 2.0
 class ConsoleProcess:
     """Starts the console and ends it."""
 
-    def __init__(self, config: Path, host: str, port: int) -> None:
+    def __init__(self, config: Path, host: str, port: int, endpoint: str) -> None:
         from lifeline.console.server import bind
 
         bind(host, port).close()  # an address in use is said here, not in the child's last words
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "lifeline.app.console", str(config), host, str(port)],
+            [sys.executable, "-m", "lifeline.app.console", str(config), host, str(port), endpoint, str(os.getpid())],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
@@ -71,17 +73,18 @@ def _events(config: Path, **filters: Any) -> dict[str, Any]:
         return desk.list_events(**(arguments | filters))
 
 
-def main(config: Path, host: str, port: int) -> None:
-    """Serve the console until SIGTERM or until the engine is gone."""
+def main(config: Path, host: str, port: int, endpoint: str, engine: int) -> None:
+    """Serve the console until SIGTERM or until the engine (its process id) is gone."""
     from lifeline.app.orphans import die_with_parent
     from lifeline.console.app import LOCAL_HOSTS, create_app
     from lifeline.console.server import serve
     from lifeline.console.sources import StatusFile
 
-    die_with_parent()
+    die_with_parent(engine)
     site = load_site(config)
+    read_status = StatusFile(site.status_path)
     app = create_app(
-        StatusFile(site.status_path),
+        lambda: with_engines_word(read_status, endpoint),
         lambda **filters: _events(config, **filters),
         lambda: _metrics(site),
         site=site.config.site.name,
@@ -93,6 +96,6 @@ def main(config: Path, host: str, port: int) -> None:
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+        main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5]))
     except (LifelineError, UnavailableError) as error:
         sys.exit(f"console: {error}")

@@ -62,19 +62,14 @@ def running(config: Path, *, console_port: int | None) -> Iterator[Assembly]:
     with ExitStack() as stack:
         assembly = assemble(site)
         stack.callback(assembly.close)
-
-        def readiness() -> tuple[bool, str | None]:
-            status = assembly.board.last
-            return bool(status.get("ready")), status.get("reason")
-
         address = site.config.metrics.address
-        endpoint = Endpoint(address.host, address.port, assembly.metrics.registry, readiness)
+        endpoint = Endpoint(address.host, address.port, assembly.metrics.registry, assembly.board.readiness)
         stack.callback(endpoint.close)
         assembly.board.endpoint = endpoint.url
         assembly.engine.start()
         stack.callback(assembly.stop)
         if console_port is not None:
-            console = ConsoleProcess(config, site.config.http.address.host, console_port)
+            console = ConsoleProcess(config, site.config.http.address.host, console_port, endpoint.url)
             stack.callback(console.close)
         yield assembly
 

@@ -6,12 +6,14 @@ The file is replaced by rename: the command line, the console and scripts read i
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import orjson
 import psutil
 
+from lifeline.core.errors import UnavailableError
 from lifeline.files import write_atomic
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 STATUS_PERIOD_S: Final = 0.5
 READY_LAG_S: Final = 30.0
 """A follower this far behind makes the engine not ready: its alarms are old news."""
+STALLED_S: Final = 5.0
+"""House-keeping comes round twice a second; this long without it, it hangs in a disk that does not answer."""
 
 
 class StatusBoard:
@@ -63,24 +67,26 @@ class StatusBoard:
         """Where the engine's metrics are, once somebody serves them."""
         self.last: dict[str, Any] = {"ready": False, "reason": "starting"}
         """What was published last."""
+        self._turned_s: float | None = None
+        """When house-keeping last came round."""
+        self._events_by: Mapping[tuple[str, str], int] = {}
+        self._queue_fault: str | None = None
 
     def snapshot(self) -> dict[str, Any]:
         """The status now, as one JSON-able dict; updates the gauges on the way."""
         now = self._clock()
+        self._turned_s = time.monotonic()
         rss = self._process.memory_info().rss
         self.rss_max_bytes = max(self.rss_max_bytes, rss)
         states = self._collectors()
-        followers: list[dict[str, Any]] = [
-            {"name": f.follower.name, "position": f.follower.position, "lag_s": round(f.lag_s(now), 3)}
-            for f in self._follows
-        ]
-        ready, reason = self._readiness(states, followers)
+        followers = self._followers(now)
         by_level: dict[str, int] = {}
-        for (level, status), count in self._events_open().items():
+        for (level, status), count in self._open_events().items():
             by_level[level] = by_level.get(level, 0) + count
             self._metrics.events_open.labels(level, status).set(count)
         for entry in followers:
             self._metrics.follower_lag.labels(entry["name"]).set(entry["lag_s"])
+        ready, reason = self._readiness(states, followers)
         return {
             "ready": ready,
             "reason": reason,
@@ -126,14 +132,38 @@ class StatusBoard:
         write_atomic(self._path, orjson.dumps(status), durable=False)
         return status
 
+    def readiness(self) -> tuple[bool, str | None]:
+        """(ready, reason) now, from memory alone: it answers while the disk is full, gone or hangs."""
+        if self._turned_s is None:
+            return False, "starting"
+        ready, reason = self._readiness(self._collectors(), self._followers(self._clock()))
+        still_s = time.monotonic() - self._turned_s
+        if ready and still_s > STALLED_S:
+            return False, f"house-keeping has stood still for {still_s:.0f} s: does the disk of {self._path} answer?"
+        return ready, reason
+
+    def _followers(self, now_ms: int) -> list[dict[str, Any]]:
+        return [
+            {"name": f.follower.name, "position": f.follower.position, "lag_s": round(f.lag_s(now_ms), 3)}
+            for f in self._follows
+        ]
+
+    def _open_events(self) -> Mapping[tuple[str, str], int]:
+        """The queue's counts; the last known ones, and a reason, while its database refuses."""
+        try:
+            self._events_by = self._events_open()
+            self._queue_fault = None
+        except UnavailableError as error:
+            self._queue_fault = f"queue: {error}"
+        return self._events_by
+
     def _readiness(self, states: Sequence[CollectorState], followers: list[dict[str, Any]]) -> tuple[bool, str | None]:
         if self.stopping:
             return False, "stopped" if self.stopped else "stopping"
         if self._log.fault:
             return False, f"log: {self._log.fault}"
-        for follow in self._follows:
-            if follow.fault:
-                return False, follow.fault
+        if fault := next((follow.fault for follow in self._follows if follow.fault), self._queue_fault):
+            return False, fault
         for state in states:
             if not state.connected:
                 return False, f"broker {state.name}: {state.last_error or 'not connected'}"

@@ -94,7 +94,8 @@ class Zygote:
         self._gone: dict[int, int] = {}
         self._changed = threading.Condition()
         self._ready = threading.Event()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         deadline = time.monotonic() + 120
         while not self._ready.wait(0.05):
             assert self.process.poll() is None and time.monotonic() < deadline, self.words()
@@ -144,6 +145,7 @@ class Zygote:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait(10)
+        self._listener.join(10)
         self.process.stdout.close()
 
 
@@ -184,6 +186,8 @@ class Campaign:
     keepalive_s: int = 60
     through: Callable[[int], str] = lambda port: f"mqtt://127.0.0.1:{port}"
     """The URL the victim connects to, from the broker's port (a proxy may stand between)."""
+    console: int | None = None
+    """The console's port, when a whole engine has one."""
     cycles: int = 0
     pid: int = 0
     kept: Kept = field(default_factory=Kept)
@@ -215,7 +219,8 @@ class Campaign:
             self.look()  # the victim may trim what was there before it
         self.ledger.begin_cycle()
         name = self.mutant if mutant else None
-        self.pid = self.zygote.fork(run=self.kind, config=str(self.config), mutant=name, hold=hold)
+        order = {"run": self.kind, "config": str(self.config), "mutant": name, "hold": hold, "console": self.console}
+        self.pid = self.zygote.fork(**order)
 
     def alive(self) -> bool:
         """Whether it lives; one that ended by itself is red."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import psutil
 import pytest
 
-from tests.crash.campaign import Campaign
+from tests.conftest import free_port, listens
+from tests.crash.campaign import Campaign, wait_until
 from tests.crash.disks import LoopDisk
 
 
@@ -42,3 +44,17 @@ def test_a_first_start_cut_at_any_instant_d13(
         books = run.settle()
         run.close()
         assert books.clean, (run.seed, attempt, books)
+
+
+@pytest.mark.slow
+def test_a_console_never_outlives_its_engine(campaign: Callable[..., Campaign]) -> None:
+    """Also when the engine is killed while the console is still importing: an orphan would hold the port for ever."""
+    run = campaign(kind="engine", console=free_port())
+    run.start()
+    engine = psutil.Process(run.pid)
+    wait_until(lambda: run.alive() and engine.children(), "the console's process")
+    [console] = engine.children()
+    run.kill()
+    wait_until(lambda: not console.is_running() or console.status() == psutil.STATUS_ZOMBIE, "the console's end", 30)
+    assert run.console is not None
+    assert not listens(run.console)

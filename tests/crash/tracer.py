@@ -37,16 +37,17 @@ def inject(calls: str, what: str, *, when: str = "") -> str:
 
 
 class Tracer:
-    """Attached to a held victim; lets it go on, injected."""
+    """Attached to a victim; a held one goes on now, injected."""
 
-    def __init__(self, pid: int, *injections: str) -> None:
+    def __init__(self, pid: int, *injections: str, held: bool = True) -> None:
         if (reason := why_no_tracer()) is not None:
             refuse(reason)
         traced = ",".join(
             sorted({name for text in injections for name in text.split("=", 1)[1].split(":")[0].split(",")})
         )
         options = [word for text in injections for word in ("-e", text)]
-        wait_stopped(pid)
+        if held:
+            wait_stopped(pid)
         self._process = subprocess.Popen(
             ["strace", "-f", "-p", str(pid), "-o", "/dev/null", "-e", f"trace={traced}", *options],
             stderr=subprocess.PIPE,
@@ -55,7 +56,8 @@ class Tracer:
         assert self._process.stderr is not None
         line = self._process.stderr.readline()
         assert "attached" in line, line
-        os.kill(pid, signal.SIGCONT)
+        if held:
+            os.kill(pid, signal.SIGCONT)
 
     def detach(self) -> None:
         """Let the victim go on untouched."""

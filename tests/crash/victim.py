@@ -40,7 +40,7 @@ SEGMENT_BYTES = 96 << 10
 """Small, so that segments are begun, sealed and trimmed several times in a cycle."""
 
 
-def acknowledging(config: Path, stop: threading.Event) -> None:
+def acknowledging(config: Path, stop: threading.Event, _console: None = None) -> None:
     site = load_site(config)
     ledger = open_registry(site, must_exist=has_log(site))
     log = LocalLog(site.log, clock=now_ms, segment_bytes=SEGMENT_BYTES, clock_record_ms=50, retry_s=(0.02, 0.2))
@@ -64,9 +64,9 @@ def acknowledging(config: Path, stop: threading.Event) -> None:
     log.close()
 
 
-def engine(config: Path, stop: threading.Event) -> None:
+def engine(config: Path, stop: threading.Event, console: int | None = None) -> None:
     LocalLog.__init__.__kwdefaults__["segment_bytes"] = SEGMENT_BYTES // 8  # so that trimming happens, twice a second
-    with running(config, console_port=None) as assembly:
+    with running(config, console_port=console) as assembly:
         assembly.engine.run(stop)
     assert assembly.clean, "something was not drained"
 
@@ -78,11 +78,12 @@ def be_killed(order: dict[str, Any]) -> None:
     """The child's life."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # a grandchild must not hold the zygote's pipe open
     if order.get("hold"):
         os.kill(os.getpid(), signal.SIGSTOP)
     if order.get("mutant"):
         MUTANTS[order["mutant"]]()
-    KINDS[order["run"]](Path(order["config"]), stop)
+    KINDS[order["run"]](Path(order["config"]), stop, order.get("console"))
 
 
 def warm() -> None:
