@@ -26,10 +26,11 @@ from benchmarks.site import Child, shift_now, stored, write_config
 from benchmarks.streams import rounds_at, sensors_at
 from benchmarks.threads import ThreadMeter
 from lifeline.app.assembly import assemble
+from lifeline.app.memory import settle_allocator
 from lifeline.app.site import load_site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lifeline.app.assembly import Assembly
     from simulators.schedule import Shape
@@ -94,6 +95,8 @@ class Running:
     sender: Child
     data: Path
     shift_ms: int
+    end: Callable[[], None]
+    """Stop the engine now, cleanly."""
 
     def tell(self, command: str) -> dict[str, Any]:
         """Have the sender do something; what it says afterwards."""
@@ -113,19 +116,24 @@ def started(load: Load, scale: float, rounds: int, folder: Path, probes: int = 0
     with Child("benchmarks.sender", arguments) as sender:
         port = sender.hear()["port"]
         site = load_site(write_config(folder, port, load.qos))
+        settle_allocator()
         assembly = assemble(site)
         stop = threading.Event()
         house = threading.Thread(target=assembly.engine.run, args=(stop,), name="house")
-        try:
-            assembly.engine.start()
-            house.start()
-            sender.hear()
-            yield Running(assembly, sender, site.data, shift_ms)
-        finally:
+
+        def end() -> None:
             stop.set()
             if house.is_alive():
                 house.join()
             assembly.stop()
+
+        try:
+            assembly.engine.start()
+            house.start()
+            sender.hear()
+            yield Running(assembly, sender, site.data, shift_ms, end)
+        finally:
+            end()
             assembly.close()
 
 
@@ -142,7 +150,7 @@ def _run(load: Load, scale: float, folder: Path) -> EngineRun:
         logged_s = wait_for(assembly, total, followed=False, began=began)
         followed_s = wait_for(assembly, total, began=began)
         used = meter.used()
-        assembly.stop()
+        running.end()
         seconds, cpu_s, rss = time.perf_counter() - began, time.process_time() - cpu, rss_mib_max()
         running.sender.end()
         truth = running.sender.hear()

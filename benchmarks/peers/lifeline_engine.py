@@ -13,12 +13,14 @@ from benchmarks.peers import COUNTED, say
 from benchmarks.site import write_config
 from benchmarks.threads import ThreadMeter
 from lifeline.app.assembly import assemble
+from lifeline.app.memory import settle_allocator
 from lifeline.app.site import load_site
 
 
 def main() -> None:
     """See the package's head; FOLDER holds the registry. Stopping is not counted: a load has no end."""
     port, count = map(int, sys.argv[1:3])
+    settle_allocator()
     assembly = assemble(load_site(write_config(Path(sys.argv[3]), port, 1)))
     stop = threading.Event()
     house = threading.Thread(target=assembly.engine.run, args=(stop,), name="house")

@@ -18,6 +18,7 @@ from ingest.identity import IdentityWindow
 from ingest.paho_collector import PahoCollector
 from lifeline.app.clock import now_ms
 from lifeline.app.decoding import make_decoder
+from lifeline.app.memory import MemoryKeeper, give_back
 from lifeline.app.publishing import Publisher
 from lifeline.app.replaying import ReplayDesk
 from lifeline.config import read_password
@@ -37,7 +38,7 @@ from lifeline.lake.catalog import Catalog
 from lifeline.lake.completeness import CompletenessFollower
 from lifeline.lake.writer import LakeFollower
 from lifeline.live.values import LiveValues
-from lifeline.log import LocalLog
+from lifeline.log import TAIL_BYTES, LocalLog
 from lifeline.registry import RegistryLedger, read_areas, read_points
 from rules.evaluate import RuleMachine, RuleSet
 
@@ -119,7 +120,7 @@ def assemble(site: Site) -> Assembly:
 
     def open_log() -> LocalLog:
         """Recover the log and what is remembered of it: the longest part of a restart, beside the registry."""
-        opened = LocalLog(site.log, clock=now_ms, metrics=metrics)
+        opened = LocalLog(site.log, clock=now_ms, metrics=metrics, tail_bytes=TAIL_BYTES)
         window.rebuild(all_readings(opened))
         return opened
 
@@ -183,9 +184,9 @@ def assemble(site: Site) -> Assembly:
     publisher = Publisher(catalog, desk, ledger)
     publisher.publish_registry()
     replay = ReplayDesk(site.replay_path, make_decoder(config, None, ledger, window), log)
-    engine = Engine(
-        log=log, follows=follows, collectors=collectors, board=board, chores=(publisher.publish_changes, replay.serve)
-    )
+    chores = (publisher.publish_changes, replay.serve, MemoryKeeper(now_ms).keep)
+    engine = Engine(log=log, follows=follows, collectors=collectors, board=board, chores=chores)
+    give_back()
     return Assembly(engine, metrics, board, rules, tally, ledger, brokers, urls, [desk])
 
 

@@ -6,27 +6,68 @@ that was behind once keeps the memory of that moment. With the size fixed, whate
 is told to use the same allocator: its own (mimalloc) keeps some 60 MiB of what reading the registry took.
 
 Measured over the whole fleet at one report a second: 300 MiB less at the peak.
+
+What is small and free lies in holes between what is used. Two heaps instead of eight a core have fewer of them (whoever
+allocates much holds Python's lock anyway), and after the start and once a minute their pages are given back: the start
+alone leaves 150 MiB.
 """
 
 from __future__ import annotations
 
 import ctypes
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
+if TYPE_CHECKING:
+    from lifeline.core.ports import Clock
+
 M_TRIM_THRESHOLD: Final = -1
 M_MMAP_THRESHOLD: Final = -3
+M_ARENA_MAX: Final = -8
 MMAP_BYTES: Final = 1 << 20
 """A megabyte: the columns of a loaded batch are larger, what Python itself needs is smaller."""
 TRIM_BYTES: Final = 32 << 20
+ARENAS: Final = 2
+GIVE_BACK_MS: Final = 60_000
+"""It takes some 20 ms of one thread."""
 
 
 def settle_allocator() -> bool:
     """Fix glibc's thresholds for this process; False where there is no glibc (musl, macOS): nothing to fix there."""
     pa.set_memory_pool(pa.system_memory_pool())
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
+    mallopt = _function("mallopt")
+    if mallopt is None:
         return False
-    return bool(mallopt(M_MMAP_THRESHOLD, MMAP_BYTES) and mallopt(M_TRIM_THRESHOLD, TRIM_BYTES))
+    settings = ((M_MMAP_THRESHOLD, MMAP_BYTES), (M_TRIM_THRESHOLD, TRIM_BYTES), (M_ARENA_MAX, ARENAS))
+    taken = [mallopt(name, value) for name, value in settings]
+    return all(taken)
+
+
+def give_back() -> bool:
+    """Free pages in the middle of the heaps, and Arrow's, back to the system; False without glibc."""
+    pa.default_memory_pool().release_unused()
+    trim = _function("malloc_trim")
+    return trim is not None and trim(0) >= 0
+
+
+def _function(name: str) -> Any:
+    try:
+        return getattr(ctypes.CDLL(None), name)
+    except (AttributeError, OSError):
+        return None
+
+
+class MemoryKeeper:
+    """A chore that gives back once a minute."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._next_ms = clock() + GIVE_BACK_MS
+
+    def keep(self) -> None:
+        """Give back when it is time."""
+        now = self._clock()
+        if now >= self._next_ms:
+            self._next_ms = now + GIVE_BACK_MS
+            give_back()

@@ -36,6 +36,7 @@ from lifeline.core.limits import (
 )
 from lifeline.log.segment import CLOCK_BODY, Body, encode_body
 from lifeline.log.store import Store
+from lifeline.log.tail import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,6 +84,7 @@ class LocalLog:
         queue_batches: batches that may wait for the writer before ``append`` blocks.
         clock_record_ms: idle time before a clock record; 0 means never.
         retry_s: shortest and longest pause before the log tries to reopen itself.
+        tail_bytes: of the newest records kept in memory for those who keep up; 0 reads everything from the disk.
 
     Raises:
         UnavailableError: another process owns the directory (named), or the disk refuses.
@@ -101,6 +103,7 @@ class LocalLog:
         queue_batches: int = LOG_QUEUE_BATCHES,
         clock_record_ms: int = CLOCK_RECORD_MS,
         retry_s: tuple[float, float] = (RETRY_MIN_S, RETRY_MAX_S),
+        tail_bytes: int = 0,
     ) -> None:
         self._clock = clock
         self._metrics = metrics
@@ -115,6 +118,7 @@ class LocalLog:
         """Listeners know of the last reopening; appends wait until they do."""
         self._closing = False
         self._listeners: list[Callable[[], None]] = []
+        self._tail = Tail(tail_bytes)
         self._store = Store(Path(directory), files=files, segment_bytes=segment_bytes)
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
@@ -148,8 +152,9 @@ class LocalLog:
             raise UnavailableError(self._fault)
 
     def read(self, after: int, records_max: int = 64, bytes_max: int = READ_BYTES_MAX) -> list[LogRecord]:
-        """See ``ports.Log``. Columns are zero-copy views of one buffer a call; it lives as long as any of them."""
-        return self._store.read(after, records_max, bytes_max)
+        """See ``ports.Log``. Columns are zero-copy views of a buffer, which lives as long as any of them."""
+        records = self._tail.read(after, records_max, bytes_max) if after + 1 >= self._store.first else []
+        return records or self._store.read(after, records_max, bytes_max)
 
     def wait(self, after: int, timeout_s: float) -> bool:
         """See ``ports.Log``."""
@@ -234,13 +239,16 @@ class LocalLog:
 
     def _commit(self, group: list[_Pending]) -> Exception | None:
         records = [(body, pending.received_at) for pending in group for body in pending.bodies]
+        records = records or [(CLOCK_BODY, self._clock())]
+        first_lsn, received_at = self._store.committed + 1, self._store.received_at
         began = time.perf_counter()
         try:
-            self._store.commit(records or [(CLOCK_BODY, self._clock())])
+            self._store.commit(records)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was acknowledged and the log must say so
             return error
         if self._metrics is not None:
             self._metrics.log_commit.observe(time.perf_counter() - began)
+        self._tail.extend(first_lsn, records, received_at)
         with self._changed:
             self._changed.notify_all()
         self._call(group, None)

@@ -72,3 +72,14 @@ def test_the_index_follows_the_source(source: Any) -> None:
 
     assert indexes.current() is not first
     assert indexes.current().device("N1") is not None
+
+
+def test_decoders_of_one_registry_share_its_index_while_they_live(source: Any) -> None:
+    one, other = Indexes(source), Indexes(source)
+
+    assert one.current() is other.current()
+
+    source.register([("N1", "ch4", "gas")])
+
+    assert one.current() is other.current()
+    assert one.current().registry is source.current()
