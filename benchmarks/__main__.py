@@ -18,6 +18,7 @@ from benchmarks import gate, report
 from benchmarks.machine import machine
 from benchmarks.runner import run_isolated
 from benchmarks.workloads import BY_ID, TABLE
+from benchmarks.workloads.quality import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument("names", nargs="*", metavar="NAME", choices=[*BY_ID, []], help="workload ids; see list")
     run.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
     run.add_argument("--scale", type=_scale, default=1.0, metavar="S", help="times the whole fleet (default 1)")
+    run.add_argument("--data", type=Path, metavar="DIR", help="folder of public data sets, for quality")
     check = verbs.add_parser("gate", help="the short set against benchmarks/gates.toml")
     check.add_argument("--gates", type=Path, default=gate.GATES, metavar="FILE", help=argparse.SUPPRESS)
     check.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
@@ -41,6 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if options.verb == "gate":
         return gate.main(options.gates, options.json)
+    if options.data is not None:
+        if not options.data.is_dir():
+            parser.error(f"--data: {options.data} is no folder")
+        os.environ[DATA] = str(options.data.resolve())
     soak = os.environ.get("LIFELINE_SOAK") == "1"
     usual = [workload.id for workload in TABLE if soak or not workload.soak]
     return _run(options.names or usual, options.scale, options.json)

@@ -31,7 +31,7 @@ from lifeline.core.alarm import AlarmChange, RuleInfo, alarm_id
 from lifeline.core.registry import Registry, RegistrySource
 from lifeline.core.schema import POINTS, Flag
 from rules import alarms, features, load, snapshot
-from rules.groups import BoundGroups
+from rules.groups import BoundGroups, GroupChange
 from rules.kernels import order
 from rules.localtime import LocalClock
 from rules.memory import Rows, Walk
@@ -355,7 +355,7 @@ class RuleMachine:
         self, rule: BoundRule, change: alarms.Change | Any, lsn: int, ts: int, detected_at: int, value: float
     ) -> AlarmChange:
         registry = self._current()
-        point = rule.point_of(change.slot)
+        point = change.point if isinstance(change, GroupChange) else rule.point_of(change.slot)
         device = registry.devices[registry.point_device[point]]
         quantity = registry.quantities[registry.point_quantity[point]]
         return AlarmChange(

@@ -17,7 +17,7 @@ import polars as pl
 from lifeline.core.schema import POINTS
 from rules.judges import JUDGE_OF
 from rules.judges import OPTIONS as JUDGE_OPTIONS
-from rules.kernels import charts, meters, normal, robust
+from rules.kernels import background, charts, meters, normal, robust
 from rules.kernels import features as kernels
 
 if TYPE_CHECKING:
@@ -181,6 +181,28 @@ FEATURES: Final = (
         },
         _fixed(1),
         (Option("modulus", 0.0, "value at which the meter rolls over; 0: never"),),
+    ),
+    Feature(
+        "floor",
+        background.floor,
+        {"floor": "background under the signal, before this reading", "excess": "value - floor"},
+        _fixed(1),
+        (
+            Option("fall_s", 300.0, "time constant downwards in seconds", above=True),
+            Option("rise_s", 14_400.0, "time constant upwards in seconds", above=True),
+            Option("clip", 1.0, "excess that lifts it at most, in the point's unit", above=True),
+        ),
+    ),
+    Feature(
+        "usage",
+        background.usage,
+        {
+            "used": "what a meter delivered, whether it counts up or tells the use of each interval",
+            "used_h": "the same per hour",
+            "busy_s": "seconds since it last delivered nothing",
+        },
+        _fixed(3),
+        (Option("idle", 0.0, "use an hour that counts as nothing"),),
     ),
     Feature(
         "baseline",

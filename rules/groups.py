@@ -36,7 +36,10 @@ CHUNK_VALUES: Final = 1 << 20
 
 
 class GroupChange(NamedTuple):
-    """A change of a group's alarm: completed by place ``row`` of the rule's rows, at event time ``ts``."""
+    """A change of a group's alarm: completed by place ``row`` of the rule's rows, at event time ``ts``.
+
+    ``point`` is the member that carries the alarm: the group's next alarm may have another.
+    """
 
     row: int
     slot: int
@@ -44,6 +47,7 @@ class GroupChange(NamedTuple):
     onset: int
     ts: int
     value: float
+    point: int
 
 
 def columns_of(rule_params: Mapping[str, float], terms: Mapping[str, str]) -> tuple[str, ...]:
@@ -182,7 +186,8 @@ class BoundGroups(BoundRule):
             if change.raised:
                 self._groups["carrier"][change.slot] = self.points[worst[k]]
             value = float(columns[self._first][k])
-            changes.append(GroupChange(int(row[k]), change.slot, change.raised, change.onset, int(ts[k]), value))
+            point = int(self._groups["carrier"][change.slot])
+            changes.append(GroupChange(int(row[k]), change.slot, change.raised, change.onset, int(ts[k]), value, point))
         return changes
 
     def _ask(

@@ -238,7 +238,7 @@ class Drift:
             level = np.where(np.isnan(block), level, np.where(np.isnan(level), block, level + share * (block - level)))
         moved &= ~np.isnan(level)
         level = np.where(walk > 0, level, mean)
-        variance = np.where(walk > 0, steady, noise / np.maximum(blocks, 1))
+        variance = np.where(walk > 0, steady * (1.0 - gain), noise / np.maximum(blocks, 1))
         a["level"] = np.stack(
             [np.nan_to_num(level), variance, np.where(moved, noise, 0.0), walk, np.zeros(self.members)]
         )

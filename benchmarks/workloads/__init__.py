@@ -41,6 +41,7 @@ TABLE: Final = (
     Workload("query", "query", "questions of analysts while and after writing, beside plain Parquet files", 600),
     Workload("broker", "broker", "behind a real Mosquitto at QoS 1: CPU a message, ours and the peers'", 400),
     Workload("scale", "scale", "the whole engine for 0.1, 1, 5 and 20 cities: the cost of a reading stays flat", 3000),
+    Workload("quality", "quality", "foreign history through the rules as they ship; public sets under --data", 900),
     Workload(
         "quality-fleet", "quality_fleet", "seven days of 20,000 simulated sensors: faults found, events false", 900
     ),

@@ -72,7 +72,8 @@ def judge(
     """Distance of each frame: ``out[i]`` = the largest, the root mean square, and the member with the largest.
 
     ``level`` (5 x members): level, its variance, noise of a block's mean (0: left out), walk of a block, blocks gated.
-    After each block the variance grows by the walk; with ``follow`` the level learns from the block unless the member
+    The distance is in deviations of what is to come: variance of the level, one walk and the noise. After each block
+    the variance grows by the walk; with ``follow`` the level learns from the block unless the member
     is further than ``gate`` away, at most ``patience`` blocks in a row (then it takes the new level; 0: never).
     """
     n = ring.shape[0]
@@ -87,7 +88,7 @@ def judge(
         for j in range(frames.shape[1]):
             if level[2, j] <= 0.0 or counts[j] < max(1.0, n / 2):
                 continue
-            z = (sums[j] / counts[j] - level[0, j]) / np.sqrt(level[1, j] + level[2, j])
+            z = (sums[j] / counts[j] - level[0, j]) / np.sqrt(level[1, j] + level[3, j] + level[2, j])
             members += 1
             square += z * z
             if np.isnan(most) or abs(z) > most:

@@ -192,6 +192,31 @@ def naive_night(history: History, o: Options) -> list[float]:
 
 DAYS = 2000
 """Seconds become this much longer for features that look at days."""
+
+
+def naive_floor(history: History, o: Options) -> list[float]:
+    if len(history) == 1:
+        return [NAN, NAN]
+    floor = history[0][1]
+    for (t0, _), (t1, v) in itertools.pairwise(history[:-1]):
+        d = v - floor
+        share = 1 - math.exp(-(t1 - t0) / 1000 / (o["fall_s"] if d < 0 else o["rise_s"]))
+        floor += share * min(d, o["clip"])
+    return [floor, history[-1][1] - floor]
+
+
+def naive_usage(history: History, o: Options) -> list[float]:
+    idle, used, per_hour, falls = history[0][0], NAN, NAN, 0
+    for n, ((t0, a), (t1, b)) in enumerate(itertools.pairwise(history), 2):
+        falls += b < a
+        used = b if falls >= 0.02 * n else (b - a if b >= a else NAN)
+        used = NAN if n <= 24 else used
+        per_hour = used / ((t1 - t0) / 3_600_000)
+        if not per_hour > o["idle"]:
+            idle = t1
+    return [used, per_hour, (history[-1][0] - idle) / 1000]
+
+
 TWINS: dict[str, tuple[Naive, list[dict[str, float]], int]] = {
     "samples": (naive_samples, [{}], 1),
     "rate": (naive_rate, [{}, {"window_s": 20}], 1),
@@ -203,6 +228,8 @@ TWINS: dict[str, tuple[Naive, list[dict[str, float]], int]] = {
     "cusum": (naive_cusum, [{"tau_s": 100, "cap": 5}, {"sd_min": 0.7, "k": 0.1}], 1),
     "tukey": (naive_tukey, [{"memory": 25}], 1),
     "trend": (naive_trend, [{"tau_s": 60}], 1),
+    "floor": (naive_floor, [{"fall_s": 20, "rise_s": 60}, {"clip": 0.1, "rise_s": 50}], 1),
+    "usage": (naive_usage, [{}, {"idle": 300}], 1),
     "counter": (naive_counter, [{}, {"modulus": 2.6}], 1),
     "baseline": (naive_baseline, [{}, {"days": 2, "slots": 48}, {"days": 7, "memory": 2}], DAYS),
     "night": (naive_night, [{}, {"from_h": 22.5, "to_h": 1, "n": 2, "q": 0.75}], DAYS),

@@ -135,6 +135,15 @@ def test_two_of_three_within_a_minute_raise_one_alarm_carried_by_the_last(kit: A
     assert machine.points == {"gas.ch4.high": 5}
 
 
+def test_each_alarm_of_a_group_keeps_its_own_carrier(kit: Any) -> None:
+    machine = kit.machine(kit.rule(**K_OF_N), kit.registry([{"group": "A"}] * 3))
+    t = kit.t0
+    times = [(0, 0, 30.0), (1, 1, 30.0), (2, 100, 1.0), (0, 200, 30.0), (2, 201, 30.0), (1, 400, 1.0)]
+    rows = [(p, t + s * 1000, t + s * 1000, v) for p, s, v in times]
+    changes = machine.process(kit.record(1, rows))
+    assert [(c.kind, c.point) for c in changes] == [("raised", 1), ("cleared", 1), ("raised", 2), ("cleared", 2)]
+
+
 def test_members_without_a_group_are_judged_by_device_and_by_zone_only_with_one(kit: Any) -> None:
     points = [{"device_id": "X"}, {"device_id": "X", "quantity": "c2h6"}, {"device_id": "Y"}, {"zone": "Z"}]
     text = kit.rule(**K_OF_N, where='"true"')

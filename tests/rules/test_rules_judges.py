@@ -100,7 +100,7 @@ def test_drift_is_the_distance_of_the_last_block_from_the_level(n: int, follow: 
             recent = [x for x in frames[max(0, i - n + 1) : i + 1, j] if not math.isnan(x)]
             if r[j] <= 0 or len(recent) < max(1, n / 2):
                 continue
-            found[j] = (sum(recent) / len(recent), (sum(recent) / len(recent) - a[j]) / math.sqrt(v[j] + r[j]))
+            found[j] = (sum(recent) / len(recent), (sum(recent) / len(recent) - a[j]) / math.sqrt(v[j] + q[j] + r[j]))
         distances = [abs(z) for _, z in found.values()]
         assert out[i, 0] == pytest.approx(max(distances, default=math.nan), nan_ok=True)
         assert (out[i, 1] ** 2 * len(found) if found else 0) == pytest.approx(sum(z * z for z in distances))

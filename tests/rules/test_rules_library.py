@@ -103,7 +103,9 @@ def test_fires_when_wrong_and_only_then(
 
 
 def test_every_standard_rule_has_a_case() -> None:
-    assert {r.id for r in STANDARD.rules} - {c[0] for c in CASES} == {"device.silence.mass"}  # see test_rules_machine
+    elsewhere = {"methane.toml", "scada.toml", "meters.toml"}  # see test_rules_library_foreign
+    rules = {r.id for r in STANDARD.rules if r.file not in elsewhere}
+    assert rules - {c[0] for c in CASES} == {"device.silence.mass"}  # see test_rules_machine
 
 
 def test_biogas_in_a_sewer_is_never_more_than_blue(kit: Any) -> None:

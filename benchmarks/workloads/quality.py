@@ -1,0 +1,133 @@
+"""``quality``: the rules as they ship over foreign history: our own always, public sets where ``--data`` has them.
+
+Marks are those that each set was published with (``benchmarks/quality/foreign.py``); the hash is over every alarm of
+the histories of our own making.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from benchmarks.harness import Figure, Result
+from benchmarks.quality import foreign, made, sets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.quality.foreign import Judged
+
+DATA: Final = "LIFELINE_BENCH_DATA"
+"""The folder of ``--data``."""
+SEED: Final = 20260301
+
+
+def run(scale: float) -> Result:
+    """Every history through ``lifeline rules backtest``; ``scale`` changes nothing."""
+    result = Result("quality", scale)
+    with tempfile.TemporaryDirectory(prefix="lifeline-quality-") as folder:
+        _made(result, Path(folder))
+        _public(result, Path(folder))
+    return result
+
+
+def _made(result: Result, folder: Path) -> None:
+    random = np.random.default_rng(SEED)
+    generators = {"rigs": made.rigs, "plant": made.plant, "site": made.site, "homes": made.homes, "works": made.works}
+    judged = {name: [foreign.judge(case, folder) for case in make(random)] for name, make in generators.items()}
+    add = result.figures.__setitem__
+    rates = foreign.f1(judged["rigs"])
+    add("made_rigs_f1", Figure(rates["f1"], "F1", 0.7))
+    add("made_rigs_quiet", Figure(1 - rates["far"], "share of normal points", 0.8))
+    add("made_plant_s", Figure(foreign.attack_score(judged["plant"][0])["s"], "S", 0.8))
+    for name in ("site", "works"):
+        marks = foreign.found(judged[name][0])
+        add(f"made_{name}_found", Figure(marks["found"] / marks["faults"], "share of faults", 0.8))
+        add(f"made_{name}_quiet", Figure(1 - marks["false_minutes"] / marks["minutes"], "share of minutes", 0.95))
+    leaks, false = _leaks(judged["homes"][0])
+    add("made_homes_found", Figure(leaks, "share of leaks", 0.9))
+    add("made_homes_quiet", Figure(1 - false, "share of sound meters", 0.9))
+    digest = blake2b(digest_size=16)
+    for cases in judged.values():
+        for one in cases:
+            for row in one.alarms["alarm_id"]:
+                digest.update(row.encode())
+    result.hash = digest.hexdigest()
+
+
+def _leaks(one: Judged) -> tuple[float, float]:
+    """Leaking homes with an alarm about the process, and sound ones with any."""
+    devices = set(one.case.data["device_id"].unique())
+    leaking = {device for device in devices if int(device.rpartition("_")[2]) % 2}
+    said = set(one.alarms.filter(one.alarms["category"] == "process")["device_id"])
+    return len(said & leaking) / len(leaking), len(set(one.alarms["device_id"]) - leaking) / len(devices - leaking)
+
+
+def _public(result: Result, folder: Path) -> None:
+    root = Path(os.environ[DATA]) if os.environ.get(DATA) else None
+    for name, (place, read) in sets.SETS.items():
+        if root is None or not (root / place).is_dir():
+            result.notes.append(f"{name}: skipped, {'no --data' if root is None else f'{root / place} is not there'}")
+            continue
+        began = time.monotonic()
+        judged = [foreign.judge(case, folder) for case in read(root)]
+        MARKS[name](result, name, judged)
+        alarms = sum(one.alarms.height for one in judged)
+        result.notes.append(f"{name}: {len(judged)} runs, {alarms} alarms, {time.monotonic() - began:.1f} s")
+
+
+def _attacks(result: Result, name: str, judged: list[Judged]) -> None:
+    marks = foreign.attack_score(judged[0])
+    add = result.figures.__setitem__
+    add(f"{name}_s", Figure(marks["s"], "S", 0.8))
+    add(f"{name}_tpr", Figure(marks["tpr"], "share of attack hours"))
+    add(f"{name}_tnr", Figure(marks["tnr"], "share of normal hours"))
+
+
+def _points(result: Result, name: str, judged: list[Judged]) -> None:
+    marks = foreign.f1(judged)
+    result.figures[f"{name}_f1"] = Figure(marks["f1"], "F1", 0.7)
+    result.figures[f"{name}_far"] = Figure(marks["far"], "share of normal points", 0.2, "lower")
+
+
+def _found(result: Result, name: str, judged: list[Judged]) -> None:
+    marks = [foreign.found(one) for one in judged]
+    hit, faults = sum(m["found"] for m in marks), sum(m["faults"] for m in marks)
+    add = result.figures.__setitem__
+    add(f"{name}_found", Figure(hit, f"of {faults:.0f} faults", faults))
+    add(f"{name}_false_minutes", Figure(sum(m["false_minutes"] for m in marks), "min", None, "lower"))
+    add(f"{name}_minutes", Figure(sum(m["minutes"] for m in marks), "min without a fault"))
+    add(
+        f"{name}_alarms_per_day",
+        Figure(sum(o.alarms.height for o in judged) / sum(o.days for o in judged), "alarms/day"),
+    )
+
+
+def _streams(result: Result, name: str, judged: list[Judged]) -> None:
+    flat = sum(one.alarms.height for one in judged if "flatline" in one.case.name)
+    result.figures[f"{name}_flatline_alarms"] = Figure(flat, "alarms", 0, "lower")
+    _found(result, name, judged)
+
+
+def _burden(result: Result, name: str, judged: list[Judged]) -> None:
+    result.figures[f"{name}_alarms"] = Figure(foreign.burden(judged[0]), "alarms a meter and month", None, "lower")
+
+
+MARKS: Final[dict[str, Callable[[Result, str, list[Judged]], None]]] = {
+    "batadal": _attacks,
+    "skab": _points,
+    "stanford": _found,
+    "chilbolton": _found,
+    "nab": _streams,
+    "mine": _found,
+    "water-meters": _burden,
+    "gas-meter": _burden,
+    "heat-meter": _burden,
+    "branch": _burden,
+}

@@ -1,0 +1,75 @@
+"""Foreign history as a benchmark: names, spells, marks; sets that are not there are skipped and said so."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.harness import Result
+from benchmarks.quality import foreign, sets
+from benchmarks.workloads import quality
+
+T0 = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def at(minutes: float) -> datetime:
+    return T0 + timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ("Volume Flow RateRMS", "volume_flow_rate_rms"),
+        ("Accelerometer1RMS", "accelerometer1_rms"),
+        ("L_T1", "l_t1"),
+        ("CH4vmr_ppmv", "ch4vmr_ppmv"),
+        ("WindX_m/s", "wind_x_m_s"),
+    ],
+)
+def test_columns_in_snake_case(column: str, expected: str) -> None:
+    assert sets.snake(column) == expected
+
+
+def test_spells_end_at_the_row_after_the_last() -> None:
+    times = pl.Series([at(k) for k in range(6)])
+    assert sets.runs(times, pl.Series([0, 1, 1, 0, 0, 1])) == [(at(1), at(3)), (at(5), at(5) + timedelta(seconds=1))]
+
+
+def judged(alarms: list[tuple[float, float | None, str]], faults: list[tuple[float, float]]) -> foreign.Judged:
+    case = sets.Case("x", "rig", pl.DataFrame(), None, [(at(a), at(b)) for a, b in faults])
+    rows = [(at(a), None if b is None else at(b), category) for a, b, category in alarms]
+    kind = pl.Datetime("ms", "UTC")
+    frame = pl.DataFrame(rows, {"raised_at": kind, "cleared_at": kind, "category": pl.String}, orient="row")
+    return foreign.Judged(case, {}, frame, np.array([int(at(k).timestamp() * 1000) for k in range(10)]))
+
+
+def test_marks_are_counted_from_alarms_about_the_process() -> None:
+    one = judged([(2, 5, "process"), (8, None, "process"), (0, 9, "device")], [(3, 7)])
+    assert one.alarmed.tolist() == [k in {2, 3, 4, 8, 9} for k in range(10)]
+    assert foreign.f1([one]) == pytest.approx({"f1": 4 / 9, "far": 0.5, "mar": 0.5})
+    assert foreign.found(one) == {"found": 1.0, "faults": 1.0, "false_minutes": 3.0, "minutes": 6.0}
+    assert foreign.attack_score(one) == pytest.approx({"s": 0.5 + 0.25, "s_ttd": 1.0, "tpr": 0.5, "tnr": 0.5})
+    assert foreign.attack_score(judged([], [(3, 7)]))["s"] == 0.25
+
+
+def test_sets_that_are_not_there_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = Result("quality", 1.0)
+    monkeypatch.delenv(quality.DATA, raising=False)
+    quality._public(result, tmp_path)
+    monkeypatch.setenv(quality.DATA, str(tmp_path))
+    quality._public(result, tmp_path)
+    assert [note.partition(": ")[2].partition(",")[0] for note in result.notes] == ["skipped"] * 2 * len(sets.SETS)
+    assert result.figures == {}
+    assert set(quality.MARKS) == set(sets.SETS)
+
+
+def test_a_folder_that_is_none_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "quality", "--data", str(tmp_path / "nowhere")])
+    assert ended.value.code == 2
+    assert "is no folder" in capsys.readouterr().err
