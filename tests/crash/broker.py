@@ -81,6 +81,11 @@ class LedgerBroker:
     def in_flight(self) -> int:
         return len(self._flight)
 
+    @property
+    def idle(self) -> bool:
+        """Everything allowed was sent and acknowledged."""
+        return self._allowed <= 0 and not self._flight
+
     def give(self, messages: int | None) -> None:
         """Allow that many more messages, None: as many as the client takes."""
         self._allowed = float("inf") if messages is None else messages

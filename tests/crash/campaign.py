@@ -47,7 +47,7 @@ name = "city"
 url = "{url}"
 client_id = "victim"
 protocol = 5
-reconnect = {{ min_s = 0.1, max_s = 0.5 }}
+reconnect = {{ min_s = {min_s}, max_s = {max_s} }}
 keepalive_s = {keepalive_s}
 subscribe = [{{ filter = "lifeline/#", qos = 1, payload = "lifeline" }}]
 [registry]
@@ -188,6 +188,9 @@ class Campaign:
     """The URL the victim connects to, from the broker's port (a proxy may stand between)."""
     console: int | None = None
     """The console's port, when a whole engine has one."""
+    segment_bytes: int | None = None
+    """Of the acknowledging path's log."""
+    reconnect_s: tuple[float, float] = (0.05, 0.5)
     cycles: int = 0
     pid: int = 0
     kept: Kept = field(default_factory=Kept)
@@ -205,6 +208,8 @@ class Campaign:
                 data=self.data,
                 url=self.through(self.broker.port),
                 keepalive_s=self.keepalive_s,
+                min_s=self.reconnect_s[0],
+                max_s=self.reconnect_s[1],
                 rules=Path(rules.__file__).parent / "library",
             )
         )
@@ -219,7 +224,8 @@ class Campaign:
             self.look()  # the victim may trim what was there before it
         self.ledger.begin_cycle()
         name = self.mutant if mutant else None
-        order = {"run": self.kind, "config": str(self.config), "mutant": name, "hold": hold, "console": self.console}
+        order = {"run": self.kind, "config": str(self.config), "mutant": name, "hold": hold}
+        order |= {"console": self.console, "segment_bytes": self.segment_bytes}
         self.pid = self.zygote.fork(**order)
 
     def alive(self) -> bool:

@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from functools import cache
 
@@ -46,10 +47,13 @@ class Tracer:
             sorted({name for text in injections for name in text.split("=", 1)[1].split(":")[0].split(",")})
         )
         options = [word for text in injections for word in ("-e", text)]
+        self._trace = tempfile.NamedTemporaryFile("r", prefix="lifeline-trace-")  # noqa: SIM115 - closed by ``close``
+        self.hits = 0
+        """Calls that were injected, known after ``close``."""
         if held:
             wait_stopped(pid)
         self._process = subprocess.Popen(
-            ["strace", "-f", "-p", str(pid), "-o", "/dev/null", "-e", f"trace={traced}", *options],
+            ["strace", "-f", "-p", str(pid), "-o", self._trace.name, "-e", f"trace={traced}", *options],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -73,6 +77,8 @@ class Tracer:
             self._process.kill()
             self._process.wait(10)
         self._process.stderr.close()
+        self.hits = sum("(INJECTED)" in line or "(DELAYED)" in line for line in self._trace)
+        self._trace.close()
 
 
 def wait_stopped(pid: int) -> None:

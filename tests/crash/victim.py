@@ -1,7 +1,8 @@
 """The process that is killed. Started once by ``campaign.Zygote``; forks a victim for each cycle, in milliseconds.
 
-Reads one JSON object a line: ``{"run": KIND, "config": PATH, "mutant": NAME, "hold": BOOL}``; answers ``pid N``, later
-``gone N STATUS``. ``hold`` makes the victim wait for SIGCONT before it does anything (a tracer may attach meanwhile).
+Reads one JSON object a line: ``{"run": KIND, "config": PATH, "mutant": NAME, "hold": BOOL, "console": PORT,
+"segment_bytes": N}``; answers ``pid N``, later ``gone N STATUS``. ``hold`` makes the victim stop itself before it does
+anything, until SIGCONT (a tracer may attach meanwhile).
 
     acknowledging   registry, log, memory of repeats, decoder, collector: put together as ``lifeline.app.assembly``
                     does it, without followers. Trims what was there at its start, to crash in trimming too.
@@ -40,10 +41,11 @@ SEGMENT_BYTES = 96 << 10
 """Small, so that segments are begun, sealed and trimmed several times in a cycle."""
 
 
-def acknowledging(config: Path, stop: threading.Event, _console: None = None) -> None:
+def acknowledging(config: Path, stop: threading.Event, order: dict[str, Any]) -> None:
     site = load_site(config)
     ledger = open_registry(site, must_exist=has_log(site))
-    log = LocalLog(site.log, clock=now_ms, segment_bytes=SEGMENT_BYTES, clock_record_ms=50, retry_s=(0.02, 0.2))
+    segment_bytes = order.get("segment_bytes") or SEGMENT_BYTES
+    log = LocalLog(site.log, clock=now_ms, segment_bytes=segment_bytes, clock_record_ms=50, retry_s=(0.02, 0.2))
     before = log.committed
     window = IdentityWindow(1 << 16)
     window.rebuild(all_readings(log))
@@ -64,9 +66,9 @@ def acknowledging(config: Path, stop: threading.Event, _console: None = None) ->
     log.close()
 
 
-def engine(config: Path, stop: threading.Event, console: int | None = None) -> None:
+def engine(config: Path, stop: threading.Event, order: dict[str, Any]) -> None:
     LocalLog.__init__.__kwdefaults__["segment_bytes"] = SEGMENT_BYTES // 8  # so that trimming happens, twice a second
-    with running(config, console_port=console) as assembly:
+    with running(config, console_port=order.get("console")) as assembly:
         assembly.engine.run(stop)
     assert assembly.clean, "something was not drained"
 
@@ -83,7 +85,7 @@ def be_killed(order: dict[str, Any]) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
     if order.get("mutant"):
         MUTANTS[order["mutant"]]()
-    KINDS[order["run"]](Path(order["config"]), stop, order.get("console"))
+    KINDS[order["run"]](Path(order["config"]), stop, order)
 
 
 def warm() -> None:
