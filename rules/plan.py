@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from lifeline.core.schema import POINTS
 from rules import conditions, features, instances, spec
 from rules.alarms import COLUMNS, AlarmState
 from rules.kernels import select
@@ -42,8 +43,7 @@ def points_frame(registry: Registry, start: int, columns: Iterable[str] | None =
 
     ``columns``: those that somebody asks for; a fleet's whole view is 140 MiB, of which the allocator keeps the most.
     """
-    points = registry.points.slice(start)
-    points = pl.DataFrame(pl.from_arrow(points if columns is None else points.select(list(columns))))
+    points = pl.DataFrame(pl.from_arrow(registry.select(POINTS.names if columns is None else list(columns), start)))
     lead = registry.device_points[registry.device_ptr[:-1]] if len(registry) else np.zeros(0, np.int32)
     is_lead = np.zeros(len(registry), bool)
     is_lead[lead] = True

@@ -104,7 +104,7 @@ class PointIndex:
     def unit(self, row: int) -> str | None:
         """The point's unit as the registry writes it."""
         if self._units is None:
-            self._units = self.registry.points["unit"].combine_chunks()
+            self._units = self.registry.select(["unit"])["unit"].combine_chunks()
         unit: str | None = self._units[self.point(row)].as_py()
         return unit
 

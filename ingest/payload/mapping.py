@@ -82,7 +82,7 @@ class JsonMapping:
     def check(self, registry: Registry) -> list[Problem]:
         """Quantities whose unit has no conversion to that of a point of the registry."""
         problems = []
-        pairs = registry.points.select(["quantity", "unit"]).group_by(["quantity", "unit"]).aggregate([]).to_pylist()
+        pairs = registry.select(["quantity", "unit"]).group_by(["quantity", "unit"]).aggregate([]).to_pylist()
         for quantity, (_, unit) in self.values.items():
             targets = {pair["unit"] for pair in pairs if pair["quantity"] == quantity}
             problems += [

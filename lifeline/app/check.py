@@ -196,7 +196,7 @@ def _readings(batches: list[IngestBatch], registry: Registry) -> list[dict[str, 
                     "device_id": registry.devices[registry.point_device[point]],
                     "quantity": registry.quantities[registry.point_quantity[point]],
                     "value": value if value == value else None,  # noqa: PLR0124 - NaN is null
-                    "unit": registry.points["unit"][point].as_py(),
+                    "unit": registry.rows([point], ["unit"])["unit"][0].as_py(),
                     "late": bool(rows.flags[i] & Flag.LATE),
                 }
             )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
 import typer
 
 from lifeline.cli import alarms, data, engine, events, rules, simulation
+
+# read when pyarrow is first imported, which is after this: why, says lifeline.app.memory
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 EPILOG = """
 **Try it**: `lifeline demo` runs everything on this machine.

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import pyarrow as pa
-
 from lifeline.governance.areas import AreaTree
 
 if TYPE_CHECKING:
@@ -65,7 +63,7 @@ class PlaceLookup:
             return {}
         registry = self._reaching(wanted[-1])
         known = [point for point in wanted if 0 <= point < len(registry)]
-        rows = registry.points.select(_COLUMNS).take(pa.array(known, pa.int64()))
+        rows = registry.rows(known, _COLUMNS)
         columns = [rows[name].to_pylist() for name in _COLUMNS]
         places = {
             point: Place._make((*row, *self._areas.around(row[3])))

@@ -157,7 +157,7 @@ class RegistryLedger:
         self.refused += len(unique) - len(wanted)
         if not wanted:
             return []
-        known = pc.is_in(_keys_of(wanted), value_set=_keys(registry.points)).to_pylist()
+        known = pc.is_in(_keys_of(wanted), value_set=_keys(registry.select(["device_id", "quantity"]))).to_pylist()
         wanted = [pair for pair, there in zip(wanted, known, strict=True) if not there]
         counts = self._points_a_device(registry, [device for device, _ in wanted])
         room = min(self._registered_max - self._registered, POINTS_MAX - len(registry))
