@@ -16,6 +16,7 @@ from ingest.collector import Collector
 from ingest.embedded import EmbeddedBroker
 from ingest.identity import IdentityWindow
 from ingest.paho_collector import PahoCollector
+from lifeline.app.bookkeeping import keep_books
 from lifeline.app.clock import now_ms
 from lifeline.app.decoding import make_decoder
 from lifeline.app.memory import MemoryKeeper, give_back
@@ -137,6 +138,7 @@ def assemble(site: Site) -> Assembly:
     catalog = Catalog(site.data, grace_ms=int(config.lake.grace_s * 1000))
     queue = GovernanceQueue(site.database_url, rule_set.info(), PlaceLookup(ledger.current), now_ms)
     desk = GovernanceDesk(site.database_url, now_ms)
+    books = keep_books(site, desk)
     rules = RulesFollower(machine, queue, SnapshotStore(site.state, "rules"), now_ms, metrics)
     rules.start_at(log.first, log.committed)
     tally = Tally(metrics, log.committed)
@@ -184,10 +186,10 @@ def assemble(site: Site) -> Assembly:
     publisher = Publisher(catalog, desk, ledger)
     publisher.publish_registry()
     replay = ReplayDesk(site.replay_path, make_decoder(config, None, ledger, window), log)
-    chores = (publisher.publish_changes, replay.serve, MemoryKeeper(now_ms).keep)
+    chores = (publisher.publish_changes, replay.serve, books.export_due, MemoryKeeper(now_ms).keep)
     engine = Engine(log=log, follows=follows, collectors=collectors, board=board, chores=chores)
     give_back()
-    return Assembly(engine, metrics, board, rules, tally, ledger, brokers, urls, [desk])
+    return Assembly(engine, metrics, board, rules, tally, ledger, brokers, urls, [books, desk])
 
 
 def all_readings(log: LocalLog) -> Iterator[Readings]:

@@ -1,4 +1,4 @@
-"""``lifeline verify``: log checksums, the lake against the log, the queue's database."""
+"""``lifeline verify``: log checksums, the lake against the log, the queue's database, the audit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifeline.app.site import load_site
 from lifeline.core.errors import ConfigurationError, CorruptionError
+from lifeline.governance.audit_verify import verify_audit
 from lifeline.governance.verify import verify_queue
 from lifeline.lake.verify import verify_lake
 from lifeline.log import verify as verify_log
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from lifeline.app.site import Site
 
 
-def verify_site(config: Path) -> dict[str, Any]:
-    """``{ok, parts: [{name, ok, detail}]}``; a part that is bad names its first bad place."""
+def verify_site(config: Path, audit_key: Path | None = None) -> dict[str, Any]:
+    """``{ok, parts: [{name, ok, detail}]}``; a part that is bad names its first bad place.
+
+    ``audit_key``: the auditor's own copy of the public key; else the one beside the checkpoints.
+    """
     site = load_site(config)
     log = verify_log(site.log)
     parts = [
@@ -38,7 +42,17 @@ def verify_site(config: Path) -> dict[str, Any]:
         }
     )
     parts.append(_verify_queue(site))
+    if parts[-1]["ok"]:
+        parts.append(_verify_audit(site, audit_key))
     return {"ok": all(part["ok"] for part in parts), "parts": parts}
+
+
+def _verify_audit(site: Site, audit_key: Path | None) -> dict[str, Any]:
+    verdict = verify_audit(site.database_url, site.config.audit.checkpoints, audit_key)
+    detail = verdict.problem or (
+        f"{verdict.entries:,} entries, {verdict.covered:,} of them under {verdict.checkpoints:,} signed checkpoints"
+    )
+    return {"name": "audit", "ok": verdict.problem is None, "detail": detail, "entry": verdict.entry}
 
 
 def _verify_queue(site: Site) -> dict[str, Any]:

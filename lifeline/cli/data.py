@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -84,12 +85,19 @@ def replay(
             )
 
 
-def verify(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
-    """Check log checksums, the lake against the log, and the queue's database; exit 1 at the first bad place."""
+def verify(
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    audit_key: Annotated[
+        Path | None, typer.Option(help="Your own copy of audit.pub: shows whether the key was exchanged.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Check log checksums, lake against log, the queue's database and the audit; exit 1 at the first bad place."""
     from lifeline.app.verify import verify_site
 
     with failures(as_json=json):
-        report = verify_site(config)
+        report = verify_site(config, audit_key)
         if json:
             print_json(report)
         else:

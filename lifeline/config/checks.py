@@ -17,6 +17,7 @@ from zoneinfo import available_timezones
 from lifeline.config.address import parse_listen
 from lifeline.config.models import (
     BUILT_IN_PAYLOADS,
+    AuditConfig,
     BrokerConfig,
     GovernanceConfig,
     HttpConfig,
@@ -61,6 +62,11 @@ class Checker:
         resolved["broker"] = tuple(self._check_brokers(tables["broker"], mappings, whole=None not in tables["payload"]))
         resolved["registry"] = self._check_registry(tables["registry"])
         resolved["rule_files"] = self._check_rules(tables["rules"])
+        audit: AuditConfig | None = tables["audit"]
+        if audit and site:
+            data = self._absolute(site.data_dir)
+            inside = {name: data / getattr(audit, name).expanduser() for name in ("checkpoints", "key_file")}
+            resolved["audit"] = audit.model_copy(update=inside)
         resolved["governance"] = self._check_governance(tables["governance"])
         self._check_listeners(tables)
         return resolved

@@ -203,6 +203,19 @@ class GovernanceConfig(Section):
     )
 
 
+class AuditConfig(Section):
+    """``[audit]``: signed heads of the audit, exported where the database's owner cannot reach."""
+
+    checkpoints: Path = Field(
+        Path("audit"), description="a folder, best on another machine's disk; a relative one is inside data_dir"
+    )
+    key_file: Path = Field(
+        Path("keys/audit.pem"), description="the key that signs; made when missing; a relative one is inside data_dir"
+    )
+    every_s: float = Field(60.0, ge=1, le=3600, description="seconds between checkpoints, 1 to 3600")
+    every_entries: int = Field(1000, ge=1, le=100_000, description="entries that do not wait for the time, to 100000")
+
+
 class HttpConfig(Section):
     """``[http]``: the console."""
 
@@ -255,6 +268,7 @@ SECTIONS: Final[dict[str, type[Section]]] = {
     "registry": RegistryConfig,
     "rules": RulesConfig,
     "governance": GovernanceConfig,
+    "audit": AuditConfig,
     "http": HttpConfig,
     "metrics": MetricsConfig,
     "ingest": IngestConfig,
@@ -279,6 +293,7 @@ class Config(Section):
     rule_files: tuple[Path, ...]
     """What the patterns of ``rules.files`` matched, sorted, each once."""
     governance: GovernanceConfig
+    audit: AuditConfig
     http: HttpConfig
     metrics: MetricsConfig
     ingest: IngestConfig

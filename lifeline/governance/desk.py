@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lifeline.governance import alarms, events, export
+from lifeline.governance import alarms, audit, events, export
 from lifeline.governance.acts import GroupCommit, Outcome, take_acts
+from lifeline.governance.books import Books
 from lifeline.governance.database import REVISIONS, Database
 from lifeline.governance.errors import RefusedError
-from lifeline.governance.journal import SILENT
 from lifeline.governance.load import AlarmLoad, alarm_load
 from lifeline.governance.settings import current_policy
 from lifeline.governance.steps import Act
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from lifeline.core.ports import Clock
     from lifeline.governance.actor import Actor
+    from lifeline.governance.audit import AuditEntry
     from lifeline.governance.journal import Journal
     from lifeline.governance.recheck import LastReadings
 
@@ -39,11 +40,11 @@ class GovernanceDesk:
     """
 
     def __init__(
-        self, url: str, clock: Clock, *, journal: Journal = SILENT, last_readings: LastReadings | None = None
+        self, url: str, clock: Clock, *, journal: Journal | None = None, last_readings: LastReadings | None = None
     ) -> None:
-        """``journal``: audit and outbox; ``last_readings``: newest values, for the check by telemetry."""
+        """``journal``: None for ``Books`` (audit); ``last_readings``: newest values, for the check by telemetry."""
         self._clock = clock
-        self._journal = journal
+        self._journal = journal or Books(clock)
         self._last_readings = last_readings
         self._database = Database(url, create=False)
         self._group: GroupCommit[Act, Outcome] = GroupCommit(self._take)
@@ -164,6 +165,21 @@ class GovernanceDesk:
         """Alarm load after ISA-18.2 between two times."""
         with self._database.read() as connection:
             return alarm_load(connection, start, end, utility=utility, area=area)
+
+    # --- audit ------------------------------------------------------------------------------------------------
+
+    def record(self, *entries: AuditEntry) -> None:
+        """Audit what changes no event: a login, an account, a setting, a sensitive read; durable on return.
+
+        Call it before the act takes effect or the answer leaves: when it raises, neither may happen.
+        """
+        with self._database.write() as connection:
+            audit.append(connection, entries, self._clock())
+
+    def list_audit(self, **filters: Any) -> tuple[list[Row], str | None]:
+        """A page of the audit and the next cursor; filters as ``audit.list_entries``."""
+        with self._database.read() as connection:
+            return audit.list_entries(connection, **filters)
 
     # --- export ------------------------------------------------------------------------------------------------
 

@@ -17,10 +17,10 @@ from sqlalchemy import select
 from lifeline.core.alarm import AlarmChange
 from lifeline.governance import alarms as alarm_acts
 from lifeline.governance import deadlines
+from lifeline.governance.books import Books
 from lifeline.governance.database import Database
 from lifeline.governance.effects import Effects
 from lifeline.governance.fold import Fold, group_key, unknown_rule
-from lifeline.governance.journal import SILENT
 from lifeline.governance.schema import OPEN, WAITING, alarms, events, followers, holds, timers
 from lifeline.governance.settings import establish
 from lifeline.governance.statements import fetch, insert_into
@@ -76,14 +76,14 @@ class GovernanceQueue:
         *,
         policy: str = "",
         timezone: str = "UTC",
-        journal: Journal = SILENT,
+        journal: Journal | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.rules = rules
         self.name = name
         self._places = places
         self._clock = clock
-        self._journal = journal
+        self._journal = journal or Books(clock)
         self._database = Database(url)
         self._next_tick_ms = 0
         self._steady = Steady(monotonic)

@@ -32,7 +32,7 @@ from sqlalchemy import (
     and_,
 )
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Raised by one with every change of the tables below, together with a migration from the version before."""
 
 metadata: Final = MetaData()
@@ -421,6 +421,25 @@ meta: Final = Table(
 """``schema_version``, and ``revision.alarms``, ``revision.events``, ``revision.event_log``: they rise by one with
 each transaction that changed the table, so that a publisher rewrites only what changed."""
 
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("entry", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("address", Text, nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("object", Text, nullable=False),
+    Column("result", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("fields", Text, nullable=False),
+    Column("leaf", String(64), nullable=False),
+)
+"""Who did, read or tried what, numbered from 0 without a gap; triggers refuse every change and deletion. ``leaf``: the
+entry's hash, which covers the entry before it (``lifeline.governance.audit``)."""
+
 OPEN: Final = events.c.is_open.is_(True)
 WAITING: Final = and_(
     alarms.c.event_id.is_(None),
@@ -494,6 +513,8 @@ Index(
 Index("event_log_by_event", event_log.c.event_id, event_log.c.entry)
 Index("alarm_log_by_alarm", alarm_log.c.alarm_id, alarm_log.c.entry)
 Index("holds_by_until", holds.c.until)
+Index("audit_by_object", audit.c.object, audit.c.entry)
+Index("audit_by_actor", audit.c.actor, audit.c.entry)
 Index("timers_by_time", timers.c.at)
 Index("escalations_by_centre", escalations.c.centre, escalations.c.entry)
 Index("reports_by_event", reports.c.event_id)

@@ -136,7 +136,7 @@ def test_a_methane_alarm_becomes_an_event(
         ]
         return found
 
-    wait_for(lambda: any(event["utility"] == "gas" for event in events()), 5, "an event in the queue")
+    wait_for(lambda: any(event["utility"] == "gas" for event in events()), 30, "an event in the queue")
     event = next(event for event in events() if event["utility"] == "gas")
     assert event["level"] in {"red", "orange"}
     assert event["status"] == "new"
