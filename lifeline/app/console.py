@@ -1,26 +1,31 @@
-"""The console's process: ``python -m lifeline.app.console CONFIG HOST PORT ENDPOINT PID``, by ``run`` and ``demo``.
+"""The console's process: ``python -m lifeline.app.console CONFIG HOST PORT``, started by ``run`` and ``demo``.
 
-A process of its own, reading only durable files and the engine's endpoint: nothing that happens here stalls ingest.
+A process of its own, reading durable files, the queue's database and the engine's endpoint: nothing that happens here
+stalls ingest. Acts of people go into the database by turns with the engine.
 """
 
 from __future__ import annotations
 
-import os
+import logging
+import resource
 import subprocess
 import sys
 import urllib.request
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from lifeline.app.queue import open_desk
+from lifeline.app.clock import now_ms
 from lifeline.app.site import load_site
-from lifeline.app.status import with_engines_word
-from lifeline.core.errors import LifelineError, UnavailableError
+from lifeline.core.errors import LifelineError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lifeline.app.site import Site
+    from lifeline.console.ports import Parts
 
 METRICS_S: Final = 2.0
 
@@ -28,12 +33,12 @@ METRICS_S: Final = 2.0
 class ConsoleProcess:
     """Starts the console and ends it."""
 
-    def __init__(self, config: Path, host: str, port: int, endpoint: str) -> None:
+    def __init__(self, config: Path, host: str, port: int) -> None:
         from lifeline.console.server import bind
 
         bind(host, port).close()  # an address in use is said here, not in the child's last words
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "lifeline.app.console", str(config), host, str(port), endpoint, str(os.getpid())],
+            [sys.executable, "-m", "lifeline.app.console", str(config), host, str(port)],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
@@ -59,43 +64,72 @@ def _metrics(site: Site) -> bytes | None:
         return None
 
 
-def _events(config: Path, **filters: Any) -> dict[str, Any]:
-    arguments = {
-        "level": None,
-        "status": None,
-        "area": None,
-        "utility": None,
-        "since": None,
-        "limit": 50,
-        "cursor": None,
-    }
-    with open_desk(config) as desk:
-        return desk.list_events(**(arguments | filters))
+def make_parts(site: Site, closing: Callable[[Callable[[], None]], object]) -> Parts:
+    """The console's ports over a site; ``closing`` takes what must be called at the end.
 
-
-def main(config: Path, host: str, port: int, endpoint: str, engine: int) -> None:
-    """Serve the console until SIGTERM or until the engine (its process id) is gone."""
-    from lifeline.app.orphans import die_with_parent
-    from lifeline.console.app import LOCAL_HOSTS, create_app
-    from lifeline.console.server import serve
+    Raises:
+        ConfigurationError, UnavailableError: no engine has run here yet, or the database refuses.
+    """
+    from lifeline.app.http.accounts import HttpAccounts
+    from lifeline.app.http.audit import HttpAudit
+    from lifeline.app.http.points import Points
+    from lifeline.app.http.queue import HttpQueue
+    from lifeline.app.http.sql import SqlRunner
+    from lifeline.app.identity import make_accounts
+    from lifeline.console.ports import Parts
     from lifeline.console.sources import StatusFile
+    from lifeline.governance.database import Database
+    from lifeline.governance.desk import GovernanceDesk
 
-    die_with_parent(engine)
+    database = Database(site.database_url, create=False)
+    closing(database.close)
+    desk = GovernanceDesk(site.database_url, now_ms)
+    closing(desk.close)
+    points = Points(site)
+    audit = HttpAudit(database, now_ms)
+    sql = SqlRunner(site.data, points.key, audit)
+    closing(sql.close)
+    return Parts(
+        status=StatusFile(site.status_path),
+        metrics=lambda: _metrics(site),
+        accounts=HttpAccounts(make_accounts(database)),
+        queue=HttpQueue(desk, points, now_ms),
+        lake=points,
+        sql=sql,
+        audit=audit,
+    )
+
+
+def main(config: Path, host: str, port: int) -> None:
+    """Serve the console until SIGTERM or until the engine is gone."""
+    from lifeline.app.orphans import die_with_parent
+    from lifeline.console.app import create_app
+    from lifeline.console.guard import LOCAL_HOSTS
+    from lifeline.console.ports import Settings
+    from lifeline.console.server import Tls, serve
+
+    die_with_parent()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    with suppress(ValueError, OSError):  # a stream is a file to the kernel, and there may be a thousand
+        resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     site = load_site(config)
-    read_status = StatusFile(site.status_path)
-    app = create_app(
-        lambda: with_engines_word(read_status, endpoint),
-        lambda **filters: _events(config, **filters),
-        lambda: _metrics(site),
+    http = site.config.http
+    settings = Settings(
         site=site.config.site.name,
         timezone=site.config.site.timezone,
-        hosts=None if site.config.http.allow_remote else LOCAL_HOSTS,
+        hosts=None if http.allow_remote or http.public_url else LOCAL_HOSTS,
+        secure=http.secure,
+        remote_metrics=site.config.metrics.allow_remote,
+        public_url=http.base_url,
     )
-    serve(host, port, app)
+    tls = Tls(str(http.cert_file), str(http.key_file)) if http.cert_file and http.key_file else None
+    with ExitStack() as stack:
+        app = create_app(make_parts(site, stack.callback), settings)
+        serve(host, port, app, tls)
 
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5]))
-    except (LifelineError, UnavailableError) as error:
+        main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    except LifelineError as error:
         sys.exit(f"console: {error}")

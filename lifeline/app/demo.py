@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
+from lifeline.app.identity import demo_words
 from lifeline.app.run import running, stop_on_signals
 from lifeline.app.site import load_site
 from lifeline.app.truth import balance
@@ -98,7 +99,8 @@ def run_demo(settings: DemoSettings, line: Line) -> dict[str, Any]:
     with stop_on_signals() as stop:
         with running(config, console_port=console_port) as assembly:
             if console_port is not None:
-                line.say(f"console: http://127.0.0.1:{console_port}")
+                for words in demo_words(load_site(config)):
+                    line.say(words)
             started, cpu_before = time.monotonic(), sum(process.cpu_times()[:2])
             simulator = _start_simulator(assembly.broker_urls["demo"], directory, settings)
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,7 +13,7 @@ from lifeline.app.assembly import assemble
 from lifeline.app.compiled import ensure_warm
 from lifeline.app.console import ConsoleProcess
 from lifeline.app.endpoint import Endpoint
-from lifeline.app.memory import settle_allocator
+from lifeline.app.identity import first_words
 from lifeline.app.site import load_site
 
 if TYPE_CHECKING:
@@ -57,19 +58,23 @@ def running(config: Path, *, console_port: int | None) -> Iterator[Assembly]:
     Raises:
         ConfigurationError, UnavailableError, CorruptionError: the site cannot start.
     """
-    settle_allocator()
     site = load_site(config)
     with ExitStack() as stack:
         assembly = assemble(site)
         stack.callback(assembly.close)
+
+        def readiness() -> tuple[bool, str | None]:
+            status = assembly.board.last
+            return bool(status.get("ready")), status.get("reason")
+
         address = site.config.metrics.address
-        endpoint = Endpoint(address.host, address.port, assembly.metrics.registry, assembly.board.readiness)
+        endpoint = Endpoint(address.host, address.port, assembly.metrics.registry, readiness)
         stack.callback(endpoint.close)
         assembly.board.endpoint = endpoint.url
         assembly.engine.start()
         stack.callback(assembly.stop)
         if console_port is not None:
-            console = ConsoleProcess(config, site.config.http.address.host, console_port, endpoint.url)
+            console = ConsoleProcess(config, site.config.http.address.host, console_port)
             stack.callback(console.close)
         yield assembly
 
@@ -85,11 +90,15 @@ def run_site(config: Path, line: Line | None, *, with_console: bool) -> bool:
     port = site.config.http.address.port if with_console else None
     ensure_warm(line.say if line is not None else logging.getLogger(__name__).info)
     with stop_on_signals() as stop, running(config, console_port=port) as assembly:
+        if port is not None:
+            for words in first_words(site):  # on stderr even when quiet: nobody could get in otherwise
+                sys.stderr.write(f"{words}\n")
+            sys.stderr.flush()
         if line is not None:
             for name, url in assembly.broker_urls.items():
                 line.say(f"broker {name}: {url}")
             if port is not None:
-                line.say(f"console: http://{site.config.http.listen}")
+                line.say(f"console: {site.config.http.base_url}")
         try:
             assembly.engine.run(stop, line.update if line is not None else None)
         finally:

@@ -69,6 +69,7 @@ class Checker:
             resolved["audit"] = audit.model_copy(update=inside)
         resolved["governance"] = self._check_governance(tables["governance"])
         self._check_listeners(tables)
+        resolved["http"] = self._check_tls(tables["http"])
         return resolved
 
     def _note(self, key: str, message: str, remedy: str = "") -> None:
@@ -262,6 +263,14 @@ class Checker:
                 self._note(f"{key}.{problem.key}", problem.message, problem.remedy)
         return table
 
+    def _check_tls(self, http: HttpConfig | None) -> HttpConfig | None:
+        if http is None:
+            return None
+        if (http.cert_file is None) != (http.key_file is None):
+            there, absent = ("cert_file", "key_file") if http.cert_file else ("key_file", "cert_file")
+            self._note(f"http.{absent}", f"is missing beside {there}", "TLS needs both")
+        return self._files("http", http, ["cert_file", "key_file"])
+
     def _check_listeners(self, tables: dict[str, Any]) -> None:
         """No address twice; nothing without a password is open to other machines by accident."""
         used: dict[str, str] = {}
@@ -272,8 +281,8 @@ class Checker:
             if not table.address.loopback and not table.allow_remote:
                 self._note(
                     f"{key}.listen",
-                    f"{table.listen} can be reached from other machines, and no password is asked there",
-                    "listen on 127.0.0.1 behind a proxy that asks for one, or write allow_remote = true",
+                    f"{table.listen} can be reached from other machines",
+                    "listen on 127.0.0.1 behind a proxy, or write allow_remote = true",
                 )
             used.setdefault(str(table.address), key)
             if used[str(table.address)] != key:

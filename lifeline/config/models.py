@@ -217,18 +217,35 @@ class AuditConfig(Section):
 
 
 class HttpConfig(Section):
-    """``[http]``: the console."""
+    """``[http]``: the console and the API."""
 
     listen: ListenText = "127.0.0.1:8600"
     allow_remote: bool = Field(
         default=False,
-        description="true lets other machines read the console, which asks for no password in this version",
+        description="true lets other machines reach console and API; use it with cert_file or behind a TLS proxy",
     )
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+)?$",
+        description="how browsers reach us, such as https://lifeline.example; https makes cookies Secure",
+    )
+    cert_file: Path | None = Field(None, description="our certificate (PEM) for TLS; goes with key_file")
+    key_file: Path | None = Field(None, description="our private key (PEM) for TLS; goes with cert_file")
 
     @property
     def address(self) -> Listen:
         """Host and port."""
         return parse_listen(self.listen)
+
+    @property
+    def base_url(self) -> str:
+        """How browsers reach us."""
+        return self.public_url or f"{'https' if self.cert_file else 'http'}://{self.listen}"
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach us over TLS only."""
+        return self.base_url.startswith("https:")
 
 
 class MetricsConfig(Section):

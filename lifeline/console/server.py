@@ -1,26 +1,77 @@
 """Listening: the shell around the console's application.
 
-The socket is bound by us, so that an address in use is a sentence and not a stack trace.
+The socket is bound by us, so that an address in use is a sentence and not a stack trace. A connection that takes too
+long to say what it wants is closed: it holds a place that a viewer could have.
 """
 
 from __future__ import annotations
 
 import socket
+import ssl
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from lifeline.console.limits import CONNECTIONS_MAX, HEAD_BYTES_MAX, HEAD_S
 from lifeline.core.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    import asyncio
 
-CONNECTIONS_MAX: Final = 128
-"""Viewers at the same time; beyond it a connection gets 503."""
+    from starlette.types import ASGIApp
 
 STOP_S: Final = 3
 """How long answers under way may take once we are told to stop."""
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Our certificate and its key, PEM files."""
+
+    cert_file: str
+    key_file: str
+
+
+class Impatient(H11Protocol):
+    """HTTP/1.1 that gives a request's head ``HEAD_S`` seconds, from the connection or from its first byte."""
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The first head is awaited."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """A head may be complete, or the next one has begun."""
+        super().data_received(data)
+        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            self._await_head()
+        else:
+            self._stop_waiting()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is awaited any more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        if self._patience is None:
+            self._patience = self.loop.call_later(HEAD_S, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _give_up(self) -> None:
+        self._patience = None
+        if self.conn.their_state is h11.IDLE:
+            self.transport.abort()
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -38,34 +89,46 @@ def bind(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def make_server(app: ASGIApp) -> uvicorn.Server:
+def make_server(app: ASGIApp, tls: Tls | None = None) -> uvicorn.Server:
     """A server that logs warnings only, holds no secrets in headers and bounds what a client may hold open.
 
     Run it with ``server.run(sockets=[bind(host, port)])``; ``server.should_exit = True`` stops it from another thread.
+
+    Raises:
+        UnavailableError: certificate or key cannot be read.
     """
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            access_log=False,
-            log_level="warning",
-            lifespan="off",
-            ws="none",
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=CONNECTIONS_MAX,
-            h11_max_incomplete_event_size=16 << 10,
-            timeout_keep_alive=10,
-            timeout_graceful_shutdown=STOP_S,
-        )
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        log_level="warning",
+        lifespan="off",
+        ws="none",
+        http=Impatient,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=CONNECTIONS_MAX,
+        h11_max_incomplete_event_size=HEAD_BYTES_MAX,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=STOP_S,
+        ssl_certfile=tls.cert_file if tls else None,
+        ssl_keyfile=tls.key_file if tls else None,
     )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise UnavailableError(f"[http] cert_file or key_file cannot be used: {error}") from error
+    if config.ssl is not None:
+        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+    return uvicorn.Server(config)
 
 
-def serve(host: str, port: int, app: ASGIApp) -> None:
+def serve(host: str, port: int, app: ASGIApp, tls: Tls | None = None) -> None:
     """Answer until SIGTERM or Ctrl-C.
 
     Raises:
-        UnavailableError: the address is in use or not ours.
+        UnavailableError: the address is in use or not ours, or the certificate cannot be used.
     """
+    server = make_server(app, tls)
     sock = bind(host, port)
     with sock, suppress(KeyboardInterrupt):
-        make_server(app).run(sockets=[sock])
+        server.run(sockets=[sock])

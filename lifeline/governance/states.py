@@ -158,6 +158,12 @@ def legal(status: str, role: str | None = None) -> tuple[str, ...]:
     return tuple(row.action for row in TABLE if row.source == status and (role is None or role in row.roles))
 
 
+def roles_of(status: str, action: str) -> tuple[str, ...]:
+    """Roles that may take ``action`` in ``status``; none when there is no such step."""
+    row = BY_KEY.get((status, action))
+    return row.roles if row else ()
+
+
 def decide(status: str, action: str, role: str, given: frozenset[str]) -> Transition:
     """The row for taking ``action`` in ``status`` as ``role`` with the fields ``given`` (``note`` among them).
 

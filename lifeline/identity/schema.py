@@ -3,7 +3,7 @@
 accounts ◄── sessions      a signed-in browser: digest of its cookie
          ◄── tokens        a program's bearer token: its digest, what it was narrowed to
          ◄── invitations   a one-time word that signs in once, or lets a password be chosen
-         ◄── replies       answers given to an Idempotency-Key, so that a repeated request changes nothing
+access_log                 who signed in, asked, looked behind a mask, changed an account: appended, never updated
 """
 
 from __future__ import annotations
@@ -68,18 +68,20 @@ invitations: Final = Table(
 )
 """``kind``: ``setup`` (no account yet: makes the first), ``password`` (chooses one), ``sign-in`` (signs in once)."""
 
-replies: Final = Table(
-    "replies",
+access_log: Final = Table(
+    "access_log",
     identity_metadata,
-    Column("account", String(NAME_CHARS_MAX), primary_key=True),
-    Column("key", String(128), primary_key=True),
-    Column("fingerprint", String(64), nullable=False),
-    Column("status", Integer, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("entry", Integer, primary_key=True, autoincrement=True),
     Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("details", Text, nullable=False),
 )
+"""``details``: JSON."""
 
 Index("sessions_by_account", sessions.c.account)
 Index("sessions_by_expiry", sessions.c.expires_at)
 Index("tokens_by_account", tokens.c.account)
-Index("replies_by_time", replies.c.at)
+Index("access_log_by_time", access_log.c.at, access_log.c.entry)

@@ -1,9 +1,10 @@
-"""``lifeline sql``: one SELECT over the published views, read only, while the engine writes.
+"""``lifeline sql`` and the analysts' endpoint: one SELECT over the published views, while the engine writes.
 
 The connection is in memory, with the views of ``catalog.sql`` in it: one consistent list of files, which stay on disk
 for the grace period. It is then locked: no file outside the lake, no extension, no setting, no variable of the caller's
 Python. Because a DuckDB that may read a directory may also COPY into it, what reaches it is limited too: exactly one
-statement, of the kind SELECT, with no table function beyond the harmless ones and no path in the place of a table.
+statement, of the kind SELECT, whose tables are our views or its own WITH, whose table functions are the harmless ones,
+and which calls nothing that reads a file, a setting or the catalog. What is not known to be harmless is refused.
 """
 
 from __future__ import annotations
@@ -22,16 +23,36 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lifeline.core.errors import ConfigurationError, PeerError, Problem, UnavailableError
+from lifeline.lake.scope import scoped_views
 from lifeline.lake.views import COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-FORMATS: Final = ("table", "csv", "json", "parquet")
+    from lifeline.core.principal import Grant
+
+FORMATS: Final = ("table", "csv", "json", "parquet", "arrow", "columns")
+"""``arrow``: an IPC stream; ``columns``: JSON with columns, types and rows as lists."""
 
 TABLE_FUNCTIONS: Final = frozenset({"range", "generate_series", "unnest"})
 """Table functions a query may use; all others read files, settings or catalogs."""
+
+DENIED_FUNCTIONS: Final = frozenset(
+    {
+        "checkpoint", "copy_database", "current_setting", "force_checkpoint", "getenv", "getvariable", "glob",
+        "json_execute_serialized_sql", "nextval", "currval", "parquet_scan", "pragma_version", "query", "query_table",
+        "set_config", "setseed", "shell", "sniff_csv", "which_secret", "write_log",
+    }
+)  # fmt: skip
+"""Functions that reach outside the query: files, settings, environment, other SQL."""
+DENIED_PREFIXES: Final = ("read_", "duckdb_", "pragma_", "pg_", "arrow_scan", "pandas_scan", "python_map", "iceberg_",
+                          "delta_", "sqlite_", "postgres_", "mysql_", "http_", "st_read", "load_", "enable_",
+                          "disable_")  # fmt: skip
+
+REFUSED_REFERENCES: Final = frozenset({"COLUMN_DATA", "BOUND_TABLE_REF", "DELIM_GET"})
+CATALOG_VIEWS: Final = frozenset({("information_schema", "columns"), ("information_schema", "tables")})
+"""Parts of the catalog that name columns and types, but no definition, path or setting."""
 
 TABLE_ROWS_MAX: Final = 10_000
 """Rows that ``table`` shows; the other formats give all."""
@@ -41,13 +62,22 @@ class QueryError(PeerError):
     """The query is refused or wrong; the message says why."""
 
 
-def open_catalog(data_dir: Path, *, memory_limit: str = "1GB", threads: int = 2) -> duckdb.DuckDBPyConnection:
+def open_catalog(
+    data_dir: Path,
+    *,
+    memory_limit: str = "1GB",
+    threads: int = 2,
+    grants: Sequence[Grant] | None = None,
+    key: str | None = None,
+) -> duckdb.DuckDBPyConnection:
     """A locked in-memory connection with the published views as of now.
 
     Args:
         data_dir: The site's data directory.
         memory_limit: DuckDB's; nothing is spilled to disk.
         threads: DuckDB's.
+        grants: Only rows within these areas and utilities; None: all.
+        key: Secret of the pseudonyms of households; None: nothing is masked.
 
     Raises:
         ConfigurationError: nothing was published in this directory.
@@ -63,7 +93,11 @@ def open_catalog(data_dir: Path, *, memory_limit: str = "1GB", threads: int = 2)
         connection = duckdb.connect(config={"python_enable_replacements": False, "threads": threads})
         try:
             connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            if grants is None and key is None:
+                connection.execute(text)
+            else:
+                _open_scoped(connection, text, grants, key)
         except (duckdb.Error, OSError) as error:
             connection.close()
             fault = error
@@ -71,6 +105,22 @@ def open_catalog(data_dir: Path, *, memory_limit: str = "1GB", threads: int = 2)
         _lock(connection, data_dir, memory_limit)
         return connection
     raise UnavailableError(f"{path}: cannot be opened: {fault}") from fault
+
+
+def _open_scoped(
+    connection: duckdb.DuckDBPyConnection, text: str, grants: Sequence[Grant] | None, key: str | None
+) -> None:
+    """The full views in a schema that queries cannot name, and over them the views of one reader."""
+    connection.execute("CREATE SCHEMA source")
+    connection.execute("SET schema = 'source'")
+    connection.execute(text)
+    connection.execute("SET schema = 'main'")
+    found = connection.execute(
+        "SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns() "
+        "WHERE schema_name = 'source' GROUP BY table_name"
+    ).fetchall()
+    for statement in scoped_views(dict(found), grants, key):
+        connection.execute(statement)
 
 
 def _lock(connection: duckdb.DuckDBPyConnection, data_dir: Path, memory_limit: str) -> None:
@@ -108,21 +158,46 @@ def check(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     parsed = json.loads(tree[0][0])
     if parsed.get("error"):
         raise QueryError(f"only a plain SELECT is allowed: {parsed.get('error_message', 'cannot be analysed')}")
+    named = frozenset(COLUMNS) | _own_names(parsed)
     for node in _nodes(parsed):
-        _check_node(node)
+        _check_node(node, named)
     return str(statements[0].query)
 
 
-def _check_node(node: dict[str, Any]) -> None:
+def _own_names(tree: Any) -> frozenset[str]:
+    """Names that the query gives to parts of itself (WITH)."""
+    names: set[str] = set()
+    for node in _nodes(tree):
+        entries = (node.get("cte_map") or {}).get("map") or [] if isinstance(node.get("cte_map"), dict) else []
+        names.update(str(entry.get("key", "")).lower() for entry in entries if isinstance(entry, dict))
+        if node.get("type") in {"RECURSIVE_CTE_NODE", "CTE_NODE"}:
+            names.add(str(node.get("cte_name") or node.get("ctename") or "").lower())
+    return frozenset(names)
+
+
+def _check_node(node: dict[str, Any], named: frozenset[str]) -> None:
     kind = node.get("type")
+    if kind in REFUSED_REFERENCES or (kind == "SHOW_REF" and not _describes(node, named)):
+        raise QueryError(f"only our views can be described: {', '.join(COLUMNS)}")
     if kind == "TABLE_FUNCTION":
         name = str(node.get("function", {}).get("function_name", "")).lower()
         if name not in TABLE_FUNCTIONS:
             raise QueryError(f"{name}() is not allowed; the views are {', '.join(COLUMNS)}")
-    if kind == "BASE_TABLE" and any(sign in str(node.get("table_name", "")) for sign in "/\\.*"):
-        raise QueryError(f"{node['table_name']!r} is not a view; the views are {', '.join(COLUMNS)}")
-    if node.get("function_name") in {"getenv", "current_setting", "query", "query_table", "read_text", "read_blob"}:
-        raise QueryError(f"{node['function_name']}() is not allowed")
+    if kind == "BASE_TABLE":
+        name, schema, catalog = (str(node.get(part) or "") for part in ("table_name", "schema_name", "catalog_name"))
+        ours = name.lower() in named and schema.lower() in {"", "main"}
+        if catalog or not (ours or (schema.lower(), name.lower()) in CATALOG_VIEWS):
+            shown = ".".join(part for part in (catalog, schema, name) if part)
+            raise QueryError(f"{shown!r} is not a view; the views are {', '.join(COLUMNS)}")
+    function = str(node.get("function_name") or "").lower()
+    if function in DENIED_FUNCTIONS or function.startswith(DENIED_PREFIXES):
+        raise QueryError(f"{function}() is not allowed")
+
+
+def _describes(node: dict[str, Any], named: frozenset[str]) -> bool:
+    """Whether a DESCRIBE or SUMMARIZE is of a query (checked by itself) or of one of our views."""
+    name = str(node.get("table_name") or "").strip('"').lower()
+    return (not name and node.get("query") is not None) or name in named
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
@@ -164,6 +239,16 @@ def run(
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")
         return buffer.getvalue()
+    if output == "arrow":
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return bytes(sink.getvalue())
+    if output == "columns":
+        lists = [[_json_value(value) for value in row.values()] for row in table.to_pylist()]
+        types = [str(kind) for kind in table.schema.types]
+        body = {"columns": table.column_names, "types": types, "rows": lists}
+        return orjson.dumps(body, default=str)
     if output == "json":
         rows = [{k: _json_value(v) for k, v in row.items()} for row in table.to_pylist()]
         return orjson.dumps(rows, default=str, option=orjson.OPT_INDENT_2) + b"\n"

@@ -1,40 +1,218 @@
-"""A real console server on a free port, over sources that a test can change."""
+"""A real console server on a free port over a small real site: queue, accounts, lake, last values.
 
-import http.client
+Only the engine itself is not there: its status and its metrics are what a test says.
+"""
+
+from __future__ import annotations
+
+import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+import httpx
+import numpy as np
+import pyarrow as pa
 import pytest
 
+from lifeline.app.console import make_parts
+from lifeline.app.identity import make_accounts
+from lifeline.app.site import Site, load_site
 from lifeline.console.app import create_app
+from lifeline.console.ports import Settings
 from lifeline.console.server import bind, make_server
+from lifeline.core.alarm import AlarmChange, RuleInfo, alarm_id
+from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.errors import UnavailableError
+from lifeline.core.principal import ROLES, Grant
+from lifeline.core.registry import Registry
+from lifeline.core.schema import AREAS, POINTS
+from lifeline.governance.database import Database
+from lifeline.governance.desk import GovernanceDesk
+from lifeline.governance.places import PlaceLookup
+from lifeline.governance.queue import GovernanceQueue
+from lifeline.identity import Accounts
+from lifeline.lake.catalog import Catalog
+from lifeline.lake.writer import LakeFollower
+from lifeline.live.values import LiveValues
 
 NOW_MS = 1_795_000_000_000
+PASSWORD = "correct horse 2026"  # noqa: S105
+
+CONFIG = """\
+[site]
+name = '<b>"City"</b> {{script}}'
+timezone = "Asia/Shanghai"
+data_dir = "var"
+
+[[broker]]
+name = "none"
+url = "mqtt://127.0.0.1:1"
+
+[registry]
+unknown = "register"
+
+[rules]
+files = []
+"""
+
+PLACES = (
+    ("gas", "410102001001", "valve-well"),
+    ("gas", "410105002001", "household-detector"),
+    ("water", "410102001001", "dma-inlet"),
+    ("water", "R4101050030001", "dma-inlet"),
+)
+"""Utility, area and kind of the four devices; each has one quantity and one alarm in one event."""
+
+
+def registry() -> Registry:
+    rows = [
+        {
+            "point": i,
+            "device_id": f"D{i:05d}",
+            "quantity": "value",
+            "unit": "kPa",
+            "utility": utility,
+            "area_code": area,
+            "kind": kind,
+            "lon": 113.612_345 + i,
+            "lat": 34.712_345,
+            "asset_id": f"A{i}",
+        }
+        for i, (utility, area, kind) in enumerate(PLACES)
+    ]
+    areas = [
+        {"area_code": "410102", "level": "district", "name": "中原区", "parent_code": "410100"},
+        {"area_code": "410105", "level": "district", "name": "金水区", "parent_code": "410100"},
+    ]
+    return Registry(pa.Table.from_pylist(rows, POINTS), pa.Table.from_pylist(areas, AREAS))
+
+
+RULE = RuleInfo("value.high", 1, "压力高", "Value high", "orange", "process", "high", "device", "c", "q", "a", 1800)
+
+
+def raised(point: int, onset: int = NOW_MS - 60_000) -> AlarmChange:
+    return AlarmChange(
+        kind="raised",
+        alarm_id=alarm_id(RULE.rule_id, 1, f"D{point:05d}", "value", onset),
+        rule_id=RULE.rule_id,
+        rule_version=1,
+        point=point,
+        raised_at=onset,
+        detected_at=onset + 1000,
+        cleared_at=None,
+        value=30.0,
+        limit=25.0,
+        level="orange",
+        lsn=point + 1,
+    )
+
+
+class _Source:
+    """The registry that never changes."""
+
+    def __init__(self) -> None:
+        self.registry = registry()
+
+    def current(self) -> Registry:
+        return self.registry
+
+
+@dataclass
+class Town:
+    """A site on disk with four points, four events and a thousand readings of the first point."""
+
+    site: Site
+    events: list[dict[str, Any]] = field(default_factory=list)
+    alarms: list[dict[str, Any]] = field(default_factory=list)
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def raise_alarm(self, point: int, onset: int) -> None:
+        """What the engine does when a rule fires."""
+        queue = GovernanceQueue(
+            self.site.database_url, {RULE.rule_id: RULE}, PlaceLookup(_Source().current), lambda: NOW_MS
+        )
+        queue.apply([raised(point, onset)], queue.position + 1, NOW_MS)
+        queue.close()
+
+    def account(self, name: str, *grants: Grant, grade: str = "general") -> str:
+        """A new account with a password; a token of it."""
+        database = Database(self.site.database_url)
+        accounts = make_accounts(database)
+        accounts.add(name, grants, actor="test", password=PASSWORD, grade=grade)
+        _, token = accounts.create_token(name, actor="test")
+        database.close()
+        return token
+
+    def accounts(self) -> tuple[Accounts, Database]:
+        database = Database(self.site.database_url)
+        return make_accounts(database), database
+
+
+def build(directory: Path) -> Town:
+    """A site that looks as if an engine had run."""
+    config = directory / "lifeline.toml"
+    config.write_text(CONFIG)
+    site = load_site(config)
+    source = _Source()
+    site.state.mkdir(parents=True)
+    catalog = Catalog(site.data)
+    catalog.publish_table("points", source.registry.points)
+    catalog.publish_table("areas", source.registry.areas)
+    queue = GovernanceQueue(site.database_url, {RULE.rule_id: RULE}, PlaceLookup(source.current), lambda: NOW_MS)
+    queue.apply([raised(point) for point in range(len(PLACES))], 9, NOW_MS)
+    queue.close()
+    desk = GovernanceDesk(site.database_url, lambda: NOW_MS)
+    for name, table in desk.snapshot_tables().items():
+        catalog.publish_table(name, table)
+    alarms = sorted(desk.list_alarms()[0], key=lambda row: int(row["point"]))
+    town = Town(site, [desk.get_event(alarm["event_id"]) for alarm in alarms], alarms)
+    desk.close()
+    rows = 1000
+    readings = Readings(
+        point=np.zeros(rows, np.int32),
+        ts=NOW_MS - np.arange(rows, dtype=np.int64)[::-1] * 1000,
+        received_at=np.full(rows, NOW_MS),
+        value=np.sin(np.arange(rows) / 50.0),
+        seq=np.arange(rows).astype(np.uint32),
+        quality=np.zeros(rows, np.uint8),
+        flags=np.zeros(rows, np.uint8),
+    )
+    record = LogRecord(1, NOW_MS, readings, None)
+    lake = LakeFollower(site.data, catalog)
+    lake.consume([record])
+    lake.close()
+    catalog.publish()
+    live = LiveValues(site.live_path, source)
+    live.consume([record])
+    live.close()
+    for role in ROLES:
+        town.tokens[role] = town.account(f"{role}1", Grant(role), grade="important" if role == "analyst" else "general")
+    town.tokens["other-area"] = town.account("other-area1", *(Grant(role, ("420000",)) for role in _COMMON))
+    town.tokens["other-utility"] = town.account("other-utility1", *(Grant(role, (), ("heat",)) for role in _COMMON))
+    return town
+
+
+_COMMON = ("viewer", "operator", "dispatcher", "analyst")
 
 
 @dataclass
 class Sources:
-    """What the fake engine says; ``None`` means that it says nothing."""
+    """What the engine says; ``None``: it says nothing."""
 
     status: dict[str, Any] | None = field(default_factory=lambda: {"ready": True, "reason": None, "at": NOW_MS})
-    events: list[dict[str, Any]] | None = field(default_factory=list)
     metrics: bytes | None = b"lifeline_readings_received_total 7.0\n"
-    limits: list[int] = field(default_factory=list)
+    events: list[dict[str, Any]] | None = None
+    """Rows to be shown in place of the queue's newest."""
     now_ms: int = NOW_MS
 
     def read_status(self) -> dict[str, Any]:
         if self.status is None:
             raise UnavailableError("the engine has not run yet: no status file")
         return self.status
-
-    def read_events(self, *, limit: int) -> dict[str, Any]:
-        self.limits.append(limit)
-        if self.events is None:
-            raise UnavailableError("governance.db: disk I/O error")
-        return {"events": self.events[:limit], "next": None}
 
     def clock(self) -> int:
         """Each call a second later, so that nothing is answered from a cache."""
@@ -43,50 +221,89 @@ class Sources:
 
 
 @dataclass
-class Answer:
-    """One HTTP answer."""
-
-    code: int
-    headers: dict[str, str]
-    body: bytes
-
-
-@dataclass
 class Client:
-    """Asks the running console."""
+    """A browser or program that asks the running console."""
 
     port: int
+    town: Town
     sources: Sources
+    http: httpx.Client
 
-    def get(self, path: str, *, host: str | None = None, method: str = "GET") -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        connection.request(method, path, headers={"Host": host or f"127.0.0.1:{self.port}"})
-        answer = connection.getresponse()
-        try:
-            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
-        finally:
-            connection.close()
+    def get(self, path: str, *, token: str | None = None, **more: Any) -> httpx.Response:
+        return self.ask("GET", path, token=token, **more)
+
+    def ask(self, method: str, path: str, *, token: str | None = None, **more: Any) -> httpx.Response:
+        headers = dict(more.pop("headers", {}))
+        if token is not None:
+            headers["Authorization"] = f"Bearer {self.town.tokens.get(token, token)}"
+        return self.http.request(method, path, headers=headers, **more)
+
+    def sign_in(self, name: str) -> httpx.Client:
+        """A browser with a session."""
+        browser = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
+        answer = browser.post("/login", data={"name": name, "password": PASSWORD})
+        assert answer.status_code == 303, answer.text
+        return browser
+
+
+class _Shown:
+    """The real queue, except that a test may say what the newest events are."""
+
+    def __init__(self, queue: Any, sources: Sources) -> None:
+        self._queue, self._sources = queue, sources
+
+    def list_events(self, within: Any, **filters: Any) -> Any:
+        if self._sources.events is not None:
+            return self._sources.events, None
+        return self._queue.list_events(within, **filters)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+
+@pytest.fixture(scope="session")
+def model_town(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site that is built once; tests work on copies."""
+    directory = tmp_path_factory.mktemp("town") / "model"
+    directory.mkdir()
+    town = build(directory)
+    facts = {"events": town.events, "alarms": town.alarms, "tokens": town.tokens}
+    (directory / "facts.json").write_text(json.dumps(facts))
+    return directory
 
 
 @pytest.fixture
-def client() -> Iterator[Client]:
+def town(model_town: Path) -> Iterator[Town]:
+    """The town, with its database as it was when it was built."""
+    site = load_site(model_town / "lifeline.toml")
+    database = site.config.database_path
+    backup = {path: path.read_bytes() for path in database.parent.glob("governance.db*")}
+    yield Town(site, **json.loads((model_town / "facts.json").read_text()))
+    for path in database.parent.glob("governance.db*"):
+        path.unlink()
+    for path, data in backup.items():
+        path.write_bytes(data)
+
+
+@pytest.fixture
+def client(town: Town) -> Iterator[Client]:
     """The console of the site ``<b>"City"</b>`` in Shanghai's time."""
     sources = Sources()
-    app = create_app(
-        sources.read_status,
-        sources.read_events,
-        lambda: sources.metrics,
-        site='<b>"City"</b> {{script}}',
-        timezone="Asia/Shanghai",
-        clock=sources.clock,
-    )
-    sock = bind("127.0.0.1", 0)
-    server = make_server(app)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    try:
-        yield Client(sock.getsockname()[1], sources)
-    finally:
-        server.should_exit = True
-        thread.join(20)
-        sock.close()
+    with ExitStack() as stack:
+        parts = make_parts(town.site, stack.callback)
+        parts = replace(
+            parts, status=sources.read_status, metrics=lambda: sources.metrics, queue=_Shown(parts.queue, sources)
+        )
+        config = town.site.config
+        settings = Settings(site=config.site.name, timezone=config.site.timezone)
+        server = make_server(create_app(parts, settings, clock=sources.clock))
+        sock = stack.enter_context(bind("127.0.0.1", 0))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+        thread.start()
+        port = sock.getsockname()[1]
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
+                yield Client(port, town, sources, http)
+        finally:
+            server.should_exit = True
+            thread.join(20)

@@ -174,6 +174,7 @@
   // --- the loop ------------------------------------------------------------------------------------------------
   async function ask(path) {
     const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT) });
+    if (answer.status === 401) location.assign("/login"); // the session is over
     const body = await answer.json();
     if (!answer.ok) throw new Error(body.detail || body.title || answer.status);
     return body;
@@ -197,6 +198,20 @@
     put("clock", clockFormat.format(now)); put("date", dateFormat.format(now));
     setTimeout(tick, SECOND - now.getMilliseconds());
   }
+  // the stream says at once that an event has changed; polling goes on for everything else, and where it is missing
+  let asked = false;
+  async function refresh() {
+    if (asked) return;
+    asked = true;
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    asked = false;
+    try { showEvents((await ask("/events.json?limit=" + ROWS)).events); } catch (error) { /* the loop says so */ }
+  }
+  new EventSource("/api/v1/stream").addEventListener("change", refresh);
+  at("leave").addEventListener("click", async () => {
+    await fetch("/logout", { method: "POST", headers: { "X-CSRF-Token": document.documentElement.dataset.csrf } });
+    location.assign("/login");
+  });
   tick();
   poll();
 })();

@@ -1,0 +1,323 @@
+"""Registry, readings and last values for the console, over the published catalog and the memory-mapped values.
+
+One DuckDB connection holds the views of the newest catalog; it is opened anew when the catalog was replaced. Questions
+are ours alone (analysts' SQL runs elsewhere), two at a time, and none longer than ``QUERY_S``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from lifeline.console.problem import ProblemError
+from lifeline.core.errors import ConfigurationError, UnavailableError
+from lifeline.core.principal import area_prefixes
+from lifeline.files import write_atomic
+from lifeline.lake.query import open_catalog
+from lifeline.lake.scope import HOUSEHOLD_PREFIX, MASK_PREFIX, clause, masked_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from lifeline.app.site import Site
+    from lifeline.console.ports import Page, Row, Within
+
+QUERIES_AT_ONCE: Final = 2
+QUERY_S: Final = 20.0
+HOUSEHOLDS_KNOWN_MAX: Final = 200_000
+"""Devices of which it is remembered whether they are a household's."""
+COLUMNS: Final = (
+    "point", "device_id", "quantity", "unit", "utility", "kind", "span_low", "span_high", "interval_s", "lon", "lat",
+    "area_code", "asset_id", "owner",
+)  # fmt: skip
+LIVE_COLUMNS: Final = ("point", "device_id", "quantity", "unit")
+
+
+class Points:
+    """``lifeline.console.ports.LakePort`` of a site."""
+
+    def __init__(self, site: Site) -> None:
+        self._data = site.data
+        self._live_path = site.live_path
+        self.key = pseudonym_key(site.state / "pseudonym.key")
+        self._turn = threading.BoundedSemaphore(QUERIES_AT_ONCE)
+        self._lock = threading.Lock()
+        self._opened: tuple[tuple[int, int], duckdb.DuckDBPyConnection] | None = None
+        self._households: dict[str, bool] = {}
+        self._live: Any = None
+        self._live_lock = threading.Lock()
+
+    # --- registry ----------------------------------------------------------------------------------------------
+
+    def list_points(
+        self, within: Within, *, masked: bool, cursor: str | None = None, limit: int = 100, **filters: Any
+    ) -> Page:
+        """By point number."""
+        where, given = self._where(within, filters, masked=masked)
+        where.append("point > ?")
+        given.append(_after(cursor))
+        columns = masked_columns(COLUMNS, self.key) if masked else ", ".join(COLUMNS)
+        sql = f"SELECT {columns} FROM points WHERE {' AND '.join(where)} ORDER BY point LIMIT {int(limit) + 1}"  # noqa: S608 - our own words
+        rows = self._rows(sql, given)
+        for row in rows:
+            row["masked"] = masked
+        return _page(rows, limit, "point")
+
+    def list_areas(
+        self, *, level: str | None = None, parent: str | None = None, cursor: str | None = None, limit: int = 1000
+    ) -> Page:
+        """By code."""
+        given = [level, level, parent, parent, cursor or "", limit + 1]
+        rows = self._rows(
+            "SELECT area_code, level, name, parent_code, lon, lat FROM areas WHERE (? IS NULL OR level = ?) "
+            "AND (? IS NULL OR parent_code = ?) AND area_code > ? ORDER BY area_code LIMIT ?",
+            given,
+        )
+        return _page(rows, limit, "area_code")
+
+    def mask_alarms(self, rows: Sequence[Row]) -> None:
+        """Give the household devices among alarms their pseudonyms, in place."""
+        hidden = self.pseudonyms(row["device_id"] for row in rows)
+        for row in rows:
+            row["device_id"] = hidden.get(row["device_id"], row["device_id"])
+
+    def mask_events(self, rows: Sequence[Row]) -> None:
+        """The same for events of one device: in their place and title, in place."""
+        hidden = self.pseudonyms(row["place"] for row in rows if row["place_kind"] == "device")
+        for row in rows:
+            mask = hidden.get(row["place"])
+            if mask is not None:
+                row["title"] = row["title"].replace(row["place"], mask)
+                row["place"] = mask
+
+    def pseudonyms(self, devices: Iterable[str]) -> dict[str, str]:
+        """The pseudonyms of those devices that are a household's."""
+        wanted = set(devices)
+        known = self._households
+        unknown = [device for device in wanted if device not in known]
+        if unknown:
+            marks = ", ".join("?" for _ in unknown)
+            home = f"SELECT DISTINCT device_id FROM points WHERE kind LIKE '{HOUSEHOLD_PREFIX}%'"  # noqa: S608 - our own
+            found = {row["device_id"] for row in self._rows(f"{home} AND device_id IN ({marks})", unknown)}
+            if len(known) > HOUSEHOLDS_KNOWN_MAX:
+                known.clear()
+            known.update((device, device in found) for device in unknown)
+        return {device: pseudonym(self.key, device) for device in wanted if known.get(device)}
+
+    # --- readings ----------------------------------------------------------------------------------------------
+
+    def readings(
+        self, device: str, quantity: str, start: int | None, end: int | None, points_max: int, *, masked: bool
+    ) -> Row:
+        """Readings of one point, with its area and utility for the judge of rights."""
+        where, given = self._where(None, {"quantity": quantity}, masked=masked)
+        where.append(self._device(device, masked=masked))
+        found = self._rows(
+            f"SELECT point, unit, utility, area_code FROM points WHERE {' AND '.join(where)}",  # noqa: S608 - our own words
+            [*given, device],
+        )
+        if not found:
+            raise ProblemError("not-found", f"there is no point {device}/{quantity} within your areas and utilities")
+        point = found[0]
+        low, high = start or 0, end if end is not None else 4_102_444_800_000
+        span = (
+            "point = ? AND ts >= make_timestamptz(?) AND ts < make_timestamptz(?) AND value IS NOT NULL AND quality < 2"
+        )
+        of = [point["point"], low * 1000, high * 1000]
+        with self._ask() as connection:
+            counted = connection.execute(
+                f"SELECT count(*), epoch_ms(min(ts)), epoch_ms(max(ts)) FROM readings_raw WHERE {span}",  # noqa: S608 - our own words
+                of,
+            ).fetchone()
+            assert counted is not None
+            rows, first, last = counted
+            if rows <= points_max:
+                bucket = None
+                sql = f"SELECT epoch_ms(ts), value FROM readings_raw WHERE {span} ORDER BY ts"  # noqa: S608 - our own words
+                values = connection.execute(sql, of).fetchall()
+            else:
+                # two readings a stretch: the extremes, each at its own time, so that no peak is lost
+                bucket = -(-(last - first + 1) // (points_max // 2))
+                sql = (
+                    "SELECT epoch_ms(arg_min(ts, value)) AS a, min(value), epoch_ms(arg_max(ts, value)) AS b, "  # noqa: S608 - our own words
+                    "max(value) "
+                    f"FROM readings_raw WHERE {span} GROUP BY (epoch_ms(ts) - ?) // ? ORDER BY a"
+                )
+                values = []
+                for a, lowest, b, highest in connection.execute(sql, [*of, first, bucket]).fetchall():
+                    pair = [(a, lowest)] if a == b else sorted([(a, lowest), (b, highest)])
+                    values += pair
+        return point | {
+            "device_id": device,
+            "quantity": quantity,
+            "rows": rows,
+            "downsampled": bucket is not None,
+            "bucket_ms": bucket,
+            "readings": sorted(values),
+        }
+
+    # --- last values -------------------------------------------------------------------------------------------
+
+    def live(
+        self, within: Within, *, masked: bool, cursor: str | None = None, limit: int = 1000, **filters: Any
+    ) -> Row:
+        """``{values, position, next}`` by point number."""
+        rows, following = self.list_points(within, masked=masked, cursor=cursor, limit=limit, **filters)
+        position, last = self._last([row["point"] for row in rows])
+        values = [{name: row[name] for name in LIVE_COLUMNS} | last[i] for i, row in enumerate(rows)]
+        return {"values": values, "position": position, "next": following}
+
+    def live_arrow(self, within: Within, *, masked: bool) -> bytes:
+        """point, device_id, quantity, unit, ts, received_at, value, quality, flags of every point that has reported."""
+        where, given = self._where(within, {}, masked=masked)
+        columns = masked_columns(LIVE_COLUMNS, self.key) if masked else ", ".join(LIVE_COLUMNS)
+        sql = f"SELECT {columns} FROM points WHERE {' AND '.join(where)} ORDER BY point"  # noqa: S608 - our own words
+        with self._ask() as connection:
+            table: pa.Table = connection.sql(sql, params=given).to_arrow_table()
+        points = table["point"].to_numpy().astype(np.int32)
+        with self._live_lock:
+            values = self._reader().read(points)
+        instant = pa.timestamp("ms", "UTC")
+        for name in ("device_id", "quantity", "unit"):
+            index = table.schema.get_field_index(name)
+            table = table.set_column(index, name, table[name].dictionary_encode())
+        table = table.append_column("ts", pa.array(values.ts).cast(instant))
+        table = table.append_column("received_at", pa.array(values.received_at).cast(instant))
+        for name in ("value", "quality", "flags"):
+            table = table.append_column(name, pa.array(getattr(values, name)))
+        table = table.filter(pa.array(values.seen))
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table, 1 << 16)
+        data: bytes = sink.getvalue().to_pybytes()
+        return data
+
+    def _last(self, points: list[int]) -> tuple[int, list[Row]]:
+        with self._live_lock:
+            values = self._reader().read(np.array(points, np.int32))
+        rows = []
+        for i in range(len(points)):
+            seen = bool(values.seen[i])
+            value = float(values.value[i])
+            rows.append(
+                {
+                    "ts": int(values.ts[i]) if seen else None,
+                    "received_at": int(values.received_at[i]) if seen else None,
+                    "value": value if seen and value == value else None,  # noqa: PLR0124 - NaN is a null reading
+                    "quality": int(values.quality[i]) if seen else None,
+                }
+            )
+        return values.position, rows
+
+    def _reader(self) -> Any:
+        if self._live is None:
+            from lifeline.live.reader import LiveReader  # numba: only for those who ask for last values
+
+            self._live = LiveReader(self._live_path)
+        return self._live
+
+    # --- how ---------------------------------------------------------------------------------------------------
+
+    def _where(self, within: Within, filters: dict[str, Any], *, masked: bool) -> tuple[list[str], list[Any]]:
+        where, given = ["true"], []
+        for name in ("quantity", "utility", "kind"):
+            if filters.get(name) is not None:
+                where.append(f"{name} = ?")
+                given.append(filters[name])
+        if filters.get("device"):
+            # what begins like a household's id would tell whether there is such a household
+            where.append(f"starts_with(device_id, ?){_NOT_HOUSEHOLD if masked else ''}")
+            given.append(filters["device"])
+        if filters.get("area"):
+            prefixes = area_prefixes(filters["area"])
+            where.append("(" + " OR ".join("starts_with(area_code, ?)" for _ in prefixes) + ")")
+            given += prefixes
+        if within is not None:
+            where.append(clause(within))
+        return where, given
+
+    def _device(self, device: str, *, masked: bool) -> str:
+        if device.startswith(MASK_PREFIX):
+            return f"kind LIKE '{HOUSEHOLD_PREFIX}%' AND {masked_columns(('device_id',), self.key, plain=True)} = ?"
+        return f"device_id = ?{_NOT_HOUSEHOLD if masked else ''}"
+
+    def _rows(self, sql: str, given: list[Any]) -> list[Row]:
+        with self._ask() as connection:
+            table: pa.Table = connection.sql(sql, params=given).to_arrow_table()
+            rows: list[Row] = table.to_pylist()
+            return rows
+
+    @contextmanager
+    def _ask(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor on the newest catalog; the question is interrupted when it takes too long."""
+        with self._turn:
+            cursor = self._connection().cursor()
+            timer = threading.Timer(QUERY_S, cursor.interrupt)
+            timer.daemon = True
+            timer.start()
+            try:
+                yield cursor
+            except duckdb.InterruptException as error:
+                raise UnavailableError(
+                    f"the question took more than {QUERY_S:.0f} s; ask for a shorter time"
+                ) from error
+            except duckdb.IOException as error:  # a catalog older than the grace period
+                self._forget()
+                raise UnavailableError(f"the catalog was replaced: {error}") from error
+            finally:
+                timer.cancel()
+                cursor.close()
+
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        path = self._data / "catalog" / "catalog.sql"
+        with self._lock:
+            try:
+                status = path.stat()
+                stamp = (status.st_mtime_ns, status.st_ino)
+                if self._opened is None or self._opened[0] != stamp:
+                    self._opened = (stamp, open_catalog(self._data, memory_limit="512MB", threads=1))
+            except (OSError, ConfigurationError) as error:
+                raise UnavailableError(f"{path}: nothing was published yet: {error}") from error
+            return self._opened[1]
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._opened = None
+
+
+_NOT_HOUSEHOLD: Final = f" AND (kind IS NULL OR kind NOT LIKE '{HOUSEHOLD_PREFIX}%')"
+
+
+def pseudonym_key(path: Path) -> str:
+    """The site's secret for pseudonyms, made at the first start."""
+    if not path.exists():
+        write_atomic(path, os.urandom(32).hex().encode())
+        path.chmod(0o600)
+    return path.read_text().strip()
+
+
+def pseudonym(key: str, device_id: str) -> str:
+    """What a household's device is called: the same always, and nobody can go back without the key."""
+    return MASK_PREFIX + hashlib.sha256((key + device_id).encode()).hexdigest()[:16]
+
+
+def _after(cursor: str | None) -> int:
+    if cursor is None:
+        return -1
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 10):
+        raise ProblemError("invalid", f"{cursor[:60]!r} is no cursor; pass the `next` of the page before, unchanged")
+    return int(cursor)
+
+
+def _page(rows: list[Row], limit: int, key: str) -> Page:
+    if len(rows) <= limit:
+        return rows, None
+    return rows[:limit], str(rows[limit - 1][key])

@@ -1,0 +1,147 @@
+"""The live stream: one poller reads the event log's new entries, every viewer is shown the same bytes.
+
+    event_log ──(one query for all)──► ring of the newest frames ──wake──► each stream writes what is new for it
+
+Nothing is queued for a viewer: a stream holds a number, the last entry it has seen. A slow one, or one that comes back
+with Last-Event-ID, is served from the log itself until it has reached the ring, so memory has a bound whatever viewers
+do. The database is asked only while somebody listens; what it is asked each turn is one number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import orjson
+from starlette.concurrency import run_in_threadpool
+
+from lifeline.console.masking import masked_event
+from lifeline.core.errors import LifelineError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from lifeline.console.ports import QueuePort, Row
+    from lifeline.core.principal import Principal
+
+LOG: Final = logging.getLogger(__name__)
+POLL_S: Final = 0.05
+"""Half of what a commit may take to a screen beside the query itself (200 ms in all)."""
+RING: Final = 4_096
+"""Frames kept: a flood of 10,000 alarms makes a few hundred events."""
+READ_MAX: Final = 1_000
+HEARTBEAT_S: Final = 15.0
+"""A comment line now and then, so that proxies and browsers know the stream lives; rights are checked as often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One change, ready to be sent, and whom it concerns."""
+
+    entry: int
+    area_code: str | None
+    utility: str | None
+    data: bytes
+
+
+class Feed:
+    """The changes of the queue for any number of streams. Used on the event loop only."""
+
+    def __init__(self, queue: QueuePort) -> None:
+        self._queue = queue
+        self._ring: deque[Frame] = deque(maxlen=RING)
+        self._newest = -1
+        self._news = asyncio.Event()
+        self._listeners = 0
+        self._poller: asyncio.Task[None] | None = None
+
+    @property
+    def listeners(self) -> int:
+        """Streams open now."""
+        return self._listeners
+
+    async def listen(
+        self, principal: Principal, after: int | None, valid: Callable[[], Awaitable[bool]]
+    ) -> AsyncGenerator[bytes, None]:
+        """Frames after entry ``after`` (None: from now on), for as long as ``valid()`` (asked now and then) holds."""
+        self._listeners += 1
+        try:
+            await self._start()
+            seen = self._newest if after is None or after > self._newest else after
+            yield f": lifeline\nretry: 2000\nid: {seen}\n\n".encode()
+            checked = asyncio.get_running_loop().time()
+            while True:
+                news = self._news
+                frames = await self._after(seen)
+                if frames:
+                    seen = frames[-1].entry
+                    mine = [frame.data for frame in frames if principal.sees(frame.area_code, frame.utility)]
+                    if mine:
+                        yield b"".join(mine)
+                    continue
+                wait = checked + HEARTBEAT_S - asyncio.get_running_loop().time()
+                try:
+                    async with asyncio.timeout(max(wait, 0.0)):
+                        await news.wait()
+                except TimeoutError:
+                    checked = asyncio.get_running_loop().time()
+                    if not await valid():
+                        return
+                    yield b": alive\n\n"
+        finally:
+            self._listeners -= 1
+
+    async def _after(self, seen: int) -> list[Frame]:
+        if seen >= self._newest:
+            return []
+        if self._ring and self._ring[0].entry <= seen + 1:
+            # newest first until what was seen: a wake-up looks at the new frames only
+            found: list[Frame] = []
+            for frame in reversed(self._ring):
+                if frame.entry <= seen:
+                    break
+                found.append(frame)
+            return found[::-1]
+        rows = await run_in_threadpool(self._queue.changes, seen, READ_MAX)
+        return [_frame(row) for row in rows]
+
+    async def _start(self) -> None:
+        if self._poller is None or self._poller.done():
+            self._ring.clear()
+            self._newest = await run_in_threadpool(self._queue.newest_change)
+            if self._poller is None or self._poller.done():
+                self._poller = asyncio.create_task(self._poll())
+
+    async def _poll(self) -> None:
+        said = False
+        while self._listeners:
+            try:
+                newest = await run_in_threadpool(self._queue.newest_change)
+                while newest > self._newest:
+                    rows = await run_in_threadpool(self._queue.changes, self._newest, READ_MAX)
+                    if not rows:
+                        break
+                    frames = [_frame(row) for row in rows]
+                    self._ring.extend(frames)
+                    self._newest = frames[-1].entry
+                    former, self._news = self._news, asyncio.Event()
+                    former.set()
+                said = False
+            except (LifelineError, OSError) as error:
+                if not said:
+                    LOG.warning("stream: the queue cannot be read: %s", error)
+                said = True
+                await asyncio.sleep(1)
+            await asyncio.sleep(POLL_S)
+
+
+def _frame(row: Row) -> Frame:
+    event = row["event"]
+    body = {name: row[name] for name in ("entry", "at", "actor", "role", "action", "from_status", "to_status")}
+    body["event"] = masked_event(event)
+    data = orjson.dumps(body, default=str)
+    text = b"id: %d\nevent: change\ndata: %s\n\n" % (row["entry"], data)
+    return Frame(row["entry"], event["area_code"], event["utility"], text)

@@ -1,0 +1,34 @@
+"""Less than we know: coarse positions, no names of people who reported; pure.
+
+A household's gas, water or heat says when somebody is at home, so its ids are personal (PIPL); exact positions of all
+points together are a candidate for important data (GB/T 43697-2024). Both are shown only for a purpose and a case.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+DECIMALS: Final = 2
+"""Positions are rounded to 0.01°, about a kilometre."""
+PERSONAL: Final = ("reporter", "contact", "address")
+MASK: Final = "***"
+INTERNAL: Final = frozenset({"group_key"})
+
+
+def masked_event(row: dict[str, Any]) -> dict[str, Any]:
+    """An event and its reports without exact positions and personal data; its ids come masked (``ports``)."""
+    shown = {name: value for name, value in row.items() if name not in INTERNAL}
+    coarse(shown)
+    for entry in shown.get("reports_received") or ():
+        for name in PERSONAL:
+            if entry.get(name):
+                entry[name] = MASK
+        coarse(entry)
+    return shown
+
+
+def coarse(row: dict[str, Any]) -> None:
+    """Round the position in place."""
+    for name in ("lon", "lat"):
+        if row.get(name) is not None:
+            row[name] = round(row[name], DECIMALS)

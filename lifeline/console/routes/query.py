@@ -1,0 +1,91 @@
+"""``/sql``, ``/kpi``, ``/audit``, ``/me``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from lifeline.console.answers import Answers, Code, Cursor, Limit, Time, Who, Word, json_answer, state_of, time_ms
+from lifeline.console.guard import too_many
+from lifeline.console.models import AuditPage, Me, QueryResult
+from lifeline.console.models import Query as SqlQuery
+
+router = APIRouter(prefix="/api/v1")
+
+MEDIA = {
+    "json": "application/json",
+    "csv": "text/csv; charset=utf-8",
+    "arrow": "application/vnd.apache.arrow.stream",
+}
+
+
+@router.post("/sql", response_model=QueryResult, tags=["sql"])
+async def sql(request: Request, who: Who, parts: Answers, body: SqlQuery) -> Response:
+    """One SELECT over the published views, in a process of its own: no file, no network, bounded time and size."""
+    wait = state_of(request).queries.take(who.principal.name)
+    if wait:
+        raise too_many(wait)
+    data = await run_in_threadpool(
+        parts.sql.run, who.principal, body.sql, body.format, body.rows_max, masked=not who.unmasked
+    )
+    return Response(data, media_type=MEDIA[body.format])
+
+
+@router.get("/kpi", tags=["kpi"])
+async def kpi(
+    who: Who,
+    parts: Answers,
+    area: Code = None,
+    utility: Word = None,
+    since: Time = None,
+    until: Time = None,
+    by: Annotated[str | None, Query(max_length=32, pattern=r"^[a-z_]+$")] = None,
+) -> Response:
+    """Key figures of a period with their denominators: filing, closing, on time, rework, overdue, satisfaction."""
+    filters: dict[str, Any] = {
+        "area": area,
+        "utility": utility,
+        "since": time_ms(since, "since"),
+        "until": time_ms(until, "until"),
+        "by": by,
+    }
+    return json_answer(await run_in_threadpool(parts.queue.kpi, who.principal, **filters))
+
+
+@router.get("/audit", response_model=AuditPage, tags=["audit"])
+async def audit(
+    who: Who,
+    parts: Answers,
+    actor: Word = None,
+    action: Word = None,
+    subject: Word = None,
+    since: Time = None,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> Response:
+    """What was done, refused and read, newest first. Reading it is an entry too."""
+    filters: dict[str, Any] = {
+        "actor": actor,
+        "action": action,
+        "subject": subject,
+        "since": time_ms(since, "since"),
+        "cursor": cursor,
+        "limit": limit,
+    }
+    await run_in_threadpool(parts.audit.record, who.principal, "audit.read", "audit", {"cursor": cursor})
+    rows, following = await run_in_threadpool(parts.audit.list_entries, **filters)
+    return json_answer({"entries": rows, "next": following})
+
+
+@router.get("/me", response_model=Me, tags=["me"])
+async def me(who: Who, parts: Answers) -> Response:
+    """The caller's name, roles and reach."""
+    p = who.principal
+    grants = [{"role": g.role, "areas": list(g.areas), "utilities": list(g.utilities)} for g in p.grants]
+    csrf = None if who.cookie is None else parts.accounts.csrf_of(who.cookie)
+    return json_answer(
+        {"name": p.name, "roles": list(p.roles), "grants": grants, "grade": p.grade, "via": p.via, "csrf": csrf}
+    )

@@ -1,0 +1,98 @@
+"""``/login``, ``/logout``: sessions of browsers. A plain form, so that it works without any script.
+
+A one-time word may come in the link's fragment (``/login#word``), which browsers do not send to any server; a line of
+script moves it into the form. Nothing secret is ever in a URL that we see.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import RedirectResponse, Response
+
+from lifeline.console.access import same_origin
+from lifeline.console.answers import Answers, Who, state_of
+from lifeline.console.guard import address_of, too_many
+from lifeline.console.page import LOGIN_POLICY, render_login
+from lifeline.console.problem import ProblemError
+
+if TYPE_CHECKING:
+    from lifeline.console.app import State
+    from lifeline.console.ports import SignedIn
+
+router = APIRouter(include_in_schema=False)
+
+FORM = "application/x-www-form-urlencoded"
+ASK_PASSWORD = "请为此账号设置密码 / choose a password for this account"  # noqa: S105 - a sentence
+ASK_ACCOUNT = "首次启动：请为安全管理员命名并设置密码 / first start: name the security administrator, choose a password"
+
+
+@router.get("/login")
+async def login_page(request: Request) -> Response:
+    """The form."""
+    return _page(state_of(request))
+
+
+@router.post("/login")
+async def login(request: Request, parts: Answers) -> Response:
+    """Name and password, or a one-time word (with the password that it asks for); a session and the console."""
+    state = state_of(request)
+    if not same_origin(request):
+        raise ProblemError("forbidden", "sign in from our own page")
+    if not request.headers.get("content-type", "").startswith(FORM):
+        raise ProblemError("invalid", f"send the form as {FORM}", status=415)
+    form = dict(parse_qsl((await request.body()).decode("utf-8", "replace"), max_num_fields=10))
+    name, password, word = (form.get(field, "").strip() for field in ("name", "password", "word"))
+    address = address_of(request.scope)
+    wait = state.sign_in_addresses.take(address) or (state.sign_in_names.take(name.lower()) if name else 0)
+    if wait:
+        raise too_many(wait)
+    try:
+        if word:
+            kind = await run_in_threadpool(parts.accounts.kind_of, word)
+            if kind in {"password", "setup"} and not password:
+                return _page(state, note=ASK_ACCOUNT if kind == "setup" else ASK_PASSWORD, word=word, kind=kind)
+            signed = await run_in_threadpool(parts.accounts.redeem, word, address, name, password)
+        else:
+            signed = await run_in_threadpool(parts.accounts.sign_in, name, password, address)
+    except ProblemError as problem:
+        if problem.kind not in {"unauthenticated", "invalid"}:
+            raise
+        kind = await run_in_threadpool(parts.accounts.kind_of, word) if word else None
+        return _page(state, error=problem.detail, word=word if kind else "", kind=kind or "", status=problem.status)
+    return signed_in(state, signed)
+
+
+@router.post("/logout")
+async def logout(request: Request, who: Who, parts: Answers) -> Response:
+    """End the session."""
+    if who.cookie is not None:
+        await run_in_threadpool(parts.accounts.sign_out, who.cookie)
+    answer = Response(status_code=204)
+    state = state_of(request)
+    answer.delete_cookie(state.gate.cookie_name, path="/", secure=state.settings.secure, httponly=True, samesite="lax")
+    return answer
+
+
+def signed_in(state: State, signed: SignedIn) -> Response:
+    """The console, with the session's cookie: unreadable for scripts, never sent by other sites' forms or pictures."""
+    answer = RedirectResponse("/", 303)
+    answer.set_cookie(
+        state.gate.cookie_name, signed.cookie, path="/", secure=state.settings.secure, httponly=True, samesite="lax"
+    )
+    return answer
+
+
+def _page(
+    state: State, *, error: str = "", note: str = "", word: str = "", kind: str = "", status: int = 200
+) -> Response:
+    nonce = secrets.token_urlsafe(18)
+    text = render_login(
+        state.settings.site, nonce, error=error, note=note, word=word, kind=kind, oidc=state.oidc is not None
+    )
+    policy = {"Content-Security-Policy": LOGIN_POLICY.format(nonce=nonce)}
+    return Response(text, status, media_type="text/html; charset=utf-8", headers=policy)
