@@ -83,9 +83,9 @@ def make_parts(site: Site, closing: Callable[[Callable[[], None]], object]) -> P
 
     database = Database(site.database_url, create=False)
     closing(database.close)
-    desk = GovernanceDesk(site.database_url, now_ms)
-    closing(desk.close)
     points = Points(site)
+    desk = GovernanceDesk(site.database_url, now_ms, last_readings=points.last_readings)
+    closing(desk.close)
     audit = HttpAudit(database, now_ms)
     sql = SqlRunner(site.data, points.key, audit)
     closing(sql.close)

@@ -34,7 +34,6 @@ POLICY: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("POST", "/logout"): EVERYBODY,
     ("GET", "/api/v1/me"): EVERYBODY,
     ("GET", "/api/v1/events"): READERS,
-    ("POST", "/api/v1/events"): (*_DESK, "reporter"),
     ("GET", "/api/v1/events/{event_id}"): READERS,
     ("POST", "/api/v1/events/{event_id}/actions/{action}"): (*_DESK, "analyst"),
     ("GET", "/api/v1/alarms"): READERS,
@@ -44,13 +43,9 @@ POLICY: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("GET", "/api/v1/points/{device}/{quantity}/readings"): READERS,
     ("GET", "/api/v1/live"): READERS,
     ("GET", "/api/v1/stream"): READERS,
-    ("GET", "/api/v1/kpi"): READERS,
     ("GET", "/api/v1/areas"): READERS,
     ("POST", "/api/v1/sql"): ("analyst",),
     ("GET", "/api/v1/audit"): ("auditor",),
-    ("GET", "/open311/v2/services.json"): (*_DESK, "reporter"),
-    ("POST", "/open311/v2/requests.json"): (*_DESK, "reporter"),
-    ("GET", "/open311/v2/requests/{request_id}.json"): (*_DESK, "reporter"),
 }
 """(method, path) → roles, one of which must be held somewhere. Everything else is refused."""
 
@@ -61,8 +56,6 @@ OPEN: Final = frozenset(
         ("GET", "/metrics"),
         ("GET", "/login"),
         ("POST", "/login"),
-        ("GET", "/login/oidc"),
-        ("GET", "/login/oidc/back"),
     }
 )
 """What needs no credentials (contract, section 6)."""

@@ -19,7 +19,7 @@ from lifeline.console.problem import ProblemError, ProblemModel
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lifeline.console.app import State
+    from lifeline.console.state import State
 
 JSON_OPTIONS: Final = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 TIME_MS_MAX: Final = 4_102_444_800_000

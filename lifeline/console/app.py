@@ -8,10 +8,7 @@ as ports (``ports``).
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import OrderedDict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
@@ -27,20 +24,17 @@ from lifeline.console.ports import Parts, Settings
 from lifeline.console.problem import ProblemError
 from lifeline.console.routes import alarms, events, health, pages, points, query, session, stream
 from lifeline.console.sources import Cached, judged, wall_clock
+from lifeline.console.state import State
 from lifeline.core.errors import LifelineError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from lifeline.console.ports import Row, Within
     from lifeline.core.ports import Clock
 
 ROUTES: Final = (events, alarms, points, query, stream, health, session, pages)
 STATUS_TTL_MS: Final = 250
-EVENTS_TTL_MS: Final = 1_000
-SCOPES_MAX: Final = 256
-"""Different reaches of viewers whose newest events are remembered for a second."""
 
 DESCRIPTION: Final = """\
 The governance queue, readings and last values of a city's gas, water and heat networks.
@@ -48,40 +42,6 @@ The governance queue, readings and last values of a city's gas, water and heat n
 Times are epoch milliseconds UTC. Lists are pages: pass `next` as `cursor`. Errors are RFC 9457 problem+json.
 Credentials: `Authorization: Bearer lft_…`, or a browser's session with `X-CSRF-Token` on every act.
 """
-
-
-@dataclass
-class State:
-    """What routes find at ``request.app.state.lifeline``."""
-
-    parts: Parts
-    settings: Settings
-    gate: Gate
-    feed: Feed
-    news: Cached[dict[str, Any]]
-    queries: Buckets
-    sign_in_addresses: Buckets
-    sign_in_names: Buckets
-    clock: Clock
-    oidc: Any = None
-    _newest: OrderedDict[Any, Cached[list[Row]]] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def newest_events(self, within: Within) -> list[Row]:
-        """The page's events; viewers of the same reach share one question a second."""
-        key = None if within is None else tuple(within)
-        with self._lock:
-            found = self._newest.pop(key, None)
-            if found is None:
-                found = Cached(
-                    lambda: self.parts.queue.list_events(within, masked=True, limit=pages.EVENTS_MAX)[0],
-                    EVENTS_TTL_MS,
-                    self.clock,
-                )
-            self._newest[key] = found
-            if len(self._newest) > SCOPES_MAX:
-                self._newest.popitem(last=False)
-        return found()
 
 
 def create_app(parts: Parts, settings: Settings | None = None, *, clock: Clock = wall_clock) -> FastAPI:

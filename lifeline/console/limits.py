@@ -28,6 +28,8 @@ CONNECTIONS_MAX: Final = 2_048
 STREAMS_MAX: Final = 1_500
 STREAMS_PER_CREDENTIAL: Final = 1_200
 PAGE_ROWS_MAX: Final = 1_000
+PAGE_EVENTS_MAX: Final = 100
+"""Events that the page may ask for; the API and SQL give more."""
 READING_ROWS_MAX: Final = 20_000
 """Readings of one answer: five times what a screen can draw."""
 LIVE_ROWS_MAX: Final = 10_000

@@ -218,33 +218,6 @@ class AlarmAct(Asked):
     minutes: float | None = Field(default=None, gt=0, le=10_080, description="shelve for so long, instead of until")
 
 
-class Report(Asked):
-    """What somebody tells the city."""
-
-    source: Literal["citizen", "patrol", "110", "119", "120", "utility", "superior"]
-    description: str = Field(min_length=1, max_length=4000)
-    utility: Literal["gas", "water", "heat"] | None = None
-    area_code: str | None = Field(default=None, max_length=32)
-    address: Text = None
-    lon: float | None = Field(default=None, ge=-180, le=180, allow_inf_nan=False)
-    lat: float | None = Field(default=None, ge=-90, le=90, allow_inf_nan=False)
-    level: Literal["red", "orange", "yellow", "blue"] | None = None
-    reporter: str | None = Field(default=None, max_length=200, description="personal: shown masked")
-    contact: str | None = Field(default=None, max_length=200, description="personal: shown masked")
-    external_ref: str | None = Field(
-        default=None, max_length=200, description="the sender's own number; the same again is the same report"
-    )
-    observed_at: Millis | None = None
-
-
-class Reported(Answer):
-    """Where a report went."""
-
-    event_id: str
-    report_id: str
-    merged: bool = Field(description="it joined an event that was there already")
-
-
 class Query(Asked):
     """One SELECT over the views of the catalog."""
 

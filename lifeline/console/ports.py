@@ -95,10 +95,6 @@ class QueuePort(Protocol):
         """Take an action; ``version``: refuse unless it is this one; ``key``: do it once, whatever is repeated."""
         ...
 
-    def report(self, who: Principal, fields: Mapping[str, Any], key: str | None) -> Row:
-        """What somebody tells us becomes part of the queue: ``{event_id, report_id, merged, …}``."""
-        ...
-
     def actions(self, who: Principal, event: Row) -> list[str]:
         """What ``who`` may do with an event (``get_event``) now; pure."""
         ...
@@ -111,7 +107,7 @@ class QueuePort(Protocol):
         """One alarm with its log; raises ProblemError(not-found)."""
         ...
 
-    def act_alarm(self, who: Principal, alarm_id: str, action: str, fields: Mapping[str, Any], key: str | None) -> Row:
+    def act_alarm(self, who: Principal, alarm_id: str, action: str, fields: Mapping[str, Any]) -> Row:
         """ack, shelve, unshelve, suppress and so on."""
         ...
 
@@ -121,10 +117,6 @@ class QueuePort(Protocol):
 
     def newest_change(self) -> int:
         """The number of the newest entry; cheap, asked many times a second."""
-        ...
-
-    def kpi(self, who: Principal, **filters: Any) -> Row:
-        """Key figures of a period."""
         ...
 
 

@@ -228,14 +228,15 @@ class Client:
     town: Town
     sources: Sources
     http: httpx.Client
+    app: Any
 
-    def get(self, path: str, *, token: str | None = None, **more: Any) -> httpx.Response:
-        return self.ask("GET", path, token=token, **more)
+    def get(self, path: str, *, as_: str | None = None, **more: Any) -> httpx.Response:
+        return self.ask("GET", path, as_=as_, **more)
 
-    def ask(self, method: str, path: str, *, token: str | None = None, **more: Any) -> httpx.Response:
+    def ask(self, method: str, path: str, *, as_: str | None = None, **more: Any) -> httpx.Response:
         headers = dict(more.pop("headers", {}))
-        if token is not None:
-            headers["Authorization"] = f"Bearer {self.town.tokens.get(token, token)}"
+        if as_ is not None:
+            headers["Authorization"] = f"Bearer {self.town.tokens.get(as_, as_)}"
         return self.http.request(method, path, headers=headers, **more)
 
     def sign_in(self, name: str) -> httpx.Client:
@@ -296,14 +297,15 @@ def client(town: Town) -> Iterator[Client]:
         )
         config = town.site.config
         settings = Settings(site=config.site.name, timezone=config.site.timezone)
-        server = make_server(create_app(parts, settings, clock=sources.clock))
+        app = create_app(parts, settings, clock=sources.clock)
+        server = make_server(app)
         sock = stack.enter_context(bind("127.0.0.1", 0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
         thread.start()
         port = sock.getsockname()[1]
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
-                yield Client(port, town, sources, http)
+                yield Client(port, town, sources, http, app)
         finally:
             server.should_exit = True
             thread.join(20)

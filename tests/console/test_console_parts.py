@@ -2,17 +2,18 @@
 
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from lifeline.console.limits import Buckets, Rate
 from lifeline.console.server import bind
 from lifeline.console.sources import Cached, StatusFile, judged
 from lifeline.console.terminal import StatusLine, human, status_line, summary_table
@@ -78,25 +79,14 @@ def test_an_address_in_use_is_a_sentence() -> None:
         bind("127.0.0.1", sock.getsockname()[1])
 
 
-PROGRAM = """
-import sys
-from pathlib import Path
-from lifeline.console.app import create_app
-from lifeline.console.server import serve
-from lifeline.console.sources import StatusFile
-app = create_app(StatusFile(Path(sys.argv[1])), lambda limit: {"events": []}, lambda: None)
-serve("127.0.0.1", int(sys.argv[2]), app)
-"""
-
-
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_the_process_answers_and_stops_when_told(tmp_path: Path, stop: signal.Signals) -> None:
+def test_the_process_answers_and_stops_when_told(town: Any, stop: signal.Signals) -> None:
     with bind("127.0.0.1", 0) as sock:
         port = sock.getsockname()[1]
-    status = tmp_path / "status.json"
-    status.write_text(json.dumps({"ready": True, "at": time.time_ns() // 1_000_000 + 60_000}))
+    town.site.status_path.write_text(json.dumps({"ready": True, "at": time.time_ns() // 1_000_000 + 60_000}))
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(status), str(port)], stderr=subprocess.PIPE, env={**os.environ}
+        [sys.executable, "-m", "lifeline.app.console", str(town.site.config.path), "127.0.0.1", str(port)],
+        stderr=subprocess.PIPE,
     )
     try:
         deadline = time.monotonic() + 30
@@ -171,3 +161,16 @@ def test_summary_tables_show_figures_and_plain_text() -> None:
     assert "run [1]" in text
     for figure in ("1,234,567", "1.2", "yes", "–", "[b]"):
         assert figure in text
+
+
+def test_a_bucket_gives_its_burst_then_its_rate() -> None:
+    now = [0.0]
+    buckets = Buckets(Rate(3, 0.5), lambda: now[0])
+    assert [buckets.take("a") for _ in range(4)] == [0, 0, 0, 2.0]
+    assert buckets.take("b") == 0
+    now[0] = 1.0
+    assert buckets.take("a") == 1.0
+    now[0] = 2.0
+    assert buckets.take("a") == 0
+    now[0] = 1e6
+    assert [buckets.take("a") for _ in range(4)] == [0, 0, 0, 2.0]

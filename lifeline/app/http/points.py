@@ -20,6 +20,7 @@ from lifeline.console.problem import ProblemError
 from lifeline.core.errors import ConfigurationError, UnavailableError
 from lifeline.core.principal import area_prefixes
 from lifeline.files import write_atomic
+from lifeline.governance.recheck import LastReading
 from lifeline.lake.query import open_catalog
 from lifeline.lake.scope import HOUSEHOLD_PREFIX, MASK_PREFIX, clause, masked_columns
 
@@ -199,6 +200,18 @@ class Points:
             writer.write_table(table, 1 << 16)
         data: bytes = sink.getvalue().to_pybytes()
         return data
+
+    def last_readings(self, points: Sequence[int]) -> dict[int, LastReading]:
+        """The newest readings, for the check by telemetry before an event is closed; none while no engine has run."""
+        known = {}
+        try:
+            _, rows = self._last(list(points))
+        except (UnavailableError, IndexError):
+            return {}
+        for point, row in zip(points, rows, strict=True):
+            if row["ts"] is not None:
+                known[point] = LastReading(row["ts"], row["received_at"], row["value"], row["quality"])
+        return known
 
     def _last(self, points: list[int]) -> tuple[int, list[Row]]:
         with self._live_lock:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifeline.console.problem import ProblemError
 from lifeline.core.principal import Grant, narrowed
 from lifeline.governance import alarms, states
+from lifeline.governance.actor import Actor
 from lifeline.governance.errors import (
     ConflictError,
     FieldError,
@@ -26,18 +27,18 @@ if TYPE_CHECKING:
     from lifeline.core.principal import Principal
     from lifeline.governance.desk import GovernanceDesk
 
-KINDS: Final[tuple[tuple[type[RefusedError], str], ...]] = (
-    (UnknownIdError, "not-found"),
-    (ForbiddenError, "forbidden"),
-    (ConflictError, "changed"),
-    (IllegalActionError, "conflict"),
-    (FieldError, "invalid"),
-)
+KINDS_OF: Final[dict[type[RefusedError], str]] = {
+    UnknownIdError: "not-found",
+    ForbiddenError: "forbidden",
+    IllegalActionError: "conflict",
+    FieldError: "invalid",
+    RefusedError: "conflict",
+}
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """Refusals of the queue as problems.
+def refusals(conflict: str = "conflict") -> Iterator[None]:
+    """Refusals of the queue as problems; ``conflict``: what it is when somebody else was faster.
 
     Raises:
         ProblemError: in place of any ``RefusedError``.
@@ -45,7 +46,7 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except RefusedError as error:
-        kind = next((name for cause, name in KINDS if isinstance(error, cause)), "conflict")
+        kind = conflict if isinstance(error, ConflictError) else KINDS_OF[type(error)]
         raise ProblemError(kind, str(error)) from error
 
 
@@ -113,10 +114,6 @@ class HttpQueue:
         self._points.mask_events([row["event"] for row in rows])
         return rows
 
-    def kpi(self, who: Principal, **filters: Any) -> Row:
-        """Key figures."""
-        raise NotImplementedError
-
     # --- acting ------------------------------------------------------------------------------------------------
 
     def act(
@@ -132,40 +129,36 @@ class HttpQueue:
         given = dict(fields)
         wanted = given.pop("role", None)
         note = given.pop("note", None)
-        with refusals():
+        with refusals(conflict="conflict" if version is None else "changed"):
             event = self._desk.get_event(event_id)
-            role = self._role(who, event, f"event {event_id}", states.roles_of(event["status"], action), wanted)
-            return self._desk.act(event["event_id"], action, who.name, role, note, expected_version=version, **given)
+            actor = self._actor(who, event, f"event {event_id!r}", states.roles_of(event["status"], action), wanted)
+            row = self._desk.act(event["event_id"], action, actor, note, expected_version=version, key=key, **given)
+        self._points.mask_events([row])
+        return row
 
-    def act_alarm(self, who: Principal, alarm_id: str, action: str, fields: Mapping[str, Any], key: str | None) -> Row:
-        """Acts on alarms change nothing when repeated, so a key needs no book of its own."""
-        del key
+    def act_alarm(self, who: Principal, alarm_id: str, action: str, fields: Mapping[str, Any]) -> Row:
+        """Acts on alarms change nothing when repeated, so they need no idempotency key."""
         minutes, until = fields.get("minutes"), fields.get("until")
         if minutes is not None:
             until = self._clock() + int(minutes * 60_000)
         known = alarms.ACTS.get(action)
         with refusals():
             alarm = self._desk.get_alarm(alarm_id)
-            role = self._role(who, alarm, f"alarm {alarm_id}", known.roles if known else (), None)
-            row = self._desk.act_alarm(alarm["alarm_id"], action, who.name, role, fields.get("note"), until)
+            actor = self._actor(who, alarm, f"alarm {alarm_id!r}", known.roles if known else (), None)
+            row = self._desk.act_alarm(alarm["alarm_id"], action, actor, fields.get("note"), until)
         self._points.mask_alarms([row])
         return row
 
-    def report(self, who: Principal, fields: Mapping[str, Any], key: str | None) -> Row:
-        """A report."""
-        raise NotImplementedError
-
     @staticmethod
-    def _role(who: Principal, row: Row, what: str, may: tuple[str, ...], wanted: str | None) -> str:
-        """The role to act in: among those held for this row, the one asked for, or the first that may."""
+    def _actor(who: Principal, row: Row, what: str, may: tuple[str, ...], wanted: str | None) -> Actor:
+        """``who`` in the role to act in: among those held for this row, the one asked for, or the first that may."""
         if not who.sees(row["area_code"], row["utility"]):
             raise ProblemError("not-found", f"there is no {what} within your areas and utilities")
         held = who.roles_at(row["area_code"], row["utility"])
-        if wanted is not None:
-            if wanted not in held:
-                raise ProblemError("forbidden", f"you do not hold the role {wanted!r} for this area and utility")
-            return wanted
-        return next((role for role in held if role in may), next(iter(held)))
+        if wanted is not None and wanted not in held:
+            raise ProblemError("forbidden", f"you do not hold the role {wanted!r} for this area and utility")
+        role = wanted or next((role for role in held if role in may), held[0])
+        return Actor(who.name, role, address=who.address)
 
 
 def _reach(within: Within, area: str | None) -> Within:

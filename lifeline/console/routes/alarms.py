@@ -12,7 +12,6 @@ from lifeline.console.answers import (
     Answers,
     Code,
     Cursor,
-    IdempotencyKey,
     Limit,
     Time,
     Who,
@@ -78,9 +77,8 @@ async def act(
     alarm_id: AlarmId,
     action: Action,
     body: AlarmAct | None = None,
-    idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """ack, shelve, unshelve, suppress, unsuppress, out-of-service, in-service."""
+    """ack, shelve, unshelve, suppress, unsuppress, out-of-service, in-service. Repeating one changes nothing."""
     given = (body or AlarmAct()).model_dump(exclude_none=True)
-    row = await run_in_threadpool(parts.queue.act_alarm, who.principal, alarm_id, action, given, idempotency_key)
+    row = await run_in_threadpool(parts.queue.act_alarm, who.principal, alarm_id, action, given)
     return json_answer(row)

@@ -22,7 +22,7 @@ from lifeline.console.answers import (
     shown_event,
     time_ms,
 )
-from lifeline.console.models import Act, Event, EventDetail, EventPage, Report, Reported
+from lifeline.console.models import Act, Event, EventDetail, EventPage
 from lifeline.console.problem import ProblemError
 
 router = APIRouter(prefix="/api/v1", tags=["events"])
@@ -67,17 +67,6 @@ async def get_event(who: Who, parts: Answers, event_id: EventId) -> Response:
         raise unknown(event_id)
     row["actions"] = parts.queue.actions(who.principal, row)
     return json_answer(shown_event(who, row), headers={"ETag": f'"{row["version"]}"'})
-
-
-@router.post("/events", response_model=Reported, status_code=201)
-async def report_event(who: Who, parts: Answers, body: Report, idempotency_key: IdempotencyKey = None) -> Response:
-    """A report from a citizen, a patrol, 110/119/120 or a utility: into the same queue, or to an event nearby."""
-    roles = who.principal.roles_at(body.area_code, body.utility)
-    if not set(roles) & {"operator", "dispatcher", "admin", "reporter"}:
-        raise ProblemError("forbidden", "this area or utility lies outside your grants; name both")
-    given = body.model_dump(exclude_none=True)
-    row = await run_in_threadpool(parts.queue.report, who.principal, given, idempotency_key)
-    return json_answer(row, 201, {"Location": f"/api/v1/events/{row['event_id']}"})
 
 
 @router.post("/events/{event_id}/actions/{action}", response_model=Event)

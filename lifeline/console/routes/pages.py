@@ -10,13 +10,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from lifeline.console.answers import Who, json_answer, shown_event, state_of
+from lifeline.console.limits import PAGE_EVENTS_MAX
 from lifeline.console.page import POLICY, render
 from lifeline.console.problem import ProblemError
 
 router = APIRouter(include_in_schema=False)
-
-EVENTS_MAX = 100
-"""Events that the page may ask for; the API and SQL give more."""
 
 
 @router.get("/")
@@ -44,7 +42,7 @@ async def status_json(request: Request, who: Who) -> Response:  # noqa: ARG001 -
 
 @router.get("/events.json")
 async def events_json(
-    request: Request, who: Who, limit: Annotated[int, Query(ge=1, le=EVENTS_MAX)] = EVENTS_MAX
+    request: Request, who: Who, limit: Annotated[int, Query(ge=1, le=PAGE_EVENTS_MAX)] = PAGE_EVENTS_MAX
 ) -> Response:
     """The newest events that the caller may see."""
     rows: list[dict[str, Any]] = await run_in_threadpool(state_of(request).newest_events, who.principal.scope())

@@ -1,14 +1,14 @@
-"""``/sql``, ``/kpi``, ``/audit``, ``/me``."""
+"""``/sql``, ``/audit``, ``/me``."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from lifeline.console.answers import Answers, Code, Cursor, Limit, Time, Who, Word, json_answer, state_of, time_ms
+from lifeline.console.answers import Answers, Cursor, Limit, Time, Who, Word, json_answer, state_of, time_ms
 from lifeline.console.guard import too_many
 from lifeline.console.models import AuditPage, Me, QueryResult
 from lifeline.console.models import Query as SqlQuery
@@ -32,27 +32,6 @@ async def sql(request: Request, who: Who, parts: Answers, body: SqlQuery) -> Res
         parts.sql.run, who.principal, body.sql, body.format, body.rows_max, masked=not who.unmasked
     )
     return Response(data, media_type=MEDIA[body.format])
-
-
-@router.get("/kpi", tags=["kpi"])
-async def kpi(
-    who: Who,
-    parts: Answers,
-    area: Code = None,
-    utility: Word = None,
-    since: Time = None,
-    until: Time = None,
-    by: Annotated[str | None, Query(max_length=32, pattern=r"^[a-z_]+$")] = None,
-) -> Response:
-    """Key figures of a period with their denominators: filing, closing, on time, rework, overdue, satisfaction."""
-    filters: dict[str, Any] = {
-        "area": area,
-        "utility": utility,
-        "since": time_ms(since, "since"),
-        "until": time_ms(until, "until"),
-        "by": by,
-    }
-    return json_answer(await run_in_threadpool(parts.queue.kpi, who.principal, **filters))
 
 
 @router.get("/audit", response_model=AuditPage, tags=["audit"])

@@ -21,8 +21,8 @@ from lifeline.console.page import LOGIN_POLICY, render_login
 from lifeline.console.problem import ProblemError
 
 if TYPE_CHECKING:
-    from lifeline.console.app import State
     from lifeline.console.ports import SignedIn
+    from lifeline.console.state import State
 
 router = APIRouter(include_in_schema=False)
 
@@ -94,5 +94,6 @@ def _page(
     text = render_login(
         state.settings.site, nonce, error=error, note=note, word=word, kind=kind, oidc=state.oidc is not None
     )
-    policy = {"Content-Security-Policy": LOGIN_POLICY.format(nonce=nonce)}
-    return Response(text, status, media_type="text/html; charset=utf-8", headers=policy)
+    # with "no-referrer" browsers say "Origin: null" when they send the form, like a page that hides where it is from
+    headers = {"Content-Security-Policy": LOGIN_POLICY.format(nonce=nonce), "Referrer-Policy": "same-origin"}
+    return Response(text, status, media_type="text/html; charset=utf-8", headers=headers)
