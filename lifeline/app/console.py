@@ -1,4 +1,4 @@
-"""The console's process: ``python -m lifeline.app.console CONFIG HOST PORT``, started by ``run`` and ``demo``.
+"""The console's process: ``python -m lifeline.app.console CONFIG HOST PORT ENDPOINT PID``, by ``run`` and ``demo``.
 
 A process of its own, reading durable files, the queue's database and the engine's endpoint: nothing that happens here
 stalls ingest. Acts of people go into the database by turns with the engine.
@@ -7,6 +7,7 @@ stalls ingest. Acts of people go into the database by turns with the engine.
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import orjson
 
 from lifeline.app.clock import now_ms
 from lifeline.app.site import load_site
+from lifeline.app.status import with_engines_word
 from lifeline.core.errors import LifelineError
 
 if TYPE_CHECKING:
@@ -33,12 +35,12 @@ METRICS_S: Final = 2.0
 class ConsoleProcess:
     """Starts the console and ends it."""
 
-    def __init__(self, config: Path, host: str, port: int) -> None:
+    def __init__(self, config: Path, host: str, port: int, endpoint: str) -> None:
         from lifeline.console.server import bind
 
         bind(host, port).close()  # an address in use is said here, not in the child's last words
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "lifeline.app.console", str(config), host, str(port)],
+            [sys.executable, "-m", "lifeline.app.console", str(config), host, str(port), endpoint, str(os.getpid())],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
@@ -64,8 +66,8 @@ def _metrics(site: Site) -> bytes | None:
         return None
 
 
-def make_parts(site: Site, closing: Callable[[Callable[[], None]], object]) -> Parts:
-    """The console's ports over a site; ``closing`` takes what must be called at the end.
+def make_parts(site: Site, closing: Callable[[Callable[[], None]], object], endpoint: str | None = None) -> Parts:
+    """The console's ports over a site; ``closing`` takes what must be called at the end, ``endpoint`` is the engine's.
 
     Raises:
         ConfigurationError, UnavailableError: no engine has run here yet, or the database refuses.
@@ -87,10 +89,11 @@ def make_parts(site: Site, closing: Callable[[Callable[[], None]], object]) -> P
     desk = GovernanceDesk(site.database_url, now_ms, last_readings=points.last_readings)
     closing(desk.close)
     audit = HttpAudit(database, now_ms)
+    read_status = StatusFile(site.status_path)
     sql = SqlRunner(site.data, points.key, audit)
     closing(sql.close)
     return Parts(
-        status=StatusFile(site.status_path),
+        status=lambda: with_engines_word(read_status, endpoint),
         metrics=lambda: _metrics(site),
         accounts=HttpAccounts(make_accounts(database)),
         queue=HttpQueue(desk, points, now_ms),
@@ -100,15 +103,15 @@ def make_parts(site: Site, closing: Callable[[Callable[[], None]], object]) -> P
     )
 
 
-def main(config: Path, host: str, port: int) -> None:
-    """Serve the console until SIGTERM or until the engine is gone."""
+def main(config: Path, host: str, port: int, endpoint: str, engine: int) -> None:
+    """Serve the console until SIGTERM or until the engine (its process id) is gone."""
     from lifeline.app.orphans import die_with_parent
     from lifeline.console.app import create_app
     from lifeline.console.guard import LOCAL_HOSTS
     from lifeline.console.ports import Settings
     from lifeline.console.server import Tls, serve
 
-    die_with_parent()
+    die_with_parent(engine)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with suppress(ValueError, OSError):  # a stream is a file to the kernel, and there may be a thousand
         resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
@@ -124,12 +127,12 @@ def main(config: Path, host: str, port: int) -> None:
     )
     tls = Tls(str(http.cert_file), str(http.key_file)) if http.cert_file and http.key_file else None
     with ExitStack() as stack:
-        app = create_app(make_parts(site, stack.callback), settings)
+        app = create_app(make_parts(site, stack.callback, endpoint), settings)
         serve(host, port, app, tls)
 
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+        main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5]))
     except LifelineError as error:
         sys.exit(f"console: {error}")

@@ -14,6 +14,7 @@ from lifeline.app.compiled import ensure_warm
 from lifeline.app.console import ConsoleProcess
 from lifeline.app.endpoint import Endpoint
 from lifeline.app.identity import first_words
+from lifeline.app.memory import settle_allocator
 from lifeline.app.site import load_site
 
 if TYPE_CHECKING:
@@ -58,23 +59,19 @@ def running(config: Path, *, console_port: int | None) -> Iterator[Assembly]:
     Raises:
         ConfigurationError, UnavailableError, CorruptionError: the site cannot start.
     """
+    settle_allocator()
     site = load_site(config)
     with ExitStack() as stack:
         assembly = assemble(site)
         stack.callback(assembly.close)
-
-        def readiness() -> tuple[bool, str | None]:
-            status = assembly.board.last
-            return bool(status.get("ready")), status.get("reason")
-
         address = site.config.metrics.address
-        endpoint = Endpoint(address.host, address.port, assembly.metrics.registry, readiness)
+        endpoint = Endpoint(address.host, address.port, assembly.metrics.registry, assembly.board.readiness)
         stack.callback(endpoint.close)
         assembly.board.endpoint = endpoint.url
         assembly.engine.start()
         stack.callback(assembly.stop)
         if console_port is not None:
-            console = ConsoleProcess(config, site.config.http.address.host, console_port)
+            console = ConsoleProcess(config, site.config.http.address.host, console_port, endpoint.url)
             stack.callback(console.close)
         yield assembly
 

@@ -1,4 +1,4 @@
-"""One analyst's query in a process of its own: ``python -m lifeline.app.sql_child``, started by ``app.http.sql``.
+"""One analyst's query in a process of its own: ``python -m lifeline.app.sql_child PARENT``, by ``app.http.sql``.
 
     stdin   one line of JSON: data_dir, sql, output, rows_max, bytes_max, timeout_s, grants, key
     stdout  one line of JSON: ok, error, layers; then the result's bytes
@@ -27,7 +27,7 @@ def main() -> None:
     from lifeline.core.principal import Grant
     from lifeline.lake import query
 
-    die_with_parent(9)
+    die_with_parent(int(sys.argv[1]), 9)
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is not a result
     out.write(b"ready\n")

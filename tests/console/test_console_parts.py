@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -85,7 +86,16 @@ def test_the_process_answers_and_stops_when_told(town: Any, stop: signal.Signals
         port = sock.getsockname()[1]
     town.site.status_path.write_text(json.dumps({"ready": True, "at": time.time_ns() // 1_000_000 + 60_000}))
     process = subprocess.Popen(
-        [sys.executable, "-m", "lifeline.app.console", str(town.site.config.path), "127.0.0.1", str(port)],
+        [
+            sys.executable,
+            "-m",
+            "lifeline.app.console",
+            str(town.site.config.path),
+            "127.0.0.1",
+            str(port),
+            "",
+            str(os.getpid()),
+        ],
         stderr=subprocess.PIPE,
     )
     try:

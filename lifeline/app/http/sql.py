@@ -124,8 +124,8 @@ class SqlRunner:
 def _start() -> subprocess.Popen[bytes]:
     environment = {name: os.environ[name] for name in ("PATH", "LANG", "VIRTUAL_ENV") if name in os.environ}
     environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "lifeline.app.sql_child"],
+    return subprocess.Popen(  # noqa: S603 - our own module
+        [sys.executable, "-m", "lifeline.app.sql_child", str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
