@@ -7,16 +7,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.app.clock import now_ms
+from lifeline.app.http.audit import audit_with
 from lifeline.app.site import load_site
 from lifeline.core.principal import Grant
 from lifeline.governance.database import Database
-from lifeline.identity import Accounts, log
+from lifeline.identity import Accounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    from sqlalchemy import Connection
 
     from lifeline.app.site import Site
 
@@ -25,12 +24,8 @@ DEMO_ROLES: Final = ("viewer", "operator", "dispatcher", "analyst")
 
 
 def make_accounts(database: Database) -> Accounts:
-    """The door to the accounts of a database, with its log."""
-
-    def audit(connection: Connection, actor: str, action: str, subject: str, details: dict[str, Any]) -> None:
-        log.append(connection, now_ms(), actor, action, subject, details)
-
-    return Accounts(database, now_ms, audit)
+    """The door to the accounts of a database; every change is audited with it."""
+    return Accounts(database, now_ms, audit_with(now_ms))
 
 
 @contextmanager

@@ -167,7 +167,7 @@ class AuditPort(Protocol):
         ...
 
     def list_entries(self, **filters: Any) -> Page:
-        """Newest first; filters actor, action, subject, since, cursor, limit."""
+        """Newest first; filters kind, actor, object, since, cursor, limit."""
         ...
 
 

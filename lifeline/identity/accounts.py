@@ -78,7 +78,7 @@ class Accounts:
         self._clock = clock
         self._audit = audit
         with database.read() as connection:
-            there = {"accounts", "access_log"} <= set(_table_names(connection))
+            there = {"accounts", "invitations"} <= set(_table_names(connection))
         if not there:
             with database.write() as connection:
                 identity_metadata.create_all(connection)

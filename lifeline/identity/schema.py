@@ -3,14 +3,13 @@
 accounts ◄── sessions      a signed-in browser: digest of its cookie
          ◄── tokens        a program's bearer token: its digest, what it was narrowed to
          ◄── invitations   a one-time word that signs in once, or lets a password be chosen
-access_log                 who signed in, asked, looked behind a mask, changed an account: appended, never updated
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, MetaData, String, Table, Text
 
 identity_metadata: Final = MetaData()
 
@@ -68,20 +67,6 @@ invitations: Final = Table(
 )
 """``kind``: ``setup`` (no account yet: makes the first), ``password`` (chooses one), ``sign-in`` (signs in once)."""
 
-access_log: Final = Table(
-    "access_log",
-    identity_metadata,
-    Column("entry", Integer, primary_key=True, autoincrement=True),
-    Column("at", BigInteger, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("action", String(64), nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("address", Text, nullable=False),
-    Column("details", Text, nullable=False),
-)
-"""``details``: JSON."""
-
 Index("sessions_by_account", sessions.c.account)
 Index("sessions_by_expiry", sessions.c.expires_at)
 Index("tokens_by_account", tokens.c.account)
-Index("access_log_by_time", access_log.c.at, access_log.c.entry)

@@ -79,9 +79,9 @@ def test_households_and_positions_are_masked_unless_there_is_a_purpose(client: A
     shown = client.get(path, as_="analyst", headers=purpose).json()["points"]
     assert shown[1]["device_id"] == "D00001"
     assert shown[1]["lon"] == 114.612345
-    entry = client.get("/api/v1/audit?action=read.unmasked", as_="auditor").json()["entries"][0]
-    assert (entry["actor"], entry["subject"]) == ("analyst1", path)
-    assert entry["details"]["case_id"] == "C-17"
+    entry = client.get("/api/v1/audit?kind=read&actor=analyst1", as_="auditor").json()["entries"][0]
+    assert (entry["action"], entry["object"], entry["reason"]) == ("read.unmasked", path, "leak search")
+    assert entry["fields"]["case_id"] == "C-17"
     assert client.get(path, as_="analyst", headers={"X-Purpose": "just so"}).status_code == 422
     assert client.get(path, as_="viewer", headers=purpose).status_code == 403
 

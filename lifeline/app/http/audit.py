@@ -1,19 +1,64 @@
-"""What was done, refused and looked at, for the console."""
+"""What was done, refused and looked at, for the console: entries of the audit that nobody can rewrite."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
 
-from lifeline.console.problem import ProblemError
-from lifeline.identity import IdentityError, log
+from lifeline.app.http.queue import refusals
+from lifeline.governance import audit
+from lifeline.governance.audit import AuditEntry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sqlalchemy import Connection
 
     from lifeline.console.ports import Page
     from lifeline.core.ports import Clock
     from lifeline.core.principal import Principal
     from lifeline.governance.database import Database
+
+KINDS: Final = {
+    "login": "login",
+    "account": "user",
+    "account.grants": "right",
+    "token": "right",
+    "read": "read",
+    "sql": "read",
+    "audit": "read",
+}
+"""Kind of an action, by its whole name or by what stands before the dot."""
+SQL_CHARS_MAX: Final = 3_500
+"""Longer queries are kept by their beginning and their digest."""
+
+
+def entry_of(actor: str, action: str, subject: str, details: Mapping[str, Any], role: str = "") -> AuditEntry:
+    """An entry of the audit; ``address`` and ``purpose`` of the details have fields of their own."""
+    fields = {name: value for name, value in details.items() if name not in {"address", "purpose"}}
+    sql = fields.get("sql")
+    if isinstance(sql, str) and len(sql) > SQL_CHARS_MAX:
+        fields |= {"sql": sql[:SQL_CHARS_MAX] + "…", "sha256": sha256(sql.encode()).hexdigest(), "chars": len(sql)}
+    return AuditEntry(
+        kind=KINDS.get(action) or KINDS[action.partition(".")[0]],
+        actor=actor,
+        role=role,
+        action=action,
+        object=subject,
+        address=str(details.get("address", "")),
+        result="refused" if action.endswith(".refused") else "done",
+        reason=str(details.get("purpose", "")),
+        fields=fields,
+    )
+
+
+def audit_with(clock: Clock) -> Any:
+    """``lifeline.identity.accounts.Audit`` over the audit."""
+
+    def write(connection: Connection, actor: str, action: str, subject: str, details: dict[str, Any]) -> None:
+        audit.append(connection, [entry_of(actor, action, subject, details)], clock())
+
+    return write
 
 
 class HttpAudit:
@@ -27,12 +72,10 @@ class HttpAudit:
         """One entry, durable on return; what it raises refuses the request."""
         told = {**details, "address": who.address, "via": who.via}
         with self._database.write() as connection:
-            log.append(connection, self._clock(), who.name, action, subject, told)
+            entry = entry_of(who.name, action, subject, told, role=" ".join(who.roles))
+            audit.append(connection, [entry], self._clock())
 
     def list_entries(self, **filters: Any) -> Page:
-        """As ``identity.log.list_entries``."""
-        try:
-            with self._database.read() as connection:
-                return log.list_entries(connection, **filters)
-        except IdentityError as error:
-            raise ProblemError("invalid", str(error)) from error
+        """As ``audit.list_entries``."""
+        with refusals(), self._database.read() as connection:
+            return audit.list_entries(connection, **filters)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -38,18 +38,18 @@ async def sql(request: Request, who: Who, parts: Answers, body: SqlQuery) -> Res
 async def audit(
     who: Who,
     parts: Answers,
+    kind: Word = None,
     actor: Word = None,
-    action: Word = None,
-    subject: Word = None,
+    subject: Annotated[str | None, Query(alias="object", max_length=200)] = None,
     since: Time = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Response:
-    """What was done, refused and read, newest first. Reading it is an entry too."""
+    """What was done, refused and read, newest first (docs/security.md). Reading it is an entry too."""
     filters: dict[str, Any] = {
+        "kind": kind,
         "actor": actor,
-        "action": action,
-        "subject": subject,
+        "object": subject,
         "since": time_ms(since, "since"),
         "cursor": cursor,
         "limit": limit,
