@@ -100,6 +100,8 @@ def parse_connack(flags: int, body: bytes, version: int) -> ConnAck:
         if code not in CONNACK_CODES_V5:
             raise malformed(f"CONNACK: unknown reason code 0x{code:02x} [MQTT-3.2.2-8]")
         found = reader.properties()
+        if "authentication_method" in found or "authentication_data" in found:
+            raise violation("CONNACK: authentication that nobody asked for [MQTT-4.12.0-6]")
         said = str(found.get("reason", ""))
         reason = code_name(code) + (f": {said}" if said else "")
     else:
