@@ -149,7 +149,8 @@ class _Reader:
         if active not in {spec.ALWAYS, spec.HEATING_SEASON}:
             self.condition("active", active, columns, siblings)
         self.condition("where", self.text("where"), features.WHERE)
-        self.sources(declared, made, columns)
+        judged = "reading" if evaluate == "group" else evaluate  # a group rule's features are its hit's, of readings
+        self.sources(declared, made, dict.fromkeys((*features.COLUMNS[judged], *made, *params), features.FLOAT))
         texts = " ".join((self.text("raise"), self.text("clear"), active))
         if "limit" not in params and any(
             column in texts for column, one in made.items() if one.feature.limit and column.endswith("_to_limit")

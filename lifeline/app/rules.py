@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.parquet as pq
 
@@ -15,12 +15,15 @@ from lifeline.core.errors import ConfigurationError, Problem
 from lifeline.lake.query import open_catalog
 from rules.backtest import run
 from rules.evaluate import RuleSet
+from rules.page import page
 from rules.score import score
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+
+PAGE_TITLE: Final = "规则库 / Rule library"
 
 
 def _rows(rules: RuleSet) -> list[dict[str, Any]]:
@@ -45,6 +48,15 @@ def check_rules(path: Path) -> list[dict[str, Any]]:
         ConfigurationError: everything that is wrong with them.
     """
     return _rows(RuleSet.load([path]))
+
+
+def rules_page(path: Path) -> str:
+    """The rules of a file or folder as Markdown.
+
+    Raises:
+        ConfigurationError: everything that is wrong with them.
+    """
+    return page(RuleSet.load([path]).rules, PAGE_TITLE)
 
 
 def list_rules(config: Path) -> list[dict[str, Any]]:

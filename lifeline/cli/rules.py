@@ -1,4 +1,4 @@
-"""``rules check | list | backtest``."""
+"""``rules check | list | page | backtest``."""
 
 from __future__ import annotations
 
@@ -38,6 +38,15 @@ def list_(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
             print_json({"rules": rules})
         else:
             table("", ["id", "version", "level", "category", "title"], rules, empty="No rules.")
+
+
+@app.command()
+def page(path: Annotated[Path, typer.Argument(help="A rule file or a folder of them.")]) -> None:
+    """Print the rules as a Markdown page: what each looks for, its limits, where they come from."""
+    from lifeline.app.rules import rules_page
+
+    with failures(as_json=False):
+        typer.echo(rules_page(path), nl=False)
 
 
 @app.command()

@@ -50,7 +50,9 @@ def counter(
                 d = np.nan
             else:
                 event = REVERSE
-        behind = max(0.0, behind - d) if event in {FORWARD, REVERSE} and not np.isnan(d) else 0.0
+        # spelled out: a set of two is built anew for every reading
+        counts_on = event != RESET and event != ROLLOVER and not np.isnan(d)  # noqa: PLR1714
+        behind = max(0.0, behind - d) if counts_on else 0.0
         state[s, 0] = behind
         out[0, i] = d
         out[1, i] = d / dt[i] * 3600.0

@@ -181,3 +181,13 @@ def test_any_words_are_judged_and_what_passes_can_run(text: str) -> None:
         (mask,) = conditions.evaluate(frame, 3, [condition.expression({"limit": -0.5})])
         assert mask.dtype == np.bool_
         assert len(mask) == 3
+
+
+def test_features_of_a_group_rule_are_those_of_its_hit(kit: Any) -> None:
+    """Declared over a reading's columns, though ``raise`` and ``clear`` speak of frames."""
+    text = kit.rule(
+        evaluate='"group"', hit='"value > minutes_ewma"', raise_='"hits >= 2"', clear='"hits = 0"', params="{}",
+        tail='[rule.features]\nminutes = { feature = "ewma", tau_s = "20min" }',
+    )  # fmt: skip
+    (rule,) = RuleSet.parse(text).rules
+    assert [instance.name for instance in rule.features] == ["minutes"]
