@@ -59,6 +59,7 @@ class Desk:
             holds={},
             timers={},
             policy=Policy(),
+            modes=(),
             stored_at=0,
         )
         self.events = self._fold.events

@@ -8,9 +8,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from lifeline.app.clock import now_ms
-from lifeline.governance.actor import SYSTEM
 from lifeline.governance.audit import AuditEntry
 from lifeline.governance.audit_export import AuditExporter
+from lifeline.governance.states import SYSTEM
 
 if TYPE_CHECKING:
     from lifeline.app.site import Site

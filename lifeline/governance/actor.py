@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from lifeline.core.principal import Grant, area_prefixes
 from lifeline.governance.errors import ForbiddenError
 from lifeline.governance.fields import text
+from lifeline.governance.states import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-SYSTEM: Final = "system"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from lifeline.governance.effects import Effects
 from lifeline.governance.errors import ConflictError, RefusedError
 from lifeline.governance.journal import Change
 from lifeline.governance.recheck import recheck
+from lifeline.governance.reference import propose
 from lifeline.governance.schema import event_log, events, idempotency
 from lifeline.governance.statements import fetch, insert_rows, resolve
 from lifeline.governance.states import HANDS
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from lifeline.governance.dispatch import Route
     from lifeline.governance.journal import Journal
     from lifeline.governance.policy import Policy
     from lifeline.governance.recheck import LastReadings
@@ -63,10 +65,13 @@ def take_acts(
     def evidence(row: Row) -> Row:
         return recheck(connection, row, last_readings, now_ms)
 
+    def proposal(row: Row) -> Route:
+        return propose(connection, row)
+
     outcomes: list[Outcome] = []
     for act in acts:
         try:
-            facts = Facts(policy, now_ms, batch.handlers(act), evidence)
+            facts = Facts(policy, now_ms, batch.handlers(act), evidence, proposal)
             outcomes.append(batch.take(act, facts))
         except RefusedError as error:
             outcomes.append(error)

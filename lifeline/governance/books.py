@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lifeline.governance import audit
-from lifeline.governance.actor import SYSTEM
 from lifeline.governance.audit import AuditEntry
+from lifeline.governance.states import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lifeline.governance import alarms, audit, events, export
+from lifeline.governance import alarms, audit, events, export, kpi, modes, reference, reports
 from lifeline.governance.acts import GroupCommit, Outcome, take_acts
 from lifeline.governance.books import Books
 from lifeline.governance.database import REVISIONS, Database
 from lifeline.governance.errors import RefusedError
 from lifeline.governance.load import AlarmLoad, alarm_load
+from lifeline.governance.reference import propose
 from lifeline.governance.settings import current_policy
 from lifeline.governance.steps import Act
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date
 
     import pyarrow as pa
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from lifeline.governance.audit import AuditEntry
     from lifeline.governance.journal import Journal
     from lifeline.governance.recheck import LastReadings
+    from lifeline.governance.reports import Report
 
 Row = dict[str, Any]
 
@@ -83,7 +86,7 @@ class GovernanceDesk:
         outcome = self._group.submit(Act(event_id, action, actor, note, expected_version, key, fields))
         if isinstance(outcome, RefusedError):
             raise outcome
-        return outcome
+        return events.unpacked(outcome)
 
     def _take(self, acts: Sequence[Act]) -> list[Outcome]:
         with self._database.write() as connection:
@@ -110,6 +113,88 @@ class GovernanceDesk:
         """Open events by (level, status)."""
         with self._database.read() as connection:
             return events.open_counts(connection)
+
+    def propose(self, event_id: str) -> Row:
+        """Who should handle an event and why: ``{unit, co_units, centre, routing}``; nothing is changed."""
+        with self._database.read() as connection:
+            route = propose(connection, events.get_event(connection, event_id))
+        return {"unit": route.unit, "co_units": list(route.co_units), "centre": route.centre, "routing": route.routing}
+
+    def list_escalations(
+        self, *, after: int = 0, centre: str | None = None, limit: int = 100
+    ) -> tuple[list[Row], int | None]:
+        """The supervision feed: reminders and overdue steps in order, and ``after`` of the next page (None: the end).
+
+        ``centre``: those told to the centre of one area.
+        """
+        with self._database.read() as connection:
+            return events.list_escalations(connection, after, centre, limit)
+
+    # --- reports of people ---------------------------------------------------------------------------------------
+
+    def report(self, report: Report, actor: Actor) -> Row:
+        """Take in what somebody tells; durable on return; as ``reports.take_report``."""
+        with self._database.write() as connection:
+            policy = current_policy(connection)
+            now_ms = self._clock()
+            return reports.take_report(connection, report, actor, now_ms, policy=policy, journal=self._journal)
+
+    def get_report(self, report_id: str) -> Row:
+        """One report and its event; reporter and contact are personal."""
+        with self._database.read() as connection:
+            return reports.get_report(connection, report_id)
+
+    def reports_of(self, event_id: str) -> list[Row]:
+        """Reports of an event; reporter and contact are personal."""
+        with self._database.read() as connection:
+            return reports.reports_of(connection, event_id)
+
+    # --- normal and emergency ------------------------------------------------------------------------------------
+
+    def start_emergency(self, area: str, until: int, reason: str, actor: Actor) -> Row:
+        """Put an area into emergency mode until a time; as ``modes.switch_on``."""
+        with self._database.write() as connection:
+            policy = current_policy(connection)
+            return modes.switch_on(
+                connection, area, until, reason, actor, self._clock(), policy=policy, journal=self._journal
+            )
+
+    def end_emergency(self, area: str, reason: str, actor: Actor) -> Row:
+        """End an area's emergency; the row has the review; as ``modes.switch_off``."""
+        with self._database.write() as connection:
+            policy = current_policy(connection)
+            return modes.switch_off(
+                connection, area, reason, actor, self._clock(), policy=policy, journal=self._journal
+            )
+
+    def list_emergencies(self, *, area: str | None = None, limit: int = 100) -> list[Row]:
+        """Emergencies past and present, newest first, with settings and review."""
+        with self._database.read() as connection:
+            return modes.list_modes(connection, area=area, limit=limit)
+
+    def emergency_readers(self) -> list[tuple[str, frozenset[str]]]:
+        """(area, roles) that may read more because of an emergency."""
+        with self._database.read() as connection:
+            return modes.readers(connection, self._clock())
+
+    def rule_overrides(self) -> list[Row]:
+        """Rule parameters that emergencies set now, by area."""
+        with self._database.read() as connection:
+            return modes.overrides(connection)
+
+    # --- figures -------------------------------------------------------------------------------------------------
+
+    def kpi(self, start: date, end: date, **filters: Any) -> Row:
+        """Key figures of local days with their denominators; as ``kpi.kpi``."""
+        with self._database.read() as connection:
+            return kpi.kpi(connection, start, end, **filters)
+
+    # --- reference data ------------------------------------------------------------------------------------------
+
+    def load_reference(self, tables: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[str]:
+        """Replace reference tables (areas, units, duties, staff, cameras); names of those that changed."""
+        with self._database.write() as connection:
+            return reference.load_all(connection, tables)
 
     # --- alarms ------------------------------------------------------------------------------------------------
 

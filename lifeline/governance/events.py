@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from sqlalchemy import func, select
 
-from lifeline.core.schema import LEVELS, UTILITIES
-from lifeline.governance import statements
-from lifeline.governance.schema import OPEN, alarm_log, alarms, event_log, events, tallies
-from lifeline.governance.statements import one_of, page, resolve
-from lifeline.governance.states import STATES, legal
+from lifeline.governance import facets, statements
+from lifeline.governance.errors import FieldError
+from lifeline.governance.reference import grid_staff, nearest_cameras
+from lifeline.governance.schema import alarm_log, alarms, escalations, event_log, events, tallies
+from lifeline.governance.statements import resolve
+from lifeline.governance.states import legal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,33 +42,20 @@ def list_events(
 ) -> tuple[list[Row], str | None]:
     """A page of events, newest detection first, and the cursor of the next page (None at the end).
 
-    ``status`` is one or several states, or ``open`` for all that are; ``area`` takes in everything below it (codes
-    begin with their parent's code); ``since`` epoch ms of detection;
-    ``within`` the grants of whoever looks (None: everything).
+    ``status`` is one or several states, or ``open`` for all that are; ``area`` takes in everything below it; ``since``
+    epoch ms of detection; ``within`` the grants of whoever looks (None: everything).
 
     Raises:
         FieldError: a filter, limit or cursor that cannot be.
     """
-    query = select(events)
-    if status == "open":
-        query = query.where(OPEN)
-    elif status is not None:
-        query = query.where(one_of(events.c.status, status, STATES, "status (or 'open')"))
-    if level is not None:
-        query = query.where(one_of(events.c.level, level, LEVELS, "level"))
-    if utility is not None:
-        query = query.where(one_of(events.c.utility, utility, UTILITIES, "utility"))
-    if area:
-        query = query.where(func.substr(events.c.area_code, 1, len(area)) == area)
-    if since is not None:
-        query = query.where(events.c.detected_at >= since)
-    if within is not None:
-        query = query.where(statements.within(events.c.area_code, events.c.utility, within))
-    return page(connection, query, (events.c.detected_at, events.c.event_id), cursor, limit)
+    wanted = facets.read_filter(level, status, utility, area, since)
+    return facets.find(connection, wanted, within, cursor, limit)
 
 
 def get_event(connection: Connection, event_id: str) -> Row:
-    """One event by its id or the unique beginning of it, with ``alarms``, ``log`` and ``actions`` (legal now).
+    """One event by its id or the unique beginning of it, with what belongs to it.
+
+    ``alarms``, ``log``, ``actions`` (legal now), ``cameras`` nearby, grid ``staff``; as ``unpacked`` otherwise.
 
     Raises:
         UnknownIdError: none or several fit; the nearest are named.
@@ -79,7 +67,14 @@ def get_event(connection: Connection, event_id: str) -> Row:
     row["alarms"] = [dict(alarm) for alarm in connection.execute(of.limit(SHOWN_ALARMS_MAX)).mappings()]
     row["log"] = [_entry(dict(entry)) for entry in connection.execute(log).mappings()][::-1]
     row["actions"] = list(legal(row["status"]))
-    return row
+    row["cameras"] = nearest_cameras(connection, row["lon"], row["lat"])
+    row["staff"] = grid_staff(connection, row)
+    return unpacked(row)
+
+
+def unpacked(row: Row) -> Row:
+    """The row with ``routing`` (why this unit) and ``recheck`` (evidence of the check) as objects."""
+    return row | {name: orjson.loads(row[name]) for name in ("routing", "recheck") if isinstance(row[name], str)}
 
 
 def get_alarm(connection: Connection, alarm_id: str) -> Row:
@@ -111,6 +106,19 @@ def changes(connection: Connection, after: int, limit: int) -> list[Row]:
     ids = (entry["event_id"] for entry in log)
     rows = {row["event_id"]: row for row in statements.fetch(connection, select(events), events.c.event_id, ids)}
     return [entry | {"event": rows[entry["event_id"]]} for entry in log]
+
+
+def list_escalations(
+    connection: Connection, after: int, centre: str | None, limit: int
+) -> tuple[list[Row], int | None]:
+    """Reminders and overdue steps after number ``after``, in order. Raises FieldError for a limit that cannot be."""
+    if not 1 <= limit <= statements.PAGE_ROWS_MAX:
+        raise FieldError(f"limit must be 1 to {statements.PAGE_ROWS_MAX}, not {limit}")
+    query = select(escalations).where(escalations.c.entry > after)
+    if centre is not None:
+        query = query.where(escalations.c.centre == centre)
+    rows = [dict(row) for row in connection.execute(query.order_by(escalations.c.entry).limit(limit)).mappings()]
+    return rows, rows[-1]["entry"] if len(rows) == limit else None
 
 
 def open_counts(connection: Connection) -> dict[tuple[str, str], int]:

@@ -17,12 +17,15 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from lifeline.core.alarm import RuleInfo
 from lifeline.core.schema import LEVELS
 from lifeline.governance import deadlines
 from lifeline.governance.actor import ENGINE
 from lifeline.governance.blank import blank_event
 from lifeline.governance.effects import Effects
+from lifeline.governance.emergency import EMERGENCY, mode_of
 from lifeline.governance.policy import STAGES
 
 if TYPE_CHECKING:
@@ -76,6 +79,8 @@ class Fold:
     timers: Mapping[tuple[str, str], Row]
     """Running timers of the events, by (event, stage)."""
     policy: Policy
+    modes: Sequence[Row]
+    """Emergencies that held at some time of the changes; their incidents are among ``found``."""
     stored_at: int
     open_groups: dict[str, str] = field(default_factory=dict)
     """Newest open event of each group."""
@@ -159,16 +164,20 @@ class Fold:
         where = place.key(rule.place)
         key = group_key(rule.event, where)
         open_id = self.open_groups.get(key)
+        mode = mode_of(self.modes, place._asdict(), at) if self.modes else None
+        if open_id is None and mode is not None and alarm["level"] in orjson.loads(mode["settings"])["fold"]:
+            incident = self.events.get(mode["incident_id"])
+            open_id = mode["incident_id"] if incident is not None and incident["is_open"] else None
         if open_id is None:
-            row = self._open(alarm, rule, place, at)
+            row = self._open(alarm, rule, place, at, mode)
         else:
             row = self.events[open_id]
             self._grow(row, alarm, at)
-            if _RANK[alarm["level"]] < _RANK[row["level"]]:
+            if row["kind"] != EMERGENCY and _RANK[alarm["level"]] < _RANK[row["level"]]:
                 self._escalate(row, alarm, rule, place, at)
         alarm["event_id"] = row["event_id"]
 
-    def _open(self, alarm: Row, rule: RuleInfo, place: Place, at: int) -> Row:
+    def _open(self, alarm: Row, rule: RuleInfo, place: Place, at: int, mode: Row | None) -> Row:
         where = place.key(rule.place)
         row = blank_event() | {
             "event_id": event_id(rule.event, where, alarm["alarm_id"]),
@@ -198,6 +207,8 @@ class Fold:
         }
         if row["due_at"] is not None:
             row |= {"due_kind": "natural", "due_from": at}
+        if mode is not None:
+            row |= {"mode": EMERGENCY, "incident_id": mode["incident_id"]}
         self.effects.open(row)
         deadlines.settle(self.effects, None, row, self.policy, at)
         self.open_groups[row["group_key"]] = row["event_id"]

@@ -58,7 +58,8 @@ def _within(value: object) -> object:
     found = _WITHIN.match(value.strip())
     if not found:
         raise ValueError("write 30min, 2h, 1d, 4 working hours or 3 working days")
-    return {"number": float(found[1]), "unit": found[2]}
+    unit = f"{found[2].removesuffix('s')}s" if found[2].startswith("working") else found[2]
+    return {"number": float(found[1]), "unit": unit}
 
 
 Span = Annotated[Within, BeforeValidator(_within)]

@@ -12,11 +12,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
 from sqlalchemy import select
 
 from lifeline.core.alarm import AlarmChange
 from lifeline.governance import alarms as alarm_acts
-from lifeline.governance import deadlines
+from lifeline.governance import deadlines, modes
+from lifeline.governance.actor import ENGINE
+from lifeline.governance.acts import take_acts
 from lifeline.governance.books import Books
 from lifeline.governance.database import Database
 from lifeline.governance.effects import Effects
@@ -24,6 +27,7 @@ from lifeline.governance.fold import Fold, group_key, unknown_rule
 from lifeline.governance.schema import OPEN, WAITING, alarms, events, followers, holds, timers
 from lifeline.governance.settings import establish
 from lifeline.governance.statements import fetch, insert_into
+from lifeline.governance.steps import Act
 from lifeline.governance.store import store
 
 if TYPE_CHECKING:
@@ -42,6 +46,8 @@ TICK_MS: Final = 1000
 """Shelves are looked at once a second: they are given in minutes."""
 FIRE_ROWS_MAX: Final = 1000
 """Deadline steps in one tick; the rest follow in the next."""
+DIRECT_ROWS_MAX: Final = 200
+"""Events that an emergency dispatches in one tick."""
 JUMP_MS: Final = 60_000
 """A wall clock that gains more than this on the monotonic one between two ticks has been set."""
 JUMP_DOUBT_S: Final = 60.0
@@ -135,7 +141,8 @@ class GovernanceQueue:
         with self._database.read() as connection:
             held = alarm_acts.expired_holds(connection, now_ms, rows_max=1) or _waiting(connection, rows_max=1)
             due = bool(fires and _due_timers(connection, now_ms, rows_max=1))
-        if not held and not due:
+            storm = self._emergencies_to_do(connection, now_ms)
+        if not held and not due and not storm:
             return []
         opened: list[str] = []
         if held:
@@ -147,7 +154,30 @@ class GovernanceQueue:
         if due:
             with self._database.write() as connection:
                 store(connection, self._fire(connection, now_ms), self._journal, self._policy.timezone)
+        if storm:
+            self._work_in_emergencies(now_ms)
         return opened
+
+    def _emergencies_to_do(self, connection: Connection, now_ms: int) -> bool:
+        """Whether an emergency is over, is called for by a trigger, or has events to be dispatched at once."""
+        held = modes.running(connection)
+        over = any(mode["until"] <= now_ms for mode in held)
+        return (
+            over or bool(held and _direct(connection, held)) or bool(modes.triggered(connection, now_ms, self._policy))
+        )
+
+    def _work_in_emergencies(self, now_ms: int) -> None:
+        """End what is over, begin what a trigger calls for, dispatch high events without waiting for triage."""
+        with self._database.write() as connection:
+            modes.end_due(connection, now_ms, policy=self._policy, journal=self._journal)
+            for area, until, reason in modes.triggered(connection, now_ms, self._policy):
+                modes.switch_on(
+                    connection, area, until, reason, ENGINE, now_ms, policy=self._policy, journal=self._journal
+                )
+            ids = _direct(connection, modes.running(connection))
+            words = "应急状态直接派遣 / emergency: dispatched at once"
+            acts = [Act(event_id, action, ENGINE, words) for event_id in ids for action in ("file", "dispatch")]
+            take_acts(connection, acts, now_ms, policy=self._policy, journal=self._journal)
 
     def close(self) -> None:
         """Close the database."""
@@ -171,13 +201,16 @@ class GovernanceQueue:
         known = fetch(connection, _KNOWN_ALARMS, alarms.c.alarm_id, (change.alarm_id for change in changes))
         known_ids = {row["alarm_id"] for row in known}
         fresh = [change for change in changes if change.alarm_id not in known_ids]
-        fold = self._prepare(connection, known, [(self._rule(change), change.point) for change in fresh], now_ms)
+        held = modes.between(connection, *_span([change.detected_at for change in fresh] or [now_ms]))
+        joining = [(self._rule(change), change.point) for change in fresh]
+        fold = self._prepare(connection, known, joining, held, now_ms)
         for change in changes:
             fold.take(change)
         return fold.effects
 
     def _adopt(self, connection: Connection, waiting: Sequence[Row], now_ms: int) -> Effects:
-        fold = self._prepare(connection, waiting, [(self._rule(row), row["point"]) for row in waiting], now_ms)
+        joining = [(self._rule(row), row["point"]) for row in waiting]
+        fold = self._prepare(connection, waiting, joining, modes.between(connection, now_ms, now_ms), now_ms)
         for alarm in waiting:
             fold.adopt(alarm, now_ms)
         return fold.effects
@@ -192,7 +225,12 @@ class GovernanceQueue:
         return effects
 
     def _prepare(
-        self, connection: Connection, known: Iterable[Row], joining: Sequence[tuple[RuleInfo, int]], now_ms: int
+        self,
+        connection: Connection,
+        known: Iterable[Row],
+        joining: Sequence[tuple[RuleInfo, int]],
+        held: Sequence[Row],
+        now_ms: int,
     ) -> Fold:
         """Everything the fold needs: places, events of known alarms, open events of the groups, holds."""
         rows = {row["alarm_id"]: row for row in known}
@@ -204,6 +242,8 @@ class GovernanceQueue:
         quiet: dict[tuple[str, int], list[Row]] = {}
         for hold in fetch(connection, select(holds), holds.c.point, places):
             quiet.setdefault((hold["rule_id"], hold["point"]), []).append(hold)
+        incidents = {mode["incident_id"] for mode in held}
+        found += fetch(connection, select(events), events.c.event_id, incidents - {row["event_id"] for row in found})
         running = fetch(connection, select(timers), timers.c.event_id, (row["event_id"] for row in found))
         return Fold(
             rule=self._rule,
@@ -214,8 +254,13 @@ class GovernanceQueue:
             holds=quiet,
             timers={(timer["event_id"], timer["stage"]): timer for timer in running},
             policy=self._policy,
+            modes=held,
             stored_at=now_ms,
         )
+
+
+def _span(times: Sequence[int]) -> tuple[int, int]:
+    return min(times), max(times)
 
 
 class Steady:
@@ -237,6 +282,17 @@ class Steady:
         if last is not None and now_ms - last[0] - (clock - last[1]) * 1000 > JUMP_MS:
             self._doubt_until = clock + JUMP_DOUBT_S
         return clock >= self._doubt_until
+
+
+def _direct(connection: Connection, held: Sequence[Row]) -> list[str]:
+    """New events of running emergencies that must not wait for triage."""
+    found: list[str] = []
+    for mode in held:
+        levels = orjson.loads(mode["settings"])["direct"]
+        wanted = events.c.incident_id == mode["incident_id"], events.c.status == "new", events.c.level.in_(levels)
+        query = select(events.c.event_id).where(*wanted).order_by(events.c.detected_at).limit(DIRECT_ROWS_MAX)
+        found += connection.scalars(query)
+    return found[:DIRECT_ROWS_MAX]
 
 
 def _due_timers(connection: Connection, now_ms: int, rows_max: int) -> list[Row]:

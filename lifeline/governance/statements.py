@@ -175,7 +175,7 @@ def page(
         raise FieldError(f"limit must be 1 to {PAGE_ROWS_MAX}, not {limit}")
     time, key = order
     if cursor is not None:
-        at, last = _read_cursor(cursor)
+        at, last = read_cursor(cursor)
         query = query.where(or_(time < at, and_(time == at, key < last)))
     found = connection.execute(query.order_by(time.desc(), key.desc()).limit(limit + 1)).mappings()
     rows = [dict(row) for row in found]
@@ -185,7 +185,8 @@ def page(
     return rows[:limit], f"{last_row[time.key or '']}-{last_row[key.key or '']}"
 
 
-def _read_cursor(cursor: str) -> tuple[int, str]:
+def read_cursor(cursor: str) -> tuple[int, str]:
+    """(time, id) of the last row of the page before. Raises FieldError."""
     at, dash, last = cursor.partition("-")
     if not dash or not (at.isascii() and at.isdigit()) or len(at) > 18 or not last.isalnum():
         raise FieldError(f"{cursor[:60]!r} is no cursor; pass the `next` of the page before, unchanged")

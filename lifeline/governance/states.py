@@ -41,6 +41,10 @@ OPEN_STATES: Final = tuple(state for state in STATES if state not in CLOSED_STAT
 ROLES: Final = ("viewer", "operator", "dispatcher", "analyst", "auditor", "admin")
 
 
+SYSTEM: Final = "system"
+"""Not a person: in an emergency high events are filed and dispatched at once, by the queue itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transition:
     """One row of the table: in ``source``, a role of ``roles`` may do ``action``, which leads to ``target``."""
@@ -72,7 +76,8 @@ def _cancel(source: str, roles: tuple[str, ...]) -> Transition:
 
 
 def _dispatch(source: str) -> Transition:
-    return Transition(source, "dispatch", "dispatched", _DISPATCHER, ("owner",), ("due_at",), "dispatched_at")
+    roles, may_carry = (*_DISPATCHER, SYSTEM), ("owner", "co_owners", "due_at")
+    return Transition(source, "dispatch", "dispatched", roles, (), may_carry, "dispatched_at")
 
 
 def _handle(source: str) -> Transition:
@@ -109,7 +114,7 @@ def _standing(source: str) -> tuple[Transition, ...]:
 
 
 TABLE: Final[tuple[Transition, ...]] = (
-    Transition("new", "file", "filed", (*_DESK, "analyst"), (), ("owner",)),
+    Transition("new", "file", "filed", (*_DESK, "analyst", SYSTEM), (), ("owner",)),
     _cancel("new", (*_DESK, "analyst")),
     _dispatch("filed"),
     _cancel("filed", _DISPATCHER),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lifeline.governance.actor import Actor
+    from lifeline.governance.dispatch import Route
     from lifeline.governance.effects import Effects
     from lifeline.governance.policy import Policy
 
@@ -55,6 +56,8 @@ class Facts:
     """Persons who have handled this event."""
     recheck: Callable[[Row], Row]
     """Ask telemetry: evidence with a ``verdict``."""
+    propose: Callable[[Row], Route]
+    """Ask the responsibility matrix."""
 
 
 def take(effects: Effects, act: Act, row: Row, facts: Facts) -> Row:
@@ -122,8 +125,19 @@ def _file(row: Row, _: Row, facts: Facts) -> Row:
     return {"filed_at": row["filed_at"] or facts.now_ms}
 
 
-def _dispatch(row: Row, _: Row, facts: Facts) -> Row:
-    values: Row = {"filed_at": row["filed_at"] or facts.now_ms}
+def _dispatch(row: Row, carried: Row, facts: Facts) -> Row:
+    """To the unit that the matrix proposes, or that the dispatcher names; the proposal is on record either way."""
+    proposal = facts.propose(row)
+    routing = proposal.routing
+    if "owner" in carried and carried["owner"] != proposal.unit:
+        routing = {"by": "hand", "unit": carried["owner"], "proposed": proposal.routing}
+    values: Row = {
+        "filed_at": row["filed_at"] or facts.now_ms,
+        "owner": carried.get("owner", proposal.unit),
+        "co_owners": carried.get("co_owners", ", ".join(proposal.co_units) or None),
+        "centre": proposal.centre,
+        "routing": orjson.dumps(routing).decode(),
+    }
     limit = facts.policy.deadline("handle", row["level"], row["kind"], row["mode"], facts.now_ms)
     return values | (_due(row, *limit, facts.now_ms) if limit else {})
 

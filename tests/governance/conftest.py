@@ -10,6 +10,7 @@ import pytest
 from lifeline.core.alarm import AlarmChange, RuleInfo, alarm_id
 from lifeline.core.registry import Registry
 from lifeline.core.schema import AREAS, POINTS
+from lifeline.governance.actor import Actor
 from lifeline.governance.desk import GovernanceDesk
 from lifeline.governance.places import PlaceLookup
 from lifeline.governance.queue import GovernanceQueue
@@ -33,6 +34,9 @@ def registry(devices: int = 4) -> Registry:
             "area_code": "410105" if i % 2 == 0 else "410102001",
             "asset_id": f"V-{i // 4}" if i % 2 == 0 else None,
             "zone": "Z-1",
+            "kind": "valve-well",
+            "lon": round(113.68 + 0.01 * i, 4),
+            "lat": 34.79,
         }
         for i in range(devices)
     ]
@@ -78,13 +82,35 @@ class Hands:
     def __init__(self, url: str) -> None:
         self.url = url
         self.now = T0 + 10_000
+        self.jumped_s = 0.0
         self.queue = self.reopen()
         self.desk = GovernanceDesk(self.url, lambda: self.now)
 
-    def reopen(self) -> GovernanceQueue:
+    def reopen(self, policy: str = "", timezone: str = "UTC") -> GovernanceQueue:
         """A queue on the same file, as after a restart."""
-        self.queue = GovernanceQueue(self.url, RULES, PlaceLookup(registry), lambda: self.now)
+        monotonic = lambda: self.now / 1000 - self.jumped_s
+        self.queue = GovernanceQueue(
+            self.url,
+            RULES,
+            PlaceLookup(registry),
+            lambda: self.now,
+            policy=policy,
+            timezone=timezone,
+            monotonic=monotonic,
+        )
         return self.queue
+
+    def tick(self, seconds: float = 0) -> list[str]:
+        """Let time pass, and the queue do its work by age."""
+        self.now += round(seconds * 1000)
+        return self.queue.tick(self.now)
+
+    def walk(self, event_id: str, *steps: tuple[str, str, str], **fields: object) -> dict[str, object]:
+        """Acts of (action, person, role) with a note each; ``fields`` go to the last."""
+        for action, person, role in steps[:-1]:
+            self.desk.act(event_id, action, Actor(person, role), "because")
+        action, person, role = steps[-1]
+        return self.desk.act(event_id, action, Actor(person, role), "because", **fields)
 
     def apply(self, *changes: AlarmChange, position: int = 1) -> list[str]:
         """Apply at the present time."""

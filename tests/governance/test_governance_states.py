@@ -11,7 +11,18 @@ from lifeline.governance import diagram
 from lifeline.governance.actor import Actor
 from lifeline.governance.errors import FieldError, ForbiddenError, IllegalActionError, RefusedError
 from lifeline.governance.schema import events
-from lifeline.governance.states import ACTIONS, BY_KEY, CLOSED_STATES, OPEN_STATES, ROLES, STATES, TABLE, decide, legal
+from lifeline.governance.states import (
+    ACTIONS,
+    BY_KEY,
+    CLOSED_STATES,
+    OPEN_STATES,
+    ROLES,
+    STATES,
+    SYSTEM,
+    TABLE,
+    decide,
+    legal,
+)
 from tests.governance.conftest import T0, Hands, raised
 
 DOCS = Path(__file__).parents[2] / "docs" / "governance.md"
@@ -44,7 +55,7 @@ def test_a_page_without_markers_is_refused() -> None:
 def test_the_table_is_sound() -> None:
     assert len(BY_KEY) == len(TABLE)
     assert {row.source for row in TABLE} | {row.target for row in TABLE} == set(STATES)
-    assert all(row.roles and set(row.roles) <= set(ROLES) - {"viewer", "auditor"} for row in TABLE)
+    assert all(row.roles and set(row.roles) <= {*ROLES, SYSTEM} - {"viewer", "auditor"} for row in TABLE)
     assert all({*row.requires, *row.allows} <= set(VALUES) for row in TABLE)
     assert {row.stamps for row in TABLE} - {""} <= set(events.c.keys())
 

@@ -1,0 +1,168 @@
+"""The first page of any filter in the same time, whatever the filter and however many events there are.
+
+    index (district, level, status, utility, time)     one seek for one value of each
+    index (level, status, utility, time)               the same for the whole city
+
+A filter that leaves a facet open is taken apart into one query for each value of it (their lists are closed and short),
+each of which is one seek that reads no more rows than the page has; the pieces are merged by time. So "cancelled heat
+events of one district", rare among millions, costs as little as "all". Small areas (township and below) hold so few
+events that their own index is walked instead; without any filter the index by time is.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from sqlalchemy import or_, select, text
+
+from lifeline.core.principal import area_prefixes
+from lifeline.core.schema import LEVELS, UTILITIES
+from lifeline.governance import statements
+from lifeline.governance.errors import FieldError
+from lifeline.governance.schema import OPEN, events
+from lifeline.governance.statements import PAGE_ROWS_MAX, one_of, page, read_cursor
+from lifeline.governance.states import OPEN_STATES, STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import ColumnElement, Connection
+
+    from lifeline.core.principal import Grant
+
+Row = dict[str, Any]
+
+PIECES_MAX: Final = 400
+"""SQLite takes 500 selects in a union; beyond this the filter names so much that walking by time finds it at once."""
+_END: Final = "\U0010ffff"
+"""Sorts behind every code."""
+
+
+class Filter(NamedTuple):
+    """What is looked for; empty means any."""
+
+    levels: tuple[str, ...]
+    statuses: tuple[str, ...]
+    utilities: tuple[str, ...]
+    area: str | None
+    since: int | None
+
+    @property
+    def has_facets(self) -> bool:
+        """Whether one of the facets is named."""
+        return bool(self.levels or self.statuses or self.utilities)
+
+
+def read_filter(
+    level: str | Sequence[str] | None,
+    status: str | Sequence[str] | None,
+    utility: str | Sequence[str] | None,
+    area: str | None,
+    since: int | None,
+) -> Filter:
+    """The filter. Raises FieldError for a value that cannot be; the message lists those that can."""
+    wanted = OPEN_STATES if status == "open" else _values(status, STATES, "status (or 'open')")
+    if area and not area.isalnum():
+        raise FieldError(f"{area[:40]!r} is no area code: letters and digits only")
+    levels, utilities = _values(level, LEVELS, "level"), _values(utility, UTILITIES, "utility")
+    return Filter(levels, wanted, utilities, area or None, since)
+
+
+def _values(given: str | Sequence[str] | None, known: Iterable[str], what: str) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    one_of(events.c.level, given, known, what)
+    return (given,) if isinstance(given, str) else tuple(dict.fromkeys(given))
+
+
+def find(
+    connection: Connection, wanted: Filter, within: Iterable[Grant] | None, cursor: str | None, limit: int
+) -> tuple[list[Row], str | None]:
+    """A page of events, newest detection first, and the cursor of the next. Raises FieldError."""
+    seen = None if within is None else statements.within(events.c.area_code, events.c.utility, within)
+    column = _area_column(wanted.area)
+    pieces = _pieces(wanted)
+    by_facets = wanted.has_facets and column in {"", "district"} and len(pieces) <= PIECES_MAX and seen is None
+    if by_facets and wanted[:2] != ((), OPEN_STATES):
+        return _by_facets(connection, wanted, pieces, cursor, limit)
+    query = select(events)
+    if wanted.statuses == OPEN_STATES:
+        query = query.where(OPEN)
+    elif wanted.statuses:
+        query = query.where(events.c.status.in_(wanted.statuses))
+    for name, values in (("level", wanted.levels), ("utility", wanted.utilities)):
+        if values:
+            query = query.where(events.c[name].in_(values))
+    if wanted.area:
+        inside = in_area(wanted.area)
+        if column == "wide" and connection.scalar(select(events.c.event_id).where(inside).limit(1)) is None:
+            return [], None  # else the whole index would be walked to find nothing
+        query = query.where(inside)
+    if wanted.since is not None:
+        query = query.where(events.c.detected_at >= wanted.since)
+    if seen is not None:
+        query = query.where(seen)
+    return page(connection, query, (events.c.detected_at, events.c.event_id), cursor, limit)
+
+
+def in_area(area: str) -> ColumnElement[bool]:
+    """Events of an area and of everything below it, in words that an index serves."""
+    column = _area_column(area)
+    if column in {"district", "township"}:
+        return events.c[column] == area
+    codes = events.c.area_code
+    return or_(*((codes >= prefix) & (codes < prefix + _END) for prefix in area_prefixes(area)))
+
+
+def _area_column(area: str | None) -> str:
+    """How an area is looked for: its own column, "code" by the code, "wide" when it holds whole districts."""
+    if not area:
+        return ""
+    stem = area_prefixes(area)[0]
+    if len(stem) < 6:
+        return "wide"
+    return {6: "district", 9: "township"}.get(len(area) if area.isdigit() else 0, "code")
+
+
+def _pieces(wanted: Filter) -> list[tuple[str, str, str | None]]:
+    levels = wanted.levels or LEVELS
+    statuses = wanted.statuses or tuple(STATES)
+    utilities: tuple[str | None, ...] = wanted.utilities or (*UTILITIES, None)
+    return list(product(levels, statuses, utilities))
+
+
+def _by_facets(
+    connection: Connection,
+    wanted: Filter,
+    pieces: Sequence[tuple[str, str, str | None]],
+    cursor: str | None,
+    limit: int,
+) -> tuple[list[Row], str | None]:
+    """The pieces' newest, merged. Values of the closed lists stand in the text, all else is bound."""
+    if not 1 <= limit <= PAGE_ROWS_MAX:
+        raise FieldError(f"limit must be 1 to {PAGE_ROWS_MAX}, not {limit}")
+    bound: dict[str, Any] = {"rows": limit + 1}
+    more = ""
+    if wanted.area:
+        bound["area"] = wanted.area
+        more += " AND district = :area"
+    if wanted.since is not None:
+        bound["since"] = wanted.since
+        more += " AND detected_at >= :since"
+    if cursor is not None:
+        bound["at"], bound["last"] = read_cursor(cursor)
+        more += " AND (detected_at, event_id) < (:at, :last)"
+    order = "ORDER BY detected_at DESC, event_id DESC LIMIT :rows"
+    selects = [
+        f"SELECT * FROM (SELECT detected_at, event_id FROM events WHERE level = '{level}' AND status = '{status}' "  # noqa: S608
+        f"AND utility {'IS NULL' if utility is None else f'= {utility!r}'}{more} {order}) AS piece"
+        for level, status, utility in pieces
+    ]
+    union = f"SELECT * FROM ({' UNION ALL '.join(selects)}) AS pieces {order}"  # noqa: S608 - as above
+    found = connection.execute(text(union), bound).all()
+    rows = statements.fetch(connection, select(events), events.c.event_id, [event_id for _, event_id in found[:limit]])
+    by_id = {row["event_id"]: row for row in rows}
+    shown = [by_id[event_id] for _, event_id in found[:limit]]
+    following = f"{found[limit - 1][0]}-{found[limit - 1][1]}" if len(found) > limit else None
+    return shown, following

@@ -1,0 +1,343 @@
+"""Normal and emergency (平急): a mode for each area, switched by a person or a rule, with a reason and an end.
+
+    switch on ──► incident opens; open events of the area take the mode: deadlines tighten, everything is logged
+    meanwhile     new events belong to the incident; low alarms go into it, high ones are dispatched at once;
+                  routing, limits and readers are the emergency's
+    switch off, or ``until`` is reached ──► events go back, the incident is fed back, a review is written
+
+What holds at a moment is read from rows with a beginning and an end, never from a flag: alarms that are replayed meet
+the mode of their own time. Opens no transaction.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from sqlalchemy import and_, func, or_, select, update
+
+from lifeline.governance import deadlines, facets
+from lifeline.governance.actor import ENGINE, Actor
+from lifeline.governance.blank import blank_event
+from lifeline.governance.effects import Effects
+from lifeline.governance.emergency import EMERGENCY, mode_of
+from lifeline.governance.errors import ConflictError, FieldError, ForbiddenError, UnknownIdError
+from lifeline.governance.fields import text
+from lifeline.governance.journal import Change
+from lifeline.governance.reference import around
+from lifeline.governance.schema import OPEN, alarms, areas, escalations, event_log, events, modes, timers
+from lifeline.governance.statements import fetch
+from lifeline.governance.store import store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sqlalchemy import Connection
+
+    from lifeline.governance.journal import Journal
+    from lifeline.governance.policy import Policy
+
+Row = dict[str, Any]
+
+SWITCHERS: Final = ("dispatcher", "admin")
+RUNNING: Final = modes.c.ended_at.is_(None)
+SWITCH_EVENTS_MAX: Final = 10_000
+"""Open events of an area that take its mode at once; a city in a storm has a third of that."""
+
+
+def running(connection: Connection) -> list[Row]:
+    """Emergencies that hold now, oldest first."""
+    query = select(modes).where(RUNNING).order_by(modes.c.entry)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def list_modes(connection: Connection, *, area: str | None = None, limit: int = 100) -> list[Row]:
+    """Emergencies past and present, newest first, with their review."""
+    query = select(modes).order_by(modes.c.entry.desc()).limit(limit)
+    if area:
+        query = query.where(modes.c.area_code == area)
+    return [_unpacked(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def between(connection: Connection, since: int, until: int) -> list[Row]:
+    """Emergencies that held at some time of a span: for alarms that are taken after their time."""
+    query = select(modes).where(modes.c.since <= until, or_(RUNNING, modes.c.ended_at > since)).order_by(modes.c.entry)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def mode_at(connection: Connection, row: Mapping[str, Any], at: int) -> tuple[str, str | None]:
+    """(mode, incident) for an event at a moment."""
+    mode = mode_of(between(connection, at, at), row, at)
+    return (EMERGENCY, mode["incident_id"]) if mode else ("normal", None)
+
+
+def readers(connection: Connection, now_ms: int) -> list[tuple[str, frozenset[str]]]:
+    """(area, roles): who may read events of which areas because of an emergency, whatever areas they are of."""
+    found = [row for row in running(connection) if row["since"] <= now_ms]
+    return [(row["area_code"], frozenset(orjson.loads(row["settings"])["readers"])) for row in found]
+
+
+def overrides(connection: Connection) -> list[Row]:
+    """Rule parameters that emergencies set: ``{area_code, since, until, overrides: {rule: {parameter: value}}}``."""
+    return [
+        {"area_code": row["area_code"], "since": row["since"], "until": row["until"], "overrides": given}
+        for row in running(connection)
+        if (given := orjson.loads(row["settings"])["overrides"])
+    ]
+
+
+def switch_on(
+    connection: Connection,
+    area: str,
+    until: int,
+    reason: str,
+    actor: Actor,
+    now_ms: int,
+    *,
+    policy: Policy,
+    journal: Journal,
+) -> Row:
+    """Put an area into emergency mode until a time (epoch ms); returns the mode's row.
+
+    Raises:
+        ForbiddenError, FieldError, ConflictError: nothing was changed.
+    """
+    _may_switch(connection, actor, area)
+    reason = _reason(reason)
+    longest = now_ms + round(policy.emergency.hours_max * 3_600_000)
+    if not now_ms < until <= longest:
+        raise FieldError(f"until must lie in the next {policy.emergency.hours_max:g} h (epoch ms), not at {until}")
+    if connection.scalar(select(modes.c.entry).where(RUNNING, modes.c.area_code == area)) is not None:
+        raise ConflictError(f"area {area} is in emergency mode already; end it first, or let it run")
+    emergency = policy.emergency
+    held = {
+        "factor": emergency.factor,
+        "direct": sorted(emergency.direct),
+        "fold": sorted(emergency.fold),
+        "readers": sorted(emergency.readers),
+        "overrides": emergency.overrides,
+    }
+    effects = Effects()
+    incident = _incident(connection, area, reason, now_ms)
+    row: Row = {
+        "area_code": area,
+        "mode": EMERGENCY,
+        "since": now_ms,
+        "until": until,
+        "ended_at": None,
+        "reason": reason,
+        "actor": actor.id,
+        "role": actor.role,
+        "ended_by": None,
+        "end_reason": None,
+        "settings": orjson.dumps(held).decode(),
+        "incident_id": incident["event_id"],
+        "review": None,
+    }
+    connection.execute(modes.insert().values(row))
+    row["entry"] = connection.scalar(select(func.max(modes.c.entry)).where(modes.c.area_code == area))
+    effects.open(incident)
+    deadlines.settle(effects, None, incident, policy, now_ms)
+    effects.say(incident, now_ms, actor, "open", reason, before=None, carried={"until": until})
+    _move(connection, effects, row, EMERGENCY, actor, now_ms, policy)
+    effects.changes.append(_change(actor, now_ms, "emergency", row, reason))
+    store(connection, effects, journal, policy.timezone)
+    return _unpacked(row)
+
+
+def switch_off(
+    connection: Connection, area: str, reason: str, actor: Actor, now_ms: int, *, policy: Policy, journal: Journal
+) -> Row:
+    """End the emergency of an area; returns the mode's row with its ``review``.
+
+    Raises:
+        ForbiddenError, FieldError, UnknownIdError: nothing was changed.
+    """
+    if actor is not ENGINE:
+        _may_switch(connection, actor, area)
+    reason = _reason(reason)
+    query = select(modes).where(RUNNING, modes.c.area_code == area)
+    found = connection.execute(query).mappings().first()
+    if found is None:
+        raise UnknownIdError(f"area {area} is not in emergency mode")
+    row = dict(found) | {"ended_at": now_ms, "ended_by": actor.id, "end_reason": reason}
+    effects = Effects()
+    _move(connection, effects, row, "normal", actor, now_ms, policy)
+    if row["incident_id"] is not None:
+        effects.hold(fetch(connection, select(events), events.c.event_id, [row["incident_id"]]))
+        incident = effects.events[row["incident_id"]]
+        effects.say(incident, now_ms, actor, "emergency-ended", reason)
+    effects.changes.append(_change(actor, now_ms, "normal", row, reason))
+    store(connection, effects, journal, policy.timezone)
+    row["review"] = orjson.dumps(review(connection, row)).decode()
+    values = {name: row[name] for name in ("ended_at", "ended_by", "end_reason", "review")}
+    connection.execute(update(modes).where(modes.c.entry == row["entry"]).values(values))
+    return _unpacked(row)
+
+
+def end_due(connection: Connection, now_ms: int, *, policy: Policy, journal: Journal) -> list[str]:
+    """End emergencies whose time is over; returns their areas."""
+    due = [row for row in running(connection) if row["until"] <= now_ms]
+    for row in due:
+        words = "到期自动恢复常态 / its time is over"
+        switch_off(connection, row["area_code"], words, ENGINE, now_ms, policy=policy, journal=journal)
+    return [row["area_code"] for row in due]
+
+
+def triggered(connection: Connection, now_ms: int, policy: Policy) -> list[tuple[str, int, str]]:
+    """(district, until, reason) where the policy's triggers call for an emergency that is not there yet."""
+    found: dict[str, tuple[str, int, str]] = {}
+    held = {row["area_code"] for row in running(connection)}
+    for trigger in policy.emergency.trigger:
+        span = trigger.within.after(now_ms, policy.working) - now_ms
+        query = (
+            select(events.c.district, func.count())
+            .where(OPEN, events.c.detected_at > now_ms - span, events.c.level == trigger.level)
+            .where(events.c.district.is_not(None), events.c.incident_id.is_(None), events.c.source == "telemetry")
+            .group_by(events.c.district)
+            .having(func.count() >= trigger.events)
+        )
+        for district, count in connection.execute(query):
+            zh = f"规则触发：{trigger.within.number:g} {trigger.within.unit} 内 {count} 起 {trigger.level} 事件"
+            reason = f"{zh} / by rule: {count} {trigger.level} events"
+            if district not in held:
+                found.setdefault(district, (district, now_ms + round(trigger.hours * 3_600_000), reason))
+    return list(found.values())
+
+
+def review(connection: Connection, mode: Row) -> Row:
+    """What happened in an emergency: events, alarms, speed, lateness, people; all of the mode's own span and area."""
+    since, until = mode["since"], mode["ended_at"]
+    inside = and_(
+        facets.in_area(mode["area_code"]),
+        events.c.detected_at >= since,
+        events.c.detected_at < until,
+        events.c.kind != EMERGENCY,
+    )
+    columns = ("event_id", "level", "status", "utility", "detected_at", "dispatched_at", "accepted_at", "overdue_at")
+    rows = [
+        dict(row) for row in connection.execute(select(*(events.c[name] for name in columns)).where(inside)).mappings()
+    ]
+    ids = [row["event_id"] for row in rows]
+    log = fetch(
+        connection, select(event_log.c.actor, event_log.c.action, event_log.c.event_id), event_log.c.event_id, ids
+    )
+    told = fetch(connection, select(escalations.c.name, escalations.c.event_id), escalations.c.event_id, ids)
+    folded = select(func.count()).select_from(alarms).where(alarms.c.event_id == mode["incident_id"])
+    return {
+        "area_code": mode["area_code"],
+        "since": since,
+        "until": until,
+        "hours": round((until - since) / 3_600_000, 2),
+        "reason": mode["reason"],
+        "switched_by": mode["actor"],
+        "ended_by": mode["ended_by"],
+        "end_reason": mode["end_reason"],
+        "events": len(rows),
+        "by_level": _count(rows, "level"),
+        "by_utility": _count(rows, "utility"),
+        "by_status_at_end": _count(rows, "status"),
+        "alarms_folded": connection.scalar(folded) or 0,
+        "median_dispatch_s": _median(
+            (r["dispatched_at"] - r["detected_at"]) / 1000 for r in rows if r["dispatched_at"]
+        ),
+        "median_accept_s": _median((r["accepted_at"] - r["detected_at"]) / 1000 for r in rows if r["accepted_at"]),
+        "overdue": sum(row["overdue_at"] is not None for row in rows),
+        "escalations": _count(told, "name"),
+        "acts": _count(log, "action"),
+        "people": sorted({entry["actor"] for entry in log} - {ENGINE.id}),
+    }
+
+
+def _move(
+    connection: Connection, effects: Effects, mode: Row, to: str, actor: Actor, now_ms: int, policy: Policy
+) -> None:
+    """Open events of the area into the mode, or out of it."""
+    query = select(events).where(OPEN, facets.in_area(mode["area_code"]), events.c.mode != to)
+    if to == "normal":
+        query = query.where(events.c.incident_id == mode["incident_id"])
+    found = [dict(row) for row in connection.execute(query.limit(SWITCH_EVENTS_MAX)).mappings()]
+    effects.hold(found)
+    ids = [row["event_id"] for row in found]
+    running_timers: dict[str, list[Row]] = {}
+    for timer in fetch(connection, select(timers), timers.c.event_id, ids):
+        running_timers.setdefault(timer["event_id"], []).append(timer)
+    for event_id in ids:
+        row = effects.events[event_id]
+        row["mode"] = to
+        row["version"] += 1
+        if to == EMERGENCY:
+            row["incident_id"] = mode["incident_id"]
+            deadlines.tighten(effects, row, running_timers.get(event_id, []), policy, now_ms)
+        effects.say(row, now_ms, actor, "mode", f"{mode['area_code']}: {to}", carried={"mode": to})
+
+
+def _incident(connection: Connection, area: str, reason: str, now_ms: int) -> Row:
+    district, township = around(connection, area)
+    place = connection.execute(select(areas.c.name, areas.c.lon, areas.c.lat).where(areas.c.area_code == area)).first()
+    name = place[0] if place else area
+    event_id = blake2b(f"{EMERGENCY}\x1f{area}\x1f{now_ms}".encode(), digest_size=10).hexdigest()
+    return blank_event() | {
+        "event_id": event_id,
+        "incident_id": event_id,
+        "level": "red",
+        "title": f"应急状态 / Emergency · {name} · {reason[:80]}",
+        "area_code": area,
+        "district": district,
+        "township": township,
+        "raised_at": now_ms,
+        "detected_at": now_ms,
+        "mode": EMERGENCY,
+        "kind": EMERGENCY,
+        "place_kind": "area",
+        "place": area,
+        "group_key": f"{EMERGENCY}\x1f{area}\x1f{now_ms}",
+        "source": "superior",
+        "lon": place[1] if place else None,
+        "lat": place[2] if place else None,
+        "stored_at": now_ms,
+    }
+
+
+def _may_switch(connection: Connection, actor: Actor, area: str) -> None:
+    if actor.role not in {*SWITCHERS, ENGINE.role}:
+        raise ForbiddenError(f"switching the mode is for {', '.join(SWITCHERS)}, not for {actor.role!r}")
+    if not area.isalnum() or len(area) > 32:
+        raise FieldError(f"{area[:40]!r} is no area code: letters and digits only")
+    actor.check({"area_code": area, "utility": None}, f"area {area}")
+    known = select(areas.c.area_code)
+    if (
+        connection.scalar(known.limit(1)) is not None
+        and connection.scalar(known.where(areas.c.area_code == area)) is None
+    ):
+        raise FieldError(f"the registry knows no area {area}")
+
+
+def _reason(given: str) -> str:
+    try:
+        return text(given, 1000)
+    except ValueError as error:
+        raise FieldError(f"reason {error}") from None
+
+
+def _change(actor: Actor, at: int, to: str, row: Row, reason: str) -> Change:
+    before = "normal" if to == EMERGENCY else EMERGENCY
+    carried = {"area_code": row["area_code"], "until": row["until"]}
+    return Change(actor, at, "mode", row["area_code"], "mode", to, before, reason, carried, row)
+
+
+def _unpacked(row: Row) -> Row:
+    return row | {name: orjson.loads(row[name]) if row[name] else None for name in ("settings", "review")}
+
+
+def _count(rows: Iterable[Row], name: str) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[str(row[name])] = counts.get(str(row[name]), 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def _median(values: Iterable[float]) -> float | None:
+    found = sorted(values)
+    return found[len(found) // 2] if found else None

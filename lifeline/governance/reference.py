@@ -1,0 +1,221 @@
+"""Reference data of the site: areas, units and their duties, grid staff, video points. Opens no transaction.
+
+The engine brings them in when their files have changed; every door reads them from the database.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from sqlalchemy import delete, func, select
+
+from lifeline.governance.areas import by_digits
+from lifeline.governance.dispatch import ANY, CAPACITY, Duty, Matrix, Route, route
+from lifeline.governance.errors import FieldError
+from lifeline.governance.schema import alarms, areas, cameras, duties, staff, tallies, units
+from lifeline.governance.settings import read_setting, write_setting
+from lifeline.governance.statements import insert_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import Connection, Table
+
+Row = dict[str, Any]
+
+TABLES: Final[dict[str, Table]] = {"areas": areas, "units": units, "duties": duties, "staff": staff, "cameras": cameras}
+_DEFAULTS: Final[dict[str, Row]] = {
+    "units": {"capacity": CAPACITY, "contact": None},
+    "duties": {"utility": ANY, "asset_kind": ANY, "area_code": ANY, "co_units": "", "mode": ANY},
+    "staff": {"contact": None, "duty": "grid"},
+    "cameras": {"area_code": None, "url": None},
+    "areas": {"parent_code": None, "lon": None, "lat": None},
+}
+INSERT_ROWS: Final = 5000
+NEAR_M: Final = (300.0, 1000.0, 3000.0)
+"""Cameras are looked for in widening circles; beyond three kilometres one sees nothing of the event."""
+CAMERAS_SHOWN: Final = 5
+STAFF_SHOWN: Final = 10
+METRES_PER_DEGREE: Final = 111_320.0
+
+
+def replace(connection: Connection, name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Make ``rows`` the whole content of a reference table; False when they are that already.
+
+    Raises:
+        FieldError: no such table, an unknown or missing column, or a value that cannot be; with the row's number.
+    """
+    table = TABLES.get(name)
+    if table is None:
+        raise FieldError(f"there is no reference table {name!r}; there are {', '.join(TABLES)}")
+    made = [_row(table, row, number) for number, row in enumerate(rows, start=1)]
+    digest = blake2b(orjson.dumps(made), digest_size=16).hexdigest()
+    if read_setting(connection, f"digest.{name}") == digest:
+        return False
+    connection.execute(delete(table))
+    for start in range(0, len(made), INSERT_ROWS):
+        insert_rows(connection, table, made[start : start + INSERT_ROWS])
+    write_setting(connection, f"digest.{name}", digest)
+    return True
+
+
+def _row(table: Table, given: Mapping[str, Any], number: int) -> Row:
+    known = {"".join(column.name): column for column in table.columns if column.name != "entry"}
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise FieldError(f"{table.name}, row {number}: there is no column {unknown[0]!r}; there are {', '.join(known)}")
+    row = {name: _DEFAULTS[table.name].get(name) for name in known}
+    row |= {name: value for name, value in given.items() if value is not None}
+    missing = [name for name, column in known.items() if row[name] is None and not column.nullable]
+    if missing:
+        raise FieldError(f"{table.name}, row {number}: {missing[0]} is missing")
+    for name in ("lon", "lat"):
+        limit = 180 if name == "lon" else 90
+        value = row.get(name)
+        if value is not None and not (isinstance(value, int | float) and math.isfinite(value) and abs(value) <= limit):
+            raise FieldError(f"{table.name}, row {number}: {name} {value!r} is no position in degrees")
+    return row
+
+
+# --- dispatch --------------------------------------------------------------------------------------------------
+
+_matrices: OrderedDict[str, Matrix] = OrderedDict()
+
+
+def matrix(connection: Connection) -> Matrix:
+    """The responsibility matrix; read anew only when it has changed."""
+    digest = f"{read_setting(connection, 'digest.duties')} {read_setting(connection, 'digest.units')}"
+    known = _matrices.get(digest)
+    if known is not None:
+        return known
+    columns = (
+        duties.c.utility,
+        duties.c.asset_kind,
+        duties.c.area_code,
+        duties.c.unit,
+        duties.c.co_units,
+        duties.c.mode,
+    )
+    found = [
+        Duty(utility, kind, area, unit, tuple(one.strip() for one in co_units.split(",") if one.strip()), mode)
+        for utility, kind, area, unit, co_units, mode in connection.execute(select(*columns).order_by(duties.c.entry))
+    ]
+    made = Matrix(tuple(found), dict(connection.execute(select(units.c.unit, units.c.capacity)).all()))
+    _matrices[digest] = made
+    while len(_matrices) > 4:
+        _matrices.popitem(last=False)
+    return made
+
+
+def propose(connection: Connection, row: Row) -> Route:
+    """Who should handle an event (its whole row), and why."""
+    duty_matrix = matrix(connection)
+    load = dict(connection.execute(select(tallies.c.key, tallies.c.n).where(tallies.c.scope == "load")).all())
+    centres = {code for code in (row["township"], row["district"], by_digits(row["district"], "city")) if code}
+    named = select(areas.c.area_code, areas.c.name).where(areas.c.area_code.in_(centres))
+    names = dict(connection.execute(named).all())
+    return route(duty_matrix, row, _places(connection, row), load, names)
+
+
+def _places(connection: Connection, row: Row) -> list[Row]:
+    """Districts and utilities that an event's alarms lie in, most alarms first, its own first among equals."""
+    if row["alarm_count"] < 2:
+        return []
+    count = func.count().label("n")
+    query = select(alarms.c.area_code, alarms.c.utility, count).where(alarms.c.event_id == row["event_id"])
+    merged: dict[tuple[str | None, str | None], Row] = {}
+    for area_code, utility, n in connection.execute(query.group_by(alarms.c.area_code, alarms.c.utility)):
+        district = by_digits(area_code, "district")
+        township = by_digits(area_code, "township")
+        key = (district, utility)
+        place = {"district": district, "township": township, "area_code": area_code, "utility": utility, "alarms": 0}
+        merged.setdefault(key, place)["alarms"] += n
+    own = (row["district"], row["utility"])
+    ordered = sorted(merged.items(), key=lambda item: (-item[1]["alarms"], item[0] != own, str(item[0])))
+    return [place for _, place in ordered]
+
+
+# --- around an event -------------------------------------------------------------------------------------------
+
+
+def distance_m(lon: float, lat: float, other_lon: float, other_lat: float) -> float:
+    """Metres between two places, flat within a city (error below 0.1 % over 20 km)."""
+    east = (other_lon - lon) * math.cos(math.radians((lat + other_lat) / 2))
+    return math.hypot(east, other_lat - lat) * METRES_PER_DEGREE
+
+
+def box(lon: float, lat: float, radius_m: float) -> tuple[float, float, float, float]:
+    """(lon low, lon high, lat low, lat high) of a square round a place."""
+    high = radius_m / METRES_PER_DEGREE
+    wide = high / max(math.cos(math.radians(lat)), 0.01)
+    return lon - wide, lon + wide, lat - high, lat + high
+
+
+def nearest_cameras(connection: Connection, lon: float | None, lat: float | None) -> list[Row]:
+    """Up to ``CAMERAS_SHOWN`` video points round a place with ``distance_m``, nearest first."""
+    if lon is None or lat is None:
+        return []
+    found: list[Row] = []
+    for radius in NEAR_M:
+        west, east, south, north = box(lon, lat, radius)
+        query = select(cameras).where(cameras.c.lat.between(south, north), cameras.c.lon.between(west, east))
+        rows = [dict(row) for row in connection.execute(query).mappings()]
+        found = [row | {"distance_m": round(distance_m(lon, lat, row["lon"], row["lat"]), 1)} for row in rows]
+        found = sorted((row for row in found if row["distance_m"] <= radius), key=_distance)
+        if len(found) >= CAMERAS_SHOWN:
+            break
+    return found[:CAMERAS_SHOWN]
+
+
+def _distance(row: Row) -> tuple[float, str]:
+    return row["distance_m"], row["camera_id"]
+
+
+def grid_staff(connection: Connection, row: Mapping[str, Any]) -> list[Row]:
+    """Who walks the event's grid, its community or its township; the smallest area first."""
+    code = row["area_code"] or ""
+    chain = {code, code[:12], row["township"]} - {None, ""}
+    query = (
+        select(staff)
+        .where(staff.c.area_code.in_(chain))
+        .order_by(func.length(staff.c.area_code).desc(), staff.c.staff_id)
+    )
+    return [dict(one) for one in connection.execute(query.limit(STAFF_SHOWN)).mappings()]
+
+
+def area_at(connection: Connection, lon: float, lat: float) -> str | None:
+    """The smallest area whose centre is nearest to a place, within ten kilometres."""
+    for radius in (500.0, 2000.0, 10_000.0):
+        west, east, south, north = box(lon, lat, radius)
+        query = select(areas).where(areas.c.lat.between(south, north), areas.c.lon.between(west, east))
+        rows = [dict(row) for row in connection.execute(query).mappings() if row["level"] not in _WIDE]
+        if rows:
+            return str(min(rows, key=lambda row: distance_m(lon, lat, row["lon"], row["lat"]))["area_code"])
+    return None
+
+
+_WIDE: Final = frozenset({"city", "district"})
+
+
+def around(connection: Connection, area_code: str | None) -> tuple[str | None, str | None]:
+    """(district, township) of an area by the registry's parents, or by its digits."""
+    found: dict[str, str] = {}
+    at, seen = area_code, 0
+    while at is not None and seen < 10:
+        row = connection.execute(select(areas.c.level, areas.c.parent_code).where(areas.c.area_code == at)).first()
+        if row is None:
+            break
+        found[row[0]] = at
+        at, seen = row[1], seen + 1
+    if not found:
+        return by_digits(area_code, "district"), by_digits(area_code, "township")
+    return found.get("district"), found.get("township")
+
+
+def load_all(connection: Connection, tables: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[str]:
+    """Replace these reference tables; names of those that have changed."""
+    return [name for name, rows in tables.items() if replace(connection, name, list(rows))]

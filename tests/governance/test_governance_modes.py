@@ -1,0 +1,149 @@
+"""Emergencies: switched by people and rules, with an end; what changes meanwhile; the review afterwards."""
+
+from __future__ import annotations
+
+import pytest
+
+from lifeline.governance.actor import Actor
+from lifeline.governance.errors import ConflictError, FieldError, ForbiddenError, UnknownIdError
+from lifeline.governance.reports import Report
+from tests.governance.conftest import T0, Hands, raised
+
+WANG = Actor("wang", "dispatcher")
+HOUR = 3_600_000
+
+
+def storm(hands: Hands, area: str = "410105", hours: float = 2) -> dict[str, object]:
+    return hands.desk.start_emergency(area, hands.now + round(hours * HOUR), "暴雨红色预警", WANG)
+
+
+def test_open_events_of_the_area_take_the_mode_and_others_do_not(hands: Hands) -> None:
+    here, there = hands.apply(raised("ch4.high", 0, T0), raised("ch4.high", 1, T0))
+
+    mode = storm(hands)
+
+    event = hands.desk.get_event(here)
+    assert (event["mode"], event["incident_id"]) == ("emergency", mode["incident_id"])
+    assert event["log"][-1]["action"] == "mode"
+    assert hands.desk.get_event(there)["mode"] == "normal"
+    incident = hands.desk.get_event(str(mode["incident_id"]))
+    assert (incident["kind"], incident["level"], incident["area_code"]) == ("emergency", "red", "410105")
+
+
+def test_low_alarms_go_into_the_incident_and_high_ones_are_dispatched_at_once(hands: Hands) -> None:
+    mode = storm(hands)
+    onset = hands.now
+    hands.apply(raised("stuck", 0, onset), raised("ch4.rate", 0, onset), position=2)
+    (high,) = hands.apply(raised("ch4.high", 2, onset), position=3)
+    (elsewhere,) = hands.apply(raised("stuck", 1, onset), position=4)
+
+    hands.tick(2)
+
+    incident = hands.desk.get_event(str(mode["incident_id"]))
+    assert (incident["alarm_count"], incident["level"]) == (2, "red")
+    event = hands.desk.get_event(high)
+    assert (event["status"], event["mode"], event["incident_id"]) == ("dispatched", "emergency", mode["incident_id"])
+    assert [(entry["action"], entry["role"]) for entry in event["log"]][1:] == [
+        ("file", "system"),
+        ("dispatch", "system"),
+    ]
+    assert hands.desk.get_event(elsewhere)["status"] == "new"
+
+
+def test_deadlines_tighten_and_do_not_move_away(hands: Hands) -> None:
+    hands.apply(raised("ch4.high", 0, T0))  # orange: 15 minutes to be judged
+    storm(hands)
+
+    hands.tick(8 * 60)
+
+    overdue = [entry for entry in hands.desk.list_escalations()[0] if entry["stage"] == "triage" and entry["step"]]
+    overdue = [entry for entry in overdue if entry["level"] == "orange"]
+    assert [entry["name"] for entry in overdue] == ["township"]
+
+
+def test_it_ends_by_itself_with_a_review(hands: Hands) -> None:
+    mode = storm(hands, hours=1)
+    hands.apply(raised("ch4.high", 2, hands.now), raised("stuck", 0, hands.now), position=2)
+    hands.tick(2)
+    hands.tick(3600)
+
+    (ended,) = hands.desk.list_emergencies()
+    assert (ended["ended_by"], ended["ended_at"]) == ("engine", hands.now)
+    review = ended["review"]
+    assert (review["events"], review["by_level"], review["alarms_folded"]) == (1, {"orange": 1}, 1)
+    assert review["acts"]["dispatch"] == 1
+    assert review["reason"] == "暴雨红色预警"
+    incident = hands.desk.get_event(str(mode["incident_id"]))
+    assert (incident["mode"], incident["log"][-1]["action"]) == ("normal", "emergency-ended")
+    hands.tick(10)
+    assert len(hands.desk.list_emergencies()) == 1
+    assert hands.apply(raised("stuck", 0, hands.now), position=3)
+
+
+def test_a_person_may_end_it_before(hands: Hands) -> None:
+    (event_id,) = hands.apply(raised("ch4.high", 0, T0))
+    storm(hands)
+
+    ended = hands.desk.end_emergency("410105", "雨停", WANG)
+
+    assert ended["review"]["hours"] == 0
+    assert hands.desk.get_event(event_id)["mode"] == "normal"
+    with pytest.raises(UnknownIdError):
+        hands.desk.end_emergency("410105", "again", WANG)
+
+
+def test_reports_of_people_belong_to_it_too(hands: Hands) -> None:
+    mode = storm(hands)
+
+    answer = hands.desk.report(Report("citizen", "water", utility="water", area_code="410105001"), WANG)
+
+    assert answer["event"]["incident_id"] == mode["incident_id"]
+
+
+def test_a_rule_switches_it_on(hands: Hands) -> None:
+    hands.queue.close()
+    hands.reopen("[[emergency.trigger]]\nlevel='orange'\nevents=2\nwithin='10min'\nhours=1")
+    hands.apply(raised("ch4.high", 0, T0))
+    hands.tick(2)
+    assert hands.desk.list_emergencies() == []
+
+    hands.desk.report(Report("citizen", "x", utility="gas", level="orange", area_code="410105"), WANG)
+    hands.tick(2)
+    assert hands.desk.list_emergencies() == []  # what people tell does not switch a city's mode
+    from dataclasses import replace
+
+    hands.queue.rules = {name: replace(one, place="device") for name, one in hands.queue.rules.items()}
+    hands.apply(raised("ch4.high", 2, hands.now), position=2)
+    hands.tick(2)
+
+    (mode,) = hands.desk.list_emergencies()
+    assert (mode["area_code"], mode["actor"]) == ("410105", "engine")
+    assert "规则触发" in mode["reason"]
+    hands.tick(2)
+    assert len(hands.desk.list_emergencies()) == 1
+
+
+def test_readers_and_overrides_hold_only_meanwhile(hands: Hands) -> None:
+    hands.queue.close()
+    hands.reopen('[emergency]\nreaders = ["operator"]\noverrides = { "ch4.high" = { limit = 20.0 } }')
+    assert hands.desk.emergency_readers() == []
+    storm(hands)
+
+    assert hands.desk.emergency_readers() == [("410105", frozenset({"operator"}))]
+    assert hands.desk.rule_overrides()[0]["overrides"] == {"ch4.high": {"limit": 20.0}}
+    hands.desk.end_emergency("410105", "over", WANG)
+    assert hands.desk.rule_overrides() == []
+
+
+def test_refusals(hands: Hands) -> None:
+    with pytest.raises(ForbiddenError, match="switching the mode"):
+        hands.desk.start_emergency("410105", hands.now + HOUR, "x", Actor("li", "operator"))
+    with pytest.raises(ForbiddenError, match="outside"):
+        hands.desk.start_emergency("410105", hands.now + HOUR, "x", Actor("w", "dispatcher", ("410102",)))
+    with pytest.raises(FieldError, match="reason"):
+        hands.desk.start_emergency("410105", hands.now + HOUR, " ", WANG)
+    with pytest.raises(FieldError, match="72 h"):
+        hands.desk.start_emergency("410105", hands.now + 100 * HOUR, "x", WANG)
+    storm(hands)
+    with pytest.raises(ConflictError, match="already"):
+        storm(hands)
