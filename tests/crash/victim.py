@@ -67,7 +67,8 @@ def acknowledging(config: Path, stop: threading.Event, order: dict[str, Any]) ->
 
 
 def engine(config: Path, stop: threading.Event, order: dict[str, Any]) -> None:
-    LocalLog.__init__.__kwdefaults__["segment_bytes"] = SEGMENT_BYTES // 8  # so that trimming happens, twice a second
+    segment_bytes = order.get("segment_bytes") or SEGMENT_BYTES // 8  # small: something is trimmed twice a second
+    LocalLog.__init__.__kwdefaults__["segment_bytes"] = segment_bytes
     with running(config, console_port=order.get("console")) as assembly:
         assembly.engine.run(stop)
     assert assembly.clean, "something was not drained"
