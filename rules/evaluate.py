@@ -169,8 +169,8 @@ class RuleMachine:
                 return None
         return None
 
-    def snapshot(self) -> bytes:
-        """The whole state, npz without compression."""
+    def snapshot(self) -> memoryview:
+        """The whole state, a copy."""
         header = {
             "fingerprint": self.rules.fingerprint,
             "timezone": self.timezone,
@@ -181,7 +181,7 @@ class RuleMachine:
         }
         return snapshot.pack(header, self._state() | self._model_state())
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: bytes | memoryview) -> None:
         """Take a state back; points that came since are as if never seen.
 
         Raises:

@@ -155,11 +155,11 @@ class RuleEngine(Protocol):
         """Alarm changes caused by one record, in a deterministic order that does not depend on batching."""
         ...
 
-    def snapshot(self) -> bytes:
-        """The whole state. ``restore(snapshot())`` followed by the same records gives the same changes."""
+    def snapshot(self) -> bytes | memoryview:
+        """The whole state as it is now. ``restore(snapshot())`` and then the same records give the same changes."""
         ...
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: bytes | memoryview) -> None:
         """Take a state back. Raises ValueError when it was made by other rules or another format."""
         ...
 

@@ -94,7 +94,7 @@ def test_a_file_that_gates_nothing_is_refused(tmp_path: Path, text: str, names: 
 def test_the_file_on_record_names_workloads_that_exist_and_ratios_that_can_fail() -> None:
     gates = load(gate.GATES)
 
-    assert {one.workload for one in gates} == {"decode", "log", "rules-tick", "engine"}
+    assert {one.workload for one in gates} >= {"decode", "log", "rules-tick", "engine"}
     assert all(one.workload in BY_ID for one in gates)
     assert all(least > 0 for one in gates for least in one.at_least.values())
 

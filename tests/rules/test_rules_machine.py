@@ -258,7 +258,7 @@ def test_registry_that_grew_equals_one_that_was_whole(kit: Any) -> None:
 
 def test_restore_refuses_what_is_not_its_own(kit: Any) -> None:
     machine = kit.machine(kit.rule(), registry(kit))
-    state = machine.snapshot()
+    state = bytes(machine.snapshot())
     damaged = bytearray(state)
     damaged[state.index(b"gas.ch4.high") + 200] ^= 0xFF
     for other, bad in [
