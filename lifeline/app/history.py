@@ -71,7 +71,7 @@ def foreign_history(
     Raises:
         ConfigurationError: a file or a column cannot be understood, or the registry lacks a point of the data.
     """
-    listed = read_points(registry, foreign=True)
+    listed = _grouped(read_points(registry, foreign=True))
     points = listed.add_column(0, POINTS.field("point"), pa.array(range(listed.num_rows), pa.int32()))
     frame = _long(_read(data), data)
     keys = pl.from_arrow(points.select(["point", "device_id", "quantity"]))
@@ -97,6 +97,22 @@ def foreign_history(
     if "quality" in joined.columns:
         rows.quality[:] = joined["quality"].fill_null(0).to_numpy()[keep]
     return Registry(points.select(POINTS.names).cast(POINTS)), batched(in_log_order(rows))
+
+
+def _grouped(points: pa.Table) -> pa.Table:
+    """The points, those of one kind taken for one group where the registry names no group at all.
+
+    A device of several quantities is a group by itself (``rules.groups``); but where every sensor is a device of its
+    own, nothing else says that they stand in one plant.
+    """
+    if points["group"].null_count < len(points):
+        return points
+    frame = pl.from_arrow(points.select(["device_id", "kind", "group"]))
+    assert isinstance(frame, pl.DataFrame)
+    alone = pl.len().over("device_id") == 1
+    group = frame.select(pl.when(alone).then("kind").otherwise("group").cast(pl.String).alias("group"))["group"]
+    place = points.column_names.index("group")
+    return points.set_column(place, POINTS.field("group"), group.to_arrow().cast(pa.string()))
 
 
 def batched(readings: Readings) -> Iterator[Readings]:

@@ -90,6 +90,21 @@ def test_every_shape_gives_the_same_alarms(shape: str, tmp_path: Path, registry:
     assert {"rules", "load", "elapsed_s"} <= set(report)
 
 
+def test_sensors_that_are_devices_of_their_own_are_one_group_of_their_kind(tmp_path: Path) -> None:
+    registry, names = tmp_path / "points.csv", ["a/ch4", "b/ch4", "c/ch4"]
+    rows = [(name[0], "ch4", "methane-ambient") for name in names]
+    points = pl.DataFrame(rows, ["device_id", "quantity", "kind"], orient="row")
+    values = 2 + 0.02 * np.random.default_rng(1).normal(size=(400, 3))
+    values[300:330, :2] += 3
+    frame = pl.DataFrame(values.round(4), schema=names).insert_column(0, wide()["ts"])
+    frame.write_parquet(tmp_path / "d.parquet")
+    for given, agree in ((points, 1), (points.with_columns(group=pl.col("device_id")), 0)):
+        given.write_csv(registry)
+        run(tmp_path, tmp_path / "d.parquet", registry)
+        found = pq.read_table(tmp_path / "alarms.parquet")["rule_id"].to_pylist()
+        assert found.count("methane.ambient.agree") == agree
+
+
 def test_truth_as_csv_with_nothing_in_device_and_quantity(tmp_path: Path, registry: Path) -> None:
     truth = tmp_path / "truth.csv"
     truth.write_text(
