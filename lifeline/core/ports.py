@@ -155,8 +155,18 @@ class RuleEngine(Protocol):
         """Alarm changes caused by one record, in a deterministic order that does not depend on batching."""
         ...
 
-    def snapshot(self) -> bytes | memoryview:
-        """The whole state as it is now. ``restore(snapshot())`` and then the same records give the same changes."""
+    @property
+    def counters(self) -> dict[str, int]:
+        """Readings that were not judged as they came, by reason; ``too_late`` is among them."""
+        ...
+
+    @property
+    def checkpoint_lsn(self) -> int:
+        """The lsn of ``checkpoint``, for nothing."""
+        ...
+
+    def checkpoint(self) -> tuple[int, bytes | memoryview]:
+        """(lsn, state): ``restore(state)``, then the log's records after ``lsn``, gives this engine, to the bit."""
         ...
 
     def restore(self, state: bytes | memoryview) -> None:
