@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from lifeline.governance.desk import GovernanceDesk
 
 KINDS_OF: Final[dict[type[RefusedError], str]] = {
-    UnknownIdError: "not-found",
     ForbiddenError: "forbidden",
     IllegalActionError: "conflict",
     FieldError: "invalid",
@@ -37,17 +36,27 @@ KINDS_OF: Final[dict[type[RefusedError], str]] = {
 
 
 @contextmanager
-def refusals(conflict: str = "conflict") -> Iterator[None]:
-    """Refusals of the queue as problems; ``conflict``: what it is when somebody else was faster.
+def refusals(asked: str = "", conflict: str = "conflict") -> Iterator[None]:
+    """Refusals of the queue as problems.
+
+    ``asked``: what was looked for; an unknown id is answered with it alone, because the queue's own words name ids that
+    are near, which may not be the caller's to know. ``conflict``: what it is when somebody else was faster.
 
     Raises:
         ProblemError: in place of any ``RefusedError``.
     """
     try:
         yield
+    except UnknownIdError as error:
+        raise unknown(asked) from error
     except RefusedError as error:
         kind = conflict if isinstance(error, ConflictError) else KINDS_OF[type(error)]
         raise ProblemError(kind, str(error)) from error
+
+
+def unknown(what: str) -> ProblemError:
+    """The same words for what is not there and what is not the caller's to see."""
+    return ProblemError("not-found", f"there is no {what} within your areas and utilities")
 
 
 class HttpQueue:
@@ -70,7 +79,7 @@ class HttpQueue:
 
     def get_event(self, event_id: str, *, masked: bool) -> Row:
         """As ``GovernanceDesk.get_event``; the engine's notes name devices, so they are masked with the alarms."""
-        with refusals():
+        with refusals(f"event {event_id!r}"):
             row = self._desk.get_event(event_id)
         if masked:
             hidden = self._points.pseudonyms(alarm["device_id"] for alarm in row["alarms"])
@@ -98,7 +107,7 @@ class HttpQueue:
 
     def get_alarm(self, alarm_id: str, *, masked: bool) -> Row:
         """As ``GovernanceDesk.get_alarm``."""
-        with refusals():
+        with refusals(f"alarm {alarm_id!r}"):
             row = self._desk.get_alarm(alarm_id)
         if masked:
             self._points.mask_alarms([row])
@@ -129,7 +138,7 @@ class HttpQueue:
         given = dict(fields)
         wanted = given.pop("role", None)
         note = given.pop("note", None)
-        with refusals(conflict="conflict" if version is None else "changed"):
+        with refusals(f"event {event_id!r}", conflict="conflict" if version is None else "changed"):
             event = self._desk.get_event(event_id)
             actor = self._actor(who, event, f"event {event_id!r}", states.roles_of(event["status"], action), wanted)
             row = self._desk.act(event["event_id"], action, actor, note, expected_version=version, key=key, **given)
@@ -142,7 +151,7 @@ class HttpQueue:
         if minutes is not None:
             until = self._clock() + int(minutes * 60_000)
         known = alarms.ACTS.get(action)
-        with refusals():
+        with refusals(f"alarm {alarm_id!r}"):
             alarm = self._desk.get_alarm(alarm_id)
             actor = self._actor(who, alarm, f"alarm {alarm_id!r}", known.roles if known else (), None)
             row = self._desk.act_alarm(alarm["alarm_id"], action, actor, fields.get("note"), until)
@@ -153,7 +162,7 @@ class HttpQueue:
     def _actor(who: Principal, row: Row, what: str, may: tuple[str, ...], wanted: str | None) -> Actor:
         """``who`` in the role to act in: among those held for this row, the one asked for, or the first that may."""
         if not who.sees(row["area_code"], row["utility"]):
-            raise ProblemError("not-found", f"there is no {what} within your areas and utilities")
+            raise unknown(what)
         held = who.roles_at(row["area_code"], row["utility"])
         if wanted is not None and wanted not in held:
             raise ProblemError("forbidden", f"you do not hold the role {wanted!r} for this area and utility")
