@@ -24,6 +24,7 @@ from lifeline.app.publishing import Publisher
 from lifeline.app.replaying import ReplayDesk
 from lifeline.config import read_password
 from lifeline.core.errors import CorruptionError
+from lifeline.core.limits import LOG_KEPT_BYTES
 from lifeline.core.metrics import Metrics
 from lifeline.engine.follow import Follow
 from lifeline.engine.pipeline import Engine
@@ -121,7 +122,7 @@ def assemble(site: Site) -> Assembly:
 
     def open_log() -> LocalLog:
         """Recover the log and what is remembered of it: the longest part of a restart, beside the registry."""
-        opened = LocalLog(site.log, clock=now_ms, metrics=metrics, tail_bytes=TAIL_BYTES)
+        opened = LocalLog(site.log, clock=now_ms, metrics=metrics, tail_bytes=TAIL_BYTES, kept_bytes=LOG_KEPT_BYTES)
         window.rebuild(all_readings(opened))
         return opened
 

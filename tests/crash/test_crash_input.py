@@ -54,13 +54,14 @@ class Intake:
     disk: Any = field(default_factory=OsFiles)
     now_ms: int = T0
     options: dict[str, Any] = field(default_factory=dict)
+    log_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.ledger = RegistryLedger(self.folder / "state", registry_table())
         self.window = IdentityWindow(1 << 12)
-        self.log = LocalLog(
-            self.folder / "log", clock=self.clock, files=self.disk, clock_record_ms=0, retry_s=(0.02, 0.1)
-        )
+        options = {"clock_record_ms": 0, "retry_s": (0.02, 0.1), **self.log_options}
+        self.log = LocalLog(self.folder / "log", clock=self.clock, files=self.disk, **options)
+        self.window.rebuild(all_readings(self.log))
         decoder = PayloadDecoder(self.ledger, [("#", "lifeline")], mark=self.window.mark, **self.options)
         settings = BrokerSettings(
             "city", f"mqtt://127.0.0.1:{self.broker.port}", "c", reconnect_min_s=0.01, reconnect_max_s=0.05
@@ -137,6 +138,32 @@ def test_two_acknowledgements_and_one_row_for_one_reading_m05(
 
     expected = [(0, 1, 1.5)] if same_payload else [(0, 1, 1.5), (0, 2, 1.5)]
     assert run.stored == expected or (reconnected and not acknowledged and run.stored == expected[-1:])
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 100_000], ids=["nothing kept", "kept"])
+def test_what_a_broker_delivers_again_after_two_restarts_is_still_known(kept_bytes: int, tmp_path: Path) -> None:
+    """Committed, its PUBACK lost; the broker was away while the log was trimmed and the engine restarted."""
+    options = {"segment_bytes": 1500, "kept_bytes": kept_bytes}
+    again = publish_packet(b"t", good(0, 1, 1.5), 7, dup=True)
+    for start in range(3):
+        run = Intake(tmp_path, RawBroker(), log_options=options)
+        if start == 0:
+            run.broker.send(publish_packet(b"t", good(0, 1, 1.5), 7))
+            assert run.broker.pubacks(1) == [7]
+            for i in range(2, 30):
+                run.broker.send(publish_packet(b"t", good(1, i, 1.0), i + 10))
+                assert run.broker.pubacks(1) == [i + 10]
+        if start == 1:
+            run.log.trim(run.log.committed)  # every follower has it
+        if start == 2:
+            committed = run.log.committed
+            run.broker.send(again)
+            assert run.broker.pubacks(1) == [7]
+            doubled = [value for r in run.log.read(committed) for value in r.readings.unique().value.tolist()]
+        run.close()
+        run.broker.close()
+
+    assert doubled == ([] if kept_bytes else [1.5]), "without the kept part of the log this could not fail"
 
 
 @pytest.mark.parametrize("jump_ms", [3_600_000, -3_600_000, 86_400_000, -86_400_000, 400 * 86_400_000])
