@@ -20,6 +20,7 @@ from lifeline.app.bookkeeping import keep_books
 from lifeline.app.clock import now_ms
 from lifeline.app.decoding import make_decoder
 from lifeline.app.memory import MemoryKeeper, give_back
+from lifeline.app.outgoing import start_sinks
 from lifeline.app.publishing import Publisher
 from lifeline.app.replaying import ReplayDesk
 from lifeline.config import read_password
@@ -45,11 +46,12 @@ from lifeline.registry import RegistryLedger, read_areas, read_points
 from rules.evaluate import RuleMachine, RuleSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from lifeline.app.site import Site
     from lifeline.config import BrokerConfig
     from lifeline.core.batch import Readings
+    from lifeline.core.ports import Follower
 
 
 @dataclass
@@ -146,12 +148,7 @@ def assemble(site: Site) -> Assembly:
     lake = LakeFollower(site.data, catalog, compact=config.lake.compact, grace_ms=int(config.lake.grace_s * 1000))
     live = LiveValues(site.live_path, ledger)
     completeness = CompletenessFollower(site.data, ledger, catalog)
-    for follower in (rules, lake, live, completeness):
-        if follower.position > log.committed:
-            raise CorruptionError(
-                f"{site.log}: ends at record {log.committed}, but {follower.name} has consumed up to "
-                f"{follower.position}: the log was taken away; put it back, or start with an empty data directory"
-            )
+    check_positions(site, log, (rules, lake, live, completeness))
     follows = [Follow(log, follower, now_ms) for follower in (rules, lake, live, completeness, tally)]
 
     def remember() -> None:
@@ -187,10 +184,21 @@ def assemble(site: Site) -> Assembly:
     publisher = Publisher(catalog, desk, ledger)
     publisher.publish_registry()
     replay = ReplayDesk(site.replay_path, make_decoder(config, None, ledger, window), log)
-    chores = (publisher.publish_changes, replay.serve, books.export_due, MemoryKeeper(now_ms).keep)
+    outgoing = start_sinks(site)
+    chores = (publisher.publish_changes, replay.serve, books.export_due, outgoing.tidy, MemoryKeeper(now_ms).keep)
     engine = Engine(log=log, follows=follows, collectors=collectors, board=board, chores=chores)
     give_back()
-    return Assembly(engine, metrics, board, rules, tally, ledger, brokers, urls, [books, desk])
+    return Assembly(engine, metrics, board, rules, tally, ledger, brokers, urls, [outgoing, books, desk])
+
+
+def check_positions(site: Site, log: LocalLog, followers: Sequence[Follower]) -> None:
+    """Raises CorruptionError when a follower has consumed more than the log holds."""
+    for follower in followers:
+        if follower.position > log.committed:
+            raise CorruptionError(
+                f"{site.log}: ends at record {log.committed}, but {follower.name} has consumed up to "
+                f"{follower.position}: the log was taken away; put it back, or start with an empty data directory"
+            )
 
 
 def all_readings(log: LocalLog) -> Iterator[Readings]:
