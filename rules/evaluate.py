@@ -31,9 +31,9 @@ import numpy as np
 from lifeline.core.alarm import AlarmChange, ChangeKind, RuleInfo, alarm_id
 from lifeline.core.registry import Registry, RegistrySource
 from lifeline.core.schema import POINTS, Flag
-from rules import alarms, features, load, snapshot
+from rules import alarms, evidence, features, load, snapshot
 from rules.groups import BoundGroups, GroupChange
-from rules.journal import COUNTERS, WITHIN_MS, Journal
+from rules.journal import COUNTERS, WITHIN_MS, Evidence, Journal
 from rules.kernels.journal import JOURNALLED, ORDERED, UNWATCHED
 from rules.localtime import LocalClock
 from rules.memory import Rows, Walk
@@ -478,8 +478,9 @@ class RuleMachine:
         point = change.point if isinstance(change, GroupChange) else rule.point_of(change.slot)
         device = registry.devices[registry.point_device[point]]
         quantity = registry.quantities[registry.point_quantity[point]]
+        raised = change.raised if kind is None else kind == "raised"
         return AlarmChange(
-            kind=kind or ("raised" if change.raised else "cleared"),
+            kind=kind or ("raised" if raised else "cleared"),
             alarm_id=alarm_id(rule.spec.id, rule.spec.version, device, quantity, change.onset),
             rule_id=rule.spec.id,
             rule_version=rule.spec.version,
@@ -491,8 +492,15 @@ class RuleMachine:
             level=rule.spec.level,
             lsn=lsn,
             revised=kind is not None,
+            detail=self._tell(rule, change.slot, point, change.onset, ts) if raised else "",
             cleared_at=ts if kind == "withdrawn" or (kind != "reopened" and not change.raised) else None,
         )
+
+    def _tell(self, rule: BoundRule, slot: int, point: int, start: int, end: int) -> str:
+        readings: list[Evidence] = []
+        if rule.spec.evaluate == "reading":
+            readings = self._journal.evidence(point, start, end, evidence.READINGS_MAX)
+        return evidence.tell(rule, slot, start, end, readings)
 
     @property
     def _plans(self) -> tuple[Plan, ...]:

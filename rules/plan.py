@@ -142,6 +142,11 @@ class BoundRule:
             return float(self.by_slot["limit"][slot])
         return self.spec.params.get("limit", float("nan"))
 
+    def params_of(self, slot: int) -> dict[str, float]:
+        """The parameters at a slot, overrides taken in."""
+        varying = self.by_slot if self.spec.evaluate != "group" else {}
+        return {n: float(varying[n][slot]) if n in varying else v for n, v in self.spec.params.items()}
+
     def limits(self, slots: NDArray[np.int32]) -> NDArray[np.float64]:
         """The same for rows."""
         if "limit" in self.by_slot:

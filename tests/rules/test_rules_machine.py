@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -162,6 +163,11 @@ def test_one_alarm_from_onset_to_end(kit: Any) -> None:
     t = [kit.t0 + k * 10_000 for k in range(6)]
     rows = [(2, t[k], t[k] + 500, v) for k, v in enumerate([1.0, 26.0, 27.0, 22.0, 19.0, 18.0])]
     raised, cleared = [c for k, r in enumerate(rows) for c in machine.process(kit.record(k + 1, [r]))]
+    evidence = orjson.loads(raised.detail)
+    assert (evidence["from"], evidence["to"], evidence["raise_after"]) == (t[1], t[2], [2, 0.0])
+    assert evidence["readings"] == [[2, t[1], 26.0], [3, t[2], 27.0]]
+    assert evidence["params"] == {"limit": 25.0, "deadband": 5.0}
+    raised = replace(raised, detail="")
     assert raised == AlarmChange(
         kind="raised", alarm_id=alarm_id("gas.ch4.high", 1, "D1", "ch4", t[1]), rule_id="gas.ch4.high", rule_version=1,
         point=2, raised_at=t[1], detected_at=t[2] + 500, value=27.0, limit=25.0, level="orange", lsn=3,
