@@ -96,7 +96,7 @@ def make_parts(site: Site, closing: Callable[[Callable[[], None]], object], endp
         status=lambda: with_engines_word(read_status, endpoint),
         metrics=lambda: _metrics(site),
         accounts=HttpAccounts(make_accounts(database)),
-        queue=HttpQueue(desk, points, now_ms),
+        queue=HttpQueue(desk, points, now_ms, site.config.site.timezone),
         lake=points,
         sql=sql,
         audit=audit,

@@ -42,13 +42,16 @@ def routes() -> Iterator[tuple[str, str]]:
 
 def path_of(template: str, client: Any) -> str:
     """A real address for a route's path."""
+    if "report_id" in template and "report" not in client.town.tokens:
+        made = client.ask("POST", "/api/v1/events", as_="operator", json=BODIES["/api/v1/events"])
+        client.town.tokens["report"] = made.json()["report_id"]
     values = {
         "event_id": client.town.events[0]["event_id"],
         "alarm_id": client.town.alarms[0]["alarm_id"],
         "action": "ack" if "alarms" in template else "note",
         "device": "D00000",
         "quantity": "value",
-        "request_id": client.town.events[0]["event_id"],
+        "report_id": client.town.tokens.get("report", ""),
     }
     return re.sub(r"\{(\w+)\}", lambda slot: values[slot[1]], template)
 
@@ -57,6 +60,8 @@ def ask(client: Any, method: str, template: str, token: str | None) -> int:
     """The status of an honest request."""
     path = path_of(template, client)
     body = None if method == "GET" else BODIES.get(template, {"note": "seen"})
+    if template == "/open311/v2/requests.json" and method == "GET":
+        path += f"?service_request_id={path_of('{report_id}', client)}"
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     if template.endswith("/stream"):
         with client.http.stream(method, path, headers=headers) as answer:
