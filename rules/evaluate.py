@@ -530,6 +530,7 @@ class RuleMachine:
         state: dict[str, NDArray[Any]] = {"newest": journal.newest, "last": journal.last, "counts": journal.counts}
         state["newest_unit"] = journal.newest_unit
         state |= {"silence/point": self._silence.last_point, "silence/device": self._silence.last_device}
+        state["silence/gateway"] = self._silence.last_gateway
         for rule in self._bound:
             state |= rule.arrays
         return state

@@ -47,7 +47,12 @@ def points_frame(registry: Registry, start: int, columns: Iterable[str] | None =
     lead = registry.device_points[registry.device_ptr[:-1]] if len(registry) else np.zeros(0, np.int32)
     is_lead = np.zeros(len(registry), bool)
     is_lead[lead] = True
-    return points.with_columns(lead=pl.Series(is_lead[start:]))
+    gateway = registry.select(["gateway"])["gateway"].combine_chunks().dictionary_encode()
+    codes = gateway.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    _, first = np.unique(codes, return_index=True)
+    leads_gateway = np.zeros(len(registry), bool)
+    leads_gateway[first[codes[first] >= 0]] = True
+    return points.with_columns(lead=pl.Series(is_lead[start:]), gateway_lead=pl.Series(leads_gateway[start:]))
 
 
 def mask_of(text: str, frame: pl.DataFrame) -> NDArray[np.bool_]:
