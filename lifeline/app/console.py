@@ -128,7 +128,7 @@ def main(config: Path, host: str, port: int, endpoint: str, engine: int) -> None
     tls = Tls(str(http.cert_file), str(http.key_file)) if http.cert_file and http.key_file else None
     with ExitStack() as stack:
         app = create_app(make_parts(site, stack.callback, endpoint), settings)
-        serve(host, port, app, tls)
+        serve(host, port, app, tls, on_stop=app.state.lifeline.feed.close)
 
 
 if __name__ == "__main__":
