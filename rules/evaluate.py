@@ -95,7 +95,12 @@ class RuleSet:
     @property
     def fingerprint(self) -> str:
         """Changes when any rule would fire otherwise; titles and texts do not count."""
-        return blake2b(repr([rule.meaning for rule in self.rules]).encode(), digest_size=12).hexdigest()
+        return _digest([rule.meaning for rule in self.rules])
+
+    def new_in(self, old: RuleSet) -> list[RuleSpec]:
+        """Rules that ``old`` does not have, or has with another meaning."""
+        known = {rule.id: rule.meaning for rule in old.rules}
+        return [rule for rule in self.rules if known.get(rule.id) != rule.meaning]
 
 
 class RuleMachine:
@@ -195,6 +200,26 @@ class RuleMachine:
         header = self._header() | {"lsn": 0, "at": 0}
         return snapshot.pack(header, self._state() | self._model_state())
 
+    def take_over(self, old: RuleMachine) -> tuple[int, list[AlarmChange]]:
+        """Go on where another machine is, with other rules over the same log and registry.
+
+        Returns the log record after which to go on (the other one's checkpoint: what follows is judged again, so that
+        new rules know the recent past), and the ends of alarms whose rules are gone or changed.
+
+        Raises:
+            ValueError: as ``restore``.
+        """
+        lsn, state = old.checkpoint()
+        self.restore(state)
+        kept = {rule.id for rule in self.rules.rules} - {rule.id for rule in self.rules.new_in(old.rules)}
+        ended = []
+        for rule in old._bound:
+            if rule.spec.id not in kept:
+                for slot in np.flatnonzero(rule.state.up):
+                    change = alarms.Change(0, int(slot), raised=False, onset=int(rule.state.onset[slot]))
+                    ended.append(old._change(rule, change, old._lsn, old._at, old._at, float("nan")))
+        return lsn, ended
+
     @property
     def checkpoint_lsn(self) -> int:
         """The log record after which ``checkpoint`` is."""
@@ -211,7 +236,7 @@ class RuleMachine:
     def _header(self) -> dict[str, Any]:
         silence = self._silence
         return {
-            "fingerprint": self.rules.fingerprint,
+            "rules": {rule.id: _digest(rule.meaning) for rule in self.rules.rules},
             "timezone": self.timezone,
             "lsn": self._lsn,
             "at": self._at,
@@ -220,24 +245,26 @@ class RuleMachine:
         }
 
     def restore(self, state: bytes | memoryview) -> None:
-        """Take a state back; points that came since are as if never seen.
+        """Take a state back; points that came since are as if never seen, and so are rules that are new or changed.
 
         Raises:
-            ValueError: the state is damaged, or was made by other rules, another time zone or another registry.
+            ValueError: the state is damaged, or was made in another time zone or with another registry.
         """
         header, arrays = snapshot.unpack(state)
-        for key, mine in (("fingerprint", self.rules.fingerprint), ("timezone", self.timezone)):
-            if header[key] != mine:
-                raise ValueError(f"the snapshot was made with another {key} ({header[key]}, now {mine})")
+        if header["timezone"] != self.timezone:
+            raise ValueError(f"the snapshot was made in another time zone ({header['timezone']}, now {self.timezone})")
+        kept = {rule.id for rule in self.rules.rules if header["rules"].get(rule.id) == _digest(rule.meaning)}
+        arrays = {name: array for name, array in arrays.items() if _rule_of(name) in {None, *kept}}
         models = {name: arrays.pop(name) for name in list(arrays) if name.startswith("model/")}
-        own = self._state()
+        own = {name: array for name, array in self._state().items() if _rule_of(name) in {None, *kept}}
         if set(own) != set(arrays) or any(len(arrays[k]) > len(own[k]) for k in own):
             raise ValueError("the snapshot was made with another registry")
         if any(not np.array_equal(own[k][: len(arrays[k])], arrays[k]) for k in own if k.startswith("points/")):
             raise ValueError("the snapshot was made with another registry: rules now look at other points")
         self._reset()
-        for name, array in self._state().items():
-            array[: len(arrays[name])] = arrays[name]
+        fresh = self._state()
+        for name, array in arrays.items():
+            fresh[name][: len(array)] = array
         self._load_models(models)
         self._silence.instant, self._silence.now = header["instant"], header["now"]
         self._lsn, self._at = header["lsn"], header["at"]
@@ -548,3 +575,15 @@ def _all_rows(record: LogRecord) -> Rows:
 def _per_interval(seconds: NDArray[np.float64], rule: BoundRule, slots: NDArray[np.int32]) -> NDArray[np.float64]:
     interval = rule.by_slot["interval_s"][slots]
     return np.where(interval > 0, seconds / np.where(interval > 0, interval, 1.0), np.nan)
+
+
+_GLOBAL: Final = frozenset({"newest", "last", "newest_unit", "counts", "silence/point", "silence/device"})
+
+
+def _rule_of(name: str) -> str | None:
+    """The rule whose state an array is, None for what all rules share."""
+    return None if name in _GLOBAL else name.split("/")[1]
+
+
+def _digest(meaning: object) -> str:
+    return blake2b(repr(meaning).encode(), digest_size=12).hexdigest()

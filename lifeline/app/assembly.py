@@ -22,6 +22,7 @@ from lifeline.app.decoding import make_decoder
 from lifeline.app.memory import MemoryKeeper, give_back
 from lifeline.app.outgoing import start_sinks
 from lifeline.app.publishing import Publisher
+from lifeline.app.reloading import RuleWatch
 from lifeline.app.replaying import ReplayDesk
 from lifeline.config import read_password
 from lifeline.core.errors import CorruptionError
@@ -64,6 +65,7 @@ class Assembly:
     rules: RulesFollower
     tally: Tally
     ledger: RegistryLedger
+    watch: RuleWatch
     brokers: list[EmbeddedBroker] = field(default_factory=list)
     broker_urls: dict[str, str] = field(default_factory=dict)
     closing: list[Any] = field(default_factory=list)
@@ -181,14 +183,23 @@ def assemble(site: Site) -> Assembly:
         metrics=metrics,
         clock=now_ms,
     )
-    publisher = Publisher(catalog, desk, ledger)
-    publisher.publish_registry()
+    publisher = published(catalog, desk, ledger)
+    watch = RuleWatch(site.config.path, rule_set, ledger, rules, queue, now_ms)
     replay = ReplayDesk(site.replay_path, make_decoder(config, None, ledger, window), log)
     outgoing = start_sinks(site)
-    chores = (publisher.publish_changes, replay.serve, books.export_due, outgoing.tidy, MemoryKeeper(now_ms).keep)
-    engine = Engine(log=log, follows=follows, collectors=collectors, board=board, chores=chores)
+    work = (publisher.publish_changes, replay.serve, watch.keep, books.export_due, outgoing.tidy)
+    engine = Engine(
+        log=log, follows=follows, collectors=collectors, board=board, chores=(*work, MemoryKeeper(now_ms).keep)
+    )
     give_back()
-    return Assembly(engine, metrics, board, rules, tally, ledger, brokers, urls, [outgoing, books, desk])
+    return Assembly(engine, metrics, board, rules, tally, ledger, watch, brokers, urls, [outgoing, books, desk])
+
+
+def published(catalog: Catalog, desk: GovernanceDesk, ledger: RegistryLedger) -> Publisher:
+    """The publisher, once the registry's views are out."""
+    publisher = Publisher(catalog, desk, ledger)
+    publisher.publish_registry()
+    return publisher
 
 
 def check_positions(site: Site, log: LocalLog, followers: Sequence[Follower]) -> None:

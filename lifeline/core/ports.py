@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from lifeline.core.limits import READ_BYTES_MAX
 
@@ -167,6 +167,10 @@ class RuleEngine(Protocol):
 
     def checkpoint(self) -> tuple[int, bytes | memoryview]:
         """(lsn, state): ``restore(state)``, then the log's records after ``lsn``, gives this engine, to the bit."""
+        ...
+
+    def take_over(self, old: Self) -> tuple[int, list[AlarmChange]]:
+        """Go on where ``old`` is: the lsn to read on from, and the ends of alarms whose rules are gone."""
         ...
 
     def restore(self, state: bytes | memoryview) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from lifeline.core.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
     from lifeline.core.alarm import AlarmChange
@@ -51,6 +51,10 @@ class RulesFollower:
         """Reading received → alarm committed, for alarms raised live."""
         self.alarms_raised = 0
         self.events_opened = 0
+        self.reload_fault: str | None = None
+        """Why changed rule files are not in force."""
+        self._next: tuple[RuleEngine, Callable[[], None]] | None = None
+        self._first = 1
         self._position = self._durable = 0
         stored = snapshots.load()
         if stored is not None:
@@ -81,8 +85,16 @@ class RulesFollower:
         """Readings that came too late to be put in their place."""
         return self._machine.counters["too_late"]
 
+    def hand_over(self, machine: RuleEngine, then: Callable[[], None]) -> None:
+        """Other rules from the next turn on, when ``then`` is called too; callable from any thread.
+
+        ``machine`` must be new: it takes over where the present one is.
+        """
+        self._next = machine, then
+
     def start_at(self, first: int, committed: int) -> None:
         """Told the log's extent before the first record: skips what was trimmed, and knows what is replay."""
+        self._first = first
         self._position = max(self._position, first - 1)
         self._live_from = committed
 
@@ -101,11 +113,29 @@ class RulesFollower:
     def tick(self, now_ms: int) -> None:
         """Store what was refused before, let the queue do its work by age, snapshot by age."""
         self._store()
+        self._change_over()
         self.events_opened += len(self._sink.tick(now_ms))
         if self._saving is not None and self._saving[1].done():
             self._saved()
         if self._saving is None and now_ms - self._snapshot_at >= SNAPSHOT_MS:
             self._save()
+
+    def _change_over(self) -> None:
+        """Take new rules into force: from the checkpoint on, so that they know the recent past."""
+        if self._next is None:
+            return
+        (machine, then), self._next = self._next, None
+        try:
+            lsn, ended = machine.take_over(self._machine)
+        except ValueError as error:
+            self.reload_fault = f"rules not reloaded: {error}"
+            return
+        self._pending += ended
+        self._store()  # under the old names and texts
+        then()
+        self._machine = machine
+        self._live_from = max(self._live_from, self._position)
+        self._position = max(lsn, self._first - 1)
 
     def snapshot(self) -> None:
         """Keep the machine's last checkpoint, and wait for it.

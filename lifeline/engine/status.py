@@ -103,6 +103,7 @@ class StatusBoard:
             "rejected_readings": self._tally.rejected_readings,
             "late": self._tally.late,
             "too_late": self._rules.too_late,
+            "rules_fault": self._rules.reload_fault,
             "unacknowledged": sum(state.unacknowledged for state in states),
             "followers": followers,
             "brokers": [

@@ -61,6 +61,10 @@ class Doubling:
     def checkpoint(self) -> tuple[int, bytes]:
         return self.lsn, struct.pack("<d", self.total)
 
+    def take_over(self, old: Doubling) -> tuple[int, list[AlarmChange]]:
+        self.total, self.lsn = old.total, old.lsn
+        return self.lsn, []
+
     def restore(self, state: bytes | memoryview) -> None:
         if len(state) != 8:
             raise ValueError("not a state of this machine")

@@ -302,13 +302,48 @@ def test_restore_refuses_what_is_not_its_own(kit: Any) -> None:
     damaged[state.index(b"gas.ch4.high") + 200] ^= 0xFF
     for other, bad in [
         (machine, b"nonsense"), (machine, b""), (machine, bytes(damaged)), (machine, state[:-100]),
-        (kit.machine(kit.rule(version="2"), registry(kit)), state),
         (kit.machine(kit.rule(), registry(kit), "UTC"), state),
         (kit.machine(kit.rule(), registry(kit, devices=2)), state),
         (kit.machine(kit.rule(), kit.registry([{"quantity": "c2h6"}, *[{}] * 9])), state),
     ]:  # fmt: skip
         with pytest.raises(ValueError, match="snapshot"):
             other.restore(bad)
+
+
+def test_rules_that_did_not_change_keep_their_state(kit: Any) -> None:
+    """A restart with other rule files: what is new begins anew, what is gone is forgotten."""
+    old = kit.machine(rules_text(kit), registry(kit))
+    rows = [(p, received + k, received + k, *more) for k, (p, _, received, *more) in enumerate(stream(kit, 8, 120))]
+    first, second = cut(kit, rows, [60])
+    old.process(first)
+    changed = rules_text(kit).replace("rate > 0.5", "rate > 0.7").replace('id = "a.bad"', 'id = "a.worse"')
+    new = kit.machine(changed, registry(kit))
+    new.restore(old.snapshot())
+    mine, theirs = new._state(), old._state()
+    kept = {name for name in theirs if not any(f"/{rule}/" in f"{name}/" for rule in ("a.rate", "a.bad"))}
+    assert kept < set(theirs)
+    for name in kept:
+        np.testing.assert_array_equal(mine[name], theirs[name], err_msg=name)
+    unchanged = {c.rule_id for c in old.process(second)} - {"a.rate", "a.bad"}
+    assert unchanged <= {c.rule_id for c in new.process(second)}
+
+
+def test_rules_are_exchanged_while_they_run(kit: Any) -> None:
+    """Unchanged rules give what they would have given; alarms of rules that are gone end; new ones know the past."""
+    text = kit.rule() + kit.rule(id='"a.gone"', raise_='"value >= 5"', clear='"value < 5"')
+    new_text = kit.rule() + kit.rule(id='"a.new"', raise_='"flat_n >= 3"', clear='"flat_n = 0"')
+    t, points, values = kit.t0, registry(kit), [1.0, 30.0, 30.0, 30.0, 30.0, 30.0, 1.0, 1.0]
+    records = [kit.record(k + 1, [(0, t + k * 1000, t + k * 1000, v)]) for k, v in enumerate(values)]
+    old, whole = kit.machine(text, points), kit.machine(kit.rule(), points)
+    said = [c for record in records[:5] for c in old.process(record)]
+    new = kit.machine(new_text, points)
+    lsn, ended = new.take_over(old)
+    assert [(c.kind, c.rule_id, c.raised_at) for c in ended] == [("cleared", "a.gone", t + 1000)]
+    again = [c for record in records[lsn:] for c in new.process(record)]
+    expected = [c for record in records for c in whole.process(record)]
+    assert final([c for c in said + again if c.rule_id == "gas.ch4.high"]) == final(expected)
+    found = [(c.kind, c.raised_at) for c in again if c.rule_id == "a.new"]
+    assert found == [("raised", t + 4000), ("cleared", t + 4000)]
 
 
 def test_overrides_and_season(kit: Any) -> None:
