@@ -39,6 +39,9 @@ TABLE: Final = (
     Workload("recovery", "recovery", "kill -9 under full load until alarms live again; start until acknowledging", 400),
     Workload("lake", "lake", "rows/s into the lake and bytes a reading once merged: the fleet, and random noise", 600),
     Workload("query", "query", "questions of analysts while and after writing, beside plain Parquet files", 600),
+    Workload(
+        "governance", "governance", "the queue with 7,216,000 events on record: lists, acts, figures, a storm", 1800
+    ),
     Workload("broker", "broker", "behind a real Mosquitto at QoS 1: CPU a message, ours and the peers'", 400),
     Workload("scale", "scale", "the whole engine for 0.1, 1, 5 and 20 cities: the cost of a reading stays flat", 3000),
     Workload("quality", "quality", "foreign history through the rules as they ship; public sets under --data", 900),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import getpass
 from contextlib import contextmanager
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.app.clock import now_ms
+from lifeline.app.rechecking import LastValuesCheck
 from lifeline.app.since import parse_time
 from lifeline.app.site import load_site
 from lifeline.core.errors import UnavailableError
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
 TIMES: Final = frozenset(
     {"raised_at", "detected_at", "dispatched_at", "accepted_at", "resolved_at", "closed_at", "due_at", "normal_at",
-     "cleared_at", "clear_detected_at", "acked_at", "shelved_until", "at", "until"}
+     "cleared_at", "clear_detected_at", "acked_at", "shelved_until", "at", "until", "filed_at",
+     "first_dispatched_at", "first_accepted_at", "overdue_at", "suspended_at", "due_from", "extension_until",
+     "since", "ended_at", "stored_at"}
 )  # fmt: skip
 """Columns of the queue that are epoch milliseconds; answers carry them as times."""
 
@@ -65,6 +69,40 @@ class Desk:
         given: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
         return with_times(self._desk.act(event_id, action, _actor(actor, role), note or None, **given))
 
+    def report(self, *, actor: str | None, **fields: Any) -> dict[str, Any]:
+        """Take in what somebody tells; which event it opened or joined."""
+        from lifeline.governance.reports import Report
+
+        return with_times(self._desk.report(Report(**fields), _actor(actor, "operator")))
+
+    def why(self, event_id: str) -> dict[str, Any]:
+        """Which unit should handle an event, and why."""
+        return self._desk.propose(event_id)
+
+    def overdue(self, *, after: int, centre: str | None, limit: int) -> dict[str, Any]:
+        """The supervision feed: ``{escalations, next}``."""
+        rows, following = self._desk.list_escalations(after=after, centre=centre, limit=limit)
+        return {"escalations": [with_times(row) for row in rows], "next": following}
+
+    def kpi(self, since: str, until: str, **filters: Any) -> dict[str, Any]:
+        """Key figures of local days, the last one included."""
+        try:
+            start, end = date.fromisoformat(since), date.fromisoformat(until)
+        except ValueError as error:
+            raise FieldError(f"days are written 2026-11-23: {error}") from None
+        return self._desk.kpi(start, end + timedelta(days=1), **filters)
+
+    def emergency(self, area: str, *, actor: str | None, role: str, reason: str, hours: float | None) -> dict[str, Any]:
+        """Start an area's emergency for so many hours, or (None) end it."""
+        who = _actor(actor, role)
+        if hours is None:
+            return with_times(self._desk.end_emergency(area, reason, who))
+        return with_times(self._desk.start_emergency(area, now_ms() + round(hours * 3_600_000), reason, who))
+
+    def emergencies(self, area: str | None) -> list[dict[str, Any]]:
+        """Emergencies past and present with their reviews."""
+        return [with_times(row) for row in self._desk.list_emergencies(area=area)]
+
     def list_alarms(
         self,
         *,
@@ -81,16 +119,12 @@ class Desk:
         )
         return {"alarms": [with_times(row) for row in rows], "next": following}
 
-    def get_alarm(self, alarm_id: str) -> dict[str, Any]:
-        """One alarm (id or unique beginning of it) as it is stored, times in epoch ms."""
-        return self._desk.get_alarm(alarm_id)
-
     def change_alarm(
-        self, verb: str, alarm_id: str, *, actor: str | None, note: str, minutes: float | None = None
+        self, verb: str, alarm_id: str, *, actor: str | None, role: str, note: str, minutes: float | None = None
     ) -> dict[str, Any]:
         """ack, shelve, suppress or out-of-service; the alarm afterwards."""
         until = None if minutes is None else now_ms() + int(minutes * 60_000)
-        return with_times(self._desk.act_alarm(alarm_id, verb, _actor(actor, "operator"), note or None, until))
+        return with_times(self._desk.act_alarm(alarm_id, verb, _actor(actor, role), note or None, until))
 
 
 def _actor(name: str | None, role: str) -> Actor:
@@ -106,6 +140,8 @@ def with_times(row: dict[str, Any]) -> dict[str, Any]:
     from datetime import UTC, datetime
 
     def convert(name: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return with_times(value)
         if isinstance(value, list):
             return [with_times(entry) if isinstance(entry, dict) else entry for entry in value]
         if name in TIMES and isinstance(value, int):
@@ -127,8 +163,10 @@ def open_desk(config: Path) -> Iterator[Desk]:
     path = site.config.database_path
     if path is not None and not path.exists():
         raise UnavailableError(f"{path}: no engine has run here yet; lifeline run -c {config}")
-    desk = GovernanceDesk(site.database_url, now_ms)
+    last = LastValuesCheck(site.live_path)
+    desk = GovernanceDesk(site.database_url, now_ms, last_readings=last)
     try:
         yield Desk(desk)
     finally:
         desk.close()
+        last.close()

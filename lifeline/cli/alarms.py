@@ -1,10 +1,8 @@
-"""``alarms list | explain | ack | shelve | suppress | out-of-service``: the alarms behind the events (ISA-18.2)."""
+"""``alarms list | ack | shelve | suppress | out-of-service``: the alarms behind the events (ISA-18.2)."""
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -26,6 +24,7 @@ COLUMNS = [
 ]
 
 Actor = Annotated[str | None, typer.Option(help="Who acts; default: your login name.")]
+Role = Annotated[str, typer.Option(help="In which role.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the alarm.")]
 
 
@@ -54,56 +53,6 @@ def list_(
             console().print(f"more: --cursor {page['next']}")
 
 
-@app.command()
-def explain(
-    alarm_id: str,
-    *,
-    config: ConfigFile = DEFAULT_CONFIG,
-    picture: Annotated[Path | None, typer.Option(help="Also draw it, as SVG.")] = None,
-    json: AsJson = False,
-) -> None:
-    """Why it was raised: rule, parameters, the window, the readings and where they lie in the log (报警依据)."""
-    from lifeline.app.explain import explain_alarm
-    from lifeline.app.explain import picture as draw
-
-    with failures(as_json=json):
-        told = explain_alarm(config, alarm_id)
-        if picture is not None:
-            picture.write_text(draw(told), "utf-8")
-        if json:
-            print_json(told)
-            return
-        _tell(told, site_zone(config))
-        if picture is not None:
-            console().print(f"[green]✓[/green] {picture}")
-
-
-def _tell(told: dict[str, Any], zone: tzinfo) -> None:
-    evidence, rule = told["evidence"], told["rule"]
-
-    def at(ms: int | None) -> str:
-        return "—" if ms is None else f"{datetime.fromtimestamp(ms / 1000, zone):%F %T.%f}"[:-3]
-
-    show = console().print
-    title = f"{rule['title_zh']} / {rule['title_en']}" if rule else "（规则已不存在 / the rule is gone）"
-    show(f"[bold]{told['level']}[/bold] {title}")
-    show(f"rule {told['rule_id']} version {told['rule_version']} · {told['device_id']}/{told['quantity']}")
-    start, end = told["span"]
-    historic = " · 历史报警 / historic: over before it was heard of" if told["historic"] else ""
-    show(f"stood {at(start)} … {at(end)} · value {told['value']}{historic}")
-    if evidence:
-        samples, seconds = evidence["raise_after"]
-        show(f"raise: {evidence['raise']}", markup=False)
-        show(f"clear: {evidence['clear']}", markup=False)
-        show("params: " + ", ".join(f"{k} = {v:g}" for k, v in evidence["params"].items()), markup=False)
-        show(f"for {samples} reading(s) and {seconds:g} s: {at(evidence['from'])} … {at(evidence['to'])}")
-        for lsn, ts, value in evidence["readings"]:
-            show(f"  log record {lsn:>8}   {at(ts)}   {value}")
-    show(f"log record of the decision: {told['lsn']}")
-    for name in ("cause", "consequence", "action") if rule else ():
-        show(f"{name}: {rule[name]}", markup=False)
-
-
 def _change(
     config: ConfigFile,
     verb: str,
@@ -111,13 +60,14 @@ def _change(
     *,
     json: bool,
     actor: str | None,
+    role: str,
     note: str,
     minutes: float | None = None,
 ) -> None:
     from lifeline.app.queue import open_desk
 
     with failures(as_json=json), open_desk(config) as desk:
-        alarm = desk.change_alarm(verb, alarm_id, actor=actor, note=note, minutes=minutes)
+        alarm = desk.change_alarm(verb, alarm_id, actor=actor, role=role, note=note, minutes=minutes)
         if json:
             print_json(alarm)
         else:
@@ -126,10 +76,16 @@ def _change(
 
 @app.command()
 def ack(
-    alarm_id: str, *, config: ConfigFile = DEFAULT_CONFIG, actor: Actor = None, note: str = "", json: AsJson = False
+    alarm_id: str,
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    actor: Actor = None,
+    role: Role = "operator",
+    note: str = "",
+    json: AsJson = False,
 ) -> None:
     """Acknowledge: somebody has seen it."""
-    _change(config, "ack", alarm_id, json=json, actor=actor, note=note)
+    _change(config, "ack", alarm_id, json=json, actor=actor, role=role, note=note)
 
 
 @app.command()
@@ -140,23 +96,36 @@ def shelve(
     reason: Reason,
     config: ConfigFile = DEFAULT_CONFIG,
     actor: Actor = None,
+    role: Role = "operator",
     json: AsJson = False,
 ) -> None:
     """Put a nuisance alarm aside for a time."""
-    _change(config, "shelve", alarm_id, json=json, actor=actor, note=reason, minutes=minutes)
+    _change(config, "shelve", alarm_id, json=json, actor=actor, role=role, note=reason, minutes=minutes)
 
 
 @app.command()
 def suppress(
-    alarm_id: str, *, reason: Reason, config: ConfigFile = DEFAULT_CONFIG, actor: Actor = None, json: AsJson = False
+    alarm_id: str,
+    *,
+    reason: Reason,
+    config: ConfigFile = DEFAULT_CONFIG,
+    actor: Actor = None,
+    role: Role = "dispatcher",
+    json: AsJson = False,
 ) -> None:
     """Suppress by design (season, upstream outage): still evaluated and logged."""
-    _change(config, "suppress", alarm_id, json=json, actor=actor, note=reason)
+    _change(config, "suppress", alarm_id, json=json, actor=actor, role=role, note=reason)
 
 
 @app.command("out-of-service")
 def out_of_service(
-    alarm_id: str, *, reason: Reason, config: ConfigFile = DEFAULT_CONFIG, actor: Actor = None, json: AsJson = False
+    alarm_id: str,
+    *,
+    reason: Reason,
+    config: ConfigFile = DEFAULT_CONFIG,
+    actor: Actor = None,
+    role: Role = "dispatcher",
+    json: AsJson = False,
 ) -> None:
     """Take out of service for maintenance."""
-    _change(config, "out-of-service", alarm_id, json=json, actor=actor, note=reason)
+    _change(config, "out-of-service", alarm_id, json=json, actor=actor, role=role, note=reason)

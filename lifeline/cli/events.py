@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lifeline.cli.loop import add_to
 from lifeline.cli.output import (
     DEFAULT_CONFIG,
     AsJson,
@@ -77,7 +78,7 @@ def show(event_id: str, *, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = F
 def _print_event(event: dict[str, Any], zone: tzinfo) -> None:
     out = console()
     for key, value in event.items():
-        if value is not None and key not in {"alarms", "log", "actions", "group_key"}:
+        if value is not None and key not in {"alarms", "log", "actions", "group_key", "cameras", "staff", "recheck"}:
             text = shown_time(value, zone) if isinstance(value, datetime) else value
             out.print(f"[dim]{key:>16}[/dim]  {text}", soft_wrap=True)
     table(
@@ -89,6 +90,10 @@ def _print_event(event: dict[str, Any], zone: tzinfo) -> None:
     )
     steps = ["at", "actor", "role", "action", "from_status", "to_status", "note"]
     table("\nlog", steps, event["log"], empty="no log", zone=zone)
+    near = [f"{one['camera_id']} {one['name']} ({one['distance_m']:.0f} m)" for one in event["cameras"]]
+    near += [f"{one['name']} {one['contact'] or ''} ({one['area_code']})" for one in event["staff"]]
+    if near:
+        out.print("\nnearby: " + ", ".join(near), soft_wrap=True)
     if event.get("actions"):
         out.print("\npossible now: " + ", ".join(event["actions"]))
 
@@ -102,17 +107,37 @@ def act(
     actor: Annotated[str | None, typer.Option(help="Who acts; default: your login name.")] = None,
     role: Annotated[str, typer.Option(help="In which role.")] = "operator",
     note: Annotated[str, typer.Option(help="Why, what was found.")] = "",
-    owner: Annotated[str | None, typer.Option(help="Unit that takes it (dispatch).")] = None,
+    owner: Annotated[str | None, typer.Option(help="Unit that takes it (dispatch); without: the matrix.")] = None,
+    co_owners: Annotated[str | None, typer.Option(help="Units that join (dispatch, co-handle).")] = None,
+    until: Annotated[str | None, typer.Option(help="ISO time (ask-extension).")] = None,
+    due_at: Annotated[str | None, typer.Option(help="Deadline, ISO time (dispatch, resume).")] = None,
+    level: Annotated[str | None, typer.Option(help="red, orange, yellow, blue (grade).")] = None,
+    supervision: Annotated[int | None, typer.Option(min=0, max=3, help="0 to 3 (supervise).")] = None,
+    false_alarm: Annotated[bool | None, typer.Option(help="Against what the cause says (close).")] = None,
     cause: Annotated[str | None, typer.Option(help="Cause code (close).")] = None,
     satisfaction: Annotated[int | None, typer.Option(min=1, max=5, help="1 to 5 (evaluate).")] = None,
     json: AsJson = False,
 ) -> None:
     """Move an event on. What the transition table forbids is refused, with what is possible instead."""
     from lifeline.app.queue import open_desk
+    from lifeline.app.since import parse_time
 
     with failures(as_json=json), open_desk(config) as desk:
         event = desk.act(
-            event_id, action, actor=actor, role=role, note=note, owner=owner, cause=cause, satisfaction=satisfaction
+            event_id,
+            action,
+            actor=actor,
+            role=role,
+            note=note,
+            owner=owner,
+            co_owners=co_owners,
+            until=parse_time(until, "--until"),
+            due_at=parse_time(due_at, "--due-at"),
+            level=level,
+            supervision=supervision,
+            false_alarm=false_alarm,
+            cause=cause,
+            satisfaction=satisfaction,
         )
         if json:
             print_json(event)
@@ -133,3 +158,6 @@ def export(
     with failures():
         rows = export_view(config, "events", out, since)
         console().print(f"[green]✓[/green] {rows:,} events → {out}")
+
+
+add_to(app)

@@ -19,13 +19,12 @@ from lifeline.config.models import (
     PayloadConfig,
     RegistryConfig,
     RulesConfig,
-    SinkConfig,
     SiteConfig,
     SubscribeConfig,
     TimeConfig,
     ValueConfig,
 )
-from lifeline.config.secret import read_password, read_secrets
+from lifeline.config.secret import read_password
 
 __all__ = [
     "AVAILABLE_PAYLOADS",
@@ -42,7 +41,6 @@ __all__ = [
     "PayloadConfig",
     "RegistryConfig",
     "RulesConfig",
-    "SinkConfig",
     "SiteConfig",
     "SubscribeConfig",
     "TimeConfig",
@@ -50,5 +48,4 @@ __all__ = [
     "init",
     "load",
     "read_password",
-    "read_secrets",
 ]

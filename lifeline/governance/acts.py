@@ -11,6 +11,7 @@ refused leaves the others alone.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -22,10 +23,10 @@ from lifeline.governance.effects import Effects
 from lifeline.governance.errors import ConflictError, RefusedError
 from lifeline.governance.journal import Change
 from lifeline.governance.recheck import recheck
-from lifeline.governance.reference import propose
+from lifeline.governance.reference import Router
 from lifeline.governance.schema import event_log, events, idempotency
 from lifeline.governance.statements import fetch, insert_rows, resolve
-from lifeline.governance.states import HANDS
+from lifeline.governance.states import CHECKS, HANDS
 from lifeline.governance.steps import Act, Facts, take
 from lifeline.governance.store import store
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from lifeline.governance.dispatch import Route
     from lifeline.governance.journal import Journal
     from lifeline.governance.policy import Policy
     from lifeline.governance.recheck import LastReadings
@@ -65,13 +65,13 @@ def take_acts(
     def evidence(row: Row) -> Row:
         return recheck(connection, row, last_readings, now_ms)
 
-    def proposal(row: Row) -> Route:
-        return propose(connection, row)
+    router = Router(connection)
 
     outcomes: list[Outcome] = []
     for act in acts:
         try:
-            facts = Facts(policy, now_ms, batch.handlers(act), evidence, proposal)
+            batch.resolve(act)
+            facts = Facts(policy, now_ms, batch.handlers(act), evidence, router.propose)
             outcomes.append(batch.take(act, facts))
         except RefusedError as error:
             outcomes.append(error)
@@ -92,12 +92,12 @@ class _Batch:
         self._ids = {act.event_id: act.event_id for act in acts}
         found = fetch(connection, select(events), events.c.event_id, self._ids)
         self.effects.hold(found)
-        self._handlers: dict[str, set[str]] = {}
+        self._handlers = self._find_handlers(acts)
         self._keys = self._known_keys([(act.actor.id, act.key) for act in acts if act.key is not None])
 
     def take(self, act: Act, facts: Facts) -> Row:
         """One act. Raises RefusedError."""
-        event_id = self._resolve(act)
+        event_id = self._ids[act.event_id]
         if act.key is not None:
             digest = _digest(act, event_id)
             known = self._keys.get((act.actor.id, act.key))
@@ -124,20 +124,27 @@ class _Batch:
         )
 
     def handlers(self, act: Act) -> set[str]:
-        """Who has handled the event; looked up where it matters, kept up to date by the acts of the group."""
-        event_id = self._ids[act.event_id]
-        known = self._handlers.get(event_id)
-        if known is None:
-            query = select(event_log.c.actor).where(event_log.c.event_id == event_id, event_log.c.action.in_(HANDS))
-            known = self._handlers[event_id] = set(self._connection.scalars(query.distinct()))
-        return known
+        """Who has handled the event: looked up where somebody checks, and kept up to date by the acts of the group."""
+        return self._handlers.setdefault(self._ids[act.event_id], set())
 
-    def _resolve(self, act: Act) -> str:
+    def _find_handlers(self, acts: Sequence[Act]) -> dict[str, set[str]]:
+        """Of the events that somebody checks in this group."""
+        checked = {act.event_id for act in acts if act.action in CHECKS}
+        found: dict[str, set[str]] = {}
+        if checked:
+            query = select(event_log.c.event_id, event_log.c.actor).where(event_log.c.action.in_(HANDS)).distinct()
+            for row in fetch(self._connection, query, event_log.c.event_id, checked):
+                found.setdefault(row["event_id"], set()).add(row["actor"])
+        return found
+
+    def resolve(self, act: Act) -> None:
+        """Find the event of an abbreviated id. Raises UnknownIdError."""
         event_id = self._ids[act.event_id]
         if event_id not in self.effects.events:
-            event_id = self._ids[act.event_id] = resolve(self._connection, events.c.event_id, act.event_id, "event")
+            event_id = resolve(self._connection, events.c.event_id, act.event_id, "event")
+            self._ids[act.event_id] = event_id
+            self._handlers |= self._find_handlers([replace(act, event_id=event_id)])
             self.effects.hold(fetch(self._connection, select(events), events.c.event_id, [event_id]))
-        return event_id
 
     def _known_keys(self, pairs: Sequence[tuple[str, str | None]]) -> dict[tuple[str, str], str]:
         if not pairs:
@@ -167,33 +174,39 @@ class GroupCommit(Generic[Q, A]):
     def __init__(self, commit: Callable[[list[Q]], Sequence[A]], group_max: int = GROUP_ACTS_MAX) -> None:
         self._commit = commit
         self._group_max = group_max
-        self._turn = threading.Lock()
         self._waiting: list[_Waiting[Q, A]] = []
+        self._leading = False
+        """Whether somebody is committing, or has been told to."""
         self._guard = threading.Lock()
 
     def submit(self, request: Q) -> A:
         """The request's answer once it is durable. Raises what ``commit`` raised for the group."""
         mine: _Waiting[Q, A] = _Waiting(request)
         with self._guard:
+            lead, self._leading = not self._leading, True
             self._waiting.append(mine)
-        while not mine.done:
-            with self._turn:
-                self._carry_out(self._next_group(mine))
+        if not lead:
+            mine.woken.wait()
+        if not mine.done:
+            self._lead()
         if mine.error is not None:
             raise mine.error
         return mine.answers[0]
 
-    def _next_group(self, mine: _Waiting[Q, A]) -> list[_Waiting[Q, A]]:
-        """Who waits; nobody when the one before has done ours as well."""
-        if mine.done:
-            return []
+    def _lead(self) -> None:
+        """Commit for all that wait, then wake them and the first of those who have come meanwhile: he leads next."""
         with self._guard:
             group, self._waiting = self._waiting[: self._group_max], self._waiting[self._group_max :]
-        return group
+        try:
+            self._carry_out(group)
+        finally:
+            with self._guard:
+                self._leading = bool(self._waiting)
+                following = self._waiting[:1]
+            for one in (*group, *following):
+                one.woken.set()
 
     def _carry_out(self, group: list[_Waiting[Q, A]]) -> None:
-        if not group:
-            return
         try:
             answers = self._commit([one.request for one in group])
             for one, answer in zip(group, answers, strict=True):
@@ -211,10 +224,11 @@ class GroupCommit(Generic[Q, A]):
 class _Waiting(Generic[Q, A]):
     """A request and what became of it."""
 
-    __slots__ = ("answers", "done", "error", "request")
+    __slots__ = ("answers", "done", "error", "request", "woken")
 
     def __init__(self, request: Q) -> None:
         self.request = request
         self.answers: list[A] = []
         self.error: BaseException | None = None
         self.done = False
+        self.woken = threading.Event()

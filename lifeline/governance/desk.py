@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from lifeline.governance import alarms, audit, events, export, kpi, modes, reference, reports
 from lifeline.governance.acts import GroupCommit, Outcome, take_acts
-from lifeline.governance.audit import AuditEntry
 from lifeline.governance.books import Books
 from lifeline.governance.database import REVISIONS, Database
 from lifeline.governance.errors import RefusedError
 from lifeline.governance.load import AlarmLoad, alarm_load
-from lifeline.governance.outgoing import downlink, outbox
-from lifeline.governance.reference import propose
+from lifeline.governance.reference import Router
 from lifeline.governance.settings import current_policy
 from lifeline.governance.steps import Act
 
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
 
     from lifeline.core.ports import Clock
     from lifeline.governance.actor import Actor
+    from lifeline.governance.audit import AuditEntry
     from lifeline.governance.journal import Journal
     from lifeline.governance.recheck import LastReadings
     from lifeline.governance.reports import Report
@@ -118,7 +117,7 @@ class GovernanceDesk:
     def propose(self, event_id: str) -> Row:
         """Who should handle an event and why: ``{unit, co_units, centre, routing}``; nothing is changed."""
         with self._database.read() as connection:
-            route = propose(connection, events.get_event(connection, event_id))
+            route = Router(connection).propose(events.get_event(connection, event_id))
         return {"unit": route.unit, "co_units": list(route.co_units), "centre": route.centre, "routing": route.routing}
 
     def list_escalations(
@@ -192,10 +191,21 @@ class GovernanceDesk:
 
     # --- reference data ------------------------------------------------------------------------------------------
 
-    def load_reference(self, tables: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[str]:
-        """Replace reference tables (areas, units, duties, staff, cameras); names of those that changed."""
+    def load_reference(
+        self, tables: Mapping[str, Iterable[Mapping[str, Any]]], sources: Mapping[str, str] | None = None
+    ) -> list[str]:
+        """Replace reference tables (areas, units, duties, staff, cameras); names of those that changed.
+
+        ``sources``: digests of what they were read from; ``reference_sources`` gives them back.
+        """
         with self._database.write() as connection:
+            reference.remember_sources(connection, sources or {})
             return reference.load_all(connection, tables)
+
+    def reference_sources(self) -> dict[str, str]:
+        """What each reference table was last read from."""
+        with self._database.read() as connection:
+            return reference.sources(connection)
 
     # --- alarms ------------------------------------------------------------------------------------------------
 
@@ -266,32 +276,6 @@ class GovernanceDesk:
         """A page of the audit and the next cursor; filters as ``audit.list_entries``."""
         with self._database.read() as connection:
             return audit.list_entries(connection, **filters)
-
-    # --- outgoing ----------------------------------------------------------------------------------------------
-
-    def list_sinks(self) -> list[Row]:
-        """Where every sink stands: position, what waits, the last error."""
-        with self._database.read() as connection:
-            return outbox.list_sinks(connection)
-
-    def command(self, actor: Actor, device_id: str, action: str, *, place: Mapping[str, Any], **given: Any) -> Row:
-        """Ask a device to look more closely; durable, audited and on its way on return; as ``downlink.order``.
-
-        Raises:
-            IllegalActionError, ForbiddenError, FieldError: nothing was sent; the refusal is audited.
-        """
-        try:
-            with self._database.write() as connection:
-                return downlink.order(connection, actor, device_id, action, place=place, now_ms=self._clock(), **given)
-        except RefusedError as error:
-            what = (actor.id, action, f"device/{device_id}", actor.role, actor.address, "refused", str(error))
-            self.record(AuditEntry("data", *what))
-            raise
-
-    def list_commands(self, limit: int = 100) -> list[Row]:
-        """The newest commands with their replies."""
-        with self._database.read() as connection:
-            return downlink.list_commands(connection, limit)
 
     # --- export ------------------------------------------------------------------------------------------------
 

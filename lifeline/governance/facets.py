@@ -83,8 +83,10 @@ def find(
     seen = None if within is None else statements.within(events.c.area_code, events.c.utility, within)
     column = _area_column(wanted.area)
     pieces = _pieces(wanted)
-    by_facets = wanted.has_facets and column in {"", "district"} and len(pieces) <= PIECES_MAX and seen is None
-    if by_facets and wanted[:2] != ((), OPEN_STATES):
+    if column == "wide" and wanted.area and _is_empty(connection, in_area(wanted.area)):
+        return [], None  # else the whole index would be walked to find nothing
+    by_facets = wanted.has_facets and column in {"", "wide", "district"} and len(pieces) <= PIECES_MAX and seen is None
+    if by_facets and wanted[:3] != ((), OPEN_STATES, ()):
         return _by_facets(connection, wanted, pieces, cursor, limit)
     query = select(events)
     if wanted.statuses == OPEN_STATES:
@@ -95,15 +97,16 @@ def find(
         if values:
             query = query.where(events.c[name].in_(values))
     if wanted.area:
-        inside = in_area(wanted.area)
-        if column == "wide" and connection.scalar(select(events.c.event_id).where(inside).limit(1)) is None:
-            return [], None  # else the whole index would be walked to find nothing
-        query = query.where(inside)
+        query = query.where(in_area(wanted.area))
     if wanted.since is not None:
         query = query.where(events.c.detected_at >= wanted.since)
     if seen is not None:
         query = query.where(seen)
     return page(connection, query, (events.c.detected_at, events.c.event_id), cursor, limit)
+
+
+def _is_empty(connection: Connection, inside: ColumnElement[bool]) -> bool:
+    return connection.scalar(select(events.c.event_id).where(inside).limit(1)) is None
 
 
 def in_area(area: str) -> ColumnElement[bool]:
@@ -144,9 +147,12 @@ def _by_facets(
         raise FieldError(f"limit must be 1 to {PAGE_ROWS_MAX}, not {limit}")
     bound: dict[str, Any] = {"rows": limit + 1}
     more = ""
-    if wanted.area:
+    if wanted.area and _area_column(wanted.area) == "district":
         bound["area"] = wanted.area
         more += " AND district = :area"
+    elif wanted.area:  # whole districts: nearly all there is, so the pieces' first rows are looked at
+        bound |= {"low": area_prefixes(wanted.area)[0], "high": area_prefixes(wanted.area)[0] + _END}
+        more += " AND district >= :low AND district < :high"
     if wanted.since is not None:
         bound["since"] = wanted.since
         more += " AND detected_at >= :since"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from sqlalchemy import delete, func, select
 
-from lifeline.governance.areas import by_digits
+from lifeline.governance.areas import CENTRES, by_digits
 from lifeline.governance.dispatch import ANY, CAPACITY, Duty, Matrix, Route, route
 from lifeline.governance.errors import FieldError
 from lifeline.governance.schema import alarms, areas, cameras, duties, staff, tallies, units
@@ -46,13 +46,13 @@ METRES_PER_DEGREE: Final = 111_320.0
 def replace(connection: Connection, name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
     """Make ``rows`` the whole content of a reference table; False when they are that already.
 
+    Columns that a row lacks get their default: any utility, kind, area and mode, capacity 50.
+
     Raises:
         FieldError: no such table, an unknown or missing column, or a value that cannot be; with the row's number.
     """
-    table = TABLES.get(name)
-    if table is None:
-        raise FieldError(f"there is no reference table {name!r}; there are {', '.join(TABLES)}")
-    made = [_row(table, row, number) for number, row in enumerate(rows, start=1)]
+    made = check_rows(name, rows)
+    table = TABLES[name]
     digest = blake2b(orjson.dumps(made), digest_size=16).hexdigest()
     if read_setting(connection, f"digest.{name}") == digest:
         return False
@@ -61,6 +61,21 @@ def replace(connection: Connection, name: str, rows: Sequence[Mapping[str, Any]]
         insert_rows(connection, table, made[start : start + INSERT_ROWS])
     write_setting(connection, f"digest.{name}", digest)
     return True
+
+
+def check_rows(name: str, rows: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """The rows with every column of the table, defaults filled in; a key may be there once. Raises FieldError."""
+    table = TABLES.get(name)
+    if table is None:
+        raise FieldError(f"there is no reference table {name!r}; there are {', '.join(TABLES)}")
+    made = [_row(table, row, number) for number, row in enumerate(rows, start=1)]
+    keys = [column.name for column in table.primary_key if column.name != "entry"]
+    seen: dict[tuple[Any, ...], int] = {}
+    for number, row in enumerate(made, start=1):
+        key = tuple(row[one] for one in keys)
+        if keys and seen.setdefault(key, number) != number:
+            raise FieldError(f"{name}, row {number}: {key[0]!r} is there already, in row {seen[key]}")
+    return made
 
 
 def _row(table: Table, given: Mapping[str, Any], number: int) -> Row:
@@ -111,14 +126,26 @@ def matrix(connection: Connection) -> Matrix:
     return made
 
 
-def propose(connection: Connection, row: Row) -> Route:
-    """Who should handle an event (its whole row), and why."""
-    duty_matrix = matrix(connection)
-    load = dict(connection.execute(select(tallies.c.key, tallies.c.n).where(tallies.c.scope == "load")).all())
-    centres = {code for code in (row["township"], row["district"], by_digits(row["district"], "city")) if code}
-    named = select(areas.c.area_code, areas.c.name).where(areas.c.area_code.in_(centres))
-    names = dict(connection.execute(named).all())
-    return route(duty_matrix, row, _places(connection, row), load, names)
+class Router:
+    """Proposals within one transaction: matrix, load and names are read once, however many events are asked for."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._read: tuple[Matrix, dict[str, int], dict[str, str]] | None = None
+
+    def propose(self, row: Row) -> Route:
+        """Who should handle an event (its whole row), and why."""
+        if self._read is None:
+            loads = select(tallies.c.key, tallies.c.n).where(tallies.c.scope == "load")
+            named = select(areas.c.area_code, areas.c.name).where(areas.c.level.in_(CENTRES)).limit(CENTRES_MAX)
+            load, names = (dict(self._connection.execute(query).all()) for query in (loads, named))
+            self._read = matrix(self._connection), load, names
+        duties_, load, names = self._read
+        return route(duties_, row, _places(self._connection, row), load, names)
+
+
+CENTRES_MAX: Final = 5000
+"""Townships and above; a province has 2,500."""
 
 
 def _places(connection: Connection, row: Row) -> list[Row]:
@@ -219,3 +246,14 @@ def around(connection: Connection, area_code: str | None) -> tuple[str | None, s
 def load_all(connection: Connection, tables: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[str]:
     """Replace these reference tables; names of those that have changed."""
     return [name for name, rows in tables.items() if replace(connection, name, list(rows))]
+
+
+def sources(connection: Connection) -> dict[str, str]:
+    """What each reference table was last read from, as ``remember_sources`` was told."""
+    return {name: known for name in TABLES if (known := read_setting(connection, f"source.{name}")) is not None}
+
+
+def remember_sources(connection: Connection, found: Mapping[str, str]) -> None:
+    """Digests of what the reference tables were read from, so that the same file is not read at every start."""
+    for name, digest in found.items():
+        write_setting(connection, f"source.{name}", digest)

@@ -156,6 +156,8 @@ BY_KEY: Final[dict[tuple[str, str], Transition]] = {(row.source, row.action): ro
 ACTIONS: Final[tuple[str, ...]] = tuple(dict.fromkeys(row.action for row in TABLE))
 HANDS: Final[tuple[str, ...]] = tuple(dict.fromkeys(row.action for row in TABLE if row.hands))
 """Actions that make a person a handler of the event."""
+CHECKS: Final = frozenset(row.action for row in TABLE if row.checks)
+"""Actions that no handler of the event may take."""
 
 
 def legal(status: str, role: str | None = None) -> tuple[str, ...]:

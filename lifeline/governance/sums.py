@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 Cell = tuple[str, int, str, str, str]
 """(scope, day, district, key, utility)."""
+Place = tuple[str, str, str, str]
+"""(scope, district, key, utility)."""
 Time = tuple[str, int, str, str, str, int]
 """(scope, day, district, key, measure, bucket)."""
 
@@ -51,33 +53,65 @@ class Sums:
             self.add(row, 1)
         for before, after in effects.changed():
             if any(before[name] != after[name] for name in COLUMNS):
-                self.add(before, -1)
-                self.add(after, 1)
+                self._move(before, after)
 
     def add(self, row: Mapping[str, Any], sign: int) -> None:
         """Put an event's contribution on (1) or take it away (-1)."""
+        self._tally(row, sign)
+        places = _places(row)
+        self._count(places, _marks(row), sign)
+        self._measure(places, _spans(row), sign)
+
+    def _move(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """An event's contribution before becomes that after; what stays the same is left alone."""
+        self._tally(before, -1)
+        self._tally(after, 1)
+        places, were = _places(after), _places(before)
+        marks, had = _marks(after), _marks(before)
+        spans, lasted = _spans(after), _spans(before)
+        if places == were:
+            self._count(places, [one for one in had if one not in marks], -1)
+            self._count(places, [one for one in marks if one not in had], 1)
+            self._measure(places, [one for one in lasted if one not in spans], -1)
+            self._measure(places, [one for one in spans if one not in lasted], 1)
+            return
+        for where, counted, timed, sign in ((were, had, lasted, -1), (places, marks, spans, 1)):
+            self._count(where, counted, sign)
+            self._measure(where, timed, sign)
+
+    def _tally(self, row: Mapping[str, Any], sign: int) -> None:
         if row["is_open"]:
             self.tallies["state", f"{row['level']} {row['status']}"] += sign
             if row["owner"]:
                 self.tallies["load", row["owner"]] += sign
-        district, utility = row["district"] or "", row["utility"] or ""
-        places = [
-            ("all", district, "", utility),
-            ("town", district, row["township"] or "", utility),
-            ("kind", district, row["kind"], utility),
-        ]
-        if row["owner"]:
-            places.append(("unit", district, row["owner"], utility))
-        if row["rule_id"]:
-            places.append(("rule", "", row["rule_id"], utility))
-        for measure, at in _marks(row):
+
+    def _count(self, places: Iterable[Place], marks: Iterable[tuple[str, int]], sign: int) -> None:
+        for measure, at in marks:
             day = day_of(at, self._timezone)
             for scope, where, key, of in places:
                 self.days[scope, day, where, key, of][measure] += sign
-        for measure, at, span in _spans(row):
+
+    def _measure(self, places: Iterable[Place], spans: Iterable[tuple[str, int, int]], sign: int) -> None:
+        for measure, at, span in spans:
             day, slot = day_of(at, self._timezone), bucket(span)
+            self.times["city", day, "", "", measure, slot] += sign
             for scope, where, key, _ in places:
                 self.times[scope, day, where, key, measure, slot] += sign
+
+
+def _places(row: Mapping[str, Any]) -> list[Place]:
+    """Where an event counts."""
+    district, utility = row["district"] or "", row["utility"] or ""
+    places = [
+        ("all", district, "", utility),
+        ("town", district, row["township"] or "", utility),
+        ("kind", district, row["kind"], utility),
+    ]
+    if row["owner"]:
+        places.append(("unit", district, row["owner"], utility))
+    if row["rule_id"]:
+        places.append(("rule", "", row["rule_id"], utility))
+    return places
 
 
 def of_all(rows: Iterable[Mapping[str, Any]], timezone: str) -> Sums:

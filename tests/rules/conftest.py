@@ -66,10 +66,8 @@ def make_rule(**changes: str) -> str:
     return "[[rule]]\n" + "\n".join(f"{k} = {v}" for k, v in keys.items() if v) + "\n" + extra + "\n"
 
 
-def make_machine(
-    text: str, registry: Any, timezone: str = "Asia/Shanghai", *, within: int | None = None
-) -> RuleMachine:
-    return RuleMachine(RuleSet.parse(text), registry, timezone, within=within)
+def make_machine(text: str, registry: Any, timezone: str = "Asia/Shanghai") -> RuleMachine:
+    return RuleMachine(RuleSet.parse(text), registry, timezone)
 
 
 class Kit:
