@@ -40,8 +40,10 @@ check: setup ## style, types and floors only
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: setup ## all benchmarks, with peers (make bench ARGS="decode engine")
-	@$(BIN)/python -m benchmarks run $(ARGS)
+bench: setup ## all benchmarks, with peers; results, ledger and picture in var/bench (make bench ARGS="decode engine")
+	@mkdir -p var/bench
+	@$(BIN)/python -m benchmarks run --json var/bench/results.json --ledger var/bench/ledger.jsonl \
+	  --picture var/bench $(ARGS)
 
 gate: setup ## the short benchmark set against its ratios
 	@$(BIN)/python -m benchmarks gate

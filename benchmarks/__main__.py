@@ -1,4 +1,4 @@
-"""``python -m benchmarks list | run [NAME…] [--json FILE] [--scale S] | gate`` (contract, section 8).
+"""``python -m benchmarks list | run [NAME…] [--json FILE] [--scale S] | gate | picture FILE`` (contract, section 8).
 
 Exit status: 0 done, 1 a workload or the gate failed, 2 wrong usage.
 """
@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.text import Text
 
 from benchmarks import gate, report
-from benchmarks.machine import machine
-from benchmarks.runner import run_isolated
+from benchmarks.run import Outputs, draw
+from benchmarks.run import run as measure
 from benchmarks.workloads import BY_ID, TABLE
 from benchmarks.workloads.quality import DATA
 
@@ -33,23 +34,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument("names", nargs="*", metavar="NAME", choices=[*BY_ID, []], help="workload ids; see list")
     run.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
     run.add_argument("--scale", type=_scale, default=1.0, metavar="S", help="times the whole fleet (default 1)")
+    run.add_argument("--ledger", type=Path, metavar="FILE", help="append the run to this ledger, one JSON line")
+    run.add_argument("--picture", type=Path, metavar="DIR", help="draw benchmarks.png and benchmarks.html there")
     run.add_argument("--data", type=Path, metavar="DIR", help="folder of public data sets, for quality")
     check = verbs.add_parser("gate", help="the short set against benchmarks/gates.toml")
     check.add_argument("--gates", type=Path, default=gate.GATES, metavar="FILE", help=argparse.SUPPRESS)
     check.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
+    sketch = verbs.add_parser("picture", help="draw a results document of run --json again")
+    sketch.add_argument("file", type=Path, metavar="FILE")
+    sketch.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where to (default: here)")
     options = parser.parse_args(arguments)
     if options.verb == "list":
         report.show_list([(workload.id, workload.about) for workload in TABLE])
         return 0
     if options.verb == "gate":
         return gate.main(options.gates, options.json)
+    if options.verb == "picture":
+        return _picture(options.file, options.out)
     if options.data is not None:
         if not options.data.is_dir():
             parser.error(f"--data: {options.data} is no folder")
         os.environ[DATA] = str(options.data.resolve())
     soak = os.environ.get("LIFELINE_SOAK") == "1"
     usual = [workload.id for workload in TABLE if soak or not workload.soak]
-    return _run(options.names or usual, options.scale, options.json)
+    outputs = Outputs(options.json, options.ledger, options.picture)
+    return measure(options.names or usual, options.scale, outputs, chosen=bool(options.names))
 
 
 def _scale(text: str) -> float:
@@ -59,27 +68,16 @@ def _scale(text: str) -> float:
     return value
 
 
-def _run(names: Sequence[str], scale: float, path: Path | None) -> int:
-    console = Console(stderr=False)
-    about = machine()
-    console.print(
-        f"{about['cpu']}, {about['cores']} cores, {about['memory_gib']} GiB, {about['system']}, "
-        f"Python {about['python']}, load {about['load_1min']}",
-        markup=False,
-    )
-    results = []
-    for name in names:
-        results.append(run_isolated(BY_ID[name], scale))
-        report.show(results[-1], console)
-    write_json(path, about, results)
-    return int(any("error" in result for result in results))
-
-
-def write_json(path: Path | None, about: dict[str, object], results: Sequence[dict[str, object]]) -> None:
-    """The contract's document."""
-    if path is not None:
-        document = {"machine": about, "results": results}
-        path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+def _picture(path: Path, folder: Path) -> int:
+    console = Console()
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        document = {"machine": found["machine"], "results": found["results"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = f"{path}: no results document ({error!r}); make one with: python -m benchmarks run --json {path}"
+        console.print(Text(why, style="red"))
+        return 2
+    return 0 if draw(document, folder, console) else 1
 
 
 if __name__ == "__main__":

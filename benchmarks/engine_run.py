@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.harness import rss_mib_max
+from benchmarks.harness import planted, rss_mib_max
 from benchmarks.site import Child, shift_now, stored, write_config
 from benchmarks.streams import rounds_at, sensors_at
 from benchmarks.threads import ThreadMeter
@@ -141,6 +141,8 @@ def _run(load: Load, scale: float, folder: Path) -> EngineRun:
     rounds = rounds_at(scale, load.rounds)
     with started(load, scale, load.warm_rounds + rounds, folder) as running:
         assembly = running.assembly
+        machine = assembly.rules._machine  # noqa: SLF001 - where a planted slow-down goes
+        machine.process = planted("engine", machine.process)  # type: ignore[method-assign]
         warm = running.tell(f"go {load.warm_rounds}")["readings"]
         wait_for(assembly, warm)
 

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
+
+Arguments = ParamSpec("Arguments")
+Made = TypeVar("Made")
 
 PLANT: Final = "LIFELINE_BENCH_PLANT"
 """``workload=factor``: our side of this workload burns so many times its own time. For testing the gate."""
@@ -132,16 +135,16 @@ def interleaved(
     return Pairs([a for a, _ in costs], [b for _, b in costs])
 
 
-def planted(workload: str, work: Callable[[], object]) -> Callable[[], object]:
+def planted(workload: str, work: Callable[Arguments, Made]) -> Callable[Arguments, Made]:
     """``work``, or ``work`` made slower when ``PLANT`` says so."""
     name, _, factor = os.environ.get(PLANT, "").partition("=")
     if name != workload:
         return work
     times = float(factor)
 
-    def slower() -> object:
+    def slower(*arguments: Arguments.args, **keywords: Arguments.kwargs) -> Made:
         began = time.perf_counter()
-        made = work()
+        made = work(*arguments, **keywords)
         until = began + times * (time.perf_counter() - began)
         while time.perf_counter() < until:
             pass

@@ -40,8 +40,8 @@ def make_directory(directory: Path) -> None:
         raise UnavailableError(f"{directory}: cannot be created: {error}") from error
 
 
-def write_atomic(path: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
-    """Replace ``path`` by ``data``: a reader sees the old bytes or the new ones, never a mixture.
+def write_atomic(path: Path, *parts: bytes | memoryview, durable: bool = True) -> None:
+    """Replace ``path`` by ``parts``, one after the other: a reader sees the old bytes or the new ones, never a mixture.
 
     With ``durable=False`` the replacement is still atomic for readers, but may be lost by a power cut (status files).
 
@@ -51,7 +51,8 @@ def write_atomic(path: Path, data: bytes | memoryview, *, durable: bool = True) 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            for part in parts:
+                file.write(part)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

@@ -102,11 +102,30 @@ def run(
         last = end
         changes += machine.process(LogRecord(lsn + 1, end, Readings.empty()))
     start = max(first or 0, train_to or 0)
-    raised = [c for c in changes if c.kind == "raised" and c.detected_at >= start]
-    cleared = {c.alarm_id: c.cleared_at for c in changes if c.kind == "cleared"}
+    everything, cleared = settled(changes)
+    raised = [c for c in everything if c.detected_at >= start]
     table = _table(raised, cleared, rules, registry)
     figures = _figures(raised, cleared, machine, max(last - start, 1) / DAY_MS)
     return BacktestResult(table, figures, start, last, machine.counters)
+
+
+def settled(changes: Iterable[AlarmChange]) -> tuple[list[AlarmChange], dict[str, int]]:
+    """What stays of changes once late readings have corrected them.
+
+    Returns the raisings, in order of detection, and the end of each alarm that has one (epoch ms) by id.
+    """
+    up: dict[str, AlarmChange] = {}
+    down: dict[str, int] = {}
+    for change in changes:
+        if change.kind == "raised":
+            up[change.alarm_id] = change
+        elif change.kind == "cleared" and change.cleared_at is not None:
+            down[change.alarm_id] = change.cleared_at
+        else:
+            down.pop(change.alarm_id, None)
+            if change.kind == "withdrawn":
+                up.pop(change.alarm_id, None)
+    return sorted(up.values(), key=lambda change: change.detected_at), down
 
 
 def in_log_order(readings: Readings) -> Readings:
@@ -115,7 +134,7 @@ def in_log_order(readings: Readings) -> Readings:
     return readings.take(order)
 
 
-def _table(raised: list[AlarmChange], cleared: dict[str, int | None], rules: RuleSet, registry: Registry) -> pa.Table:
+def _table(raised: list[AlarmChange], cleared: dict[str, int], rules: RuleSet, registry: Registry) -> pa.Table:
     category = {rule.id: rule.category for rule in rules.rules}
     groups = registry.column("group")
     rows = [
@@ -145,7 +164,7 @@ def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
 
 
 def _figures(
-    raised: list[AlarmChange], cleared: dict[str, int | None], machine: RuleMachine, days: float
+    raised: list[AlarmChange], cleared: dict[str, int], machine: RuleMachine, days: float
 ) -> list[dict[str, Any]]:
     up = Counter(c.rule_id for c in raised)
     down = Counter(c.rule_id for c in raised if c.alarm_id in cleared)

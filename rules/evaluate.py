@@ -9,11 +9,12 @@ The way of a record::
       └──► every row but repeats ───────────► rules that evaluate every row ─────► alarms ─┘
 
 *Fresh* rows are usable (no repeat, quality not bad, not null) and later in event time than all before of their point.
-Older ones move nothing: they are skipped by features and rules and counted (``counters["stale"]``). Only rules with
-``evaluate = "every"`` see them, and rows of bad quality.
+An older one sends its point back to a checkpoint: its readings since then are judged again in the order of event time,
+and what that changes is said (``rules/revision.py``; rules over groups see fresh rows only). What comes too late for
+that is counted (``counters["too_late"]``). Rules with ``evaluate = "every"`` see all rows as they come, bad ones too.
 
 Changes come in the order of the rows that completed them; at one row: clock rules first, then rules by id. Cutting the
-same rows into records anywhere gives the same changes.
+same rows into records anywhere gives the same alarms, and where no row is late the same changes.
 """
 
 from __future__ import annotations
@@ -27,15 +28,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from lifeline.core.alarm import AlarmChange, RuleInfo, alarm_id
+from lifeline.core.alarm import AlarmChange, ChangeKind, RuleInfo, alarm_id
 from lifeline.core.registry import Registry, RegistrySource
 from lifeline.core.schema import POINTS, Flag
-from rules import alarms, features, load, snapshot
+from rules import alarms, evidence, features, load, snapshot
 from rules.groups import BoundGroups, GroupChange
-from rules.kernels import order
+from rules.journal import COUNTERS, WITHIN_MS, Evidence, Journal
+from rules.kernels.journal import JOURNALLED, ORDERED, UNWATCHED
 from rules.localtime import LocalClock
 from rules.memory import Rows, Walk
 from rules.plan import BoundRule, Plan, points_frame
+from rules.revision import Checkpoint, Past, Verdict
 from rules.silence import Silence
 
 if TYPE_CHECKING:
@@ -47,7 +50,6 @@ if TYPE_CHECKING:
     from lifeline.core.errors import Problem
     from rules.spec import RuleSpec
 
-COUNTERS: Final = ("repeats", "bad", "null", "stale")
 _STORED: Final = {"value": "value", "prev": "prev", "gap_s": "dt"}
 
 
@@ -93,16 +95,29 @@ class RuleSet:
     @property
     def fingerprint(self) -> str:
         """Changes when any rule would fire otherwise; titles and texts do not count."""
-        return blake2b(repr([rule.meaning for rule in self.rules]).encode(), digest_size=12).hexdigest()
+        return _digest([rule.meaning for rule in self.rules])
+
+    def new_in(self, old: RuleSet) -> list[RuleSpec]:
+        """Rules that ``old`` does not have, or has with another meaning."""
+        known = {rule.id: rule.meaning for rule in old.rules}
+        return [rule for rule in self.rules if known.get(rule.id) != rule.meaning]
 
 
 class RuleMachine:
     """Implements ``lifeline.core.ports.RuleEngine``. One thread calls all methods."""
 
     def __init__(
-        self, rules: RuleSet, registry: Registry | RegistrySource, timezone: str, *, train_to: int | None = None
+        self,
+        rules: RuleSet,
+        registry: Registry | RegistrySource,
+        timezone: str,
+        *,
+        train_to: int | None = None,
+        within: int | None = None,
     ) -> None:
+        """``within``: how many readings late a reading may be (``rules.journal``); default: two of every point."""
         self.rules = rules
+        self._within = within
         self._until = math.inf if train_to is None else float(train_to)
         self.timezone = timezone
         self._train_to = train_to
@@ -123,9 +138,10 @@ class RuleMachine:
         self._timed = Plan([r for r in bound if r.spec.evaluate == "clock"])
         self._grouped = Plan([r for r in bound if r.spec.evaluate == "group"])
         self._silence = Silence(self._timed.rules, self._clock)
-        self._newest = np.zeros(0, np.int64)
-        self._last = np.zeros(0)
-        self._counts = np.zeros(len(COUNTERS), np.int64)
+        self._journal = Journal(self._within)
+        self._acked: dict[tuple[int, int], int] = {}
+        self._lsn, self._at = 0, 0
+        self._past = Past(Checkpoint(0, {}, self._header()), Checkpoint(0, {}, self._header()))
         self._grow(self._current())
 
     def _bind(self, rule: RuleSpec, order: int) -> BoundRule:
@@ -147,11 +163,20 @@ class RuleMachine:
             for c in (self._silence.process(record) if self._timed.rules else ())
         ]
         if len(record.readings):
-            fresh = self._fresh(record.readings)
-            keyed += self._evaluate(self._reading, record, fresh)
-            keyed += self._evaluate_groups(record, fresh)
+            ordered, fresh, dirty = self._journal.admit(record.readings, record.lsn)
+            found = self._judge(self._reading, fresh)
+            self._past.say(found, self._journal.next)
+            keyed += self._keyed(found)
+            if len(dirty):
+                keyed += self._revise(dirty, len(record.readings))
+            keyed += self._evaluate_groups(record, ordered)
             if self._every.rules:
-                keyed += self._evaluate(self._every, record, _all_rows(record.readings))
+                keyed += self._keyed(self._judge(self._every, _all_rows(record)))
+        self._lsn, self._at = record.lsn, record.received_at
+        newer = self._past.newer
+        full = self._journal.next - newer.at >= self._journal.within
+        if full or record.received_at - newer.header["at"] >= WITHIN_MS:
+            self._mark()
         return [change for _, change in sorted(keyed, key=lambda pair: pair[0])]
 
     def acknowledge(self, rule_id: str, point: int, onset: int, now_ms: int, lsn: int = 0) -> AlarmChange | None:
@@ -163,50 +188,104 @@ class RuleMachine:
         for rule in self._bound:
             slot = rule.slot_of(point, onset) if rule.spec.id == rule_id else None
             if slot is not None:
+                self._acked[rule.order, slot] = onset
                 if rule.state.acknowledge(slot, onset):
                     change = alarms.Change(0, slot, raised=False, onset=onset)
                     return self._change(rule, change, lsn, now_ms, now_ms, float("nan"))
                 return None
         return None
 
-    def snapshot(self) -> bytes:
-        """The whole state, npz without compression."""
-        header = {
-            "fingerprint": self.rules.fingerprint,
-            "timezone": self.timezone,
-            "points": len(self._newest),
-            "devices": len(self._silence.last_device),
-            "instant": self._silence.instant,
-            "now": self._silence.now,
-        }
+    def snapshot(self) -> memoryview:
+        """The whole state now, a copy. To a machine that takes it back, readings older than those seen are too late."""
+        header = self._header() | {"lsn": 0, "at": 0}
         return snapshot.pack(header, self._state() | self._model_state())
 
-    def restore(self, state: bytes) -> None:
-        """Take a state back; points that came since are as if never seen.
+    def take_over(self, old: RuleMachine) -> tuple[int, list[AlarmChange]]:
+        """Go on where another machine is, with other rules over the same log and registry.
+
+        Returns the log record after which to go on (the other one's checkpoint: what follows is judged again, so that
+        new rules know the recent past), and the ends of alarms whose rules are gone or changed.
 
         Raises:
-            ValueError: the state is damaged, or was made by other rules, another time zone or another registry.
+            ValueError: as ``restore``.
+        """
+        lsn, state = old.checkpoint()
+        self.restore(state)
+        kept = {rule.id for rule in self.rules.rules} - {rule.id for rule in self.rules.new_in(old.rules)}
+        ended = []
+        for rule in old._bound:
+            if rule.spec.id not in kept:
+                for slot in np.flatnonzero(rule.state.up):
+                    change = alarms.Change(0, int(slot), raised=False, onset=int(rule.state.onset[slot]))
+                    ended.append(old._change(rule, change, old._lsn, old._at, old._at, float("nan")))
+        return lsn, ended
+
+    @property
+    def checkpoint_lsn(self) -> int:
+        """The log record after which ``checkpoint`` is."""
+        return int(self._past.older.header["lsn"])
+
+    def checkpoint(self) -> tuple[int, memoryview]:
+        """(lsn, state after that record): replaying what follows it in the log gives this machine, to the bit.
+
+        It is the older of two checkpoints, so the replay is up to twice ``late_within`` readings long.
+        """
+        older = self._past.older
+        return self.checkpoint_lsn, snapshot.pack(older.header, older.arrays)
+
+    def _header(self) -> dict[str, Any]:
+        silence = self._silence
+        return {
+            "rules": {rule.id: _digest(rule.meaning) for rule in self.rules.rules},
+            "timezone": self.timezone,
+            "lsn": self._lsn,
+            "at": self._at,
+            "instant": silence.instant,
+            "now": silence.now,
+        }
+
+    def restore(self, state: bytes | memoryview) -> None:
+        """Take a state back; points that came since are as if never seen, and so are rules that are new or changed.
+
+        Raises:
+            ValueError: the state is damaged, or was made in another time zone or with another registry.
         """
         header, arrays = snapshot.unpack(state)
-        for key, mine in (("fingerprint", self.rules.fingerprint), ("timezone", self.timezone)):
-            if header[key] != mine:
-                raise ValueError(f"the snapshot was made with another {key} ({header[key]}, now {mine})")
+        if header["timezone"] != self.timezone:
+            raise ValueError(f"the snapshot was made in another time zone ({header['timezone']}, now {self.timezone})")
+        kept = {rule.id for rule in self.rules.rules if header["rules"].get(rule.id) == _digest(rule.meaning)}
+        arrays = {name: array for name, array in arrays.items() if _rule_of(name) in {None, *kept}}
         models = {name: arrays.pop(name) for name in list(arrays) if name.startswith("model/")}
-        own = self._state()
+        own = {name: array for name, array in self._state().items() if _rule_of(name) in {None, *kept}}
         if set(own) != set(arrays) or any(len(arrays[k]) > len(own[k]) for k in own):
             raise ValueError("the snapshot was made with another registry")
         if any(not np.array_equal(own[k][: len(arrays[k])], arrays[k]) for k in own if k.startswith("points/")):
             raise ValueError("the snapshot was made with another registry: rules now look at other points")
         self._reset()
-        for name, array in self._state().items():
-            array[: len(arrays[name])] = arrays[name]
+        fresh = self._state()
+        for name, array in arrays.items():
+            fresh[name][: len(array)] = array
         self._load_models(models)
         self._silence.instant, self._silence.now = header["instant"], header["now"]
+        self._lsn, self._at = header["lsn"], header["at"]
+        for one in (self._past.older, self._past.newer):
+            one.arrays = {name: array.copy() for name, array in (self._state() | self._model_state()).items()}
+            one.header = self._header()
+        self._look_back_to(self._past.older)
 
     @property
     def counters(self) -> dict[str, int]:
-        """Rows that were not evaluated: repeats, bad quality, null, stale (older than the newest of their point)."""
-        return {name: int(n) for name, n in zip(COUNTERS, self._counts, strict=True)}
+        """Rows that were not evaluated as they came.
+
+        ``repeats``, ``bad`` quality, ``null``, ``stale`` (same time as one before), ``placed`` (late, and judged in
+        their place) and ``too_late`` (beyond the bound: judged by rules over every row only).
+        """
+        return {name: int(n) for name, n in zip(COUNTERS, self._journal.counts, strict=True)}
+
+    @property
+    def late_within(self) -> int:
+        """The declared bound: how many readings of all points may come between a reading's place and itself."""
+        return self._journal.within
 
     @property
     def active(self) -> dict[str, int]:
@@ -236,7 +315,7 @@ class RuleMachine:
     def state_bytes(self) -> int:
         """Memory of all state and plans."""
         plans = sum(plan.nbytes for plan in self._plans)
-        return plans + self._newest.nbytes + self._last.nbytes + self._silence.nbytes
+        return plans + self._journal.nbytes + self._past.nbytes + self._silence.nbytes
 
     def _current(self) -> Registry:
         return self._source if isinstance(self._source, Registry) else self._source.current()
@@ -245,45 +324,106 @@ class RuleMachine:
 
     def _follow_registry(self, rows: Readings) -> None:
         registry = self._current()
-        if len(registry) > len(self._newest):
+        known = len(self._journal.newest)
+        if len(registry) > known:
             self._grow(registry)
-        if len(rows) and int(rows.point.max()) >= len(self._newest):
-            raise AssertionError(f"point {int(rows.point.max())} is not in the registry of {len(self._newest)} points")
+        if len(rows) and int(rows.point.max()) >= len(registry):
+            raise AssertionError(f"point {int(rows.point.max())} is not in the registry of {len(registry)} points")
 
     def _grow(self, registry: Registry) -> None:
-        start, more = len(self._newest), len(registry) - len(self._newest)
-        self._newest = np.concatenate([self._newest, np.full(more, order.NEVER)])
-        self._last = np.concatenate([self._last, np.zeros(more)])
+        start, more = len(self._journal.newest), len(registry) - len(self._journal.newest)
         if more or not start:
             frame = points_frame(registry, start, self._columns)
             for plan in self._plans:
                 plan.grow(registry, frame, start)
+        wanted = np.where(self._grouped.watched(len(registry)), ORDERED, UNWATCHED)
+        wanted = np.where(self._reading.watched(len(registry)), JOURNALLED, wanted).astype(np.uint8)
+        self._journal.grow(wanted, self._reading.units(registry))
         self._silence.grow(registry)
+        state = self._state()
+        for one in (self._past.older, self._past.newer):
+            one.grow(state)
+        self._look_back_to(self._past.older)
 
     # --- evaluation --------------------------------------------------------------------------------------------
 
-    def _fresh(self, readings: Readings) -> Rows:
-        row, prev, dt = np.empty(len(readings), np.int32), np.empty(len(readings)), np.empty(len(readings))
-        n = order.fresh_rows(
-            *(readings.point, readings.ts, readings.value, readings.quality, readings.flags),
-            *(self._newest, self._last, row, prev, dt, self._counts),
-        )
-        row = row[:n]
-        taken = (readings.point[row], readings.ts[row], readings.value[row])
-        return Rows(readings, row, *taken, prev[:n], dt[:n])
-
-    def _evaluate(self, plan: Plan, record: LogRecord, rows: Rows) -> list[tuple[tuple[int, int], AlarmChange]]:
-        keyed = []
+    def _judge(self, plan: Plan, rows: Rows, *, again: bool = False) -> list[Verdict]:
+        """What rules over single readings say of rows; ``again``: they were counted before."""
+        found = []
+        of = rows.readings
         for rule, places, slots, columns in plan.select(rows):
             self._fill(columns, rule, rows, places, slots)
             raised, clear = rule.masks(columns, len(places))
-            rule.evaluated += len(places)
+            rule.evaluated += 0 if again else len(places)
             for change in rule.state.advance(rule.spec, slots, raised, clear, rows.ts[places]):
                 i = int(rows.row[places[change.row]])
-                ts, received = int(record.readings.ts[i]), int(record.readings.received_at[i])
-                value = float(record.readings.value[i])
-                keyed.append(((2 * i + 1, rule.order), self._change(rule, change, record.lsn, ts, received, value)))
-        return keyed
+                ts, received, value = int(of.ts[i]), int(of.received_at[i]), float(of.value[i])
+                lsn = int(rows.lsn[i])
+                found.append(Verdict(rule, change.slot, change.raised, change.onset, ts, received, value, lsn, i))
+        return found
+
+    def _keyed(self, verdicts: Iterable[Verdict]) -> list[tuple[tuple[int, int], AlarmChange]]:
+        return [
+            ((2 * v.row + 1, v.rule.order), self._change(v.rule, v, v.lsn, v.ts, v.received, v.value)) for v in verdicts
+        ]
+
+    def _revise(self, dirty: NDArray[np.int32], rows: int) -> list[tuple[tuple[int, int], AlarmChange]]:
+        """Judge units again from the older checkpoint; the changes come after those of the record's ``rows``."""
+        journal, before = self._journal, self._past.older.arrays
+        points = journal.points_of(dirty)
+        for name in ("newest", "newest_unit", "last"):
+            getattr(journal, name)[points] = before[name][points]
+        keys: list[tuple[int, int]] = []
+        for order, arrays, slots in self._reading.states_of(points):
+            for name, array in arrays.items():
+                array[slots] = before[name][slots]
+            keys += [(order, int(slot)) for slot in slots if order is not None]
+        past = journal.collect(dirty)
+        # what lies before the newer checkpoint becomes part of it: later ones start from there
+        newer = self._past.newer
+        settled = past.ts <= newer.arrays["newest_unit"][journal.unit[past.point]]
+        early = self._judge(self._reading, past.take(settled), again=True)
+        self._settle(points, past.take(settled))
+        late = self._judge(self._reading, past.take(~settled), again=True)
+        np.maximum.at(journal.newest_unit, journal.unit[past.point], past.ts)
+        late += self._acknowledge_again(keys, past)
+        said = [(newer.at, verdict) for verdict in early] + [(journal.next, verdict) for verdict in late]
+        return [
+            ((2 * rows + 1, v.rule.order), self._change(v.rule, v, v.lsn, v.ts, v.received, v.value, kind))
+            for kind, v in self._past.replace(dict.fromkeys(keys), said)
+        ]
+
+    def _settle(self, points: NDArray[np.int32], rows: Rows) -> None:
+        """Put the state of some points into the newer checkpoint: it is what these rows have made of it."""
+        arrays = self._past.newer.arrays
+        for _, own, slots in self._reading.states_of(points):
+            for name, array in own.items():
+                arrays[name][slots] = array[slots]
+        for name in ("newest", "last"):
+            arrays[name][points] = self._past.older.arrays[name][points]
+        arrays["newest"][rows.point] = rows.ts  # rows are in the order of time: the last of a point stays
+        arrays["last"][rows.point] = rows.value
+
+    def _acknowledge_again(self, keys: list[tuple[int, int]], past: Rows) -> list[Verdict]:
+        """What was acknowledged since the checkpoint stays so."""
+        found = []
+        for key in keys:
+            onset = self._acked.get(key)
+            if onset is not None and (rule := self._bound[key[0]]).state.acknowledge(key[1], onset):
+                ts, received, lsn = int(past.ts[-1]), int(past.readings.received_at.max()), int(past.lsn.max())
+                found.append(Verdict(rule, key[1], False, onset, ts, received, float("nan"), lsn, 0))  # noqa: FBT003
+        return found
+
+    def _look_back_to(self, older: Checkpoint) -> None:
+        self._journal.first = older.at
+        self._journal.before, self._journal.before_unit = older.arrays["newest"], older.arrays["newest_unit"]
+
+    def _mark(self) -> None:
+        """Keep the state: the newer checkpoint becomes the one that late readings go back to."""
+        at = self._journal.next
+        self._past.mark(at, self._state() | self._model_state(), self._header())
+        self._look_back_to(self._past.older)
+        self._acked = {key: onset for key, onset in self._acked.items() if key in self._past.said}
 
     def _fill(
         self,
@@ -352,14 +492,22 @@ class RuleMachine:
         return np.asarray(made, np.float64)
 
     def _change(
-        self, rule: BoundRule, change: alarms.Change | Any, lsn: int, ts: int, detected_at: int, value: float
+        self,
+        rule: BoundRule,
+        change: alarms.Change | Any,
+        lsn: int,
+        ts: int,
+        detected_at: int,
+        value: float,
+        kind: ChangeKind | None = None,
     ) -> AlarmChange:
         registry = self._current()
         point = change.point if isinstance(change, GroupChange) else rule.point_of(change.slot)
         device = registry.devices[registry.point_device[point]]
         quantity = registry.quantities[registry.point_quantity[point]]
+        raised = change.raised if kind is None else kind == "raised"
         return AlarmChange(
-            kind="raised" if change.raised else "cleared",
+            kind=kind or ("raised" if raised else "cleared"),
             alarm_id=alarm_id(rule.spec.id, rule.spec.version, device, quantity, change.onset),
             rule_id=rule.spec.id,
             rule_version=rule.spec.version,
@@ -370,8 +518,16 @@ class RuleMachine:
             limit=rule.limit(change.slot),
             level=rule.spec.level,
             lsn=lsn,
-            cleared_at=None if change.raised else ts,
+            revised=kind is not None,
+            detail=self._tell(rule, change.slot, point, change.onset, ts) if raised else "",
+            cleared_at=ts if kind == "withdrawn" or (kind != "reopened" and not change.raised) else None,
         )
+
+    def _tell(self, rule: BoundRule, slot: int, point: int, start: int, end: int) -> str:
+        readings: list[Evidence] = []
+        if rule.spec.evaluate == "reading":
+            readings = self._journal.evidence(point, start, end, evidence.READINGS_MAX)
+        return evidence.tell(rule, slot, start, end, readings)
 
     @property
     def _plans(self) -> tuple[Plan, ...]:
@@ -397,20 +553,37 @@ class RuleMachine:
 
     def _state(self) -> dict[str, NDArray[Any]]:
         """Every array of state by a stable name."""
-        state: dict[str, NDArray[Any]] = {"newest": self._newest, "last": self._last, "counts": self._counts}
+        journal = self._journal
+        state: dict[str, NDArray[Any]] = {"newest": journal.newest, "last": journal.last, "counts": journal.counts}
+        state["newest_unit"] = journal.newest_unit
         state |= {"silence/point": self._silence.last_point, "silence/device": self._silence.last_device}
+        state["silence/gateway"] = self._silence.last_gateway
         for rule in self._bound:
             state |= rule.arrays
         return state
 
 
-def _all_rows(readings: Readings) -> Rows:
+def _all_rows(record: LogRecord) -> Rows:
     """Every row but repeats; without what came before."""
+    readings = record.readings
     row = np.flatnonzero((readings.flags & np.uint8(Flag.DUPLICATE)) == 0).astype(np.int32)
     nothing = np.zeros(0)
-    return Rows(readings, row, readings.point[row], readings.ts[row], readings.value[row], nothing, nothing)
+    lsn = np.broadcast_to(np.int64(record.lsn), len(readings))
+    return Rows(readings, row, readings.point[row], readings.ts[row], readings.value[row], nothing, nothing, lsn)
 
 
 def _per_interval(seconds: NDArray[np.float64], rule: BoundRule, slots: NDArray[np.int32]) -> NDArray[np.float64]:
     interval = rule.by_slot["interval_s"][slots]
     return np.where(interval > 0, seconds / np.where(interval > 0, interval, 1.0), np.nan)
+
+
+_GLOBAL: Final = frozenset({"newest", "last", "newest_unit", "counts", "silence/point", "silence/device"})
+
+
+def _rule_of(name: str) -> str | None:
+    """The rule whose state an array is, None for what all rules share."""
+    return None if name in _GLOBAL else name.split("/")[1]
+
+
+def _digest(meaning: object) -> str:
+    return blake2b(repr(meaning).encode(), digest_size=12).hexdigest()

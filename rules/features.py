@@ -289,6 +289,9 @@ DESCRIPTIONS: Final = {
     "q_normal": "the squared error that normal reached, before division",
     "drift_normal": "the drift that normal reached",
     "drift_rms_normal": "the drift_rms that normal reached",
+    "gateway_devices": "how many devices behind the point's gateway ever reported; NULL without a gateway",
+    "gateway_silent_s": "seconds since any device behind it was heard of",
+    "gateway_back_s": "seconds since its last silence of more than two intervals ended",
     "silent_share": "silent_devices divided by the devices that ever reported",
 }
 
@@ -314,7 +317,16 @@ REGISTRY: Final = ("interval_s", "span_low", "span_high")
 _CALENDAR: Final = ("hour", "minute", "weekday", "month", "heating")
 _ROW: Final = ("value", "quality", "late", "age_s")
 _ORDERED: Final = ("prev", "gap_s", "gap_n", "step", *FEATURE_OF)
-_CLOCK: Final = ("silent_s", "silent_n", "device_silent_s", "silent_devices", "silent_share")
+_CLOCK: Final = (
+    "silent_s",
+    "silent_n",
+    "device_silent_s",
+    "silent_devices",
+    "silent_share",
+    "gateway_devices",
+    "gateway_silent_s",
+    "gateway_back_s",
+)
 
 _JUDGED: Final = tuple(JUDGE_OF)
 _GROUP: Final = (*FRAME_COUNTS, *_JUDGED, *(f"{name}_normal" for name in _JUDGED))
@@ -331,8 +343,11 @@ NEEDS: Final = {"gap_n": ("interval_s",), "silent_n": ("interval_s",)}
 """Columns of the registry that a column is computed from."""
 
 _TYPES: Final[dict[str, Any]] = {"double": FLOAT, "int32": pl.Int32(), "string": pl.String(), "date32[day]": pl.Date()}
-WHERE: Final[dict[str, Any]] = {f.name: _TYPES[str(f.type)] for f in POINTS} | {"lead": pl.Boolean()}
-"""What ``where`` may use: the points view, and ``lead``, true for the first point of each device."""
+WHERE: Final[dict[str, Any]] = {f.name: _TYPES[str(f.type)] for f in POINTS} | {
+    "lead": pl.Boolean(),
+    "gateway_lead": pl.Boolean(),
+}
+"""What ``where`` may use: the points view, ``lead`` (the first point of a device), ``gateway_lead`` (of a gateway)."""
 
 
 def is_sibling(name: str) -> bool:

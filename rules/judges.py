@@ -202,8 +202,8 @@ class Drift:
         self.members = members
         self._n = max(2, int(options["block_n"]))
         self._gate, self._patience = options["gate"], options["patience"]
-        self.arrays: dict[str, NDArray[np.float64]] = {"block": np.zeros((6, members)), "level": np.zeros((5, members))}
-        self.arrays["block"][0] = np.nan
+        self.arrays: dict[str, NDArray[np.float64]] = {"block": np.zeros((7, members)), "level": np.zeros((5, members))}
+        self.arrays["block"][[0, 6]] = np.nan
         self.arrays["recent"] = np.full((self.RECENT, members), np.nan)
         self.arrays |= self._ring("learn") | self._ring("judge")
 
@@ -222,9 +222,12 @@ class Drift:
     def fit(self) -> None:
         """Noise and walk of each member, and its level at the end of what was learned."""
         a = self.arrays
-        _, blocks, within, steps, n_steps, mean = a["block"]
+        _, blocks, within, steps, n_steps, mean, quantum = a["block"]
         noise = within / np.maximum(blocks, 1) / self._n
         walk = np.maximum(0.0, steps / np.maximum(n_steps, 1) - 2.0 * noise)
+        # a signal that mostly rests and then moves by its last digit: half a digit is its noise, for no average helps
+        resting = within / np.maximum(blocks, 1) < quantum**2 / 12.0
+        noise = np.where(resting, np.maximum(noise, quantum**2 / 4.0), noise)
         moved = (blocks > 1) & (noise + walk > (FLAT * np.maximum(1.0, np.abs(mean))) ** 2)
         # a member that only steps between blocks, never within one, has noise all the same: a block's share of its walk
         noise = np.where(moved, np.maximum(noise, walk / self._n), 0.0)

@@ -38,6 +38,13 @@ class Rows:
     value: NDArray[np.float64]
     prev: NDArray[np.float64]
     dt: NDArray[np.float64]
+    lsn: NDArray[np.int64]
+    """Log position, one entry for each of ``readings``."""
+
+    def take(self, rows: NDArray[np.bool_]) -> Rows:
+        """The chosen rows."""
+        row, point, ts, value = (getattr(self, name)[rows] for name in ("row", "point", "ts", "value"))
+        return Rows(self.readings, row, point, ts, value, self.prev[rows], self.dt[rows], self.lsn)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,12 @@ def points_frame(registry: Registry, start: int, columns: Iterable[str] | None =
     lead = registry.device_points[registry.device_ptr[:-1]] if len(registry) else np.zeros(0, np.int32)
     is_lead = np.zeros(len(registry), bool)
     is_lead[lead] = True
-    return points.with_columns(lead=pl.Series(is_lead[start:]))
+    gateway = registry.select(["gateway"])["gateway"].combine_chunks().dictionary_encode()
+    codes = gateway.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    _, first = np.unique(codes, return_index=True)
+    leads_gateway = np.zeros(len(registry), bool)
+    leads_gateway[first[codes[first] >= 0]] = True
+    return points.with_columns(lead=pl.Series(is_lead[start:]), gateway_lead=pl.Series(leads_gateway[start:]))
 
 
 def mask_of(text: str, frame: pl.DataFrame) -> NDArray[np.bool_]:
@@ -142,6 +147,11 @@ class BoundRule:
             return float(self.by_slot["limit"][slot])
         return self.spec.params.get("limit", float("nan"))
 
+    def params_of(self, slot: int) -> dict[str, float]:
+        """The parameters at a slot, overrides taken in."""
+        varying = self.by_slot if self.spec.evaluate != "group" else {}
+        return {n: float(varying[n][slot]) if n in varying else v for n, v in self.spec.params.items()}
+
     def limits(self, slots: NDArray[np.int32]) -> NDArray[np.float64]:
         """The same for rows."""
         if "limit" in self.by_slot:
@@ -159,13 +169,18 @@ class BoundRule:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All state by a stable name: what a snapshot holds."""
         named: dict[str, NDArray[Any]] = {f"points/{self.spec.id}": self.points}
-        named |= {f"alarm/{self.spec.id}/{name}": getattr(self.state, name) for name in COLUMNS}
+        return named | self.slot_arrays | {f"sibling/{self.spec.id}/{s.quantity}": s.state for s in self.siblings}
+
+    @property
+    def slot_arrays(self) -> dict[str, NDArray[Any]]:
+        """State with one entry a slot."""
+        named: dict[str, NDArray[Any]] = {f"alarm/{self.spec.id}/{name}": getattr(self.state, name) for name in COLUMNS}
         named |= {
             f"feature/{self.spec.id}/{track.name}{part}": array
             for track in self.tracks
             for part, array in track.arrays.items()
         }
-        return named | {f"sibling/{self.spec.id}/{s.quantity}": s.state for s in self.siblings}
+        return named
 
     @property
     def nbytes(self) -> int:
@@ -233,6 +248,44 @@ class Plan:
                 beside[r][features.SIBLING + sibling.quantity] = sibling.compute(rows, places[part], slots[part])
         chosen = zip(self.rules, parts, beside, strict=False)
         return [Selected(rule, places[p], slots[p], more) for rule, p, more in chosen if p.start < p.stop]
+
+    def watched(self, points: int) -> NDArray[np.bool_]:
+        """Which of so many points any rule looks at."""
+        return np.diff(self._ptr) > 0 if len(self._ptr) > points else np.zeros(points, bool)
+
+    def units(self, registry: Registry) -> NDArray[np.int32]:
+        """For each point the first of those that must be judged in one order with it: the compared ones of a device."""
+        unit = np.arange(len(registry), dtype=np.int32)
+        coupled = np.zeros(len(registry), bool)
+        lanes = self._pairs >> 32
+        point = np.repeat(unit[: len(self._ptr) - 1], np.diff(self._ptr))
+        coupled[point[lanes >= len(self.rules)]] = True
+        device = registry.point_device
+        first = np.full(len(registry.devices), len(registry), np.int32)
+        np.minimum.at(first, device[coupled], unit[coupled])
+        unit[coupled] = first[device[coupled]]
+        return unit
+
+    def states_of(
+        self, points: NDArray[np.int32]
+    ) -> list[tuple[int | None, dict[str, NDArray[Any]], NDArray[np.int32]]]:
+        """All state of some points: arrays by name with the slots concerned, and the rule's order.
+
+        The order is None for what a rule remembers of whole devices.
+        """
+        starts, ends = self._ptr[points], self._ptr[points + 1]
+        pairs = np.concatenate([self._pairs[a:b] for a, b in zip(starts, ends, strict=True)])
+        lanes, slots = pairs >> 32, (pairs & 0xFFFFFFFF).astype(np.int32)
+        found: list[tuple[int | None, dict[str, NDArray[Any]], NDArray[np.int32]]] = []
+        for lane in np.unique(lanes):
+            own = slots[lanes == lane]
+            if lane < len(self.rules):
+                found.append((self.rules[lane].order, self.rules[lane].slot_arrays, own))
+            else:
+                r, sibling = self._siblings[lane - len(self.rules)]
+                name = f"sibling/{self.rules[r].spec.id}/{sibling.quantity}"
+                found.append((None, {name: sibling.state}, np.unique(own // 2).astype(np.int32)))
+        return found
 
     @property
     def nbytes(self) -> int:

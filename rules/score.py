@@ -9,7 +9,8 @@ that meets only such a row counts as false unless its level is blue (then it doe
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +18,8 @@ import pyarrow as pa
 from lifeline.core.errors import ConfigurationError, Problem
 from lifeline.core.schema import TIME, TRUTH
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 HARMLESS: Final = "harmless"
+_USED: Final = ("device_id", "quantity", "raised_at", "detected_at", "level")
 
 
 class _Row(NamedTuple):
@@ -32,13 +31,18 @@ class _Row(NamedTuple):
     end: int
 
 
-def score(alarms: pa.Table, truth: pa.Table, days: float) -> dict[str, Any]:
+Members = Mapping[tuple[str, str | None], frozenset[str]]
+
+
+def score(alarms: pa.Table, truth: pa.Table, days: float, members: Members | None = None) -> dict[str, Any]:
     """Precision, recall, F1, delays and figures by kind of fault.
 
     Args:
         alarms: in the schema ``rules.backtest.ALARMS``.
         truth: in the schema ``lifeline.core.schema.TRUTH``; times with or without a zone (UTC then).
         days: length of the period, for ``false_alarms_per_day``.
+        members: for alarms that are about a whole group, its devices by (rule id, group): such an alarm meets a fault
+            of any of them, whatever the quantity.
 
     Raises:
         ConfigurationError: the truth lacks a column.
@@ -49,10 +53,11 @@ def score(alarms: pa.Table, truth: pa.Table, days: float) -> dict[str, Any]:
         by_device[row.device].append(row)
     delays: dict[str, int] = {}
     true = false = 0
-    for alarm in alarms.select(["device_id", "quantity", "raised_at", "detected_at", "level"]).to_pylist():
+    for alarm in alarms.select([*_USED, "group", "rule_id"]).to_pylist():
         onset, detected = _ms(alarm["raised_at"]), _ms(alarm["detected_at"])
-        near = (*by_device.get(alarm["device_id"], ()), *by_device.get(None, ()))
-        met = [r for r in near if r.start <= onset < r.end and r.quantity in {None, alarm["quantity"]}]
+        about = (members or {}).get((alarm["rule_id"], alarm["group"]))
+        near = [row for device in (*(about or (alarm["device_id"],)), None) for row in by_device.get(device, ())]
+        met = [r for r in near if r.start <= onset < r.end and (about or r.quantity in {None, alarm["quantity"]})]
         faults = [r for r in met if not r.kind.startswith(HARMLESS)]
         for row in faults:
             delays[row.fault] = min(delays.get(row.fault, detected - row.start), detected - row.start)

@@ -41,6 +41,11 @@ DAILY_MS: Final = 6 * 3_600_000
 ALLOWED_MS_MIN: Final = 30_000
 
 
+_BEHIND: Final = ("gateway_devices", "gateway_silent_s", "gateway_back_s")
+GATEWAY: Final = frozenset(_BEHIND)
+CENSUS: Final = GATEWAY | {"silent_devices", "silent_share"}
+
+
 class ClockChange(NamedTuple):
     """A change of a clock rule, completed before row ``row`` of the record, at log time ``instant``."""
 
@@ -61,6 +66,8 @@ class Silence:
     clock: LocalClock
     last_point: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     last_device: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    last_gateway: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    """Of each gateway: its last sign of life, and the end of its last long silence."""
     instant: int = -1
     """The last multiple of ``CLOCK_MS`` that was passed, -1 before the first record."""
     now: int = -1
@@ -73,6 +80,10 @@ class Silence:
         self._device = np.zeros(0, np.int32)
         self._allowed = np.zeros(0, np.int64)
         self._interval_s = np.zeros(0)
+        self._gateway = np.zeros(0, np.int32)
+        """Of each device, -1 for none."""
+        self._quiet = np.zeros(0, np.int64)
+        """The longest silence of a gateway (ms) that means nothing: two of the shortest intervals behind it."""
 
     def grow(self, registry: Registry) -> None:
         """Take in the registry's new points; the rules have grown already."""
@@ -88,6 +99,16 @@ class Silence:
         self._who = np.unique(np.concatenate([r.points for r in self.rules])) if self.rules else self._who
         self._places = [np.searchsorted(self._who, rule.points) for rule in self.rules]
         self._interval_s = registry.interval_ms / 1000.0
+        if self._names & GATEWAY:
+            self._gateway, gateways = _gateways(registry)
+            shortest = np.full(gateways, np.iinfo(np.int64).max)
+            behind = (self._gateway >= 0) & (interval > 0)
+            np.minimum.at(shortest, self._gateway[behind], interval[behind])
+            self._quiet = np.maximum(2 * np.minimum(shortest, DAILY_MS), ALLOWED_MS_MIN)
+            fresh = np.full((gateways - len(self.last_gateway), 2), kernels.NEVER)
+            self.last_gateway = np.concatenate([self.last_gateway, fresh])
+        else:
+            self._gateway = np.full(len(registry.devices), -1, np.int32)
 
     def process(self, record: LogRecord) -> list[ClockChange]:
         """Hear a record's rows and evaluate every instant that it reaches."""
@@ -110,7 +131,8 @@ class Silence:
         elif len(instants):
             self.instant = int(instants[-1])
         kernels.hear(
-            *(rows.point, rows.received_at, rows.flags, self._device, self.last_point, self.last_device, at, len(rows))
+            *(rows.point, rows.received_at, rows.flags, self._device, self._gateway, self._quiet),
+            *(self.last_point, self.last_device, self.last_gateway, at, len(rows)),
         )
         return changes
 
@@ -125,11 +147,13 @@ class Silence:
         rows, who = record.readings, self._who
         shape = (len(instants), len(who))
         own, device = np.empty(shape), np.empty(shape)
-        counts = np.zeros((len(instants), 2))
-        counted = self._names & {"silent_devices", "silent_share"}
+        counts, behind = np.zeros((len(instants), 2)), np.zeros((len(instants), len(self.last_gateway), 3))
+        counted = self._names & CENSUS
         at: int = kernels.silences(
-            *(rows.point, rows.received_at, rows.flags, self._device, self.last_point, self.last_device, start),
-            *(instants, ends, who, own, device, self._allowed if counted else self._allowed[:0], counts),
+            *(rows.point, rows.received_at, rows.flags, self._device, self._gateway, self._quiet),
+            *(self.last_point, self.last_device, self.last_gateway, start),
+            *(instants, ends, who, own, device, self._allowed if counted else self._allowed[:0]),
+            *(counts, behind),
         )
         scalars = {"silent_devices": counts[:, 0], "silent_share": counts[:, 0] / np.maximum(counts[:, 1], 1)}
         found: list[ClockChange] = []
@@ -138,11 +162,22 @@ class Silence:
                 chosen = self._stirring(rule, own, places)
                 at_chosen = places[chosen]
                 wide = {"silent_s": own[:, at_chosen].ravel(), "device_silent_s": device[:, at_chosen].ravel()}
+                if not GATEWAY.isdisjoint(rule.names):
+                    wide |= self._behind(behind, rule.points[chosen])
                 rule.evaluated += len(instants) * len(places)
                 if len(chosen):
                     found += self._evaluate(rule, chosen, instants, ends, wide, scalars)
         changes += sorted(found, key=lambda c: (c.instant, c.rule.order))
         return at
+
+    def _behind(self, behind: NDArray[np.float64], points: NDArray[np.int32]) -> dict[str, NDArray[np.float64]]:
+        """The census of each point's gateway; NaN for a point without one."""
+        gateway = self._gateway[self._device[points]]
+        if not len(self.last_gateway):
+            nothing = np.full((len(behind), len(points)), np.nan)
+            return dict.fromkeys(GATEWAY, nothing.ravel())
+        found = np.where(gateway[None, :, None] >= 0, behind[:, gateway], np.nan)
+        return dict(zip(_BEHIND, (found[..., k].ravel() for k in range(3)), strict=True))
 
     def _stirring(self, rule: BoundRule, own: NDArray[np.float64], places: NDArray[np.intp]) -> NDArray[np.int32]:
         """Slots that can change within the block: overdue at some instant, or not at rest before it."""
@@ -202,4 +237,12 @@ class Silence:
     @property
     def nbytes(self) -> int:
         """Memory."""
-        return self.last_point.nbytes + self.last_device.nbytes
+        return self.last_point.nbytes + self.last_device.nbytes + self.last_gateway.nbytes
+
+
+def _gateways(registry: Registry) -> tuple[NDArray[np.int32], int]:
+    """Number of each device's gateway (that of its first point), -1 for none, and how many there are."""
+    named = registry.select(["gateway"])["gateway"].combine_chunks().dictionary_encode()
+    codes = named.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    first = registry.device_points[registry.device_ptr[:-1]] if len(registry) else np.zeros(0, np.int32)
+    return codes[first], len(named.dictionary)

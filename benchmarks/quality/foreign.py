@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 import rules
-from lifeline.app.rules import backtest_rules
+from lifeline.app.backtest import backtest_rules
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

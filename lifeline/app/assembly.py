@@ -20,11 +20,14 @@ from lifeline.app.bookkeeping import keep_books
 from lifeline.app.clock import now_ms
 from lifeline.app.decoding import make_decoder
 from lifeline.app.memory import MemoryKeeper, give_back
+from lifeline.app.outgoing import start_sinks
 from lifeline.app.publishing import Publisher
 from lifeline.app.reference import bring_reference, policy_text
+from lifeline.app.reloading import RuleWatch
 from lifeline.app.replaying import ReplayDesk
 from lifeline.config import read_password
 from lifeline.core.errors import CorruptionError
+from lifeline.core.limits import LOG_KEPT_BYTES
 from lifeline.core.metrics import Metrics
 from lifeline.engine.follow import Follow
 from lifeline.engine.pipeline import Engine
@@ -45,11 +48,12 @@ from lifeline.registry import RegistryLedger, read_areas, read_points
 from rules.evaluate import RuleMachine, RuleSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from lifeline.app.site import Site
     from lifeline.config import BrokerConfig
     from lifeline.core.batch import Readings
+    from lifeline.core.ports import Follower
 
 
 @dataclass
@@ -62,6 +66,7 @@ class Assembly:
     rules: RulesFollower
     tally: Tally
     ledger: RegistryLedger
+    watch: RuleWatch
     brokers: list[EmbeddedBroker] = field(default_factory=list)
     broker_urls: dict[str, str] = field(default_factory=dict)
     closing: list[Any] = field(default_factory=list)
@@ -141,7 +146,7 @@ def assemble(site: Site) -> Assembly:
 
     def open_log() -> LocalLog:
         """Recover the log and what is remembered of it: the longest part of a restart, beside the registry."""
-        opened = LocalLog(site.log, clock=now_ms, metrics=metrics, tail_bytes=TAIL_BYTES)
+        opened = LocalLog(site.log, clock=now_ms, metrics=metrics, tail_bytes=TAIL_BYTES, kept_bytes=LOG_KEPT_BYTES)
         window.rebuild(all_readings(opened))
         return opened
 
@@ -164,12 +169,7 @@ def assemble(site: Site) -> Assembly:
     lake = LakeFollower(site.data, catalog, compact=config.lake.compact, grace_ms=int(config.lake.grace_s * 1000))
     live = LiveValues(site.live_path, ledger)
     completeness = CompletenessFollower(site.data, ledger, catalog)
-    for follower in (rules, lake, live, completeness):
-        if follower.position > log.committed:
-            raise CorruptionError(
-                f"{site.log}: ends at record {log.committed}, but {follower.name} has consumed up to "
-                f"{follower.position}: the log was taken away; put it back, or start with an empty data directory"
-            )
+    check_positions(site, log, (rules, lake, live, completeness))
     follows = [Follow(log, follower, now_ms) for follower in (rules, lake, live, completeness, tally)]
 
     def remember() -> None:
@@ -202,13 +202,33 @@ def assemble(site: Site) -> Assembly:
         metrics=metrics,
         clock=now_ms,
     )
+    publisher = published(catalog, desk, ledger)
+    watch = RuleWatch(site.config.path, rule_set, ledger, rules, queue, now_ms)
+    replay = ReplayDesk(site.replay_path, make_decoder(config, None, ledger, window), log)
+    outgoing = start_sinks(site)
+    work = (publisher.publish_changes, replay.serve, watch.keep, books.export_due, outgoing.tidy)
+    engine = Engine(
+        log=log, follows=follows, collectors=collectors, board=board, chores=(*work, MemoryKeeper(now_ms).keep)
+    )
+    give_back()
+    return Assembly(engine, metrics, board, rules, tally, ledger, watch, brokers, urls, [outgoing, books, desk])
+
+
+def published(catalog: Catalog, desk: GovernanceDesk, ledger: RegistryLedger) -> Publisher:
+    """The publisher, once the registry's views are out."""
     publisher = Publisher(catalog, desk, ledger)
     publisher.publish_registry()
-    replay = ReplayDesk(site.replay_path, make_decoder(config, None, ledger, window), log)
-    chores = (publisher.publish_changes, replay.serve, books.export_due, MemoryKeeper(now_ms).keep)
-    engine = Engine(log=log, follows=follows, collectors=collectors, board=board, chores=chores)
-    give_back()
-    return Assembly(engine, metrics, board, rules, tally, ledger, brokers, urls, [books, desk])
+    return publisher
+
+
+def check_positions(site: Site, log: LocalLog, followers: Sequence[Follower]) -> None:
+    """Raises CorruptionError when a follower has consumed more than the log holds."""
+    for follower in followers:
+        if follower.position > log.committed:
+            raise CorruptionError(
+                f"{site.log}: ends at record {log.committed}, but {follower.name} has consumed up to "
+                f"{follower.position}: the log was taken away; put it back, or start with an empty data directory"
+            )
 
 
 def all_readings(log: LocalLog) -> Iterator[Readings]:

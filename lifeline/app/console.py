@@ -96,7 +96,7 @@ def make_parts(site: Site, closing: Callable[[Callable[[], None]], object], endp
         status=lambda: with_engines_word(read_status, endpoint),
         metrics=lambda: _metrics(site),
         accounts=HttpAccounts(make_accounts(database)),
-        queue=HttpQueue(desk, points, now_ms),
+        queue=HttpQueue(desk, points, now_ms, site.config.site.timezone),
         lake=points,
         sql=sql,
         audit=audit,
@@ -128,7 +128,7 @@ def main(config: Path, host: str, port: int, endpoint: str, engine: int) -> None
     tls = Tls(str(http.cert_file), str(http.key_file)) if http.cert_file and http.key_file else None
     with ExitStack() as stack:
         app = create_app(make_parts(site, stack.callback, endpoint), settings)
-        serve(host, port, app, tls)
+        serve(host, port, app, tls, on_stop=app.state.lifeline.feed.close)
 
 
 if __name__ == "__main__":

@@ -180,10 +180,14 @@ def _start_simulator(url: str, directory: Path, settings: DemoSettings) -> subpr
 def _watch(
     assembly: Assembly, stop: threading.Event, simulator: subprocess.Popen[str], seconds: float | None, line: Line
 ) -> None:
-    deadline = None if seconds is None else time.monotonic() + seconds
+    """Until Ctrl-C, the simulator's end, or ``seconds`` after the first reading: a slow start is not running time."""
+    deadline: float | None = None
 
     def on_status(status: dict[str, Any]) -> None:
+        nonlocal deadline
         line.update(status)
+        if deadline is None and seconds is not None and assembly.tally.received:
+            deadline = time.monotonic() + seconds
         if simulator.poll() is not None or (deadline is not None and time.monotonic() >= deadline):
             stop.set()
 

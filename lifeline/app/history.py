@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import duckdb
 
 BATCH_ROWS: Final = 250_000
+SECONDS_BELOW: Final = 1e11
+"""Epoch milliseconds are larger since 1973; epoch seconds will be until the year 5138."""
 LONG: Final = ("ts", "device_id", "quantity", "value")
 
 
@@ -68,7 +71,7 @@ def foreign_history(
     Raises:
         ConfigurationError: a file or a column cannot be understood, or the registry lacks a point of the data.
     """
-    listed = read_points(registry)
+    listed = _grouped(read_points(registry, foreign=True))
     points = listed.add_column(0, POINTS.field("point"), pa.array(range(listed.num_rows), pa.int32()))
     frame = _long(_read(data), data)
     keys = pl.from_arrow(points.select(["point", "device_id", "quantity"]))
@@ -96,6 +99,22 @@ def foreign_history(
     return Registry(points.select(POINTS.names).cast(POINTS)), batched(in_log_order(rows))
 
 
+def _grouped(points: pa.Table) -> pa.Table:
+    """The points, those of one kind taken for one group where the registry names no group at all.
+
+    A device of several quantities is a group by itself (``rules.groups``); but where every sensor is a device of its
+    own, nothing else says that they stand in one plant.
+    """
+    if points["group"].null_count < len(points):
+        return points
+    frame = pl.from_arrow(points.select(["device_id", "kind", "group"]))
+    assert isinstance(frame, pl.DataFrame)
+    alone = pl.len().over("device_id") == 1
+    group = frame.select(pl.when(alone).then("kind").otherwise("group").cast(pl.String).alias("group"))["group"]
+    place = points.column_names.index("group")
+    return points.set_column(place, POINTS.field("group"), group.to_arrow().cast(pa.string()))
+
+
 def batched(readings: Readings) -> Iterator[Readings]:
     """Slices of a bounded size."""
     for start in range(0, len(readings), BATCH_ROWS):
@@ -103,33 +122,54 @@ def batched(readings: Readings) -> Iterator[Readings]:
 
 
 def _read(path: Path) -> pl.DataFrame:
+    """A table; CSV may be compressed (``.csv.gz``, ``.csv.zst``)."""
     try:
-        return pl.read_csv(path, try_parse_dates=True) if path.suffix == ".csv" else pl.read_parquet(path)
+        if ".csv" in path.suffixes[-2:]:
+            return pl.read_csv(path, try_parse_dates=True, infer_schema_length=None)
+        return pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise ConfigurationError(
-            [Problem(str(path), "--data", f"cannot be read: {error}", "Parquet or CSV")]
+            [Problem(str(path), "--data", f"cannot be read: {error}", "Parquet or CSV, also .csv.gz")]
         ) from error
 
 
 def _long(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """``ts`` (epoch ms), device_id, quantity, value[, quality]."""
     if "ts" not in frame.columns:
         raise ConfigurationError([Problem(str(path), "ts", "is missing", "name the column of event times ts")])
-    if not set(LONG) <= set(frame.columns):
-        wide = [name for name in frame.columns if name != "ts"]
-        wrong = [name for name in wide if name.count("/") != 1]
-        if wrong:
-            remedy = "long: ts, device_id, quantity, value; wide: ts and one column per device_id/quantity"
-            raise ConfigurationError([Problem(str(path), wrong[0], "is not device_id/quantity", remedy)])
-        frame = (
-            frame.unpivot(wide, index="ts", variable_name="name", value_name="value")
-            .with_columns(pl.col("name").str.split_exact("/", 1).struct.rename_fields(["device_id", "quantity"]))
-            .unnest("name")
-            .drop_nulls("value")
-        )
-    kind = frame.schema["ts"]
-    if kind.is_numeric():
-        return frame.with_columns(pl.col("ts").cast(pl.Int64))
-    if not kind.is_temporal():
-        remedy = "epoch milliseconds, ISO 8601, or a timestamp column"
-        raise ConfigurationError([Problem(str(path), "ts", f"holds {kind}, not times", remedy)])
-    return frame.with_columns(pl.col("ts").cast(pl.Datetime("ms")).dt.epoch("ms"))
+    frame = frame.with_columns(_epoch_ms(frame["ts"], path)).drop_nulls("ts")
+    if set(LONG) <= set(frame.columns):
+        return frame
+    wide = [name for name in frame.columns if name != "ts"]
+    wrong = [name for name in wide if not all(name.rpartition("/")[::2])]
+    if wrong:
+        remedy = "long: ts, device_id, quantity, value; wide: ts and one column per device_id/quantity"
+        raise ConfigurationError([Problem(str(path), wrong[0], "is not device_id/quantity", remedy)])
+    if not wide:
+        raise ConfigurationError([Problem(str(path), "columns", "there is none but ts", "see docs/rules.md")])
+    parts = [
+        frame.select(
+            "ts",
+            device_id=pl.lit(name.rpartition("/")[0]),
+            quantity=pl.lit(name.rpartition("/")[2]),
+            value=pl.col(name).cast(pl.Float64, strict=False),
+        ).drop_nulls("value")
+        for name in wide
+    ]
+    return pl.concat(parts)
+
+
+def _epoch_ms(ts: pl.Series, path: Path) -> pl.Series:
+    """Event times as epoch milliseconds."""
+    remedy = "epoch milliseconds, ISO 8601, or a timestamp column"
+    if ts.dtype.is_numeric():
+        newest = ts.max()
+        if isinstance(newest, (int, float)) and 0 < newest < SECONDS_BELOW:
+            raise ConfigurationError([Problem(str(path), "ts", "looks like seconds, not milliseconds", remedy)])
+        return ts.cast(pl.Int64)
+    if ts.dtype == pl.String:
+        with suppress(pl.exceptions.PolarsError):
+            ts = ts.str.to_datetime(time_zone="UTC")
+    if not ts.dtype.is_temporal() or ts.dtype == pl.Time:
+        raise ConfigurationError([Problem(str(path), "ts", f"holds {ts.dtype}, not times", remedy)])
+    return ts.cast(pl.Datetime("ms", getattr(ts.dtype, "time_zone", None))).dt.epoch("ms")

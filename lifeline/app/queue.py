@@ -119,6 +119,10 @@ class Desk:
         )
         return {"alarms": [with_times(row) for row in rows], "next": following}
 
+    def get_alarm(self, alarm_id: str) -> dict[str, Any]:
+        """One alarm (id or unique beginning of it) as it is stored, times in epoch ms."""
+        return self._desk.get_alarm(alarm_id)
+
     def change_alarm(
         self, verb: str, alarm_id: str, *, actor: str | None, role: str, note: str, minutes: float | None = None
     ) -> dict[str, Any]:

@@ -70,6 +70,9 @@ def running(config: Path, *, console_port: int | None) -> Iterator[Assembly]:
         assembly.board.endpoint = endpoint.url
         assembly.engine.start()
         stack.callback(assembly.stop)
+        if threading.current_thread() is threading.main_thread():
+            former = signal.signal(signal.SIGHUP, lambda *_: assembly.watch.ask())
+            stack.callback(signal.signal, signal.SIGHUP, former)
         if console_port is not None:
             console = ConsoleProcess(config, site.config.http.address.host, console_port, endpoint.url)
             stack.callback(console.close)

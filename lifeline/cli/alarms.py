@@ -1,8 +1,10 @@
-"""``alarms list | ack | shelve | suppress | out-of-service``: the alarms behind the events (ISA-18.2)."""
+"""``alarms list | explain | ack | shelve | suppress | out-of-service``: the alarms behind the events (ISA-18.2)."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -51,6 +53,56 @@ def list_(
         table("", COLUMNS, page["alarms"], empty="No alarms match.", zone=site_zone(config))
         if page["next"]:
             console().print(f"more: --cursor {page['next']}")
+
+
+@app.command()
+def explain(
+    alarm_id: str,
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    picture: Annotated[Path | None, typer.Option(help="Also draw it, as SVG.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Why it was raised: rule, parameters, the window, the readings and where they lie in the log (报警依据)."""
+    from lifeline.app.explain import explain_alarm
+    from lifeline.app.explain import picture as draw
+
+    with failures(as_json=json):
+        told = explain_alarm(config, alarm_id)
+        if picture is not None:
+            picture.write_text(draw(told), "utf-8")
+        if json:
+            print_json(told)
+            return
+        _tell(told, site_zone(config))
+        if picture is not None:
+            console().print(f"[green]✓[/green] {picture}")
+
+
+def _tell(told: dict[str, Any], zone: tzinfo) -> None:
+    evidence, rule = told["evidence"], told["rule"]
+
+    def at(ms: int | None) -> str:
+        return "—" if ms is None else f"{datetime.fromtimestamp(ms / 1000, zone):%F %T.%f}"[:-3]
+
+    show = console().print
+    title = f"{rule['title_zh']} / {rule['title_en']}" if rule else "（规则已不存在 / the rule is gone）"
+    show(f"[bold]{told['level']}[/bold] {title}")
+    show(f"rule {told['rule_id']} version {told['rule_version']} · {told['device_id']}/{told['quantity']}")
+    start, end = told["span"]
+    historic = " · 历史报警 / historic: over before it was heard of" if told["historic"] else ""
+    show(f"stood {at(start)} … {at(end)} · value {told['value']}{historic}")
+    if evidence:
+        samples, seconds = evidence["raise_after"]
+        show(f"raise: {evidence['raise']}", markup=False)
+        show(f"clear: {evidence['clear']}", markup=False)
+        show("params: " + ", ".join(f"{k} = {v:g}" for k, v in evidence["params"].items()), markup=False)
+        show(f"for {samples} reading(s) and {seconds:g} s: {at(evidence['from'])} … {at(evidence['to'])}")
+        for lsn, ts, value in evidence["readings"]:
+            show(f"  log record {lsn:>8}   {at(ts)}   {value}")
+    show(f"log record of the decision: {told['lsn']}")
+    for name in ("cause", "consequence", "action") if rule else ():
+        show(f"{name}: {rule[name]}", markup=False)
 
 
 def _change(

@@ -1,15 +1,21 @@
-"""``rules check | list | page | backtest``."""
+"""``rules check | list | page | backtest | fit``."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, table
 
-app = typer.Typer(help="Detection rules: check, list, backtest. 预警规则。", no_args_is_help=True)
+app = typer.Typer(help="Detection rules: check, list, backtest, fit. 预警规则。", no_args_is_help=True)
+
+
+PIPED_S: Final = 10.0
 
 
 @app.command()
@@ -40,6 +46,39 @@ def list_(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
             table("", ["id", "version", "level", "category", "title"], rules, empty="No rules.")
 
 
+Data = Annotated[Path | None, typer.Option(help="Foreign history (Parquet, CSV, CSV.GZ); default: the lake.")]
+RegistryFile = Annotated[Path | None, typer.Option(help="Registry of the foreign history.")]
+Start = Annotated[str | None, typer.Option("--from", help="ISO time.")]
+End = Annotated[str | None, typer.Option("--to", help="ISO time.")]
+TrainTo = Annotated[str | None, typer.Option(help="Learn before this time, report after it.")]
+Zone = Annotated[
+    str | None, typer.Option(help="The site's clock; default: the configuration's, UTC for foreign history.")
+]
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr for work that takes longer than a moment; piped, a line every ten seconds."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    screen = console(stderr=True)
+    if not screen.is_terminal:
+        began = said = time.monotonic()
+
+        def tell(done: int, total: int) -> None:
+            nonlocal said
+            if time.monotonic() - said >= PIPED_S:
+                said = time.monotonic()
+                screen.print(f"{what} {done:,} of {total:,}, {said - began:.0f} s")
+
+        yield tell
+        return
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=screen, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
 @app.command()
 def page(path: Annotated[Path, typer.Argument(help="A rule file or a folder of them.")]) -> None:
     """Print the rules as a Markdown page: what each looks for, its limits, where they come from."""
@@ -54,45 +93,103 @@ def backtest(
     path: Annotated[Path, typer.Argument(help="A rule file or a folder of them.")],
     *,
     config: ConfigFile = DEFAULT_CONFIG,
-    data: Annotated[Path | None, typer.Option(help="Foreign history (Parquet or CSV); default: the lake.")] = None,
-    registry: Annotated[Path | None, typer.Option(help="Registry of the foreign history.")] = None,
-    start: Annotated[str | None, typer.Option("--from", help="ISO time.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="ISO time.")] = None,
-    train_to: Annotated[str | None, typer.Option(help="Learn before this time, report after it.")] = None,
+    data: Data = None,
+    registry: RegistryFile = None,
+    start: Start = None,
+    end: End = None,
+    train_to: TrainTo = None,
     truth: Annotated[Path | None, typer.Option(help="Labelled truth: score against it.")] = None,
     alarms: Annotated[Path | None, typer.Option(help="Write every alarm here (Parquet).")] = None,
-    timezone: Annotated[str, typer.Option(help="The site's clock.")] = "UTC",
+    timezone: Zone = None,
+    report: Annotated[Path | None, typer.Option(help="Write figures and plots here (HTML).")] = None,
     json: AsJson = False,
 ) -> None:
     """Run rules over history with the same machine that runs live."""
-    from lifeline.app.rules import backtest_rules
+    from lifeline.app.backtest import backtest_rules
 
     with failures(as_json=json):
-        report = backtest_rules(
-            path,
-            config=config,
-            data=data,
-            registry=registry,
-            start=start,
-            end=end,
-            train_to=train_to,
-            truth=truth,
-            alarms=alarms,
-            timezone=timezone,
-        )
+        with _progress("readings") as progress:
+            found = backtest_rules(
+                path,
+                config=config,
+                data=data,
+                registry=registry,
+                start=start,
+                end=end,
+                train_to=train_to,
+                truth=truth,
+                alarms=alarms,
+                timezone=timezone,
+                report=report,
+                progress=progress,
+            )
         if json:
-            print_json(report)
+            print_json(found)
             return
         table(
             "",
             ["id", "version", "readings", "raised", "cleared", "points", "alarms_per_day"],
-            report["rules"],
+            found["rules"],
             empty="",
         )
-        if "score" in report:
-            score = report["score"]
+        if "score" in found:
+            score = found["score"]
             console().print(
                 f"precision {score['precision']:.3f} · recall {score['recall']:.3f} · F1 {score['f1']:.3f} · "
                 f"median delay {score['median_delay_s']} s"
             )
-        console().print(f"{report['elapsed_s']:.1f} s")
+        console().print(f"{found['elapsed_s']:.1f} s")
+
+
+@app.command()
+def fit(
+    path: Annotated[Path, typer.Argument(help="A rule file or a folder of them.")],
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    data: Data = None,
+    registry: RegistryFile = None,
+    start: Start = None,
+    end: End = None,
+    train_to: TrainTo = None,
+    timezone: Zone = None,
+    budget: Annotated[float, typer.Option(help="False alarms a day that one rule may cost.")] = 1.0,
+    rule: Annotated[list[str] | None, typer.Option(help="Only this rule (again for more).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the rules with fitted limits here (TOML).")] = None,
+    json: AsJson = False,
+) -> None:
+    """Propose limits from a normal period, and say what they would have cost (按正常时段拟合限值)."""
+    from lifeline.app.backtest import fit_rules
+
+    with failures(as_json=json):
+        with _progress("rules") as progress:
+            found = fit_rules(
+                path,
+                config=config,
+                data=data,
+                registry=registry,
+                start=start,
+                end=end,
+                train_to=train_to,
+                timezone=timezone,
+                budget=budget,
+                names=rule or (),
+                out=out,
+                progress=progress,
+            )
+        if json:
+            print_json(found)
+            return
+        rows = [
+            {
+                "id": one["id"],
+                "parameter": one["param"],
+                "now": f"{one['value']:.4g}",
+                "alarms a day": f"{one['alarms_per_day']['value']:.3g}",
+                "proposed": f"{one['proposed']:.4g}",
+                "would cost": f"{one['alarms_per_day']['proposed']:.3g}",
+            }
+            for one in found["rules"]
+        ]
+        names = ["id", "parameter", "now", "alarms a day", "proposed", "would cost"]
+        table("", names, rows, empty="No rule with a limit looks at this history.")
+        console().print(f"budget {budget:g} alarms a day and rule · {found['elapsed_s']:.1f} s")

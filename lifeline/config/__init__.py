@@ -19,12 +19,13 @@ from lifeline.config.models import (
     PayloadConfig,
     RegistryConfig,
     RulesConfig,
+    SinkConfig,
     SiteConfig,
     SubscribeConfig,
     TimeConfig,
     ValueConfig,
 )
-from lifeline.config.secret import read_password
+from lifeline.config.secret import read_password, read_secrets
 
 __all__ = [
     "AVAILABLE_PAYLOADS",
@@ -41,6 +42,7 @@ __all__ = [
     "PayloadConfig",
     "RegistryConfig",
     "RulesConfig",
+    "SinkConfig",
     "SiteConfig",
     "SubscribeConfig",
     "TimeConfig",
@@ -48,4 +50,5 @@ __all__ = [
     "init",
     "load",
     "read_password",
+    "read_secrets",
 ]

@@ -26,16 +26,38 @@ from lifeline.config.models import (
     RegistryConfig,
     RulesConfig,
     Section,
+    SinkConfig,
     SiteConfig,
 )
-from lifeline.config.secret import read_password
+from lifeline.config.secret import read_password, read_secrets
 from lifeline.core.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_WEB = ("webhook", "cap", "alertmanager")
+_MQTT = ("mqtt", "downlink")
+SINK_KEYS = {
+    "secret_file": ("webhook", "cap"),
+    "secret_env": ("webhook", "cap"),
+    "previous_secret_file": ("webhook", "cap"),
+    "allow_private": _WEB,
+    "username": _MQTT,
+    "password_file": _MQTT,
+    "password_env": _MQTT,
+    "protocol": _MQTT,
+    "prefix": _MQTT,
+    "retain": ("mqtt",),
+    "external_url": ("alertmanager",),
+    "sender": ("cap",),
+    "status": ("cap",),
+    "scope": ("cap",),
+    "gbt": ("cap",),
+}
+"""Keys that only some kinds of sink have."""
+
 S = TypeVar("S", bound=Section)
-P = TypeVar("P", BrokerConfig, GovernanceConfig)
+P = TypeVar("P", BrokerConfig, GovernanceConfig, SinkConfig)
 
 
 class Checker:
@@ -62,6 +84,7 @@ class Checker:
         resolved["broker"] = tuple(self._check_brokers(tables["broker"], mappings, whole=None not in tables["payload"]))
         resolved["registry"] = self._check_registry(tables["registry"])
         resolved["rule_files"] = self._check_rules(tables["rules"])
+        resolved["sink"] = tuple(self._check_sinks(tables["sink"]))
         audit: AuditConfig | None = tables["audit"]
         if audit and site:
             data = self._absolute(site.data_dir)
@@ -193,6 +216,61 @@ class Checker:
             self._note(key, f"{text!r}: + and # stand for whole levels", "such as lifeline/+/gw/#")
         elif "#" in levels[:-1]:
             self._note(key, f"{text!r}: # can only be the last level", "use + for a level in between")
+
+    # --- sinks -------------------------------------------------------------------------------------------------
+
+    def _check_sinks(self, sinks: Sequence[SinkConfig | None]) -> list[SinkConfig]:
+        resolved: list[SinkConfig] = []
+        names: set[str] = set()
+        for index, sink in enumerate(sinks):
+            if sink is None:
+                continue
+            key = f"sink[{index}]"
+            name = "downlink" if sink.kind == "downlink" else sink.name
+            if name in names:
+                self._note(f"{key}.name", f"{name!r} is there twice", "every sink has its own name; one downlink only")
+            names.add(name)
+            if sink.retry_min_s > sink.retry_max_s:
+                self._note(f"{key}.retry_min_s", "is above retry_max_s", "exchange or correct them")
+            self._check_sink_url(key, sink)
+            self._check_sink_keys(key, sink)
+            resolved.append(self._check_sink_secrets(key, sink))
+        return resolved
+
+    def _check_sink_url(self, key: str, sink: SinkConfig) -> None:
+        parts = urlsplit(sink.url)
+        schemes = ("mqtt", "mqtts") if sink.kind in {"mqtt", "downlink"} else ("https", "http")
+        if parts.scheme not in schemes:
+            self._note(f"{key}.url", f"has the scheme {parts.scheme!r}", f"{sink.kind} takes {schemes[0]}://…")
+        if parts.password is not None or parts.username is not None:
+            self._note(f"{key}.url", "holds a user name or password", "use username and password_file, or secret_file")
+        try:
+            port_fits = parts.port != 0
+        except ValueError:
+            port_fits = False
+        if not parts.hostname or not port_fits:
+            self._note(f"{key}.url", "has no host, or no port from 1 to 65535", f"{schemes[0]}://host:port/…")
+
+    def _check_sink_keys(self, key: str, sink: SinkConfig) -> None:
+        """Keys of another kind have no effect: said, so that nobody relies on them."""
+        for name, kinds in SINK_KEYS.items():
+            if name in sink.model_fields_set and sink.kind not in kinds:
+                self._note(f"{key}.{name}", f"has no effect for {sink.kind}", f"it belongs to {', '.join(kinds)}")
+        if sink.kind == "cap" and sink.sender is None:
+            self._note(
+                f"{key}.sender", "is missing: CAP warnings name who issues them", "such as lifeline@city.example"
+            )
+
+    def _check_sink_secrets(self, key: str, sink: SinkConfig) -> SinkConfig:
+        if sink.secret_file and sink.secret_env:
+            self._note(f"{key}.secret_env", "secret_file is given too", "keep one of them")
+        sink = self._check_password(key, self._files(key, sink, ["ca_file", "secret_file", "previous_secret_file"]))
+        try:
+            read_secrets(sink, self._environ)
+        except ConfigurationError as error:
+            for problem in error.problems:
+                self._note(f"{key}.{problem.key}", problem.message, problem.remedy)
+        return sink
 
     # --- the others --------------------------------------------------------------------------------------------
 

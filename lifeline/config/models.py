@@ -174,6 +174,59 @@ class PayloadConfig(Section):
     quality: JsonPath | None = Field(None, description="a path such as $.q: 0 good, 1 uncertain, 2 bad")
 
 
+class SinkConfig(Section):
+    """``[[sink]]``: somebody who is told of events, or (``downlink``) the way to devices."""
+
+    name: Name
+    kind: Literal["webhook", "mqtt", "alertmanager", "cap", "downlink"] = Field(
+        description="webhook, mqtt, alertmanager, cap or downlink"
+    )
+    url: str = Field(min_length=1, max_length=2000, description="https://…; for mqtt and downlink mqtt:// or mqtts://")
+    levels: tuple[Literal["red", "orange", "yellow", "blue"], ...] = Field((), description="only these; empty: all")
+    utilities: tuple[Literal["gas", "water", "heat"], ...] = Field((), description="only these; empty: all")
+    areas: tuple[str, ...] = Field((), max_length=256, description="beginnings of area codes; empty: all")
+    secret_file: Path | None = Field(None, description="a file with the signing secret, whsec_… (webhook, cap)")
+    secret_env: str | None = Field(
+        None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the environment variable that holds the secret"
+    )
+    previous_secret_file: Path | None = Field(
+        None, description="the secret before, while receivers change over: both sign"
+    )
+    allow_private: bool = Field(
+        default=False, description="true lets a web receiver be inside the network (addresses that are not public)"
+    )
+    username: str | None = Field(None, min_length=1, description="the account at the MQTT broker")
+    password_file: Path | None = Field(None, description="a file with nothing but the account's password")
+    password_env: str | None = Field(
+        None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the environment variable that holds the password"
+    )
+    ca_file: Path | None = Field(None, description="PEM file of the authority that signed the receiver's certificate")
+    protocol: Literal[4, 5] = Field(5, description="of MQTT: 5 or 4 (MQTT 3.1.1)")
+    prefix: str = Field(
+        "lifeline-out", pattern=r"^[^+#\x00/$][^+#\x00]{0,127}$", description="what MQTT topics begin with"
+    )
+    retain: bool = Field(default=False, description="true keeps an event's last state at the MQTT broker")
+    timeout_s: float = Field(15.0, ge=1, le=120, description="seconds for one attempt, 1 to 120")
+    retry_min_s: float = Field(5.0, ge=0.1, le=3600, description="seconds before the second attempt, then doubled")
+    retry_max_s: float = Field(3600.0, ge=1, le=86_400, description="the longest wait; not below retry_min_s")
+    give_up_after_s: float = Field(
+        259_200.0, ge=60, le=30 * 86_400, description="seconds (3 days) until a message is passed over, to 30 days"
+    )
+    external_url: str = Field("http://127.0.0.1:8600", description="where people look at the queue (alertmanager)")
+    sender: str | None = Field(
+        None, pattern=r"^[^\s,<&]{1,128}$", description="who issues warnings, such as lifeline@zhengzhou.example (cap)"
+    )
+    status: Literal["Actual", "Exercise", "System", "Test"] = Field(
+        "Actual", description="Actual; Exercise or Test for drills (cap)"
+    )
+    scope: Literal["Public", "Restricted", "Private"] = Field("Restricted", description="who may see warnings (cap)")
+    gbt: str | None = Field(
+        None,
+        pattern=r"^\d{6}-\d{3}-\d{3}-\d{2}$",
+        description="area-agency-unit-extension for identifiers of GB/T 35965.1, such as 410100-012-000-00 (cap)",
+    )
+
+
 class RegistryConfig(Section):
     """``[registry]``: which points exist."""
 
@@ -298,7 +351,7 @@ SECTIONS: Final[dict[str, type[Section]]] = {
 }
 """Tables that appear at most once."""
 
-ARRAYS: Final[dict[str, type[Section]]] = {"broker": BrokerConfig, "payload": PayloadConfig}
+ARRAYS: Final[dict[str, type[Section]]] = {"broker": BrokerConfig, "payload": PayloadConfig, "sink": SinkConfig}
 """Arrays of tables (``[[…]]``)."""
 
 
@@ -310,6 +363,7 @@ class Config(Section):
     site: SiteConfig
     broker: tuple[BrokerConfig, ...]
     payload: tuple[PayloadConfig, ...]
+    sink: tuple[SinkConfig, ...]
     registry: RegistryConfig
     rules: RulesConfig
     rule_files: tuple[Path, ...]

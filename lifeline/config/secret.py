@@ -5,14 +5,17 @@ Reading at every connect lets an operator change a password without a restart.
 
 from __future__ import annotations
 
+import base64
 import os
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from lifeline.core.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from lifeline.config.models import SinkConfig
 
 PASSWORD_BYTES_MAX: Final = 65_535
 """MQTT 5, 3.1.3.6: binary data with a two-byte length."""
@@ -56,6 +59,38 @@ def read_password(of: HasPassword, environ: Mapping[str, str] | None = None) -> 
     except UnicodeDecodeError:
         raise _problem("password_file", f"{of.password_file} is not UTF-8 text", "save it as UTF-8") from None
     return _checked("password_file", str(of.password_file), value.removesuffix("\n").removesuffix("\r"))
+
+
+def read_secrets(sink: SinkConfig, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The signing secrets of a loaded sink, the newest first; empty when it signs nothing.
+
+    Raises:
+        ConfigurationError: a file or variable is missing, or what it holds is no secret; the message never shows it.
+    """
+    places = (
+        ("secret_file", sink.secret_file, sink.secret_env),
+        ("previous_secret_file", sink.previous_secret_file, None),
+    )
+    found: list[str] = []
+    for key, file, variable in places:
+        secret = read_password(_Place(file, variable), environ)
+        if secret is None:
+            continue
+        try:
+            raw = base64.b64decode(secret.strip().removeprefix("whsec_"), validate=True)
+        except ValueError:
+            raw = b""
+        if not 24 <= len(raw) <= 64:
+            name = "secret_env" if variable else key
+            remedy = "whsec_ and base64 of 24 to 64 random bytes: printf 'whsec_%s' \"$(openssl rand -base64 32)\""
+            raise _problem(name, "what it holds is no signing secret", remedy)
+        found.append(secret.strip())
+    return tuple(found)
+
+
+class _Place(NamedTuple):
+    password_file: Path | None
+    password_env: str | None
 
 
 def _checked(key: str, place: str, value: str) -> str:

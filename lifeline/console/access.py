@@ -34,7 +34,9 @@ POLICY: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("POST", "/logout"): EVERYBODY,
     ("GET", "/api/v1/me"): EVERYBODY,
     ("GET", "/api/v1/events"): READERS,
+    ("POST", "/api/v1/events"): (*_DESK, "reporter"),
     ("GET", "/api/v1/events/{event_id}"): READERS,
+    ("GET", "/api/v1/events/{event_id}/proposal"): _DESK,
     ("POST", "/api/v1/events/{event_id}/actions/{action}"): (*_DESK, "analyst"),
     ("GET", "/api/v1/alarms"): READERS,
     ("GET", "/api/v1/alarms/{alarm_id}"): READERS,
@@ -43,9 +45,14 @@ POLICY: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("GET", "/api/v1/points/{device}/{quantity}/readings"): READERS,
     ("GET", "/api/v1/live"): READERS,
     ("GET", "/api/v1/stream"): READERS,
+    ("GET", "/api/v1/kpi"): READERS,
     ("GET", "/api/v1/areas"): READERS,
     ("POST", "/api/v1/sql"): ("analyst",),
     ("GET", "/api/v1/audit"): ("auditor",),
+    ("GET", "/open311/v2/services.json"): (*_DESK, "reporter"),
+    ("POST", "/open311/v2/requests.json"): (*_DESK, "reporter"),
+    ("GET", "/open311/v2/requests.json"): (*_DESK, "reporter"),
+    ("GET", "/open311/v2/requests/{report_id}.json"): (*_DESK, "reporter"),
 }
 """(method, path) → roles, one of which must be held somewhere. Everything else is refused."""
 
@@ -82,13 +89,13 @@ class Gate:
         self._buckets = buckets
         self.cookie_name = "__Host-lifeline" if secure else "lifeline"
 
-    async def caller(self, request: Request) -> Caller:
-        """Who asks for this route.
+    async def caller(self, request: Request, token: str | None = None) -> Caller:
+        """Who asks for this route; ``token``: a bearer token that came in the body.
 
         Raises:
             ProblemError: unauthenticated, forbidden or too many.
         """
-        found = await self.identify(request)
+        found = await self.identify(request, token)
         if found is None:
             raise ProblemError(
                 "unauthenticated",
@@ -108,14 +115,14 @@ class Gate:
             self._check_page(request, found.cookie)
         return found
 
-    async def identify(self, request: Request) -> Caller | None:
+    async def identify(self, request: Request, token: str | None = None) -> Caller | None:
         """The holder of the request's credential, None without a valid one."""
         address = address_of(request.scope)
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme:
-            if scheme.lower() != "bearer" or not token:
-                return None
-            principal = await run_in_threadpool(self._accounts.of_token, token.strip(), address)
+        scheme, _, sent = request.headers.get("authorization", "").partition(" ")
+        if scheme and scheme.lower() != "bearer":
+            return None
+        if scheme or token is not None:
+            principal = await run_in_threadpool(self._accounts.of_token, (token or sent).strip(), address)
             return None if principal is None else Caller(principal, None)
         cookie = request.cookies.get(self.cookie_name)
         if not cookie:

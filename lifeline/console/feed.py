@@ -57,6 +57,12 @@ class Feed:
         self._news = asyncio.Event()
         self._listeners = 0
         self._poller: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def close(self) -> None:
+        """End every stream: the server stops, and viewers come back with their Last-Event-ID."""
+        self._closed = True
+        self._news.set()
 
     @property
     def listeners(self) -> int:
@@ -73,7 +79,7 @@ class Feed:
             seen = self._newest if after is None or after > self._newest else after
             yield f": lifeline\nretry: 2000\nid: {seen}\n\n".encode()
             checked = asyncio.get_running_loop().time()
-            while True:
+            while not self._closed:
                 news = self._news
                 frames = await self._after(seen)
                 if frames:
@@ -117,7 +123,7 @@ class Feed:
 
     async def _poll(self) -> None:
         said = False
-        while self._listeners:
+        while self._listeners and not self._closed:
             try:
                 newest = await run_in_threadpool(self._queue.newest_change)
                 while newest > self._newest:

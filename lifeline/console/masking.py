@@ -19,12 +19,15 @@ def masked_event(row: dict[str, Any]) -> dict[str, Any]:
     """An event and its reports without exact positions and personal data; its ids come masked (``ports``)."""
     shown = {name: value for name, value in row.items() if name not in INTERNAL}
     coarse(shown)
-    for entry in shown.get("reports_received") or ():
-        for name in PERSONAL:
-            if entry.get(name):
-                entry[name] = MASK
-        coarse(entry)
+    if "reports_received" in shown:
+        shown["reports_received"] = [_masked_report(entry) for entry in shown["reports_received"]]
     return shown
+
+
+def _masked_report(entry: dict[str, Any]) -> dict[str, Any]:
+    masked = entry | {name: MASK for name in PERSONAL if entry.get(name)}
+    coarse(masked)
+    return masked
 
 
 def coarse(row: dict[str, Any]) -> None:

@@ -218,6 +218,43 @@ class AlarmAct(Asked):
     minutes: float | None = Field(default=None, gt=0, le=10_080, description="shelve for so long, instead of until")
 
 
+class Report(Asked):
+    """What somebody tells the city: a service or a utility, words, and a place by position, area or address."""
+
+    source: Literal["citizen", "patrol", "110", "119", "120", "utility", "superior"]
+    description: str = Field(min_length=1, max_length=4000)
+    service: str | None = Field(default=None, max_length=64, description="a code of /open311/v2/services.json")
+    utility: Literal["gas", "water", "heat"] | None = None
+    kind: str | None = Field(default=None, max_length=64)
+    level: Literal["red", "orange", "yellow", "blue"] | None = None
+    lon: float | None = Field(default=None, ge=-180, le=180, allow_inf_nan=False)
+    lat: float | None = Field(default=None, ge=-90, le=90, allow_inf_nan=False)
+    area_code: str | None = Field(default=None, max_length=32)
+    address: Text = None
+    at: Millis | None = Field(default=None, description="when it was seen; now if not given")
+    reporter: str | None = Field(default=None, max_length=200, description="personal: shown masked")
+    contact: str | None = Field(default=None, max_length=200, description="personal: shown masked")
+    external_ref: str | None = Field(
+        default=None, max_length=200, description="the sender's own number; the same again is the same report"
+    )
+
+
+class Reported(Answer):
+    """Where a report went."""
+
+    event_id: str
+    report_id: str
+    merged: bool = Field(description="it joined an event that was there already")
+    distance_m: float | None = None
+
+
+class Kpi(Answer):
+    """Key figures; ``meaning`` names numerator and denominator of each."""
+
+    total: dict[str, Any]
+    meaning: dict[str, Any]
+
+
 class Query(Asked):
     """One SELECT over the views of the catalog."""
 

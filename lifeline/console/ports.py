@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import date
 
     from lifeline.core.principal import Grant, Principal
 
@@ -93,6 +94,26 @@ class QueuePort(Protocol):
         key: str | None,
     ) -> Row:
         """Take an action; ``version``: refuse unless it is this one; ``key``: do it once, whatever is repeated."""
+        ...
+
+    def report(self, who: Principal, fields: Mapping[str, Any], key: str | None) -> Row:
+        """What somebody tells becomes part of the queue: ``{event_id, report_id, merged, distance_m}``."""
+        ...
+
+    def get_report(self, report_id: str) -> Row:
+        """One report with its ``event``; raises ProblemError(not-found)."""
+        ...
+
+    def services(self) -> list[Row]:
+        """What can be reported: code, utility, zh, en."""
+        ...
+
+    def kpi(self, who: Principal, start: date | None, end: date | None, **filters: Any) -> Row:
+        """Key figures of local days; filters by, district, town, unit, kind, rule, utility."""
+        ...
+
+    def proposal(self, event: Row) -> Row:
+        """To whom an event (``get_event``) should be dispatched, and why."""
         ...
 
     def actions(self, who: Principal, event: Row) -> list[str]:

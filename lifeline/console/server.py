@@ -21,6 +21,7 @@ from lifeline.core.errors import UnavailableError
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from starlette.types import ASGIApp
 
@@ -74,6 +75,19 @@ class Impatient(H11Protocol):
             self.transport.abort()
 
 
+class Server(uvicorn.Server):
+    """Ends what would never end by itself before it waits for answers under way."""
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn."""
+        self._on_stop()
+        await super().shutdown(sockets)
+
+
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes any free one.
 
@@ -89,8 +103,10 @@ def bind(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def make_server(app: ASGIApp, tls: Tls | None = None) -> uvicorn.Server:
+def make_server(app: ASGIApp, tls: Tls | None = None, on_stop: Callable[[], None] = lambda: None) -> uvicorn.Server:
     """A server that logs warnings only, holds no secrets in headers and bounds what a client may hold open.
+
+    ``on_stop`` is called on the event loop when it is told to stop: streams end by it.
 
     Run it with ``server.run(sockets=[bind(host, port)])``; ``server.should_exit = True`` stops it from another thread.
 
@@ -119,16 +135,18 @@ def make_server(app: ASGIApp, tls: Tls | None = None) -> uvicorn.Server:
         raise UnavailableError(f"[http] cert_file or key_file cannot be used: {error}") from error
     if config.ssl is not None:
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
-    return uvicorn.Server(config)
+    return Server(config, on_stop)
 
 
-def serve(host: str, port: int, app: ASGIApp, tls: Tls | None = None) -> None:
+def serve(
+    host: str, port: int, app: ASGIApp, tls: Tls | None = None, on_stop: Callable[[], None] = lambda: None
+) -> None:
     """Answer until SIGTERM or Ctrl-C.
 
     Raises:
         UnavailableError: the address is in use or not ours, or the certificate cannot be used.
     """
-    server = make_server(app, tls)
+    server = make_server(app, tls, on_stop)
     sock = bind(host, port)
     with sock, suppress(KeyboardInterrupt):
         server.run(sockets=[sock])

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
 
-ChangeKind = Literal["raised", "cleared"]
+ChangeKind = Literal["raised", "cleared", "reopened", "withdrawn"]
+"""The last two correct what was said before late readings came: it has not cleared after all, or never was one."""
 
 
 def alarm_id(rule_id: str, rule_version: int, device_id: str, quantity: str, onset: int) -> str:
@@ -20,7 +21,10 @@ def alarm_id(rule_id: str, rule_version: int, device_id: str, quantity: str, ons
 
 @dataclass(frozen=True, slots=True)
 class AlarmChange:
-    """One alarm was raised or cleared. Times are event time (epoch ms) except ``detected_at`` (log time)."""
+    """One alarm was raised or cleared, or that is taken back.
+
+    Times are event time (epoch ms) except ``detected_at`` (log time).
+    """
 
     kind: ChangeKind
     alarm_id: str
@@ -38,7 +42,10 @@ class AlarmChange:
     lsn: int
     """Log position of the reading that completed the change: the way back to the evidence."""
     cleared_at: int | None = None
+    revised: bool = False
+    """Said because late readings changed what was said before."""
     detail: str = ""
+    """JSON: the parameters, the evidence window, the readings behind it with their log positions (docs/rules.md)."""
 
 
 @dataclass(frozen=True, slots=True)

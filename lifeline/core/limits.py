@@ -42,6 +42,10 @@ READ_BYTES_MAX: Final = 16 << 20
 """What one read of the log returns at most, past one record: half a million rows, by then the call costs nothing. Five
 followers that are all behind hold 80 MiB so; with four times as much they were a third of the engine's memory."""
 
+LOG_KEPT_BYTES: Final = 64 << 20
+"""So much of the log stays although every follower has it: some 2 million readings, from which a restart rebuilds the
+memory of repeats. Without it a broker that was away during two restarts could deliver again what nobody remembers."""
+
 CLOCK_RECORD_MS: Final = 1000
 """With nothing received for this long the log records the time, so that followers (dropout!) have a clock that
 a replay repeats exactly."""

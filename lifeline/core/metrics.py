@@ -16,6 +16,9 @@ class Metrics:
         self.readings_received = Counter("lifeline_readings_received", "Readings decoded", registry=r)
         self.readings_rejected = Counter("lifeline_readings_rejected", "Objects rejected", ["reason"], registry=r)
         self.readings_late = Counter("lifeline_readings_late", "Readings flagged late", registry=r)
+        self.readings_too_late = Gauge(
+            "lifeline_readings_too_late", "Readings too late for the rules to put them in their place", registry=r
+        )
         self.messages_received = Counter("lifeline_messages_received", "PUBLISH packets read", ["broker"], registry=r)
         self.log_commit = Histogram(
             "lifeline_log_commit_seconds", "Write and fsync of one group", buckets=LATENCY_BUCKETS_S, registry=r

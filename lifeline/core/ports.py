@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from lifeline.core.limits import READ_BYTES_MAX
 
@@ -155,11 +155,25 @@ class RuleEngine(Protocol):
         """Alarm changes caused by one record, in a deterministic order that does not depend on batching."""
         ...
 
-    def snapshot(self) -> bytes:
-        """The whole state. ``restore(snapshot())`` followed by the same records gives the same changes."""
+    @property
+    def counters(self) -> dict[str, int]:
+        """Readings that were not judged as they came, by reason; ``too_late`` is among them."""
         ...
 
-    def restore(self, state: bytes) -> None:
+    @property
+    def checkpoint_lsn(self) -> int:
+        """The lsn of ``checkpoint``, for nothing."""
+        ...
+
+    def checkpoint(self) -> tuple[int, bytes | memoryview]:
+        """(lsn, state): ``restore(state)``, then the log's records after ``lsn``, gives this engine, to the bit."""
+        ...
+
+    def take_over(self, old: Self) -> tuple[int, list[AlarmChange]]:
+        """Go on where ``old`` is: the lsn to read on from, and the ends of alarms whose rules are gone."""
+        ...
+
+    def restore(self, state: bytes | memoryview) -> None:
         """Take a state back. Raises ValueError when it was made by other rules or another format."""
         ...
 

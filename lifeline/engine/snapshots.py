@@ -24,7 +24,7 @@ _HEADER: Final = struct.Struct("<8sQIQ")
 _MAGIC: Final = b"LLSNAP\x00\x01"
 
 
-def _checksum(lsn: int, state: bytes) -> int:
+def _checksum(lsn: int, state: bytes | memoryview) -> int:
     return zlib.crc32(state, zlib.crc32(lsn.to_bytes(8, "little")))
 
 
@@ -36,20 +36,20 @@ class SnapshotStore:
         self._name = name
         directory.mkdir(parents=True, exist_ok=True)
 
-    def save(self, lsn: int, state: bytes) -> None:
+    def save(self, lsn: int, state: bytes | memoryview) -> None:
         """Keep ``state`` as of log record ``lsn``; durable on return, older ones are gone.
 
         Raises:
             UnavailableError: the disk refuses; the older snapshot is still there.
         """
         path = self._directory / f"{self._name}-{lsn:020d}.snap"
-        write_atomic(path, _HEADER.pack(_MAGIC, lsn, _checksum(lsn, state), len(state)) + state)
+        write_atomic(path, _HEADER.pack(_MAGIC, lsn, _checksum(lsn, state), len(state)), state)
         for older in self._paths():
             if older != path:
                 with suppress(OSError):
                     older.unlink()
 
-    def load(self) -> tuple[int, bytes] | None:
+    def load(self) -> tuple[int, memoryview] | None:
         """The newest intact snapshot as (lsn, state); None when there is none.
 
         A damaged one is passed over for an older one or a full replay: the log is the truth, nothing is lost by it.
@@ -59,7 +59,7 @@ class SnapshotStore:
             if len(data) < _HEADER.size:
                 continue
             magic, lsn, crc, length = _HEADER.unpack_from(data)
-            state = data[_HEADER.size :]
+            state = memoryview(data)[_HEADER.size :]
             if magic == _MAGIC and len(state) == length and crc == _checksum(lsn, state):
                 return lsn, state
         return None

@@ -84,6 +84,7 @@ class StatusBoard:
         for (level, status), count in self._open_events().items():
             by_level[level] = by_level.get(level, 0) + count
             self._metrics.events_open.labels(level, status).set(count)
+        self._metrics.readings_too_late.set(self._rules.too_late)
         for entry in followers:
             self._metrics.follower_lag.labels(entry["name"]).set(entry["lag_s"])
         ready, reason = self._readiness(states, followers)
@@ -101,6 +102,8 @@ class StatusBoard:
             "rejected": dict(self._tally.rejected),
             "rejected_readings": self._tally.rejected_readings,
             "late": self._tally.late,
+            "too_late": self._rules.too_late,
+            "rules_fault": self._rules.reload_fault,
             "unacknowledged": sum(state.unacknowledged for state in states),
             "followers": followers,
             "brokers": [

@@ -6,5 +6,6 @@
                                                                           └──► export: Arrow tables for the catalog
 
 ``states`` is the law (one transition table), ``fold`` the arithmetic (pure), ``database`` the door to SQLite or
-PostgreSQL, ``events`` and ``alarms`` the statements, ``queue`` and ``desk`` the two doors.
+PostgreSQL, ``books`` audit and outbox, ``outgoing`` who is told, ``events`` and ``alarms`` the statements, ``queue``
+and ``desk`` the two doors.
 """

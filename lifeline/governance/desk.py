@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from lifeline.governance import alarms, audit, events, export, kpi, modes, reference, reports
 from lifeline.governance.acts import GroupCommit, Outcome, take_acts
+from lifeline.governance.audit import AuditEntry
 from lifeline.governance.books import Books
 from lifeline.governance.database import REVISIONS, Database
 from lifeline.governance.errors import RefusedError
 from lifeline.governance.load import AlarmLoad, alarm_load
+from lifeline.governance.outgoing import downlink, outbox
 from lifeline.governance.reference import Router
 from lifeline.governance.settings import current_policy
 from lifeline.governance.steps import Act
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
     from lifeline.core.ports import Clock
     from lifeline.governance.actor import Actor
-    from lifeline.governance.audit import AuditEntry
     from lifeline.governance.journal import Journal
     from lifeline.governance.recheck import LastReadings
     from lifeline.governance.reports import Report
@@ -276,6 +277,32 @@ class GovernanceDesk:
         """A page of the audit and the next cursor; filters as ``audit.list_entries``."""
         with self._database.read() as connection:
             return audit.list_entries(connection, **filters)
+
+    # --- outgoing ----------------------------------------------------------------------------------------------
+
+    def list_sinks(self) -> list[Row]:
+        """Where every sink stands: position, what waits, the last error."""
+        with self._database.read() as connection:
+            return outbox.list_sinks(connection)
+
+    def command(self, actor: Actor, device_id: str, action: str, *, place: Mapping[str, Any], **given: Any) -> Row:
+        """Ask a device to look more closely; durable, audited and on its way on return; as ``downlink.order``.
+
+        Raises:
+            IllegalActionError, ForbiddenError, FieldError: nothing was sent; the refusal is audited.
+        """
+        try:
+            with self._database.write() as connection:
+                return downlink.order(connection, actor, device_id, action, place=place, now_ms=self._clock(), **given)
+        except RefusedError as error:
+            what = (actor.id, action, f"device/{device_id}", actor.role, actor.address, "refused", str(error))
+            self.record(AuditEntry("data", *what))
+            raise
+
+    def list_commands(self, limit: int = 100) -> list[Row]:
+        """The newest commands with their replies."""
+        with self._database.read() as connection:
+            return downlink.list_commands(connection, limit)
 
     # --- export ------------------------------------------------------------------------------------------------
 

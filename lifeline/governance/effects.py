@@ -28,7 +28,7 @@ class Effects:
     new_events: list[Row] = field(default_factory=list)
     new_alarms: list[Row] = field(default_factory=list)
     cleared: dict[str, Row] = field(default_factory=dict)
-    """Alarms that were in the database and have cleared."""
+    """Alarms that were in the database and have cleared, or are otherwise as they were not said to be."""
     adopted: dict[str, Row] = field(default_factory=dict)
     """Alarms that were in the database, on hold, and have now joined an event."""
     log: list[Row] = field(default_factory=list)

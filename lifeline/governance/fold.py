@@ -3,8 +3,13 @@
 The changes of a batch are taken one by one in their order, over rows that were fetched before; so any split of the
 same changes into batches gives the same rows, and a change seen before gives none at all:
 
-    raised   known → nothing │ on hold → stored, quiet │ else joins the newest open event of (kind, place), or opens one
-    cleared  known, active → cleared, its event counts down │ unknown → stored as raised and cleared │ else nothing
+    raised     known → nothing │ on hold → stored, quiet │ else joins the newest open event of (kind, place), or opens
+               one
+    cleared    known, active → cleared, its event counts down │ unknown → stored as raised and cleared
+    reopened   known, cleared → stands again, its event counts up (late readings: it had not ended)
+    withdrawn  known → cleared at its onset, its event counts down (late readings: it was none)
+
+What late readings have changed of a known alarm (value, times) is changed.
 
 A worse alarm raises the event's level, takes over its title and may tighten its deadline. When the last standing
 alarm of an event clears this is logged, and the event stays open: people close it.
@@ -101,10 +106,16 @@ class Fold:
 
     def take(self, change: AlarmChange) -> None:
         """One change."""
-        if change.alarm_id not in self.alarms:
-            self._raise(change)
-        if change.kind == "cleared":
+        known = self.alarms.get(change.alarm_id)
+        if known is None:
+            if change.kind != "withdrawn":
+                self._raise(change)
+        elif change.kind == "raised" and change.revised:
+            self._amend(known, change)
+        if change.kind in {"cleared", "withdrawn"} and change.alarm_id in self.alarms:
             self._clear(change)
+        elif change.kind == "reopened":
+            self._reopen(change)
 
     def adopt(self, alarm: Row, at: int) -> None:
         """A stored alarm whose hold has ended while it still stands: it joins an event now."""
@@ -242,9 +253,37 @@ class Fold:
         key = event_id, stage
         return self.effects.timers[key] if key in self.effects.timers else self.timers.get(key)
 
+    def _amend(self, alarm: Row, change: AlarmChange) -> None:
+        """Another reading completed it than was said first."""
+        if (alarm["detected_at"], alarm["value"]) != (change.detected_at, _number(change.value)):
+            alarm.update(detected_at=change.detected_at, value=_number(change.value), detail=change.detail)
+            self._changed(alarm)
+
+    def _reopen(self, change: AlarmChange) -> None:
+        """Late readings show that it had not cleared."""
+        alarm = self.alarms[change.alarm_id]
+        if alarm["active"]:
+            return
+        alarm["active"] = True
+        alarm.update(cleared_at=None, clear_detected_at=None, clear_value=None, clear_lsn=None)
+        alarm["state"] = alarm_state(alarm)
+        self._changed(alarm)
+        row = self.events.get(alarm["event_id"])
+        if row is not None:
+            row["active_count"] += 1
+            row["normal_at"] = None
+            self._log(row, change.detected_at, "active-again", "迟到数据：尚未恢复 / late readings: it had not cleared")
+
+    def _changed(self, alarm: Row) -> None:
+        if alarm["alarm_id"] not in self.fresh:
+            self.effects.cleared[alarm["alarm_id"]] = alarm
+
     def _clear(self, change: AlarmChange) -> None:
         alarm = self.alarms[change.alarm_id]
         if not alarm["active"]:
+            if change.revised and alarm["cleared_at"] != change.cleared_at:
+                alarm["cleared_at"], alarm["clear_value"] = change.cleared_at, _number(change.value)
+                self._changed(alarm)
             return
         alarm["active"] = False
         alarm["cleared_at"] = change.cleared_at if change.cleared_at is not None else change.detected_at
@@ -252,12 +291,14 @@ class Fold:
         alarm["clear_value"] = _number(change.value)
         alarm["clear_lsn"] = change.lsn
         alarm["state"] = alarm_state(alarm)
-        if alarm["alarm_id"] not in self.fresh:
-            self.effects.cleared[alarm["alarm_id"]] = alarm
+        self._changed(alarm)
         if alarm["event_id"] is None:
             return
         row = self.events[alarm["event_id"]]
         row["active_count"] -= 1
+        if change.kind == "withdrawn":
+            note = f"迟到数据：报警不成立 / late readings: it was none: {alarm['alarm_id']}"
+            self._log(row, change.detected_at, "withdraw", note)
         if row["active_count"] == 0:
             row["normal_at"] = change.detected_at
             self._log(row, change.detected_at, "return-to-normal", "全部报警已恢复 / all alarms have cleared")

@@ -28,7 +28,7 @@ from lifeline.governance.schema import OPEN, WAITING, alarms, events, followers,
 from lifeline.governance.settings import establish
 from lifeline.governance.statements import fetch, insert_into
 from lifeline.governance.steps import Act
-from lifeline.governance.store import store
+from lifeline.governance.store import CLEARED_COLUMNS, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -56,8 +56,9 @@ ADOPT_ROWS_MAX: Final = 10_000
 
 # what the fold looks at or changes in alarms that are stored already: a third of the columns, half of the time
 _KNOWN_ALARMS: Final = select(
-    *(alarms.c[name] for name in ("alarm_id", "event_id", "active", "acked")),
+    *(alarms.c[name] for name in ("alarm_id", "event_id", "acked")),
     *(alarms.c[name] for name in ("shelved_until", "suppressed", "out_of_service")),
+    *(alarms.c[name] for name in CLEARED_COLUMNS),
 )
 
 

@@ -32,7 +32,7 @@ from sqlalchemy import (
     and_,
 )
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """Raised by one with every change of the tables below, together with a migration from the version before."""
 
 metadata: Final = MetaData()
@@ -440,6 +440,77 @@ audit: Final = Table(
 """Who did, read or tried what, numbered from 0 without a gap; triggers refuse every change and deletion. ``leaf``: the
 entry's hash, which covers the entry before it (``lifeline.governance.audit``)."""
 
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("entry", BigInteger, primary_key=True, autoincrement=False),
+    Column("message_id", String(32), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("data", Text, nullable=False),
+)
+"""What leaves the house, written with the change it tells of; every sink reads it in order of ``entry`` with a position
+of its own. ``message_id`` is the same at every attempt. The one table that forgets: rows that all sinks have passed."""
+
+sinks: Final = Table(
+    "sinks",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("target", String(64), nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("failing_since", BigInteger),
+    Column("next_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger),
+    Column("last_error", Text),
+    Column("delivered", BigInteger, nullable=False),
+    Column("given_up", BigInteger, nullable=False),
+)
+"""Where each sink stands: ``position`` is the last entry of the outbox that it needs no more. ``target``: a digest of
+its address; another address begins enabled. ``attempts``, ``failing_since``: of the entry after ``position``."""
+
+undelivered: Final = Table(
+    "undelivered",
+    metadata,
+    Column("sink", String(64), primary_key=True),
+    Column("entry", BigInteger, primary_key=True),
+    Column("message_id", String(32), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("error", Text, nullable=False),
+)
+"""Messages that a sink has given up, after days of attempts."""
+
+warnings_issued: Final = Table(
+    "warnings_issued",
+    metadata,
+    Column("sink", String(64), primary_key=True),
+    Column("entry", BigInteger, primary_key=True),
+    Column("event_id", String(20), nullable=False),
+    Column("identifier", String(64), nullable=False),
+    Column("sent_at", BigInteger, nullable=False),
+    Column("serial", Integer, nullable=False),
+)
+"""Identifiers of CAP messages, taken once and kept over attempts; a later message of an event refers to the earlier."""
+
+commands: Final = Table(
+    "commands",
+    metadata,
+    Column("command_id", String(32), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("device_id", Text, nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("fields", Text, nullable=False),
+    Column("event_id", String(20), ForeignKey("events.event_id")),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("sent_at", BigInteger),
+    Column("replied_at", BigInteger),
+    Column("reply", Text),
+)
+"""Commands to devices: queued, sent, done, refused or expired."""
+
 OPEN: Final = events.c.is_open.is_(True)
 WAITING: Final = and_(
     alarms.c.event_id.is_(None),
@@ -513,6 +584,9 @@ Index(
 Index("event_log_by_event", event_log.c.event_id, event_log.c.entry)
 Index("alarm_log_by_alarm", alarm_log.c.alarm_id, alarm_log.c.entry)
 Index("holds_by_until", holds.c.until)
+Index("warnings_issued_by_event", warnings_issued.c.sink, warnings_issued.c.event_id, warnings_issued.c.entry)
+Index("warnings_issued_by_time", warnings_issued.c.sink, warnings_issued.c.sent_at, warnings_issued.c.serial)
+Index("commands_by_time", commands.c.at, commands.c.command_id)
 Index("audit_by_object", audit.c.object, audit.c.entry)
 Index("audit_by_actor", audit.c.actor, audit.c.entry)
 Index("timers_by_time", timers.c.at)

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-_CLEARED_COLUMNS: Final = ("active", "state", "cleared_at", "clear_detected_at", "clear_value", "clear_lsn")
+CLEARED_COLUMNS: Final = (
+    *("active", "state", "cleared_at", "clear_detected_at", "clear_value", "clear_lsn"),
+    *("detected_at", "value", "detail"),
+)
 
 
 def store(connection: Connection, effects: Effects, journal: Journal, timezone: str) -> None:
@@ -33,7 +36,7 @@ def store(connection: Connection, effects: Effects, journal: Journal, timezone: 
     changed = effects.changed()
     update_changed(connection, events, events.c.event_id, changed)
     insert_rows(connection, alarms, effects.new_alarms, known="keep")
-    _update(connection, effects.cleared, _CLEARED_COLUMNS)
+    _update(connection, effects.cleared, CLEARED_COLUMNS)
     _update(connection, effects.adopted, ("event_id",))
     insert_rows(connection, event_log, effects.log)
     _store_timers(connection, effects)

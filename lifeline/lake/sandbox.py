@@ -98,7 +98,9 @@ def libraries() -> list[Path]:
     """Where this program's own code lies: modules that are imported late must still be found."""
     places = {Path(sys.prefix), Path(sys.base_prefix), Path(__file__).resolve().parents[2]}
     places |= {Path(entry) for entry in sys.path if entry}
-    return [*sorted(places), Path("/usr/share/zoneinfo"), Path("/dev/null")]
+    # DuckDB looks up how much memory it may use, and cannot bear to be refused
+    bounds = (Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
+    return [*sorted(places), Path("/usr/share/zoneinfo"), Path("/dev/null"), *bounds]
 
 
 def _libc() -> ctypes.CDLL:

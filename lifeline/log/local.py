@@ -81,6 +81,7 @@ class LocalLog:
         metrics: gets ``log_commit`` (seconds of write and fdatasync of one group).
         files: the disk, another one in tests.
         segment_bytes: a segment longer than this is left for a new one.
+        kept_bytes: so much is never trimmed.
         queue_batches: batches that may wait for the writer before ``append`` blocks.
         clock_record_ms: idle time before a clock record; 0 means never.
         retry_s: shortest and longest pause before the log tries to reopen itself.
@@ -100,6 +101,7 @@ class LocalLog:
         metrics: Metrics | None = None,
         files: Files | None = None,
         segment_bytes: int = SEGMENT_BYTES,
+        kept_bytes: int = 0,
         queue_batches: int = LOG_QUEUE_BATCHES,
         clock_record_ms: int = CLOCK_RECORD_MS,
         retry_s: tuple[float, float] = (RETRY_MIN_S, RETRY_MAX_S),
@@ -119,7 +121,7 @@ class LocalLog:
         self._closing = False
         self._listeners: list[Callable[[], None]] = []
         self._tail = Tail(tail_bytes)
-        self._store = Store(Path(directory), files=files, segment_bytes=segment_bytes)
+        self._store = Store(Path(directory), files=files, segment_bytes=segment_bytes, kept_bytes=kept_bytes)
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 

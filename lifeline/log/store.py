@@ -62,6 +62,7 @@ class Store:
         directory: created when missing.
         files: the disk.
         segment_bytes: a segment is left for a new one once it is this long.
+        kept_bytes: ``trim`` leaves at least so much, if there is so much.
 
     Raises:
         UnavailableError: another process owns the directory (its pid is named), or the disk refuses.
@@ -69,10 +70,11 @@ class Store:
         ConfigurationError: written by another version of this program.
     """
 
-    def __init__(self, directory: Path, *, files: Files | None = None, segment_bytes: int) -> None:
+    def __init__(self, directory: Path, *, files: Files | None = None, segment_bytes: int, kept_bytes: int = 0) -> None:
         self.directory = directory
         self._files: Files = files if files is not None else OsFiles()
         self._segment_bytes = segment_bytes
+        self._kept_bytes = kept_bytes
         self._lock = threading.Lock()
         self._trimming = threading.Lock()
         self._doomed: list[Segment] = []
@@ -281,14 +283,16 @@ class Store:
         return records
 
     def trim(self, before: int) -> None:
-        """Delete whole segments that hold only lsn < ``before``; never the active one.
+        """Delete whole segments that hold only lsn < ``before``; never the active one, nor the last ``kept_bytes``.
 
         Oldest first, each deletion durable before the next: after a power cut no gap can appear. A disk that refuses
         to delete is logged, and tried again by the next call.
         """
         with self._lock:
-            while len(self._segments) > 1 and self._segments[1].first_lsn <= before:
+            rest = sum(segment.end for segment in self._segments[1:])
+            while len(self._segments) > 1 and self._segments[1].first_lsn <= before and rest >= self._kept_bytes:
                 self._doomed.append(self._segments.pop(0))
+                rest -= self._segments[0].end
         if not self._doomed or not self._trimming.acquire(blocking=False):
             return
         try:

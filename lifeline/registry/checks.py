@@ -65,6 +65,15 @@ class Findings:
             self.at(int(row), column, message.format(value=value), remedy)
 
 
+def check_foreign_points(table: pa.Table, findings: Findings) -> None:
+    """The same for history from elsewhere: no payload will ever carry its quantities, and its utilities are its own."""
+    for name, bytes_max in (("device_id", DEVICE_ID_BYTES_MAX), ("quantity", QUANTITY_BYTES_MAX)):
+        _check_identity(table, name, bytes_max, findings)
+    _check_numbers(table, findings)
+    if findings.room:
+        _check_duplicates(table, findings, len(table))
+
+
 def check_points(table: pa.Table, findings: Findings) -> None:
     """Ids and quantities present, unique and short; spans, intervals and places possible; utilities known."""
     if table.num_rows > POINTS_MAX:
@@ -81,7 +90,7 @@ def check_points(table: pa.Table, findings: Findings) -> None:
     findings.where(table, "utility", foreign, "{value!r} is unknown", f"one of: {', '.join(UTILITIES)}; or empty")
     _check_numbers(table, findings)
     if findings.room:
-        _check_duplicates(table, findings)
+        _check_duplicates(table, findings, POINTS_PER_DEVICE_MAX)
 
 
 def _check_identity(table: pa.Table, name: str, bytes_max: int, findings: Findings) -> None:
@@ -113,8 +122,8 @@ def _check_numbers(table: pa.Table, findings: Findings) -> None:
         findings.where(table, name, outside, "{value:g} is outside ±" + f"{bound:g}", "decimal degrees, WGS 84")
 
 
-def _check_duplicates(table: pa.Table, findings: Findings) -> None:
-    """One row a (device, quantity), at most ``POINTS_PER_DEVICE_MAX`` rows a device."""
+def _check_duplicates(table: pa.Table, findings: Findings, per_device_max: int) -> None:
+    """One row a (device, quantity), at most ``per_device_max`` rows a device."""
     device = table["device_id"].combine_chunks().dictionary_encode()
     quantity = table["quantity"].combine_chunks().dictionary_encode()
     codes = _codes(device)
@@ -126,11 +135,11 @@ def _check_duplicates(table: pa.Table, findings: Findings) -> None:
         name = f"{table['device_id'][int(place)].as_py()}/{table['quantity'][int(place)].as_py()}"
         findings.at(int(place), "device_id", f"{name} is already in {findings.place(first)}", "keep one row")
     counts = np.bincount(codes, minlength=1)
-    for code in np.flatnonzero(counts > POINTS_PER_DEVICE_MAX)[:PROBLEMS_MAX]:
+    for code in np.flatnonzero(counts > per_device_max)[:PROBLEMS_MAX]:
         name = device.dictionary[int(code)].as_py()
         findings.add(
             "device_id",
-            f"{name!r} has {counts[code]} quantities, the limit is {POINTS_PER_DEVICE_MAX}",
+            f"{name!r} has {counts[code]} quantities, the limit is {per_device_max}",
             "give the parts of a big installation their own ids",
         )
 

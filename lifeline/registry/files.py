@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from lifeline.core.errors import ConfigurationError, Problem
 from lifeline.core.schema import AREAS, POINTS
-from lifeline.registry.checks import PROBLEMS_MAX, Findings, check_areas, check_points
+from lifeline.registry.checks import PROBLEMS_MAX, Findings, check_areas, check_foreign_points, check_points
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,16 +33,17 @@ REMEDIES: Final[dict[pa.DataType, str]] = {
 }
 
 
-def read_points(path: Path) -> pa.Table:
+def read_points(path: Path, *, foreign: bool = False) -> pa.Table:
     """The points of a registry file in row order: columns of ``POINTS`` without ``point``, missing ones null.
 
     A column named ``point`` is ignored (the ledger numbers points); other columns that are not ours are ignored too,
-    unless they look like a misspelt one of ours.
+    unless they look like a misspelt one of ours. With ``foreign`` it describes history from elsewhere, which may call
+    its quantities and utilities what it likes.
 
     Raises:
         ConfigurationError: every problem found, each with its line (CSV) or row (Parquet), column and value.
     """
-    return _read(path, POINTS_FILE, check_points)
+    return _read(path, POINTS_FILE, check_foreign_points if foreign else check_points)
 
 
 def read_areas(path: Path) -> pa.Table:

@@ -34,12 +34,17 @@ def _push(frame: F64, ring: F64, at: int, sums: F64, counts: F64) -> None:
 def learn(frames: F64, clock: F64, ring: F64, sums: F64, counts: F64, block: F64, recent: F64) -> None:
     """Measure noise and walk of each member over blocks.
 
-    ``clock`` [frames seen]. ``block`` (6 x members): mean of the last block, blocks, sum of variances within blocks,
-    sum of squared steps between blocks, steps, mean of all blocks. ``recent`` is a ring of the means of blocks.
+    ``clock`` [frames seen]. ``block`` (7 x members): mean of the last block, blocks, sum of variances within blocks,
+    sum of squared steps between blocks, steps, mean of all blocks, smallest change from frame to frame (NaN: none yet).
+    ``recent`` is a ring of the means of blocks.
     """
     n = ring.shape[0]
     for i in range(len(frames)):
         at = int(clock[0]) % n
+        for j in range(frames.shape[1]):
+            change = abs(frames[i, j] - ring[(at - 1) % n, j])
+            if change > 0.0 and not change >= block[6, j]:
+                block[6, j] = change
         _push(frames[i], ring, at, sums, counts)
         clock[0] += 1.0
         if at != n - 1:

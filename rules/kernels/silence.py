@@ -14,19 +14,32 @@ def hear(
     received: I64,
     flags: U8,
     device: I32,
+    gateway: I32,
+    quiet: I64,
     last_point: I64,
     last_device: I64,
+    last_gateway: I64,
     start: int,
     end: int,
 ) -> None:
-    """Rows ``start`` to ``end`` were heard: any row is a sign of life except a repeat (old news)."""
+    """Rows ``start`` to ``end`` were heard: any row is a sign of life except a repeat (old news).
+
+    ``gateway`` of each device is -1 for none. ``last_gateway[g]`` are the last sign of life of any device behind it and
+    the end of its last silence of more than ``quiet[g]`` ms.
+    """
     for i in range(start, end):
         if flags[i] & 8:  # Flag.DUPLICATE
             continue
         p = point[i]
         d = device[p]
-        last_point[p] = max(last_point[p], received[i])
-        last_device[d] = max(last_device[d], received[i])
+        t = received[i]
+        last_point[p] = max(last_point[p], t)
+        last_device[d] = max(last_device[d], t)
+        g = gateway[d]
+        if g >= 0:
+            if last_gateway[g, 0] != NEVER and t - last_gateway[g, 0] > quiet[g]:
+                last_gateway[g, 1] = t
+            last_gateway[g, 0] = max(last_gateway[g, 0], t)
 
 
 @njit(cache=True, nogil=True)
@@ -35,8 +48,11 @@ def silences(
     received: I64,
     flags: U8,
     device: I32,
+    gateway: I32,
+    quiet: I64,
     last_point: I64,
     last_device: I64,
+    last_gateway: I64,
     start: int,
     instants: I64,
     ends: I64,
@@ -45,23 +61,23 @@ def silences(
     out_device: F64,
     allowed: I64,
     out_counts: F64,
+    out_gateways: F64,
 ) -> int:
     """For each instant k: hear rows up to ``ends[k]``, then write the silence of each point of ``who`` in seconds.
 
     Instants are epoch ms in rising order; ``ends[k]`` is the first row that was received at or after the instant.
     ``out_*[k, j]`` belongs to ``who[j]``; NaN for a point that was never heard. ``out_counts[k]`` is a census: devices
     that ever reported and are overdue, and all that did; ``allowed`` is the longest silence of each device
-    in ms, 0 where its interval is unknown, and empty when no census is wanted. Returns the first row not heard.
+    in ms, 0 where its interval is unknown, and empty when no census is wanted. ``out_gateways[k, g]`` is of the devices
+    behind gateway g: how many ever reported, seconds since any was heard, and since its last long silence ended (inf
+    when there was none). Returns the first row not heard.
     """
     at = start
     for k in range(len(instants)):
-        for i in range(at, ends[k]):
-            if flags[i] & 8:  # Flag.DUPLICATE
-                continue
-            p = point[i]
-            d = device[p]
-            last_point[p] = max(last_point[p], received[i])
-            last_device[d] = max(last_device[d], received[i])
+        hear(
+            *(point, received, flags, device, gateway, quiet, last_point, last_device, last_gateway),
+            *(at, ends[k]),
+        )
         at = ends[k]
         for j in range(len(who)):
             p = who[j]
@@ -72,8 +88,17 @@ def silences(
                 out_point[k, j] = (instants[k] - last_point[p]) / 1000.0
                 out_device[k, j] = (instants[k] - last_device[device[p]]) / 1000.0
         for d in range(len(allowed)):
-            if allowed[d] > 0 and last_device[d] != NEVER:
+            if last_device[d] == NEVER:
+                continue
+            if gateway[d] >= 0:
+                out_gateways[k, gateway[d], 0] += 1.0
+            if allowed[d] > 0:
                 out_counts[k, 1] += 1.0
                 if instants[k] - last_device[d] > allowed[d]:
                     out_counts[k, 0] += 1.0
+        for g in range(out_gateways.shape[1]):
+            heard = last_gateway[g, 0] != NEVER
+            back = last_gateway[g, 1] != NEVER
+            out_gateways[k, g, 1] = (instants[k] - last_gateway[g, 0]) / 1000.0 if heard else np.nan
+            out_gateways[k, g, 2] = (instants[k] - last_gateway[g, 1]) / 1000.0 if back else np.inf
     return at

@@ -28,7 +28,7 @@ def test_every_registry_column_is_on_the_page() -> None:
 
 def test_the_integrators_examples_are_valid_tables() -> None:
     blocks = re.findall(r"^( *)```toml\n(.*?)^\1```", (DOCS / "integrators.md").read_text(), re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for _, block in blocks:
         for name, tables in tomllib.loads(re.sub(r"^ {3}", "", block, flags=re.MULTILINE)).items():
             for table in tables:

@@ -189,8 +189,9 @@ class Campaign:
     console: int | None = None
     """The console's port, when a whole engine has one."""
     segment_bytes: int | None = None
-    """Of the acknowledging path's log."""
+    """Of the log; small by default, so that segments are begun, sealed and trimmed all the time."""
     reconnect_s: tuple[float, float] = (0.05, 0.5)
+    ledger_type: type[Ledger] = Ledger
     cycles: int = 0
     pid: int = 0
     kept: Kept = field(default_factory=Kept)
@@ -199,7 +200,7 @@ class Campaign:
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.random = random.Random(self.seed)
-        self.ledger = Ledger(self.seed, DEVICES)
+        self.ledger = self.ledger_type(self.seed, DEVICES)
         self.broker = LedgerBroker(self.ledger)
         self.data = (self.folder if self.disk is None else self.disk.mount_point) / "var"
         self.config = self.folder / "lifeline.toml"
@@ -213,7 +214,7 @@ class Campaign:
                 rules=Path(rules.__file__).parent / "library",
             )
         )
-        rows = [f"D{i},v,kPa,gas,crash,10" for i in range(DEVICES)]
+        rows = [f"D{i},{self.ledger.registry_row}" for i in range(DEVICES)]
         head = "device_id,quantity,unit,utility,kind,interval_s"
         (self.folder / "sensors.csv").write_text("\n".join([head, *rows]) + "\n")
 

@@ -64,6 +64,10 @@ EMPTY = Books(*[0] * len(fields(Books)))
 class Ledger:
     """Makes the messages and remembers what became of them. One thread makes, one acknowledges."""
 
+    quantity = "v"
+    registry_row = "v,kPa,gas,crash,10"
+    """quantity, unit, utility, kind, interval_s"""
+
     def __init__(self, seed: int, devices: int = 64, *, bad: float = 0.03, repeats: float = 0.03) -> None:
         self.random = random.Random(seed)
         self.devices = devices
@@ -94,8 +98,8 @@ class Ledger:
         for device in self.random.sample(range(self.devices), 3 if self.random.random() < 0.2 else 1):
             self._seq[device] += 1
             self._count += 1
-            key, value = (device, self._seq[device]), self._nonce << NONCE_SHIFT | self._count % (1 << NONCE_SHIFT)
-            objects.append({"id": f"D{device}", "seq": self._seq[device], "ts": now_ms, "v": value})
+            key, value = (device, self._seq[device]), self._value(device)
+            objects.append({"id": f"D{device}", "seq": self._seq[device], "ts": now_ms, self.quantity: value})
             readings.append((key, float(value)))
             self.sent[key] = float(value)
         text = json.dumps(objects[0] if len(objects) == 1 else objects, separators=(",", ":"))
@@ -103,6 +107,11 @@ class Ledger:
             b"lifeline/gas/gw/G" if len(objects) > 1 else b"lifeline/gas/D", text.encode(), tuple(readings)
         )
         return self._last
+
+    def _value(self, device: int) -> float:
+        """The next value of a device; ``device`` matters to subclasses only."""
+        del device
+        return self._nonce << NONCE_SHIFT | self._count % (1 << NONCE_SHIFT)
 
     def _bad_message(self, now_ms: int) -> Message:
         self._count += 1
@@ -124,6 +133,17 @@ class Ledger:
         self.acked.update(key for key, _ in message.readings)
         if message.rejected is not None:
             self.bad_acked.add(message.rejected)
+
+
+class AlarmLedger(Ledger):
+    """Methane that rises and falls: each device is five readings above the limit, five below, and so on."""
+
+    quantity = "ch4"
+    registry_row = "ch4,%LEL,gas,valve-well,10"
+
+    def _value(self, device: int) -> float:
+        high = (self._seq[device] // 5 + device) % 2
+        return round(55.0 * high + 1 + (self._nonce + self._count) % 997 / 1000, 3)
 
 
 @dataclass

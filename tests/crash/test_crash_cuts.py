@@ -18,7 +18,7 @@ from tests.crash.oracle import EMPTY, Books
 SOAK = os.environ.get("LIFELINE_SOAK") == "1"
 CUTS = int(os.environ.get("LIFELINE_CUTS", "3000" if SOAK else "20"))
 KILLS = int(os.environ.get("LIFELINE_KILLS", "200" if SOAK else "20"))
-ENGINE_CYCLES = int(os.environ.get("LIFELINE_ENGINE_CYCLES", "100" if SOAK else "4"))
+ENGINE_CYCLES = int(os.environ.get("LIFELINE_ENGINE_CYCLES", "100" if SOAK else "3"))
 
 pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(7200)]
 

@@ -14,7 +14,7 @@ from tests.crash.disks import LoopDisk
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "tries", "step_s"), [("acknowledging", 12, 0.008), ("engine", 3, 0.3)])
+@pytest.mark.parametrize(("kind", "tries", "step_s"), [("acknowledging", 12, 0.008), ("engine", 2, 0.4)])
 def test_a_first_start_killed_at_any_instant_d13(
     kind: str, tries: int, step_s: float, campaign: Callable[..., Campaign]
 ) -> None:

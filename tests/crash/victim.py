@@ -30,6 +30,7 @@ from ingest.identity import IdentityWindow
 from ingest.messages import Messages
 from ingest.mqtt.connection import Connection
 from ingest.mqtt.control import ConnectSettings, Subscription
+from lifeline.app import assembly as assembly_module
 from lifeline.app.assembly import all_readings, broker_settings, has_log, open_registry
 from lifeline.app.clock import now_ms
 from lifeline.app.decoding import make_decoder
@@ -45,7 +46,14 @@ def acknowledging(config: Path, stop: threading.Event, order: dict[str, Any]) ->
     site = load_site(config)
     ledger = open_registry(site, must_exist=has_log(site))
     segment_bytes = order.get("segment_bytes") or SEGMENT_BYTES
-    log = LocalLog(site.log, clock=now_ms, segment_bytes=segment_bytes, clock_record_ms=50, retry_s=(0.02, 0.2))
+    log = LocalLog(
+        site.log,
+        clock=now_ms,
+        segment_bytes=segment_bytes,
+        kept_bytes=segment_bytes,
+        clock_record_ms=50,
+        retry_s=(0.02, 0.2),
+    )
     before = log.committed
     window = IdentityWindow(1 << 16)
     window.rebuild(all_readings(log))
@@ -67,7 +75,9 @@ def acknowledging(config: Path, stop: threading.Event, order: dict[str, Any]) ->
 
 
 def engine(config: Path, stop: threading.Event, order: dict[str, Any]) -> None:
-    LocalLog.__init__.__kwdefaults__["segment_bytes"] = SEGMENT_BYTES // 8  # so that trimming happens, twice a second
+    segment_bytes = order.get("segment_bytes") or SEGMENT_BYTES // 8  # small: something is trimmed twice a second
+    LocalLog.__init__.__kwdefaults__["segment_bytes"] = segment_bytes
+    assembly_module.LOG_KEPT_BYTES = segment_bytes
     with running(config, console_port=order.get("console")) as assembly:
         assembly.engine.run(stop)
     assert assembly.clean, "something was not drained"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import struct
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,9 +25,11 @@ class Doubling:
 
     def __init__(self) -> None:
         self.total = 0.0
+        self.lsn = 0
 
     def process(self, record: LogRecord) -> list[AlarmChange]:
         changes = []
+        self.lsn = record.lsn
         for value, ts in zip(record.readings.value, record.readings.ts, strict=True):
             before, self.total = self.total, self.total + float(value)
             if int(before // 10) != int(self.total // 10):
@@ -45,10 +50,22 @@ class Doubling:
                 )
         return changes
 
-    def snapshot(self) -> bytes:
-        return struct.pack("<d", self.total)
+    @property
+    def counters(self) -> dict[str, int]:
+        return {"too_late": 0}
 
-    def restore(self, state: bytes) -> None:
+    @property
+    def checkpoint_lsn(self) -> int:
+        return self.lsn
+
+    def checkpoint(self) -> tuple[int, bytes]:
+        return self.lsn, struct.pack("<d", self.total)
+
+    def take_over(self, old: Doubling) -> tuple[int, list[AlarmChange]]:
+        self.total, self.lsn = old.total, old.lsn
+        return self.lsn, []
+
+    def restore(self, state: bytes | memoryview) -> None:
         if len(state) != 8:
             raise ValueError("not a state of this machine")
         (self.total,) = struct.unpack("<d", state)
@@ -138,9 +155,61 @@ def test_it_snapshots_by_age_and_moves_its_durable_position(tmp_path: Path) -> N
     rules.tick(SNAPSHOT_MS - 1)
     assert rules.durable == 0
 
+    ticked_until(rules, 20)
+
+
+def ticked_until(rules: RulesFollower, durable: int) -> None:
+    """It is written beside: the position moves at a later tick."""
+    deadline = time.monotonic() + 20
+    while rules.durable < durable:
+        assert time.monotonic() < deadline
+        rules.tick(SNAPSHOT_MS)
+
+
+def test_nobody_waits_for_the_disk_to_take_a_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink, gate = Ledger(), threading.Event()
+    rules = follower(tmp_path, sink)
+    save = SnapshotStore.save
+    monkeypatch.setattr(SnapshotStore, "save", lambda *arguments: gate.wait(20) and save(*arguments))
+    rules.consume(RECORDS[:10])
+    rules.tick(SNAPSHOT_MS)
+    rules.consume(RECORDS[10:])
     rules.tick(SNAPSHOT_MS)
 
-    assert rules.durable == 20
+    assert sink.alarms == reference(tmp_path)
+    assert rules.durable == 0
+
+    gate.set()
+    assert rules._saving is not None
+    rules._saving[1].result(20)
+    rules.tick(SNAPSHOT_MS - 1)  # what is written is noted, and it is not yet time for the next
+    assert rules.durable == 10
+
+    assert follower(tmp_path, Ledger()).position == 10
+    rules.close()
+    assert follower(tmp_path, Ledger()).position == 20
+
+
+def test_a_snapshot_that_the_disk_refuses_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = follower(tmp_path, Ledger())
+    save, refuse = SnapshotStore.save, [True]
+
+    def refusing(*arguments: Any) -> None:
+        if refuse:
+            refuse.clear()
+            raise UnavailableError("full")
+        save(*arguments)
+
+    monkeypatch.setattr(SnapshotStore, "save", refusing)
+    rules.consume(RECORDS)
+    rules.tick(SNAPSHOT_MS)
+    assert rules._saving is not None
+    rules._saving[1].exception(20)
+    with pytest.raises(UnavailableError, match="full"):
+        rules.tick(SNAPSHOT_MS)
+
+    ticked_until(rules, 20)
+    assert follower(tmp_path, Ledger()).position == 20
 
 
 def test_latency_counts_live_alarms_only(tmp_path: Path) -> None:

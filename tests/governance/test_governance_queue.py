@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -348,3 +349,26 @@ def _apply_torn(hands: Hands, history: list[AlarmChange], rng: random.Random) ->
             continue
         hands.queue.apply(batch, end, hands.now)
         done = max(done, end)
+
+
+def test_late_readings_take_words_back(hands: Hands) -> None:
+    """Other ends, ends that were none, alarms that were none; and saying all of it again changes nothing."""
+    first, second = raised("ch4.high", 0, T0), raised("ch4.high", 1, T0 + 1000)
+    ended, reopened = cleared(first, T0 + 5000), replace(cleared(first, T0), kind="reopened", cleared_at=None)
+    other = replace(cleared(first, T0 + 8000), revised=True)
+    withdrawn = replace(cleared(second, second.raised_at), kind="withdrawn", revised=True)
+    said = (first, second, ended, reopened, cleared(first, T0 + 7000), other, withdrawn)
+    for change in said:
+        hands.apply(change)
+    rows = {row["alarm_id"]: row for row in hands.desk.list_alarms()[0]}
+    assert (rows[first.alarm_id]["active"], rows[first.alarm_id]["cleared_at"]) == (False, T0 + 8000)
+    assert (rows[second.alarm_id]["active"], rows[second.alarm_id]["cleared_at"]) == (False, second.raised_at)
+    events_before = [
+        (row["event_id"], row["active_count"], row["normal_at"] is None) for row in hands.desk.list_events()[0]
+    ]
+    assert all(count == 0 for _, count, _ in events_before)
+    hands.apply(replace(withdrawn, alarm_id="0" * 24))  # never heard of
+    assert len(hands.desk.list_alarms()[0]) == 2
+    better = replace(first, detected_at=T0 + 9, value=30.0, revised=True)
+    hands.apply(better)
+    assert {row["value"] for row in hands.desk.list_alarms()[0]} == {30.0, 26.5}

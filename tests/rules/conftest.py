@@ -66,8 +66,10 @@ def make_rule(**changes: str) -> str:
     return "[[rule]]\n" + "\n".join(f"{k} = {v}" for k, v in keys.items() if v) + "\n" + extra + "\n"
 
 
-def make_machine(text: str, registry: Any, timezone: str = "Asia/Shanghai") -> RuleMachine:
-    return RuleMachine(RuleSet.parse(text), registry, timezone)
+def make_machine(
+    text: str, registry: Any, timezone: str = "Asia/Shanghai", *, within: int | None = None
+) -> RuleMachine:
+    return RuleMachine(RuleSet.parse(text), registry, timezone, within=within)
 
 
 class Kit:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.ports import RuleEngine
 from lifeline.core.registry import Registry
 from lifeline.core.schema import Flag
+from rules import backtest
 
 DROPOUT = {
     "id": '"device.dropout"',
@@ -84,7 +86,13 @@ def cut(kit: Any, rows: list[tuple[Any, ...]], edges: list[int]) -> list[LogReco
 
 def plain(changes: list[AlarmChange]) -> list[str]:
     """Without the log position; as text, in which NaN equals NaN."""
-    return [repr(replace(c, lsn=0)) for c in changes]
+    return [repr(replace(c, lsn=0, detail="")) for c in changes]
+
+
+def final(changes: list[AlarmChange]) -> list[str]:
+    """What stays of the changes once late readings have corrected them."""
+    raised, ends = backtest.settled(changes)
+    return sorted(repr((replace(c, lsn=0, detail="", revised=False), ends.get(c.alarm_id))) for c in raised)
 
 
 @settings(max_examples=40, deadline=None)
@@ -95,14 +103,40 @@ def test_any_batching_gives_the_same_changes(kit: Any, seed: int, edges: list[in
     for cuts in (edges, other):
         machine = kit.machine(rules_text(kit), points)
         found = [change for record in cut(kit, rows, cuts) for change in machine.process(record)]
-        results.append((plain(found), machine.counters))
+        results.append((final(found), machine.counters, machine.snapshot()))
     assert results[0] == results[1]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 119), st.sampled_from([5, 40, 1000]))
+def test_checkpoint_and_replay_equal_uninterrupted(kit: Any, seed: int, middle: int, within: int) -> None:
+    """A restart anywhere: from the older checkpoint, through the log, to the same state and the same alarms.
+
+    Late readings that the checkpoint holds already are told apart from new ones by their time alone, so they are
+    counted otherwise.
+    """
+    rows, points = stream(kit, seed, 120), registry(kit)
+    records = cut(kit, rows, list(range(0, 120, 7)))
+    stop = middle // 7
+    whole = kit.machine(rules_text(kit), points, within=within)
+    said = [change for record in records[:stop] for change in whole.process(record)]
+    lsn, state = whole.checkpoint()
+    resumed = kit.machine(rules_text(kit), points, within=within)
+    resumed.restore(state)
+    again = said + [change for record in records[lsn:] for change in resumed.process(record)]
+    said += [change for record in records[stop:] for change in whole.process(record)]
+    assert final(again) == final(said)
+    mine, theirs = (machine._state() for machine in (resumed, whole))
+    for name in set(mine) - {"counts"}:
+        np.testing.assert_array_equal(mine[name], theirs[name], err_msg=name)
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 119))
 def test_restore_in_the_middle_equals_uninterrupted(kit: Any, seed: int, middle: int) -> None:
-    rows, points = stream(kit, seed, 120), registry(kit)
+    """Where nothing is late, the state of this moment is enough."""
+    rows, points = [(p, *row) for p, _, *row in stream(kit, seed, 120)], registry(kit)
+    rows = [(p, received + k, received + k, *more) for k, (p, received, *more) in enumerate(rows)]
     first, second = cut(kit, rows, [middle])
     whole = kit.machine(rules_text(kit), points)
     before, after = whole.process(first), whole.process(second)
@@ -129,6 +163,11 @@ def test_one_alarm_from_onset_to_end(kit: Any) -> None:
     t = [kit.t0 + k * 10_000 for k in range(6)]
     rows = [(2, t[k], t[k] + 500, v) for k, v in enumerate([1.0, 26.0, 27.0, 22.0, 19.0, 18.0])]
     raised, cleared = [c for k, r in enumerate(rows) for c in machine.process(kit.record(k + 1, [r]))]
+    evidence = orjson.loads(raised.detail)
+    assert (evidence["from"], evidence["to"], evidence["raise_after"]) == (t[1], t[2], [2, 0.0])
+    assert evidence["readings"] == [[2, t[1], 26.0], [3, t[2], 27.0]]
+    assert evidence["params"] == {"limit": 25.0, "deadband": 5.0}
+    raised = replace(raised, detail="")
     assert raised == AlarmChange(
         kind="raised", alarm_id=alarm_id("gas.ch4.high", 1, "D1", "ch4", t[1]), rule_id="gas.ch4.high", rule_version=1,
         point=2, raised_at=t[1], detected_at=t[2] + 500, value=27.0, limit=25.0, level="orange", lsn=3,
@@ -218,16 +257,16 @@ def test_only_what_is_overdue_can_raise(kit: Any) -> None:
     assert plain(a) == plain(b)
 
 
-def test_what_is_not_fresh_moves_nothing(kit: Any) -> None:
+def test_what_is_not_usable_moves_nothing(kit: Any) -> None:
     machine = kit.machine(kit.rule(), registry(kit))
     t = kit.t0
     rows = [
-        (0, t, t, 1.0), (0, t - 1, t, 99.0), (0, t, t, 99.0), (0, t + 1, t, 99.0, 2), (0, t + 2, t, None),
+        (0, t, t, 1.0), (0, t, t, 99.0), (0, t + 1, t, 99.0, 2), (0, t + 2, t, None),
         (0, t + 3, t, 99.0, 0, int(Flag.DUPLICATE)), (0, t + 4, t, 99.0, 1),
     ]  # fmt: skip
     found = machine.process(kit.record(1, rows))
     assert [c.raised_at for c in found] == [t + 4]
-    assert machine.counters == {"repeats": 1, "bad": 1, "null": 1, "stale": 2}
+    assert machine.counters == {"repeats": 1, "bad": 1, "null": 1, "stale": 1, "placed": 0, "too_late": 0}
 
 
 class Growing:
@@ -258,18 +297,53 @@ def test_registry_that_grew_equals_one_that_was_whole(kit: Any) -> None:
 
 def test_restore_refuses_what_is_not_its_own(kit: Any) -> None:
     machine = kit.machine(kit.rule(), registry(kit))
-    state = machine.snapshot()
+    state = bytes(machine.snapshot())
     damaged = bytearray(state)
     damaged[state.index(b"gas.ch4.high") + 200] ^= 0xFF
     for other, bad in [
         (machine, b"nonsense"), (machine, b""), (machine, bytes(damaged)), (machine, state[:-100]),
-        (kit.machine(kit.rule(version="2"), registry(kit)), state),
         (kit.machine(kit.rule(), registry(kit), "UTC"), state),
         (kit.machine(kit.rule(), registry(kit, devices=2)), state),
         (kit.machine(kit.rule(), kit.registry([{"quantity": "c2h6"}, *[{}] * 9])), state),
     ]:  # fmt: skip
         with pytest.raises(ValueError, match="snapshot"):
             other.restore(bad)
+
+
+def test_rules_that_did_not_change_keep_their_state(kit: Any) -> None:
+    """A restart with other rule files: what is new begins anew, what is gone is forgotten."""
+    old = kit.machine(rules_text(kit), registry(kit))
+    rows = [(p, received + k, received + k, *more) for k, (p, _, received, *more) in enumerate(stream(kit, 8, 120))]
+    first, second = cut(kit, rows, [60])
+    old.process(first)
+    changed = rules_text(kit).replace("rate > 0.5", "rate > 0.7").replace('id = "a.bad"', 'id = "a.worse"')
+    new = kit.machine(changed, registry(kit))
+    new.restore(old.snapshot())
+    mine, theirs = new._state(), old._state()
+    kept = {name for name in theirs if not any(f"/{rule}/" in f"{name}/" for rule in ("a.rate", "a.bad"))}
+    assert kept < set(theirs)
+    for name in kept:
+        np.testing.assert_array_equal(mine[name], theirs[name], err_msg=name)
+    unchanged = {c.rule_id for c in old.process(second)} - {"a.rate", "a.bad"}
+    assert unchanged <= {c.rule_id for c in new.process(second)}
+
+
+def test_rules_are_exchanged_while_they_run(kit: Any) -> None:
+    """Unchanged rules give what they would have given; alarms of rules that are gone end; new ones know the past."""
+    text = kit.rule() + kit.rule(id='"a.gone"', raise_='"value >= 5"', clear='"value < 5"')
+    new_text = kit.rule() + kit.rule(id='"a.new"', raise_='"flat_n >= 3"', clear='"flat_n = 0"')
+    t, points, values = kit.t0, registry(kit), [1.0, 30.0, 30.0, 30.0, 30.0, 30.0, 1.0, 1.0]
+    records = [kit.record(k + 1, [(0, t + k * 1000, t + k * 1000, v)]) for k, v in enumerate(values)]
+    old, whole = kit.machine(text, points), kit.machine(kit.rule(), points)
+    said = [c for record in records[:5] for c in old.process(record)]
+    new = kit.machine(new_text, points)
+    lsn, ended = new.take_over(old)
+    assert [(c.kind, c.rule_id, c.raised_at) for c in ended] == [("cleared", "a.gone", t + 1000)]
+    again = [c for record in records[lsn:] for c in new.process(record)]
+    expected = [c for record in records for c in whole.process(record)]
+    assert final([c for c in said + again if c.rule_id == "gas.ch4.high"]) == final(expected)
+    found = [(c.kind, c.raised_at) for c in again if c.rule_id == "a.new"]
+    assert found == [("raised", t + 4000), ("cleared", t + 4000)]
 
 
 def test_overrides_and_season(kit: Any) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.console.problem import ProblemError
 from lifeline.core.principal import Grant, narrowed
-from lifeline.governance import alarms, states
+from lifeline.governance import alarms, kpi, reports, states
 from lifeline.governance.actor import Actor
 from lifeline.governance.errors import (
     ConflictError,
@@ -20,6 +21,7 @@ from lifeline.governance.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import date
 
     from lifeline.app.http.points import Points
     from lifeline.console.ports import Page, Row, Within
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from lifeline.governance.desk import GovernanceDesk
 
 KINDS_OF: Final[dict[type[RefusedError], str]] = {
-    UnknownIdError: "not-found",
     ForbiddenError: "forbidden",
     IllegalActionError: "conflict",
     FieldError: "invalid",
@@ -37,26 +38,37 @@ KINDS_OF: Final[dict[type[RefusedError], str]] = {
 
 
 @contextmanager
-def refusals(conflict: str = "conflict") -> Iterator[None]:
-    """Refusals of the queue as problems; ``conflict``: what it is when somebody else was faster.
+def refusals(asked: str = "", conflict: str = "conflict") -> Iterator[None]:
+    """Refusals of the queue as problems.
+
+    ``asked``: what was looked for; an unknown id is answered with it alone, because the queue's own words name ids that
+    are near, which may not be the caller's to know. ``conflict``: what it is when somebody else was faster.
 
     Raises:
         ProblemError: in place of any ``RefusedError``.
     """
     try:
         yield
+    except UnknownIdError as error:
+        raise unknown(asked) from error
     except RefusedError as error:
         kind = conflict if isinstance(error, ConflictError) else KINDS_OF[type(error)]
         raise ProblemError(kind, str(error)) from error
 
 
+def unknown(what: str) -> ProblemError:
+    """The same words for what is not there and what is not the caller's to see."""
+    return ProblemError("not-found", f"there is no {what} within your areas and utilities")
+
+
 class HttpQueue:
     """``lifeline.console.ports.QueuePort`` over a desk; one instance for all threads."""
 
-    def __init__(self, desk: GovernanceDesk, points: Points, clock: Clock) -> None:
+    def __init__(self, desk: GovernanceDesk, points: Points, clock: Clock, timezone: str) -> None:
         self._desk = desk
         self._points = points
         self._clock = clock
+        self._timezone = timezone
 
     # --- reading -----------------------------------------------------------------------------------------------
 
@@ -70,8 +82,9 @@ class HttpQueue:
 
     def get_event(self, event_id: str, *, masked: bool) -> Row:
         """As ``GovernanceDesk.get_event``; the engine's notes name devices, so they are masked with the alarms."""
-        with refusals():
+        with refusals(f"event {event_id!r}"):
             row = self._desk.get_event(event_id)
+        row["reports_received"] = self._desk.reports_of(row["event_id"])
         if masked:
             hidden = self._points.pseudonyms(alarm["device_id"] for alarm in row["alarms"])
             for entry in row["log"]:
@@ -98,7 +111,7 @@ class HttpQueue:
 
     def get_alarm(self, alarm_id: str, *, masked: bool) -> Row:
         """As ``GovernanceDesk.get_alarm``."""
-        with refusals():
+        with refusals(f"alarm {alarm_id!r}"):
             row = self._desk.get_alarm(alarm_id)
         if masked:
             self._points.mask_alarms([row])
@@ -113,6 +126,36 @@ class HttpQueue:
         rows = self._desk.changes(after, limit)
         self._points.mask_events([row["event"] for row in rows])
         return rows
+
+    def kpi(self, who: Principal, start: date | None, end: date | None, **filters: Any) -> Row:
+        """As ``GovernanceDesk.kpi``; whoever has limits names a district or a utility within them."""
+        town, district, utility = filters.get("town"), filters.get("district"), filters.get("utility")
+        by = filters.get("by")
+        place = None if filters.get("rule") is not None or by == "rule" else town or district
+        if not who.sees_all and not who.sees(place, utility):
+            raise ProblemError("forbidden", "your grants have limits: name a district (or town) and a utility within")
+        if by == "district" and not who.sees(None, utility):
+            raise ProblemError("forbidden", "figures of all districts are for those who may see them all")
+        today = kpi.today(self._clock(), self._timezone)
+        with refusals():
+            return self._desk.kpi(start or today - timedelta(29), end or today + timedelta(1), **filters)
+
+    def proposal(self, event: Row) -> Row:
+        """As ``GovernanceDesk.propose``."""
+        with refusals(f"event {event['event_id']!r}"):
+            return self._desk.propose(event["event_id"])
+
+    def services(self) -> list[Row]:
+        """What can be reported."""
+        return [
+            {"code": code, "utility": utility, "zh": zh, "en": en}
+            for code, (utility, _, zh, en) in reports.SERVICES.items()
+        ]
+
+    def get_report(self, report_id: str) -> Row:
+        """As ``GovernanceDesk.get_report``."""
+        with refusals(f"report {report_id!r}"):
+            return self._desk.get_report(report_id)
 
     # --- acting ------------------------------------------------------------------------------------------------
 
@@ -129,7 +172,7 @@ class HttpQueue:
         given = dict(fields)
         wanted = given.pop("role", None)
         note = given.pop("note", None)
-        with refusals(conflict="conflict" if version is None else "changed"):
+        with refusals(f"event {event_id!r}", conflict="conflict" if version is None else "changed"):
             event = self._desk.get_event(event_id)
             actor = self._actor(who, event, f"event {event_id!r}", states.roles_of(event["status"], action), wanted)
             row = self._desk.act(event["event_id"], action, actor, note, expected_version=version, key=key, **given)
@@ -142,18 +185,37 @@ class HttpQueue:
         if minutes is not None:
             until = self._clock() + int(minutes * 60_000)
         known = alarms.ACTS.get(action)
-        with refusals():
+        with refusals(f"alarm {alarm_id!r}"):
             alarm = self._desk.get_alarm(alarm_id)
             actor = self._actor(who, alarm, f"alarm {alarm_id!r}", known.roles if known else (), None)
             row = self._desk.act_alarm(alarm["alarm_id"], action, actor, fields.get("note"), until)
         self._points.mask_alarms([row])
         return row
 
+    def report(self, who: Principal, fields: Mapping[str, Any], key: str | None) -> Row:
+        """As ``GovernanceDesk.report``; an idempotency key stands in for a reference that was not given."""
+        given = dict(fields)
+        service = reports.SERVICES.get(given.get("service", ""))
+        utility = given.get("utility") or (service[0] if service else None)
+        held = [grant for grant in who.grants if grant.role in reports.CALLERS]
+        fitting = [grant for grant in held if grant.covers(given.get("area_code"), utility)]
+        if given.get("area_code") is None and given.get("lon") is not None:  # where it lies is found out by the queue
+            fitting = fitting or [grant for grant in held if not grant.utilities or utility in grant.utilities]
+        if not fitting:
+            raise ProblemError("forbidden", "this area or utility lies outside your grants; name both")
+        grant = fitting[0]
+        actor = Actor(who.name, grant.role, grant.areas, grant.utilities, who.address)
+        if key is not None and given.get("external_ref") is None:
+            given["external_ref"] = f"{who.name}:{key}"[:200]
+        with refusals():
+            row = self._desk.report(reports.Report(**given), actor)
+        return {name: row[name] for name in ("event_id", "report_id", "merged", "distance_m")}
+
     @staticmethod
     def _actor(who: Principal, row: Row, what: str, may: tuple[str, ...], wanted: str | None) -> Actor:
         """``who`` in the role to act in: among those held for this row, the one asked for, or the first that may."""
         if not who.sees(row["area_code"], row["utility"]):
-            raise ProblemError("not-found", f"there is no {what} within your areas and utilities")
+            raise unknown(what)
         held = who.roles_at(row["area_code"], row["utility"])
         if wanted is not None and wanted not in held:
             raise ProblemError("forbidden", f"you do not hold the role {wanted!r} for this area and utility")

@@ -69,6 +69,15 @@ async def get_event(who: Who, parts: Answers, event_id: EventId) -> Response:
     return json_answer(shown_event(who, row), headers={"ETag": f'"{row["version"]}"'})
 
 
+@router.get("/events/{event_id}/proposal")
+async def proposal(who: Who, parts: Answers, event_id: EventId) -> Response:
+    """To which unit this event should go, and why; dispatching is an action that may name another."""
+    row = await run_in_threadpool(parts.queue.get_event, event_id, masked=True)
+    if not who.principal.sees(row["area_code"], row["utility"]):
+        raise unknown(event_id)
+    return json_answer(await run_in_threadpool(parts.queue.proposal, row))
+
+
 @router.post("/events/{event_id}/actions/{action}", response_model=Event)
 async def act(
     who: Who,

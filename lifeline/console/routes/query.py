@@ -1,16 +1,17 @@
-"""``/sql``, ``/audit``, ``/me``."""
+"""``/sql``, ``/kpi``, ``/audit``, ``/me``."""
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from lifeline.console.answers import Answers, Cursor, Limit, Time, Who, Word, json_answer, state_of, time_ms
+from lifeline.console.answers import Answers, Code, Cursor, Limit, Time, Who, Word, json_answer, state_of, time_ms
 from lifeline.console.guard import too_many
-from lifeline.console.models import AuditPage, Me, QueryResult
+from lifeline.console.models import AuditPage, Kpi, Me, QueryResult
 from lifeline.console.models import Query as SqlQuery
 
 router = APIRouter(prefix="/api/v1")
@@ -32,6 +33,25 @@ async def sql(request: Request, who: Who, parts: Answers, body: SqlQuery) -> Res
         parts.sql.run, who.principal, body.sql, body.format, body.rows_max, masked=not who.unmasked
     )
     return Response(data, media_type=MEDIA[body.format])
+
+
+@router.get("/kpi", response_model=Kpi, tags=["kpi"])
+async def kpi(
+    who: Who,
+    parts: Answers,
+    start: Annotated[date | None, Query(alias="from", description="a local day; default: 30 days ago")] = None,
+    end: Annotated[date | None, Query(alias="to", description="a local day, exclusive; default: tomorrow")] = None,
+    by: Annotated[str | None, Query(max_length=16, description="day district town utility unit kind rule")] = None,
+    district: Code = None,
+    town: Code = None,
+    unit: Word = None,
+    kind: Word = None,
+    rule: Word = None,
+    utility: Word = None,
+) -> Response:
+    """Key figures of local days with their denominators: filing, closing, on time, rework, overdue, satisfaction."""
+    filters = {"by": by, "district": district, "town": town, "unit": unit, "kind": kind, "rule": rule}
+    return json_answer(await run_in_threadpool(parts.queue.kpi, who.principal, start, end, utility=utility, **filters))
 
 
 @router.get("/audit", response_model=AuditPage, tags=["audit"])

@@ -1,0 +1,221 @@
+"""``lifeline rules backtest | fit``: rules over the lake of a site, or over foreign history."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from lifeline.app.backtest_report import busiest, page
+from lifeline.app.history import foreign_history, lake_history
+from lifeline.app.since import parse_time
+from lifeline.app.site import load_site
+from lifeline.core.batch import Readings
+from lifeline.core.errors import ConfigurationError, Problem
+from lifeline.lake.query import open_catalog
+from rules.backtest import run
+from rules.burden import burden
+from rules.evaluate import RuleSet
+from rules.fit import fit, proposal
+from rules.score import score
+from rules.spec import GROUP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from lifeline.app.backtest_report import Series
+    from lifeline.core.registry import Registry
+    from rules.backtest import BacktestResult
+
+    Progress = Callable[[int, int], None]
+
+
+def backtest_rules(
+    path: Path,
+    *,
+    config: Path,
+    data: Path | None = None,
+    registry: Path | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    train_to: str | None = None,
+    truth: Path | None = None,
+    alarms: Path | None = None,
+    timezone: str | None = None,
+    report: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Run rules over the lake of a site, or over foreign history; the contract's report (section 7).
+
+    ``progress`` is told (readings done, readings in all) after each batch.
+
+    Raises:
+        ConfigurationError: rules, times or files are wrong.
+    """
+    began = time.monotonic()
+    rules = RuleSet.load([path])
+    labelled = None if truth is None else _truth(truth)
+    history = _history(config, data, registry, start, end, timezone)
+    train_ms = parse_time(train_to, "--train-to")
+    batches = _watched(history.batches, progress)
+    result = run(rules, history.points, batches, history.zone, train_to=train_ms, end=parse_time(end, "--to"))
+    found: dict[str, Any] = {
+        "rules": result.rules,
+        "alarms": result.alarms.num_rows,
+        "load": burden(result.alarms, result.start_ms, result.end_ms),
+    }
+    if labelled is not None:
+        found["score"] = score(result.alarms, labelled, result.days, _members(rules, history.points))
+    if alarms is not None:
+        _written(alarms, "--alarms", lambda: pq.write_table(result.alarms, alarms, compression="zstd"))
+    if report is not None:
+        series = history.series(busiest(result.alarms))
+        text = page(found, result.alarms, result.start_ms, result.end_ms, series)
+        _written(report, "--report", lambda: report.write_text(text, "utf-8"))
+    return found | {"elapsed_s": round(time.monotonic() - began, 3)}
+
+
+def fit_rules(
+    path: Path,
+    *,
+    config: Path,
+    data: Path | None = None,
+    registry: Path | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    train_to: str | None = None,
+    timezone: str | None = None,
+    budget: float = 1.0,
+    names: Sequence[str] = (),
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Limits at which a normal period would have cost ``budget`` alarms a day, by rule; writes the rules so changed.
+
+    Returns ``rules``: for each that has something to fit, ``param``, ``value`` and ``proposed``, what each costs in
+    ``alarms_per_day``, and the ``steps`` tried; and ``elapsed_s``.
+
+    Raises:
+        ConfigurationError: rules, times or files are wrong, or a rule named has no limit.
+    """
+    began = time.monotonic()
+    if not budget > 0:
+        remedy = "false alarms a day, of one rule over all its points"
+        raise ConfigurationError([Problem("command line", "--budget", f"{budget:g} is not above 0", remedy)])
+    rules = RuleSet.load([path])
+    history = _history(config, data, registry, start, end, timezone)
+    train_ms = parse_time(train_to, "--train-to")
+    batches = list(history.batches)
+
+    def replay(changed: RuleSet, number: int, of: int) -> BacktestResult:
+        made = run(changed, history.points, batches, history.zone, train_to=train_ms, end=parse_time(end, "--to"))
+        if progress is not None:
+            progress(number, of)
+        return made
+
+    fits = fit(rules, replay, budget, names)
+    if out is not None:
+        text = proposal([path], fits, budget)
+        _written(out, "--out", lambda: out.write_text(text, "utf-8"))
+        RuleSet.load([out])
+    return {"budget": budget, "rules": [one.row() for one in fits], "elapsed_s": round(time.monotonic() - began, 3)}
+
+
+@dataclass(frozen=True)
+class _History:
+    """Points and readings in order of receipt, and how to read chosen points again."""
+
+    points: Registry
+    batches: Iterable[Readings]
+    zone: str
+
+    def series(self, points: Sequence[int]) -> list[Series]:
+        """Name, times and values of points; ``batches`` must be a list."""
+        kept = [batch.take(np.isin(batch.point, points)) for batch in self.batches]
+        made = []
+        for point in points:
+            rows = Readings.concat([part.take(part.point == point) for part in kept])
+            order = np.argsort(rows.ts, kind="stable")
+            device = self.points.devices[self.points.point_device[point]]
+            quantity = self.points.quantities[self.points.point_quantity[point]]
+            made.append((f"{device}/{quantity}", rows.ts[order], rows.value[order]))
+        return made
+
+
+def _history(
+    config: Path, data: Path | None, registry: Path | None, start: str | None, end: str | None, timezone: str | None
+) -> _History:
+    from_ms, to_ms = parse_time(start, "--from"), parse_time(end, "--to")
+    _known_zone(timezone)
+    if data is not None:
+        if registry is None:
+            remedy = "give --registry FILE: which points the data speaks of"
+            raise ConfigurationError([Problem("command line", "--registry", "is missing beside --data", remedy)])
+        points, batches = foreign_history(data, registry, from_ms, to_ms)
+        return _History(points, list(batches), timezone or "UTC")
+    site = load_site(config)
+    with closing(open_catalog(site.data)) as db:
+        points, batches = lake_history(db, from_ms, to_ms)
+    return _History(points, list(batches), timezone or site.config.site.timezone)
+
+
+def _known_zone(timezone: str | None) -> None:
+    if timezone is None:
+        return
+    try:
+        ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        problem = Problem("command line", "--timezone", f"{timezone!r} is no time zone", "e.g. Asia/Shanghai or UTC")
+        raise ConfigurationError([problem]) from error
+
+
+def _watched(batches: Iterable[Readings], progress: Progress | None) -> Iterator[Readings]:
+    """The same batches; progress is told after each."""
+    whole = list(batches)
+    total, done = sum(len(batch) for batch in whole), 0
+    for batch in whole:
+        yield batch
+        done += len(batch)
+        if progress is not None:
+            progress(done, total)
+
+
+def _members(rules: RuleSet, points: Registry) -> dict[tuple[str, str | None], frozenset[str]]:
+    """Devices of each group, for the rules whose alarms are about whole groups."""
+    devices: dict[str, set[str]] = {}
+    for group, device in zip(points.column("group"), points.column("device_id"), strict=True):
+        if group is not None and device is not None:
+            devices.setdefault(group, set()).add(device)
+    grouped = [rule.id for rule in rules.rules if rule.evaluate == "group" and rule.group == GROUP]
+    return {(rule, group): frozenset(named) for rule in grouped for group, named in devices.items()}
+
+
+def _written(path: Path, option: str, write: Callable[[], object]) -> None:
+    try:
+        write()
+    except OSError as error:
+        raise ConfigurationError(
+            [Problem(str(path), option, f"cannot be written: {error}", "give a path in a folder that exists")]
+        ) from error
+
+
+def _truth(path: Path) -> pa.Table:
+    try:
+        if ".csv" in path.suffixes[-2:]:
+            from pyarrow import csv
+
+            options = csv.ConvertOptions(strings_can_be_null=True, null_values=["", "null", "NULL"])
+            return csv.read_csv(path, convert_options=options)
+        return pq.read_table(path)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            [Problem(str(path), "--truth", f"cannot be read: {error}", "Parquet or CSV")]
+        ) from error

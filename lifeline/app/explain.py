@@ -1,0 +1,145 @@
+"""``lifeline alarms explain``: why an alarm was raised, as text for people and as a picture.
+
+What is told comes from the alarm itself (its rule as it was then, parameters, window, readings with their positions in
+the log); the curve around it comes from the lake, so it may lack the last seconds.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from lifeline.app.queue import open_desk, with_times
+from lifeline.app.site import load_site
+from lifeline.core.errors import ConfigurationError
+from lifeline.lake.query import open_catalog
+from rules.evaluate import RuleSet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+BEFORE_MS: Final = 3_600_000
+AFTER_MS: Final = 900_000
+"""The curve shows an hour before the alarm and a quarter of an hour after it."""
+ROWS_MAX: Final = 5_000
+WIDTH, HEIGHT, EDGE = 900, 320, 46
+LEVEL_COLOURS: Final = {"red": "#c62828", "orange": "#ef6c00", "yellow": "#f9a825", "blue": "#1565c0"}
+
+Curve = list[tuple[int, float]]
+"""(epoch ms, value) in order of time."""
+
+
+def explain_alarm(config: Path, alarm_id: str) -> dict[str, Any]:
+    """An alarm with ``evidence``, ``rule`` (texts; None when the rule is gone), ``historic``, ``curve``.
+
+    Raises:
+        UnknownIdError: there is no such alarm, or several begin so.
+        ConfigurationError, UnavailableError: no site, or no engine has run there.
+    """
+    site = load_site(config)
+    with open_desk(config) as desk:
+        alarm = desk.get_alarm(alarm_id)
+    told = orjson.loads(alarm.pop("detail") or b"{}")
+    try:
+        rule = RuleSet.load(site.config.rule_files).info().get(alarm["rule_id"])
+    except ConfigurationError:  # the files may be under the pen; the alarm speaks for itself
+        rule = None
+    end = alarm["cleared_at"] or max(alarm["detected_at"], alarm["raised_at"])
+    return with_times(alarm) | {
+        "historic": alarm["cleared_at"] is not None and alarm["cleared_at"] <= alarm["detected_at"],
+        "evidence": told,
+        "rule": None if rule is None else {name: getattr(rule, name) for name in rule.__slots__},
+        "curve": _curve(site.data, alarm["point"], alarm["raised_at"] - BEFORE_MS, end + AFTER_MS),
+        "span": [alarm["raised_at"], alarm["cleared_at"]],
+    }
+
+
+def _curve(data: Path, point: int, start: int, end: int) -> Curve:
+    query = (
+        "SELECT epoch_ms(ts), value FROM readings_raw WHERE point = ? AND value IS NOT NULL "
+        "AND ts BETWEEN epoch_ms(?::BIGINT)::TIMESTAMPTZ AND epoch_ms(?::BIGINT)::TIMESTAMPTZ ORDER BY ts LIMIT ?"
+    )
+    try:
+        with closing(open_catalog(data)) as db:
+            return [
+                (int(at), float(value)) for at, value in db.execute(query, [point, start, end, ROWS_MAX]).fetchall()
+            ]
+    except ConfigurationError:  # nothing was published yet
+        return []
+
+
+def picture(told: dict[str, Any]) -> str:
+    """The alarm as SVG: the readings, the limit, the window that satisfied the rule, and how long the alarm stood."""
+    evidence: dict[str, Any] = told["evidence"]
+    own = [(int(at), float(value)) for _, at, value in evidence.get("readings", ()) if value is not None]
+    curve: Curve = sorted({*map(tuple, told["curve"]), *own})
+    raised, cleared = told["span"]
+    times = [at for at, _ in curve] + [raised, cleared or raised]
+    limit = evidence.get("params", {}).get("limit")
+    values = [value for _, value in curve] + ([limit] if limit is not None else [])
+    scale = _Scale(min(times), max(times), min(values, default=0.0), max(values, default=1.0))
+    colour = LEVEL_COLOURS[told["level"]]
+    shapes = [
+        scale.band(raised, cleared or scale.end, colour, 0.12),
+        scale.band(evidence.get("from", raised), evidence.get("to", raised), colour, 0.35),
+        f"<polyline points='{' '.join(scale.at(*one) for one in curve)}' fill='none' stroke='#37474f'/>",
+        *(f"<circle cx='{scale.x(at):.1f}' cy='{scale.y(v):.1f}' r='3.5' fill='{colour}'/>" for at, v in own),
+    ]
+    if limit is not None:
+        y = scale.y(limit)
+        shapes.append(
+            f"<line x1='{EDGE}' x2='{WIDTH}' y1='{y:.1f}' y2='{y:.1f}' stroke='{colour}' stroke-dasharray='5'/>"
+        )
+        shapes.append(f"<text x='{WIDTH - 4}' y='{y - 4:.1f}' text-anchor='end'>limit {limit:g}</text>")
+    title = f"{told['rule_id']} v{told['rule_version']} · {told['device_id']}/{told['quantity']}"
+    return (
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {HEIGHT}' font-family='sans-serif' "
+        "font-size='12'>"
+        f"<rect width='{WIDTH}' height='{HEIGHT}' fill='white'/><text x='{EDGE}' y='16'>{escape(title)}</text>"
+        f"{''.join([*shapes, *scale.labels()])}</svg>"
+    )
+
+
+class _Scale:
+    """Times and values to places in the picture."""
+
+    def __init__(self, start: int, end: int, low: float, high: float) -> None:
+        self.start, self.end = start, max(end, start + 1)
+        room = (high - low) * 0.08 or max(abs(high), 1.0) * 0.08
+        self.low, self.high = low - room, high + room
+
+    def x(self, at: int) -> float:
+        return EDGE + (min(max(at, self.start), self.end) - self.start) / (self.end - self.start) * (WIDTH - EDGE)
+
+    def y(self, value: float) -> float:
+        return 24 + (self.high - value) / (self.high - self.low) * (HEIGHT - 48)
+
+    def at(self, at: int, value: float) -> str:
+        return f"{self.x(at):.1f},{self.y(value):.1f}"
+
+    def band(self, start: int, end: int, colour: str, opacity: float) -> str:
+        x = self.x(start)
+        width = max(self.x(end) - x, 2.0)
+        return (
+            f"<rect x='{x:.1f}' y='24' width='{width:.1f}' height='{HEIGHT - 48}' fill='{colour}' opacity='{opacity}'/>"
+        )
+
+    def labels(self) -> Sequence[str]:
+        from datetime import UTC, datetime
+
+        times = [(self.start, "start"), ((self.start + self.end) // 2, "middle"), (self.end, "end")]
+        return [
+            *(
+                f"<text x='4' y='{self.y(v) + 4:.0f}'>{v:.4g}</text>"
+                for v in (self.low, (self.low + self.high) / 2, self.high)
+            ),
+            *(
+                f"<text x='{self.x(at):.0f}' y='{HEIGHT - 6}' text-anchor='{anchor}'>"
+                f"{datetime.fromtimestamp(at / 1000, UTC):%m-%d %H:%M:%S}Z</text>"
+                for at, anchor in times
+            ),
+        ]

@@ -1,0 +1,144 @@
+"""The sinks of a site, from their configuration to running workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit
+
+from lifeline.app.clock import now_ms
+from lifeline.config import read_password, read_secrets
+from lifeline.governance.database import Database
+from lifeline.governance.outgoing import alertmanager, envelope, outbox
+from lifeline.governance.outgoing.bus import Bus, BusSettings
+from lifeline.governance.outgoing.cap import CapSettings
+from lifeline.governance.outgoing.downlink import KIND, LIFE_MS, SINK, Downlink
+from lifeline.governance.outgoing.signing import parse_secret
+from lifeline.governance.outgoing.topics import EventsOnBus
+from lifeline.governance.outgoing.warner import Warner
+from lifeline.governance.outgoing.web import WebTransport
+from lifeline.governance.outgoing.worker import SinkRules, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lifeline.app.site import Site
+    from lifeline.config import SinkConfig
+    from lifeline.governance.outgoing.outbox import Message
+    from lifeline.governance.outgoing.worker import Transport
+
+TRIM_MS: Final = 3_600_000
+MQTT_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
+
+
+@dataclass
+class Outgoing:
+    """The workers of a site's sinks, over one database of their own. ``tidy`` is a chore of the engine's."""
+
+    database: Database
+    workers: list[Worker] = field(default_factory=list)
+    _trimmed_ms: int = 0
+
+    def start(self) -> None:
+        """Every worker in its thread; sinks that are no longer configured are forgotten."""
+        with self.database.write() as connection:
+            outbox.forget_others(connection, [worker.rules.name for worker in self.workers])
+        for worker in self.workers:
+            worker.start()
+
+    def tidy(self) -> None:
+        """Forget, once an hour, what every sink has had long ago."""
+        if abs(now_ms() - self._trimmed_ms) >= TRIM_MS:
+            self._trimmed_ms = now_ms()
+            with self.database.write() as connection:
+                outbox.trim(connection, self._trimmed_ms)
+
+    def close(self) -> None:
+        """Stop every worker, then close the database."""
+        for worker in self.workers:
+            worker.stop()
+        self.database.close()
+
+
+def start_sinks(site: Site) -> Outgoing:
+    """The sinks of a site, known to the outbox and delivering.
+
+    Raises:
+        ConfigurationError: a secret cannot be read.
+    """
+    outgoing = Outgoing(Database(site.database_url, create=False))
+    for sink in site.config.sink:
+        transport = _transport(sink, site, outgoing.database)
+        outgoing.workers.append(Worker(_rules(sink), transport, outgoing.database, now_ms))
+    outgoing.start()
+    return outgoing
+
+
+def source_of(site: Site) -> str:
+    """The ``source`` of a site's CloudEvents."""
+    return f"/lifeline/{quote(site.config.site.name, safe='')}"
+
+
+def _rules(sink: SinkConfig) -> SinkRules:
+    downlink = sink.kind == "downlink"
+    return SinkRules(
+        name=SINK if downlink else sink.name,
+        target=f"{sink.kind} {sink.url}",
+        kinds=(KIND,) if downlink else envelope.TYPES,
+        levels=() if downlink else sink.levels,
+        utilities=() if downlink else sink.utilities,
+        areas=() if downlink else sink.areas,
+        retry_min_s=sink.retry_min_s,
+        retry_max_s=min(sink.retry_max_s, LIFE_MS / 1000) if downlink else sink.retry_max_s,
+        give_up_after_s=sink.give_up_after_s,
+    )
+
+
+def _transport(sink: SinkConfig, site: Site, database: Database) -> Transport:
+    if sink.kind == "downlink":
+        return Downlink(_bus(sink), database, now_ms, sink.prefix)
+    if sink.kind == "mqtt":
+        return EventsOnBus(Bus(_bus(sink)), source_of(site), sink.prefix, retain=sink.retain)
+    options: dict[str, Any] = {
+        "allow_private": sink.allow_private,
+        "ca_file": sink.ca_file,
+        "timeout_s": sink.timeout_s,
+        "keys": [parse_secret(secret) for secret in read_secrets(sink)],
+    }
+    return WebTransport(sink.url, _renderer(sink, site, database), now_ms, **options)
+
+
+def _renderer(sink: SinkConfig, site: Site, database: Database) -> Callable[[Message], tuple[str, bytes] | None]:
+    if sink.kind == "cap":
+        gbt = tuple(sink.gbt.split("-")) if sink.gbt else None
+        settings = CapSettings(
+            sender=sink.sender or "",
+            sender_name=site.config.site.name,
+            status=sink.status,
+            scope=sink.scope,
+            gbt=(gbt[0], gbt[1], gbt[2], gbt[3]) if gbt else None,
+        )
+        return Warner(sink.name, settings, database, now_ms).render
+    if sink.kind == "alertmanager":
+        url = sink.external_url.rstrip("/")
+        return lambda message: (
+            alertmanager.CONTENT_TYPE,
+            envelope.encode(alertmanager.payload(message, sink.name, url)),
+        )
+    source = source_of(site)
+    return lambda message: (envelope.CONTENT_TYPE, envelope.encode(envelope.cloud_event(message, source)))
+
+
+def _bus(sink: SinkConfig) -> BusSettings:
+    parts = urlsplit(sink.url)
+    return BusSettings(
+        host=parts.hostname or "",
+        port=parts.port or MQTT_PORTS[parts.scheme],
+        client_id=f"lifeline-out-{sink.name}",
+        tls=parts.scheme == "mqtts",
+        username=sink.username,
+        password=read_password(sink),
+        ca_file=sink.ca_file,
+        protocol=sink.protocol,
+        timeout_s=sink.timeout_s,
+    )

@@ -1,0 +1,81 @@
+"""Why an alarm was raised: from the alarm itself, on the command line and as a picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from lifeline.app.site import load_site
+from lifeline.cli.main import app
+from lifeline.core.alarm import AlarmChange
+from lifeline.core.batch import LogRecord, Readings
+from lifeline.core.registry import Registry
+from lifeline.governance.places import PlaceLookup
+from lifeline.governance.queue import GovernanceQueue
+from lifeline.registry import read_areas, read_points
+from lifeline.registry.ledger import RegistryLedger
+from rules.evaluate import RuleMachine, RuleSet
+
+T0 = 1_795_000_000_000
+
+
+def alarms_of(config: Path) -> tuple[list[AlarmChange], Registry]:
+    """A methane alarm at the sample site: three readings of one sensor, one record each, stored as always."""
+    site = load_site(config)
+    site.state.mkdir(parents=True, exist_ok=True)
+    areas = read_areas(site.config.registry.areas) if site.config.registry.areas else None
+    registry = RegistryLedger(site.state, read_points(site.config.registry.file), areas).current()
+    rules = RuleSet.load(site.config.rule_files)
+    machine = RuleMachine(rules, registry, site.config.site.timezone)
+    point = next(p for p, q in enumerate(registry.point_quantity) if registry.quantities[q] == "ch4")
+    changes = []
+    for k, value in enumerate([1.0, 60.0, 61.0]):
+        rows = Readings.empty(1)
+        rows.point[:], rows.ts[:], rows.received_at[:], rows.value[:] = point, T0 + k * 60_000, T0 + k * 60_000, value
+        changes += machine.process(LogRecord(k + 1, T0 + k * 60_000, rows))
+    queue = GovernanceQueue(site.database_url, rules.info(), PlaceLookup(lambda: registry), lambda: T0)
+    queue.apply(changes, 3, T0)
+    queue.close()
+    return changes, registry
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    assert CliRunner().invoke(app, ["init", str(tmp_path / "site")]).exit_code == 0
+    return tmp_path / "site" / "lifeline.toml"
+
+
+def test_an_alarm_tells_why_it_was_raised(config: Path, tmp_path: Path) -> None:
+    changes, registry = alarms_of(config)
+    raised = next(c for c in changes if c.rule_id == "gas.ch4.high-high")
+    drawn = tmp_path / "alarm.svg"
+    arguments = ["alarms", "explain", raised.alarm_id[:12], "-c", str(config)]
+    told = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+
+    assert (told["rule_id"], told["rule_version"], told["lsn"], told["historic"]) == (raised.rule_id, 1, 2, False)
+    assert told["evidence"]["raise"] == "value >= limit"
+    assert told["evidence"]["params"] == {"limit": 50.0, "deadband": 5.0}
+    assert told["evidence"]["readings"] == [[2, T0 + 60_000, 60.0]]
+    assert told["evidence"]["from"] == told["evidence"]["to"] == T0 + 60_000
+
+    text = CliRunner().invoke(app, [*arguments, "--picture", str(drawn)])
+    assert text.exit_code == 0, text.output
+    for word in ("gas.ch4.high-high", "value >= limit", "limit = 50", "log record", "60.0", "2026-11-18 19:07:40"):
+        assert word in text.stdout, text.stdout
+    root = ET.fromstring(drawn.read_text("utf-8"))  # noqa: S314 - we drew it
+    assert root.tag.endswith("svg")
+    assert any("limit 50" in (element.text or "") for element in root.iter())
+    assert len(registry) > 0
+    assert np.isfinite(raised.value)
+
+
+def test_what_there_is_not_is_told(config: Path) -> None:
+    alarms_of(config)
+    result = CliRunner().invoke(app, ["alarms", "explain", "ffff", "-c", str(config)])
+    assert result.exit_code == 1
+    assert "ffff" in result.output

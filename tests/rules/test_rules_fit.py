@@ -1,0 +1,121 @@
+"""Fitting limits to a normal period, what alarms cost an operator, and scoring alarms about groups."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lifeline.core.errors import ConfigurationError
+from lifeline.core.schema import TRUTH
+from rules import backtest
+from rules.burden import burden
+from rules.evaluate import RuleSet
+from rules.fit import Fitted, fit, proposal, scaled
+from rules.score import score
+
+NOISY = {"raise_": '"value > limit"', "clear": '"value <= limit"', "params": "{ limit = 1.0 }"}
+
+
+def noise(kit: Any, days: int = 4) -> Any:
+    random = np.random.default_rng(7)
+    return kit.readings([(0, t, t, float(random.normal())) for t in range(kit.t0, kit.t0 + days * 86_400_000, 60_000)])
+
+
+def fitted(kit: Any, text: str, budget: float, names: tuple[str, ...] = ()) -> list[Fitted]:
+    registry, rows = kit.registry([{}]), noise(kit)
+    return fit(RuleSet.parse(text), lambda rules, _k, _of: backtest.run(rules, registry, [rows]), budget, names)
+
+
+def test_the_most_sensitive_limit_within_the_budget_is_proposed(kit: Any) -> None:
+    (one,) = fitted(kit, kit.rule(**NOISY), budget=2.0)
+    assert one.cost > 100
+    assert one.cost_proposed <= 2.0
+    nearest = max(value for value, _ in one.tried if value < one.proposed)
+    assert dict(one.tried)[nearest] > 2.0
+    assert 2.4 < one.proposed < 4.0
+    assert one.row()["alarms_per_day"] == {"value": one.cost, "proposed": one.cost_proposed}
+
+
+def test_a_limit_below_which_it_alarms_is_fitted_downwards(kit: Any) -> None:
+    low = kit.rule(raise_='"value + 5 < limit"', clear='"value + 5 >= limit"', params="{ limit = 4.0 }")
+    (one,) = fitted(kit, low, budget=2.0)
+    assert one.proposed < 4.0
+    assert one.cost_proposed <= 2.0 < one.cost
+
+
+def test_a_period_that_says_nothing_changes_nothing(kit: Any) -> None:
+    (one,) = fitted(kit, kit.rule(params="{ limit = 2500.0, deadband = 1.0 }"), budget=1.0)
+    assert (one.proposed, one.cost) == (2500.0, 0.0)
+
+
+def test_limits_of_standards_are_fitted_only_when_named(kit: Any) -> None:
+    text = kit.rule(**NOISY, stability='"stable"')
+    assert fitted(kit, text, 1.0) == []
+    assert len(fitted(kit, text, 1.0, ("gas.ch4.high",))) == 1
+    with pytest.raises(ConfigurationError, match=r"did you mean gas\.ch4\.high"):
+        fitted(kit, text, 1.0, ("gas.ch4.hihg",))
+    with pytest.raises(ConfigurationError, match="has no limit to fit"):
+        fitted(kit, kit.rule(raise_='"value > 1"', clear='"true"', params=""), 1.0, ("gas.ch4.high",))
+
+
+def test_rules_without_points_are_left_out(kit: Any) -> None:
+    assert fitted(kit, kit.rule(**NOISY, where="\"quantity = 'c2h6'\""), 1.0) == []
+
+
+def test_the_proposal_is_a_rule_file_that_fires_as_fitted(kit: Any, tmp_path: Path) -> None:
+    override = "[[rule.override]]\nwhere = \"kind = 'tunnel-cabin'\"\nparams = { limit = 2.0 }\n"
+    file = tmp_path / "mine.toml"
+    file.write_text("# comment\n" + kit.rule(**NOISY, tail=override), "utf-8")
+    (rule,) = RuleSet.load([file]).rules
+    one = Fitted(rule, "limit", 1.0, 3.0, 50.0, 0.5, ())
+    (made,) = RuleSet.parse(proposal([tmp_path], [one], 1.0)).rules
+    assert [o.params["limit"] for o in made.overrides] == [2.0, 3.0, 6.0]
+    registry = kit.registry([{}, {"kind": "tunnel-cabin"}])
+    rows = kit.readings(
+        [(p, t, t, v) for p in range(2) for t, v in ((kit.t0, 2.9), (kit.t0 + 1, 3.1), (kit.t0 + 2, 7))]
+    )
+    by_file = backtest.run(RuleSet((made,)), registry, [rows]).alarms
+    by_scale = backtest.run(RuleSet((scaled(rule, "limit", 3.0),)), registry, [rows]).alarms
+    assert by_file.equals(by_scale)
+    assert by_file.num_rows == 2
+
+
+def alarms(*rows: tuple[Any, ...]) -> pa.Table:
+    names = ("rule_id", "point", "detected_at", "cleared_at", "level", "group", "device_id", "quantity")
+    full = {"rule_version": 1, "category": "process", "value": 1.0, "alarm_id": "a"}
+    made = [{**full, **dict(zip(names, row, strict=True))} for row in rows]
+    return pa.Table.from_pylist([{**row, "raised_at": row["detected_at"]} for row in made], backtest.ALARMS)
+
+
+def at(minutes: float) -> datetime:
+    return datetime.fromtimestamp(minutes * 60, UTC)
+
+
+def test_burden_counts_windows_floods_and_what_stands() -> None:
+    rows = [("r", k % 3, at(25 + k / 10), at(40), "blue", None, "D", "q") for k in range(12)]
+    rows += [("r", 9, at(31), at(32), "red", None, "D", "q") for _ in range(6)]
+    rows += [("s", 7, at(90), None, "blue", None, "D", "q")]
+    got = burden(alarms(*rows), 0, 4 * 86_400_000)
+    assert got["alarms"] == 19
+    assert got["alarms_per_10min"] == {"mean": pytest.approx(19 / 576), "max": 12}
+    assert got["flood_share"] == pytest.approx(2 / 576)  # the flood goes on while a window has five
+    assert (got["standing_max"], got["stale"]) == (18, 1)
+    assert got["levels"] == {"blue": 13 / 19, "red": 6 / 19}
+    empty = burden(alarms(), 0, 1000)
+    assert (empty["alarms"], empty["flood_share"], empty["top_ten_share"]) == (0, 0.0, 0.0)
+
+
+def test_an_alarm_about_a_group_meets_a_fault_of_any_member() -> None:
+    truth = pa.Table.from_pylist(
+        [{"fault_id": "F", "kind": "leak", "device_id": "B", "quantity": "flow", "start": at(0), "end": at(9)}], TRUTH
+    )
+    raised = alarms(("g", 0, at(1), None, "red", "zone", "A", "level"))
+    members = {("g", "zone"): frozenset({"A", "B"})}
+    assert score(raised, truth, 1.0)["recall"] == 0.0
+    assert score(raised, truth, 1.0, members)["recall"] == 1.0
+    assert score(raised, truth, 1.0, {("other", "zone"): frozenset({"B"})})["recall"] == 0.0

@@ -1,0 +1,175 @@
+"""``rules backtest`` and ``rules fit`` over files of others: every shape gives the same alarms, mistakes are named."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from lifeline.app.backtest import backtest_rules, fit_rules
+from lifeline.cli.main import app
+from lifeline.core.errors import ConfigurationError
+from rules.backtest import ALARMS
+
+LIBRARY = Path(__file__).parents[2] / "rules/library"
+START = datetime(2026, 3, 1)  # noqa: DTZ001 - files of others carry no zone
+NAMES = ["site/a/ch4", "site/b/ch4", "site/b/q"]
+
+
+def wide() -> pl.DataFrame:
+    """Two sensors by the minute with a plume at one, and a quantity whose name is a key of our payload."""
+    values = 2 + 0.02 * np.random.default_rng(1).normal(size=(400, 3))
+    values[300:330, 0] += 3
+    times = pl.Series([START + timedelta(minutes=k) for k in range(400)], dtype=pl.Datetime("ms"))
+    return pl.DataFrame(values.round(4), schema=NAMES).insert_column(0, times.alias("ts"))
+
+
+def long() -> pl.DataFrame:
+    split = pl.col("variable").str.split("/")
+    return (
+        wide()
+        .unpivot(NAMES, index="ts")
+        .select("ts", device_id=pl.lit("site/") + split.list[1], quantity=split.list[2], value="value")
+    )
+
+
+def gz(frame: pl.DataFrame, path: Path) -> None:
+    with gzip.open(path, "wb") as file:
+        file.write(frame.write_csv().encode())
+
+
+SHAPES: dict[str, Callable[[Path], object]] = {
+    "wide.parquet": lambda path: wide().write_parquet(path),
+    "wide.csv": lambda path: wide().write_csv(path),
+    "wide-z.csv": lambda path: wide().with_columns(pl.col("ts").dt.strftime("%Y-%m-%dT%H:%M:%SZ")).write_csv(path),
+    "wide-ms.csv": lambda path: wide().with_columns(pl.col("ts").dt.epoch("ms")).write_csv(path),
+    "wide-offset.csv": lambda path: (
+        wide().with_columns(pl.col("ts").dt.offset_by("8h").dt.strftime("%Y-%m-%dT%H:%M:%S+08:00")).write_csv(path)
+    ),
+    "long.parquet": lambda path: long().with_columns(quality=pl.lit(0)).write_parquet(path),
+    "long-utc.parquet": lambda path: (
+        long().with_columns(pl.col("ts").dt.replace_time_zone("UTC").dt.cast_time_unit("us")).write_parquet(path)
+    ),
+    "long.csv.gz": lambda path: gz(long().sample(fraction=1.0, shuffle=True, seed=3), path),
+}
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Path:
+    path = tmp_path / "points.csv"
+    rows = [(*name.rpartition("/")[::2], "methane-ambient", "mine") for name in NAMES]
+    pl.DataFrame(rows, ["device_id", "quantity", "kind", "utility"], orient="row").write_csv(path)
+    return path
+
+
+def run(folder: Path, data: Path, registry: Path, **more: Any) -> dict[str, Any]:
+    alarms = folder / "alarms.parquet"
+    given = {"train_to": "2026-03-01T01:00:00Z", "alarms": alarms, **more}
+    return backtest_rules(LIBRARY, config=folder, data=data, registry=registry, **given)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_gives_the_same_alarms(shape: str, tmp_path: Path, registry: Path) -> None:
+    SHAPES[shape](tmp_path / shape)
+    told: list[tuple[int, int]] = []
+    report = run(tmp_path, tmp_path / shape, registry, progress=lambda done, of: told.append((done, of)))
+    found = pq.read_table(tmp_path / "alarms.parquet")
+    assert found.schema.equals(ALARMS)
+    (row,) = [r for r in found.to_pylist() if r["rule_id"] == "methane.ambient.plume"]
+    assert (row["device_id"], row["quantity"]) == ("site/a", "ch4")
+    assert row["raised_at"].isoformat() == "2026-03-01T05:00:00+00:00"
+    assert told[-1] == (1200, 1200)
+    assert {"rules", "load", "elapsed_s"} <= set(report)
+
+
+def test_sensors_that_are_devices_of_their_own_are_one_group_of_their_kind(tmp_path: Path) -> None:
+    registry, names = tmp_path / "points.csv", ["a/ch4", "b/ch4", "c/ch4"]
+    rows = [(name[0], "ch4", "methane-ambient") for name in names]
+    points = pl.DataFrame(rows, ["device_id", "quantity", "kind"], orient="row")
+    values = 2 + 0.02 * np.random.default_rng(1).normal(size=(400, 3))
+    values[300:330, :2] += 3
+    frame = pl.DataFrame(values.round(4), schema=names).insert_column(0, wide()["ts"])
+    frame.write_parquet(tmp_path / "d.parquet")
+    for given, agree in ((points, 1), (points.with_columns(group=pl.col("device_id")), 0)):
+        given.write_csv(registry)
+        run(tmp_path, tmp_path / "d.parquet", registry)
+        found = pq.read_table(tmp_path / "alarms.parquet")["rule_id"].to_pylist()
+        assert found.count("methane.ambient.agree") == agree
+
+
+def test_truth_as_csv_with_nothing_in_device_and_quantity(tmp_path: Path, registry: Path) -> None:
+    truth = tmp_path / "truth.csv"
+    truth.write_text(
+        "fault_id,kind,device_id,quantity,start,end\nF,release,,,2026-03-01T05:00:00Z,2026-03-01T05:30:00Z\n"
+        "H,harmless-vent,,,2026-03-01T03:00:00Z,2026-03-01T03:30:00Z\n"
+    )
+    SHAPES["wide.parquet"](tmp_path / "d.parquet")
+    score = run(tmp_path, tmp_path / "d.parquet", registry, truth=truth)["score"]
+    assert (score["recall"], score["precision"], list(score["by_fault"])) == (1.0, 1.0, ["release"])
+
+
+def test_the_report_is_one_page_with_plots_and_nothing_from_outside(tmp_path: Path, registry: Path) -> None:
+    SHAPES["wide.parquet"](tmp_path / "d.parquet")
+    html = tmp_path / "report.html"
+    run(tmp_path, tmp_path / "d.parquet", registry, report=html)
+    text = html.read_text("utf-8")
+    assert text.count("<svg") == 2
+    assert "methane.ambient.plume" in text
+    assert "site/a/ch4" in text
+    assert "http" not in text
+    assert "<script" not in text
+
+
+def test_fit_proposes_limits_that_check_accepts(tmp_path: Path, registry: Path) -> None:
+    SHAPES["wide.parquet"](tmp_path / "d.parquet")
+    out = tmp_path / "fitted.toml"
+    found = fit_rules(
+        LIBRARY, config=tmp_path, data=tmp_path / "d.parquet", registry=registry, budget=0.5, out=out,
+        names=("methane.ambient.plume",),
+    )["rules"]  # fmt: skip
+    assert found[0]["alarms_per_day"]["value"] > 0.5 >= found[0]["alarms_per_day"]["proposed"]
+    assert CliRunner().invoke(app, ["rules", "check", str(out)]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.rename({"ts": "time"}), "name the column of event times ts"),
+        (lambda f: f.with_columns(pl.col("ts").dt.epoch("s")), "looks like seconds"),
+        (lambda f: f.with_columns(ts=pl.lit("yesterday")), "not times"),
+        (lambda f: f.rename({"site/a/ch4": "ch4"}), "is not device_id/quantity"),
+        (lambda f: f.rename({"site/a/ch4": "site/c/ch4"}), "site/c/ch4"),
+        (lambda f: f.select("ts"), "there is none but ts"),
+    ],
+)
+def test_mistakes_in_the_data_name_the_column_and_the_remedy(
+    change: Callable[[pl.DataFrame], pl.DataFrame], message: str, tmp_path: Path, registry: Path
+) -> None:
+    change(wide()).write_csv(tmp_path / "d.csv")
+    with pytest.raises(ConfigurationError, match=message):
+        run(tmp_path, tmp_path / "d.csv", registry)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"timezone": "Mars/Olympus"}, "is no time zone"),
+        ({"train_to": "soon"}, "is not a time"),
+        ({"alarms": Path("/nonexistent/a.parquet")}, "cannot be written"),
+        ({"truth": Path("/nonexistent/t.csv")}, "cannot be read"),
+    ],
+)
+def test_mistakes_of_the_command_line_are_named(
+    more: dict[str, Any], message: str, tmp_path: Path, registry: Path
+) -> None:
+    SHAPES["wide.parquet"](tmp_path / "d.parquet")
+    with pytest.raises(ConfigurationError, match=message):
+        run(tmp_path, tmp_path / "d.parquet", registry, **more)

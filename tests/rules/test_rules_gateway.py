@@ -1,0 +1,78 @@
+"""A gateway that falls silent is one alarm, not one for each device behind it, neither then nor when it comes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lifeline.core.batch import LogRecord
+from rules.evaluate import RuleMachine, RuleSet
+
+RULES = RuleSet(tuple(r for r in RuleSet.standard().rules if r.file == "device.toml"))
+DEVICES, STEP_S = 6, 60
+
+
+def city(kit: Any) -> Any:
+    """Six devices behind one gateway, six by themselves, two behind a small gateway; each reports once a minute."""
+    behind = ["GW1"] * DEVICES + [None] * DEVICES + ["GW2"] * 2
+    points = [{"gateway": g, "interval_s": 60.0, "quantity": "level", "kind": "x"} for g in behind]
+    return kit.registry(points)
+
+
+def rows(kit: Any, minutes: int, silent: dict[int, range]) -> list[tuple[int, int, int, float]]:
+    """Device d reports at second 4 d of each minute, unless the minute is in its silence."""
+    return [
+        (d, t, t, 1.0 + k % 7)
+        for k in range(minutes)
+        for d in range(2 * DEVICES + 2)
+        for t in [kit.t0 + (k * STEP_S + 4 * d) * 1000]
+        if k not in silent.get(d, range(0))
+    ]
+
+
+def alarms(kit: Any, silent: dict[int, range], minutes: int = 60, cut: int = 0) -> list[tuple[str, str, int]]:
+    """(rule, kind, point) of every change about silence."""
+    machine, found = RuleMachine(RULES, city(kit), "UTC"), []
+    readings = rows(kit, minutes, silent)
+    for lsn, a in enumerate(range(0, len(readings), cut or len(readings)), 1):
+        found += machine.process(kit.record(lsn, readings[a : a + (cut or len(readings))]))
+        if cut:
+            state = machine.snapshot()
+            machine = RuleMachine(RULES, city(kit), "UTC")
+            machine.restore(state)
+    end = kit.t0 + minutes * STEP_S * 1000
+    found += machine.process(LogRecord(10_000, end, kit.readings([])))
+    return [(c.rule_id, c.kind, c.point) for c in found]
+
+
+@pytest.mark.parametrize("cut", [0, 37], ids=["whole", "restarted"])
+def test_an_outage_of_a_gateway_is_one_alarm(kit: Any, cut: int) -> None:
+    outage = dict.fromkeys(range(DEVICES), range(20, 40))
+    assert alarms(kit, outage, cut=cut) == [
+        ("device.gateway.silent", "raised", 0),
+        ("device.gateway.silent", "cleared", 0),
+    ]
+
+
+def test_a_device_behind_a_living_gateway_is_an_alarm_of_its_own(kit: Any) -> None:
+    assert alarms(kit, {3: range(20, 40)}) == [("device.dropout", "raised", 3), ("device.dropout", "cleared", 3)]
+
+
+def test_a_device_that_does_not_come_back_with_its_gateway_is_found_then(kit: Any) -> None:
+    outage = {d: range(20, 40) for d in range(DEVICES)} | {4: range(20, 60)}
+    found = alarms(kit, outage)
+    assert found[:2] == [("device.gateway.silent", "raised", 0), ("device.gateway.silent", "cleared", 0)]
+    assert found[2:] == [("device.dropout", "raised", 4)]
+
+
+def test_few_devices_are_no_gateway_to_speak_of(kit: Any) -> None:
+    small = dict.fromkeys((12, 13), range(20, 40))
+    assert [a for a in alarms(kit, small) if a[1] == "raised"] == [
+        ("device.dropout", "raised", 12),
+        ("device.dropout", "raised", 13),
+    ]
+
+
+def test_a_healthy_city_is_quiet(kit: Any) -> None:
+    assert alarms(kit, {}) == []
