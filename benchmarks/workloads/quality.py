@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from benchmarks.harness import Figure, Result
-from benchmarks.quality import foreign, made, sets
+from benchmarks.quality import foreign, made, networks, sets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +34,7 @@ def run(scale: float) -> Result:
     with tempfile.TemporaryDirectory(prefix="lifeline-quality-") as folder:
         _made(result, Path(folder))
         _public(result, Path(folder))
+        _networks(result, Path(folder))
     return result
 
 
@@ -80,6 +81,20 @@ def _public(result: Result, folder: Path) -> None:
         MARKS[name](result, name, judged)
         alarms = sum(one.alarms.height for one in judged)
         result.notes.append(f"{name}: {len(judged)} runs, {alarms} alarms, {time.monotonic() - began:.1f} s")
+
+
+def _networks(result: Result, folder: Path) -> None:
+    """Leaks in networks of others, where WNTR is installed; L-Town where its files are."""
+    if not networks.available():
+        result.notes.append("net3, l-town: skipped, WNTR is not installed (pip install lifeline-engine[wntr])")
+        return
+    random = np.random.default_rng(SEED)
+    _found(result, "net3", [foreign.judge(networks.net3(random), folder)])
+    place = Path(os.environ.get(DATA, "")) / "battledim-2018"
+    if not os.environ.get(DATA) or not (place / "L-TOWN.inp.gz").exists():
+        result.notes.append("l-town: skipped, its model is not there (battledim-2018 under --data)")
+        return
+    _found(result, "l_town", [foreign.judge(networks.l_town(place, random), folder)])
 
 
 def _attacks(result: Result, name: str, judged: list[Judged]) -> None:

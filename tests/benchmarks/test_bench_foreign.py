@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.harness import Result
-from benchmarks.quality import foreign, sets
+from benchmarks.quality import foreign, networks, sets
 from benchmarks.workloads import quality
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -66,6 +66,13 @@ def test_sets_that_are_not_there_are_skipped(tmp_path: Path, monkeypatch: pytest
     assert [note.partition(": ")[2].partition(",")[0] for note in result.notes] == ["skipped"] * 2 * len(sets.SETS)
     assert result.figures == {}
     assert set(quality.MARKS) == set(sets.SETS)
+
+
+def test_networks_are_skipped_without_wntr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "available", lambda: False)
+    result = Result("quality", 1.0)
+    quality._networks(result, tmp_path)
+    assert result.notes == ["net3, l-town: skipped, WNTR is not installed (pip install lifeline-engine[wntr])"]
 
 
 def test_a_folder_that_is_none_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
