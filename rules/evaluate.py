@@ -179,6 +179,11 @@ class RuleMachine:
             self._mark()
         return [change for _, change in sorted(keyed, key=lambda pair: pair[0])]
 
+    @property
+    def latching(self) -> tuple[str, ...]:
+        """Ids of rules whose alarms stand until they are acknowledged."""
+        return tuple(rule.id for rule in self.rules.rules if rule.latch)
+
     def acknowledge(self, rule_id: str, point: int, onset: int, now_ms: int, lsn: int = 0) -> AlarmChange | None:
         """An operator acknowledged an alarm; the change when it was latched and is cleared by that.
 

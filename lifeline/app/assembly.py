@@ -19,6 +19,7 @@ from ingest.paho_collector import PahoCollector
 from lifeline.app.bookkeeping import keep_books
 from lifeline.app.clock import now_ms
 from lifeline.app.decoding import make_decoder
+from lifeline.app.load import LoadGauge
 from lifeline.app.memory import MemoryKeeper, give_back
 from lifeline.app.outgoing import start_sinks
 from lifeline.app.publishing import Publisher
@@ -163,7 +164,7 @@ def assemble(site: Site) -> Assembly:
     catalog = Catalog(site.data, grace_ms=int(config.lake.grace_s * 1000))
     queue, desk = open_queue(site, rule_set, ledger)
     books = keep_books(site, desk)
-    rules = RulesFollower(machine, queue, SnapshotStore(site.state, "rules"), now_ms, metrics)
+    rules = RulesFollower(machine, queue, SnapshotStore(site.state, "rules"), now_ms, metrics, queue.acknowledged)
     rules.start_at(log.first, log.committed)
     tally = Tally(metrics, log.committed)
     lake = LakeFollower(site.data, catalog, compact=config.lake.compact, grace_ms=int(config.lake.grace_s * 1000))
@@ -208,7 +209,11 @@ def assemble(site: Site) -> Assembly:
     outgoing = start_sinks(site)
     work = (publisher.publish_changes, replay.serve, watch.keep, books.export_due, outgoing.tidy)
     engine = Engine(
-        log=log, follows=follows, collectors=collectors, board=board, chores=(*work, MemoryKeeper(now_ms).keep)
+        log=log,
+        follows=follows,
+        collectors=collectors,
+        board=board,
+        chores=(*work, MemoryKeeper(now_ms).keep, LoadGauge(desk, metrics, now_ms).keep),
     )
     give_back()
     return Assembly(engine, metrics, board, rules, tally, ledger, watch, brokers, urls, [outgoing, books, desk])

@@ -123,6 +123,19 @@ class Desk:
         """One alarm (id or unique beginning of it) as it is stored, times in epoch ms."""
         return self._desk.get_alarm(alarm_id)
 
+    def load(self, since: str, *, utility: str | None, area: str | None) -> dict[str, Any]:
+        """Alarm load since a time, against what is acceptable, and what should be looked after."""
+        start, end = parse_time(since), now_ms()
+        assert start is not None
+        load = self._desk.alarm_load(start, end, utility=utility, area=area)
+        figures = {name: getattr(load, name) for name in load.__slots__}
+        nuisances = self._desk.nuisances(start, end, utility=utility, area=area)
+        return figures | {
+            "alarms": sum(load.windows),
+            "top": [{"rule_id": rule, "point": point, "alarms": n} for rule, point, n in load.top],
+            "nuisances": [{name: getattr(one, name) for name in one.__slots__} for one in nuisances],
+        }
+
     def change_alarm(
         self, verb: str, alarm_id: str, *, actor: str | None, role: str, note: str, minutes: float | None = None
     ) -> dict[str, Any]:

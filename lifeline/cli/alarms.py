@@ -1,4 +1,4 @@
-"""``alarms list | explain | ack | shelve | suppress | out-of-service``: the alarms behind the events (ISA-18.2)."""
+"""``alarms list | load | explain | ack | shelve | suppress | out-of-service``: what is behind the events (ISA-18.2)."""
 
 from __future__ import annotations
 
@@ -53,6 +53,40 @@ def list_(
         table("", COLUMNS, page["alarms"], empty="No alarms match.", zone=site_zone(config))
         if page["next"]:
             console().print(f"more: --cursor {page['next']}")
+
+
+@app.command()
+def load(
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    since: Annotated[str, typer.Option(help="ISO time, or 30min, 2h, 7d.")] = "1d",
+    utility: Annotated[str | None, typer.Option(help="gas, water or heat: one console's share.")] = None,
+    area: Annotated[str | None, typer.Option(help="An area and everything below it.")] = None,
+    json: AsJson = False,
+) -> None:
+    """How many alarms people get, against ISA-18.2, and which ones wear them out (报警负荷)."""
+    from lifeline.app.queue import open_desk
+
+    with failures(as_json=json), open_desk(config) as desk:
+        told = desk.load(since, utility=utility, area=area)
+        if json:
+            print_json(told)
+            return
+        rows = [
+            {"figure": name, "value": f"{value:g}", "acceptable": good}
+            for name, value, good in (
+                ("alarms", told["alarms"], "144 a day and console"),
+                ("mean in 10 min", told["mean_per_window"], "1"),
+                ("most in 10 min", told["max_per_window"], "10"),
+                ("share of 10 min with more than 10", told["flood_share"], "< 0.01"),
+                ("share of the ten most frequent", told["top_share"], "< 0.05"),
+                ("standing", told["standing"], ""),
+                ("standing for over a day", told["stale"], "< 5"),
+            )
+        ]
+        table("", ["figure", "value", "acceptable"], rows, empty="")
+        columns = ["rule_id", "device_id", "quantity", "alarms", "kind", "proposal_zh", "proposal_en", "alarm_id"]
+        table("", columns, told["nuisances"], empty="Nothing chatters. 无反复报警。")
 
 
 @app.command()

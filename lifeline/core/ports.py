@@ -161,6 +161,15 @@ class RuleEngine(Protocol):
         ...
 
     @property
+    def latching(self) -> Sequence[str]:
+        """Ids of rules whose alarms stand until they are acknowledged."""
+        ...
+
+    def acknowledge(self, rule_id: str, point: int, onset: int, now_ms: int, lsn: int = 0) -> AlarmChange | None:
+        """Somebody acknowledged an alarm; its end, when that was all it waited for. Saying it again changes nothing."""
+        ...
+
+    @property
     def checkpoint_lsn(self) -> int:
         """The lsn of ``checkpoint``, for nothing."""
         ...

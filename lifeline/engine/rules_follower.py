@@ -9,13 +9,13 @@ put in their place across a restart too.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from lifeline.core.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
     from lifeline.core.alarm import AlarmChange
@@ -29,6 +29,9 @@ SNAPSHOT_MS: Final = 15_000
 at most): 15 s of 420,000 readings/s is 6.3 million rows, about 2 s."""
 
 LATENCIES_KEPT: Final = 100_000
+ACKNOWLEDGED_MS: Final = 1_000
+
+Acknowledged = Callable[[Sequence[str]], list[tuple[str, int, int]]]
 
 
 class RulesFollower:
@@ -37,8 +40,17 @@ class RulesFollower:
     name = "rules"
 
     def __init__(
-        self, machine: RuleEngine, sink: AlarmSink, snapshots: SnapshotStore, clock: Clock, metrics: Metrics
+        self,
+        machine: RuleEngine,
+        sink: AlarmSink,
+        snapshots: SnapshotStore,
+        clock: Clock,
+        metrics: Metrics,
+        acknowledged: Acknowledged | None = None,
     ) -> None:
+        """``acknowledged`` tells which alarms of the given rules people have seen; latched ones end by it."""
+        self._acknowledged = acknowledged
+        self._asked_at = 0
         self._machine = machine
         self._sink = sink
         self._snapshots = snapshots
@@ -114,11 +126,24 @@ class RulesFollower:
         """Store what was refused before, let the queue do its work by age, snapshot by age."""
         self._store()
         self._change_over()
+        self._end_what_was_seen(now_ms)
         self.events_opened += len(self._sink.tick(now_ms))
         if self._saving is not None and self._saving[1].done():
             self._saved()
         if self._saving is None and now_ms - self._snapshot_at >= SNAPSHOT_MS:
             self._save()
+
+    def _end_what_was_seen(self, now_ms: int) -> None:
+        """Acknowledgements of latching rules, once a second; the database knows them, so none is lost by a restart."""
+        latching = self._machine.latching
+        if self._acknowledged is None or not latching or now_ms - self._asked_at < ACKNOWLEDGED_MS:
+            return
+        self._asked_at = now_ms
+        for rule_id, point, onset in self._acknowledged(latching):
+            change = self._machine.acknowledge(rule_id, point, onset, now_ms, self._position)
+            if change is not None:
+                self._pending.append(change)
+        self._store()
 
     def _change_over(self) -> None:
         """Take new rules into force: from the checkpoint on, so that they know the recent past."""

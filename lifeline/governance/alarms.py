@@ -114,6 +114,13 @@ def list_alarms(
     return page(connection, query, (alarms.c.detected_at, alarms.c.alarm_id), cursor, limit)
 
 
+def acknowledged(connection: Connection, rule_ids: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Standing alarms of these rules that somebody has acknowledged: (rule id, point, onset), 10,000 at most."""
+    query = select(alarms.c.rule_id, alarms.c.point, alarms.c.raised_at)
+    query = query.where(alarms.c.state == "acked", alarms.c.rule_id.in_(rule_ids)).limit(EXPIRE_ROWS_MAX)
+    return [(rule_id, point, onset) for rule_id, point, onset in connection.execute(query)]
+
+
 def act(
     connection: Connection,
     alarm_id: str,

@@ -16,6 +16,7 @@ from lifeline.governance.books import Books
 from lifeline.governance.database import REVISIONS, Database
 from lifeline.governance.errors import RefusedError
 from lifeline.governance.load import AlarmLoad, alarm_load
+from lifeline.governance.nuisance import Nuisance, nuisances
 from lifeline.governance.outgoing import downlink, outbox
 from lifeline.governance.reference import Router
 from lifeline.governance.settings import current_policy
@@ -264,6 +265,11 @@ class GovernanceDesk:
             return alarm_load(connection, start, end, utility=utility, area=area)
 
     # --- audit ------------------------------------------------------------------------------------------------
+
+    def nuisances(self, start: int, end: int, *, utility: str | None = None, area: str | None = None) -> list[Nuisance]:
+        """Chattering and fleeting alarms, each with a proposal (``nuisance.nuisances``)."""
+        with self._database.read() as connection:
+            return nuisances(connection, start, end, utility=utility, area=area)
 
     def record(self, *entries: AuditEntry) -> None:
         """Audit what changes no event: a login, an account, a setting, a sensitive read; durable on return.

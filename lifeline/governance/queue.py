@@ -180,6 +180,15 @@ class GovernanceQueue:
             acts = [Act(event_id, action, ENGINE, words) for event_id in ids for action in ("file", "dispatch")]
             take_acts(connection, acts, now_ms, policy=self._policy, journal=self._journal)
 
+    def acknowledged(self, rule_ids: Sequence[str]) -> list[tuple[str, int, int]]:
+        """Standing alarms of these rules that somebody has acknowledged: (rule id, point, onset).
+
+        Raises:
+            UnavailableError: the database refuses.
+        """
+        with self._database.read() as connection:
+            return alarm_acts.acknowledged(connection, rule_ids)
+
     def close(self) -> None:
         """Close the database."""
         self._database.close()

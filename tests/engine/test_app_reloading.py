@@ -16,6 +16,7 @@ from lifeline.core.errors import ConfigurationError
 from lifeline.core.metrics import Metrics
 from lifeline.engine.rules_follower import RulesFollower
 from lifeline.engine.snapshots import SnapshotStore
+from lifeline.governance.actor import Actor
 from lifeline.governance.desk import GovernanceDesk
 from lifeline.governance.places import PlaceLookup
 from lifeline.governance.queue import GovernanceQueue
@@ -42,7 +43,8 @@ class Running:
         places = PlaceLookup(self.ledger.current)
         self.queue = GovernanceQueue(self.site.database_url, rules.info(), places, lambda: self.now)
         self.follower = RulesFollower(
-            machine, self.queue, SnapshotStore(self.site.state, "rules"), lambda: self.now, Metrics()
+            *(machine, self.queue, SnapshotStore(self.site.state, "rules"), lambda: self.now, Metrics()),
+            acknowledged=self.queue.acknowledged,
         )
         self.watch = RuleWatch(config, rules, self.ledger, self.follower, self.queue, lambda: self.now)
         known = self.ledger.current()
@@ -115,6 +117,21 @@ def test_a_file_with_a_fault_leaves_the_rules_in_force(config: Path) -> None:
     os.utime(gas(config), ns=(1, 1))
     running.look()
     assert running.follower.reload_fault is None
+
+
+def test_a_latched_alarm_ends_when_somebody_has_seen_it(config: Path) -> None:
+    running = Running(config)
+    for value in (1.0, 60.0, 1.0, 1.0, 1.0, 1.0):
+        running.read(value)
+    latched = ("gas.ch4.high-high", 1, True)
+    assert latched in running.alarms()
+    desk = GovernanceDesk(running.site.database_url, lambda: running.now)
+    (row,) = desk.list_alarms(rule_id="gas.ch4.high-high")[0]
+    desk.ack(row["alarm_id"], Actor("li", "operator"))
+    desk.close()
+    running.now += 1_000
+    running.catch_up()
+    assert latched not in running.alarms()
 
 
 def test_another_meaning_needs_another_version(config: Path) -> None:

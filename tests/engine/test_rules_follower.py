@@ -54,6 +54,11 @@ class Doubling:
     def counters(self) -> dict[str, int]:
         return {"too_late": 0}
 
+    latching = ()
+
+    def acknowledge(self, rule_id: str, point: int, onset: int, now_ms: int, lsn: int = 0) -> None:
+        raise AssertionError("nothing latches here")
+
     @property
     def checkpoint_lsn(self) -> int:
         return self.lsn
