@@ -141,6 +141,9 @@ class Feed:
                     LOG.warning("stream: the queue cannot be read: %s", error)
                 said = True
                 await asyncio.sleep(1)
+            except Exception:  # a defect of ours must not leave every viewer waiting in silence
+                LOG.exception("stream: the queue's news cannot be told")
+                await asyncio.sleep(1)
             await asyncio.sleep(POLL_S)
 
 
@@ -148,6 +151,6 @@ def _frame(row: Row) -> Frame:
     event = row["event"]
     body = {name: row[name] for name in ("entry", "at", "actor", "role", "action", "from_status", "to_status")}
     body["event"] = masked_event(event)
-    data = orjson.dumps(body, default=str)
+    data = orjson.dumps(body, default=str, option=orjson.OPT_NON_STR_KEYS)  # names from the database subclass str
     text = b"id: %d\nevent: change\ndata: %s\n\n" % (row["entry"], data)
     return Frame(row["entry"], event["area_code"], event["utility"], text)
