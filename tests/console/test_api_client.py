@@ -1,0 +1,75 @@
+"""The typed client against the real server: pages, acts once, errors as exceptions, a stream that comes back."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from lifeline.client import ChangedError, Lifeline, NotAllowedError, NotFoundError
+
+
+@pytest.fixture
+def city(client: Any) -> Iterator[Any]:
+    """Make clients by role."""
+    made: list[Lifeline] = []
+
+    def of(role: str) -> Lifeline:
+        made.append(Lifeline(f"http://127.0.0.1:{client.port}/", client.town.tokens[role]))
+        return made[-1]
+
+    yield of
+    for one in made:
+        one.close()
+
+
+def test_pages_are_one_list(city: Any) -> None:
+    viewer = city("viewer")
+    assert len(list(viewer.events(page=1))) == 4
+    assert [point["point"] for point in viewer.points(page=3)] == [0, 1, 2, 3]
+    assert {event["utility"] for event in viewer.events(utility="gas", status=["new", "filed"])} == {"gas"}
+    assert len(list(viewer.alarms(state="active", page=3))) == 4
+    assert [area["area_code"] for area in viewer.areas(level="district")] == ["410102", "410105"]
+    assert viewer.me()["name"] == "viewer1"
+
+
+def test_acts_reports_and_what_they_refuse(city: Any, client: Any) -> None:
+    operator, event_id = city("operator"), client.town.events[0]["event_id"]
+    event = operator.event(event_id)
+    filed = operator.act(event_id, "file", note="by phone", version=event["version"], key="mine")
+    assert operator.act(event_id, "file", note="by phone", version=event["version"], key="mine") == filed
+    with pytest.raises(ChangedError, match="409"):
+        operator.act(event_id, "file")
+    with pytest.raises(ChangedError, match="412"):
+        operator.act(event_id, "note", note="x", version=1)
+    with pytest.raises(NotAllowedError):
+        city("viewer").act(event_id, "note", note="x")
+    with pytest.raises(NotFoundError):
+        operator.event("0" * 20)
+    alarm_id = client.town.alarms[0]["alarm_id"]
+    assert operator.act_alarm(alarm_id, "shelve", note="works", minutes=5)["state"] == "shelved"
+    made = city("reporter").report(source="110", description="smell", service="gas-smell", area_code="410102001001")
+    assert operator.event(made["event_id"])["source"] == "110"
+
+
+def test_readings_figures_and_sql(city: Any) -> None:
+    viewer = city("viewer")
+    assert viewer.readings("D00000", "value", max_points=10)["downsampled"]
+    assert pa.ipc.open_stream(io.BytesIO(viewer.live_arrow())).read_all().num_rows == 1
+    assert viewer.kpi(by="utility")["groups"] is not None
+    assert city("analyst").sql("SELECT count(*) AS n FROM points")["rows"] == [[4]]
+
+
+def test_the_stream_goes_on_where_it_was_left(city: Any, client: Any) -> None:
+    operator, event_id = city("operator"), client.town.events[0]["event_id"]
+    changes = operator.changes(after=0)
+    first = [next(changes) for _ in range(4)]
+    changes.close()
+    operator.act(event_id, "note", note="one")
+    again = operator.changes(after=first[-1].entry)
+    change = next(again)
+    assert (change.action, change.event["event_id"]) == ("note", event_id)
+    again.close()
