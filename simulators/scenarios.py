@@ -164,12 +164,13 @@ def _regulator_overpressure(scene: Scene, at: int) -> bool:
         return False
     rise, fall = scene.ms(scene.draw(10, 40)), scene.ms(5)
     end = at + rise + scene.lasting(scene.draw(60, 180), device) + fall
-    size = scene.draw(3.8, 6)
-    scene.act(device, "pressure", Act.LEVEL, (at, end, rise, fall), size)
+    # added to what it shows anyway: a regulator that does not close still breathes with the demand
+    size = scene.draw(3.8, 5.8) - float(scene.fleet.point_base[scene.fleet.point_of(device, "pressure")])
+    scene.act(device, "pressure", Act.ADD, (at, end, rise, fall), size)
     for pipe in scene.neighbours(device, "gas", "pipe"):
         share = scene.nearness(device, pipe, 2.0)
         if share > _REACH_LEAST and scene.is_free(pipe, at):
-            scene.act(pipe, "pressure", Act.ADD, (at, end, rise, fall), (size - 2.6) * share)
+            scene.act(pipe, "pressure", Act.ADD, (at, end, rise, fall), size * share)
     return True
 
 

@@ -43,8 +43,14 @@ class Run:
     score: Score
     readings: int
     sensors: int
-    days: float
-    """Length of the scored period."""
+    start_ms: int
+    end_ms: int
+    """The scored period."""
+
+    @property
+    def days(self) -> float:
+        """Its length."""
+        return (self.end_ms - self.start_ms) / DAY_MS
 
     @property
     def alarms_per_day(self) -> float:
@@ -99,4 +105,4 @@ def run(
         end_ms=end,
         wide={rule.id: rule.place for rule in machine.rules.rules if rule.place in {"zone", "gateway"}},
     )
-    return Run(desk, truth, judged, readings, sensors, days)
+    return Run(desk, truth, judged, readings, sensors, start, end)

@@ -7,17 +7,15 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.harness import Figure, Result
+from benchmarks.quality import load as console
 from benchmarks.quality.fleet import SCORED_DAYS, run
+from benchmarks.quality.load import ALARMS_A_DAY, CONSOLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchmarks.quality.fleet import Run
 
-ALARMS_A_DAY: Final = 144
-"""One alarm in ten minutes at one console is acceptable (ISA-18.2)."""
-CONSOLES: Final = 17
-"""One of the city and one of each of its sixteen areas."""
 SPLIT: Final = {"red": 0.01, "orange": 0.05, "yellow": 0.15}
 """Largest shares of the alarms by priority (ISA-18.2: 80 / 15 / 5 / under 1 %)."""
 
@@ -56,6 +54,9 @@ def _figures(found: Run) -> dict[str, Figure]:
         "faults": Figure(len(score.faults), "faults"),
         "lookalikes": Figure(len(score.lookalikes), "look-alikes"),
     }
+    figures |= console.figures(
+        score.alarms, found.start_ms, found.end_ms, load * found.days / max(len(score.alarms), 1)
+    )
     levels = score.levels()
     return figures | {level: Figure(levels[level], "share of alarms", most, "lower") for level, most in SPLIT.items()}
 

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from benchmarks.quality import load
 from benchmarks.quality.desk import CLOSE_MS, Desk
 from benchmarks.quality.fleet import run
 from benchmarks.quality.score import NAMED, Score, score
@@ -140,3 +141,24 @@ def test_two_runs_of_one_seed_are_equal() -> None:
     assert one.score.alarms
     known = set(one.truth["device_id"].to_pylist())
     assert all(alarm["device_id"] in known for alarm in one.score.alarms if alarm["is_true"])
+
+
+def test_load_counts_floods_chatter_and_what_stands() -> None:
+    """Twelve alarms of one point in ten seconds in one area, one in another that never clears."""
+    day = 86_400_000
+    burst = [
+        {
+            "rule_id": "r", "point": 1, "area_code": "R410102101", "raised_at": T0 + k * 1000,
+            "detected_at": T0 + k * 1000, "clear_detected_at": T0 + k * 1000 + 500,
+        }
+        for k in range(12)
+    ]  # fmt: skip
+    lone = {"rule_id": "s", "point": 2, "area_code": "410103001", "detected_at": T0, "raised_at": T0}
+    found = load.figures([*burst, {**lone, "clear_detected_at": None}], T0, T0 + 2 * day, factor=2.0)
+
+    assert load.area_of("D4101020010001") == load.area_of("410102001") == "410102"
+    assert found["console_busiest"].value == 12
+    assert found["flood_share"].value == 1 / 576
+    assert found["chattering"].value == 10
+    assert found["standing_a_day"].value == pytest.approx(2 / 17)
+    assert found["top_ten_share"].value == 1.0
