@@ -24,7 +24,7 @@ TIMES: Final = frozenset(
     {"raised_at", "detected_at", "dispatched_at", "accepted_at", "resolved_at", "closed_at", "due_at", "normal_at",
      "cleared_at", "clear_detected_at", "acked_at", "shelved_until", "at", "until", "filed_at",
      "first_dispatched_at", "first_accepted_at", "overdue_at", "suspended_at", "due_from", "extension_until",
-     "since", "ended_at", "stored_at"}
+     "since", "ended_at", "stored_at", "failing_since", "next_at", "disabled_at"}
 )  # fmt: skip
 """Columns of the queue that are epoch milliseconds; answers carry them as times."""
 
@@ -102,6 +102,10 @@ class Desk:
     def emergencies(self, area: str | None) -> list[dict[str, Any]]:
         """Emergencies past and present with their reviews."""
         return [with_times(row) for row in self._desk.list_emergencies(area=area)]
+
+    def list_sinks(self) -> list[dict[str, Any]]:
+        """Where every sink stands."""
+        return [with_times(row | {"next_at": row["next_at"] or None}) for row in self._desk.list_sinks()]
 
     def list_alarms(
         self,

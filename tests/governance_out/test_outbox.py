@@ -326,3 +326,17 @@ def test_threads_deliver_and_stop(hands: Hands, receiver: Receiver, wait_for: An
     wait_for(lambda: receiver.requests, 20, "the message arrives")
     wait_for(lambda: stand(hands)["waiting"] == 0, 20, "the position is stored")
     worker.stop()
+
+
+def test_the_command_line_shows_where_each_sink_stands(hands: Hands) -> None:
+    from lifeline.app.queue import Desk
+
+    worker = sink(hands, Broken())
+    hands.apply(raised("ch4.high", 0, T0))
+    sink(hands, Broken(), "idle")
+    drain(worker)
+
+    down, idle = Desk(hands.desk).list_sinks()
+    assert (down["name"], down["waiting"], down["attempts"], down["last_error"]) == ("hook", 1, 1, "down")
+    assert down["failing_since"].isoformat().endswith("+00:00")
+    assert (idle["name"], idle["waiting"], idle["next_at"]) == ("idle", 0, None)

@@ -97,7 +97,8 @@ class Bus:
             future.result(self._settings.timeout_s * 2)
         except (aiomqtt.MqttError, OSError, ValueError) as error:
             asyncio.run_coroutine_threadsafe(self._drop(), self._loop)
-            raise DeliveryError(f"{where}: {error}") from None
+            hint = "; write protocol = 4" if "rotocol version" in str(error) else ""
+            raise DeliveryError(f"{where}: {error}{hint}") from None
         except FutureTimeoutError:
             future.cancel()
             asyncio.run_coroutine_threadsafe(self._drop(), self._loop)
