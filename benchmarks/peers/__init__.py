@@ -37,6 +37,9 @@ PEERS: Final = (
     Peer("gmqtt", "gm"),
     Peer("pymosquitto", "pym"),
     Peer("mosquitto_sub", "mosquitto"),
+    Peer("telegraf", "telegraf"),
+    Peer("redpanda-connect", "redpanda"),
+    Peer("ekuiper", "ekuiper"),
 )
 
 

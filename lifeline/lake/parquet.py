@@ -114,7 +114,8 @@ def readings_writer(path: Path, first: pa.Table) -> pq.ParquetWriter:
         dictionary.append("value")
     else:
         encoding["value"] = "BYTE_STREAM_SPLIT"
-    if len(np.unique(first["received_at"].cast(pa.int64()).to_numpy())) <= 256:
+    received_at = first["received_at"].slice(0, ROW_GROUP_ROWS).cast(pa.int64()).to_numpy()
+    if len(np.unique(received_at)) <= 256:
         dictionary.append("received_at")
     else:
         encoding["received_at"] = _DELTA
