@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,6 +172,26 @@ def test_a_water_balance_compares_terms(kit: Any) -> None:
         t = kit.t0 + 60_000 * k
         changes += machine.process(kit.record(k + 1, [(p, t + p, t + p, float(v)) for p, v in enumerate(values)]))
     assert [(c.kind, c.point, c.value) for c in changes] == [("raised", 0, 40.0), ("cleared", 0, 25.0)]
+
+
+def test_makeup_is_corrected_for_a_loop_that_cools(kit: Any) -> None:
+    """The guide's rule: a loop that cools by 4 K/h drinks 1.7 m3/h and has no leak; without cooling it has."""
+    guide = Path(__file__).parents[2].joinpath("docs/rules.md").read_text("utf-8")
+    block = next(part for part in guide.split("```") if 'id = "heat.loop.balance"' in part)
+    keys = tomllib.loads(block.partition("\n")[2])["rule"][0]
+    changes = {k: json.dumps(v) for k, v in keys.items() if k not in {"params", "terms", "raise_after", "raise"}}
+    changes["raise_"] = json.dumps(keys["raise"])
+    inline = ("params", "terms", "raise_after")
+    changes |= {k: "{ " + ", ".join(f"{n} = {json.dumps(v)}" for n, v in keys[k].items()) + " }" for k in inline}
+    points = [{"utility": "heat", "zone": "L1", "quantity": q} for q in ("makeup_flow", "supply_temp", "return_temp")]
+    for cooling, expected in ((4.0, []), (0.0, ["raised"])):
+        machine = kit.machine(kit.rule(**changes), kit.registry(points))
+        rows = [
+            (p, kit.t0 + k * 600_000, kit.t0 + k * 600_000, v)
+            for k in range(12)
+            for p, v in enumerate((3.0, 60 - cooling * k / 6, 45 - cooling * k / 6))
+        ]
+        assert [c.kind for c in machine.process(kit.record(1, rows))] == expected
 
 
 def rig(kit: Any, frames_n: int, wrong_from: int, swing: float = 1.0) -> list[tuple[int, int, int, float]]:
