@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from ingest.collector import Collector
 from ingest.embedded import EmbeddedBroker
 from ingest.identity import IdentityWindow
 from ingest.paho_collector import PahoCollector
-from lifeline.app.bookkeeping import keep_books
+from lifeline.app.bookkeeping import keep_books, record_reload
 from lifeline.app.clock import now_ms
 from lifeline.app.decoding import make_decoder
 from lifeline.app.load import LoadGauge
@@ -204,7 +205,7 @@ def assemble(site: Site) -> Assembly:
         clock=now_ms,
     )
     publisher = published(catalog, desk, ledger)
-    watch = RuleWatch(site.config.path, rule_set, ledger, rules, queue, now_ms)
+    watch = RuleWatch(site.config.path, rule_set, ledger, rules, queue, now_ms, partial(record_reload, desk))
     replay = ReplayDesk(site.replay_path, make_decoder(config, None, ledger, window), log)
     outgoing = start_sinks(site)
     work = (publisher.publish_changes, replay.serve, watch.keep, books.export_due, outgoing.tidy)

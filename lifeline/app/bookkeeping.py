@@ -40,7 +40,20 @@ def keep_books(site: Site, desk: GovernanceDesk) -> AuditExporter:
 
 def started(site: Site) -> AuditEntry:
     """That an engine starts, by whom, and with which configuration and rules: digests, so that a change shows."""
+    return _configuration(site, "engine-start")
+
+
+def record_reload(desk: GovernanceDesk, site: Site) -> None:
+    """Record that a running engine takes over changed rule files; who wrote them is the file system's to say.
+
+    Raises:
+        UnavailableError: it cannot be recorded.
+    """
+    desk.record(_configuration(site, "rules-reload"))
+
+
+def _configuration(site: Site, action: str) -> AuditEntry:
     files = {site.config.path.name: site.config.path} | {f"rules/{path.name}": path for path in site.config.rule_files}
     digests = {name: sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
     fields = {"version": version("lifeline-engine"), "sha256": digests}
-    return AuditEntry("configuration", getuser(), "engine-start", str(site.config.path), SYSTEM, fields=fields)
+    return AuditEntry("configuration", getuser(), action, str(site.config.path), SYSTEM, fields=fields)

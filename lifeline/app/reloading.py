@@ -12,12 +12,14 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from lifeline.app.site import load_site
-from lifeline.core.errors import ConfigurationError, Problem
+from lifeline.core.errors import ConfigurationError, Problem, UnavailableError
 from rules.evaluate import RuleMachine, RuleSet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from lifeline.app.site import Site
     from lifeline.core.ports import Clock
     from lifeline.core.registry import RegistrySource
     from lifeline.engine.rules_follower import RulesFollower
@@ -42,9 +44,11 @@ class RuleWatch:
         follower: RulesFollower,
         queue: GovernanceQueue,
         clock: Clock,
+        record: Callable[[Site], None] | None = None,
     ) -> None:
+        """``record``: audits that rules change, before they do; what it raises leaves those in force."""
         self._config, self._registry, self._follower, self._clock = config, registry, follower, clock
-        self._rules, self._queue = rules, queue
+        self._rules, self._queue, self._record = rules, queue, record
         self._seen = self._look()
         self._at = clock()
         self._asked = False
@@ -68,6 +72,9 @@ class RuleWatch:
         except ConfigurationError as error:
             self._follower.reload_fault = str(error)
             logger.error("rules not reloaded, those in force stay: %s", error)  # noqa: TRY400 - it says all
+        except UnavailableError:
+            self._seen = ()  # the audit could not be written: tried again
+            raise
 
     def _look(self) -> Seen:
         try:
@@ -85,6 +92,8 @@ class RuleWatch:
         if rules == self._rules:
             return
         machine = RuleMachine(rules, self._registry, site.config.site.timezone)
+        if self._record is not None:
+            self._record(site)
 
         def names_change() -> None:
             self._queue.rules = rules.info()

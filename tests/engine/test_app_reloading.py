@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from lifeline.app.bookkeeping import record_reload
 from lifeline.app.reloading import LOOK_MS, RuleWatch, check_versions
-from lifeline.app.site import load_site
+from lifeline.app.site import Site, load_site
 from lifeline.cli.main import app
 from lifeline.core.batch import LogRecord, Readings
-from lifeline.core.errors import ConfigurationError
+from lifeline.core.errors import ConfigurationError, UnavailableError
 from lifeline.core.metrics import Metrics
 from lifeline.engine.rules_follower import RulesFollower
 from lifeline.engine.snapshots import SnapshotStore
@@ -46,7 +47,8 @@ class Running:
             *(machine, self.queue, SnapshotStore(self.site.state, "rules"), lambda: self.now, Metrics()),
             acknowledged=self.queue.acknowledged,
         )
-        self.watch = RuleWatch(config, rules, self.ledger, self.follower, self.queue, lambda: self.now)
+        self.full = False
+        self.watch = RuleWatch(config, rules, self.ledger, self.follower, self.queue, lambda: self.now, self.record)
         known = self.ledger.current()
         self.point = next(p for p, q in enumerate(known.point_quantity) if known.quantities[q] == "ch4")
         self.records: list[LogRecord] = []
@@ -69,6 +71,23 @@ class Running:
         self.watch.keep()
         self.catch_up()
         self.catch_up()
+
+    def record(self, site: Site) -> None:
+        """Audit as the engine does, unless the disk is full."""
+        if self.full:
+            raise UnavailableError("disk full")
+        desk = GovernanceDesk(self.site.database_url, lambda: self.now)
+        try:
+            record_reload(desk, site)
+        finally:
+            desk.close()
+
+    def audited(self) -> list[str]:
+        desk = GovernanceDesk(self.site.database_url, lambda: self.now)
+        try:
+            return [row["action"] for row in desk.list_audit()[0]]
+        finally:
+            desk.close()
 
     def alarms(self) -> set[tuple[str, int, bool]]:
         desk = GovernanceDesk(self.site.database_url, lambda: self.now)
@@ -102,6 +121,24 @@ def test_a_changed_file_comes_into_force_and_the_rest_keeps_its_state(config: Pa
     assert expected <= running.alarms()
     running.read(60.0)
     assert expected <= running.alarms()
+
+
+def test_a_change_of_rules_is_audited_and_waits_until_it_can_be(config: Path) -> None:
+    running = Running(config)
+    text = gas(config).read_text("utf-8")
+    old = text[text.index('id = "gas.ch4.high"') :][:60]
+    gas(config).write_text(text.replace(old, old.replace("version = 1", "version = 2"), 1), "utf-8")
+    running.full = True
+    with pytest.raises(UnavailableError):
+        running.look()
+    running.read(60.0)
+    assert ("gas.ch4.high", 2, True) not in running.alarms()
+
+    running.full = False
+    running.look()
+    running.read(60.0)
+    assert ("gas.ch4.high", 2, True) in running.alarms()
+    assert running.audited() == ["rules-reload"]
 
 
 def test_a_file_with_a_fault_leaves_the_rules_in_force(config: Path) -> None:
