@@ -114,9 +114,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def _text(value: Any) -> str:
     if value is None:
         return "–"
-    return (
-        f"{value:.4g}" if isinstance(value, float) else escape(f"{value:,}" if isinstance(value, int) else str(value))
-    )
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return escape(f"{value:,}" if isinstance(value, int) else str(value))
 
 
 def _timeline(rows: list[dict[str, Any]], start: int, end: int) -> str:
