@@ -9,6 +9,7 @@ for. The database is filled without its indices, which are made afterwards; the 
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,10 +18,10 @@ import numpy as np
 from lifeline.governance.blank import blank_event
 from lifeline.governance.database import Database
 from lifeline.governance.schema import MEASURES, metadata
-from lifeline.governance.sums import COLUMNS, Sums, day_of
+from lifeline.governance.sums import COLUMNS, Sums, day_of, month_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 EVENTS: Final = 7_216_000
@@ -225,7 +226,7 @@ def _fill_alarms(connection: sqlite3.Connection) -> None:
 
 
 def _fill_sums(connection: sqlite3.Connection, a_day: list[dict[str, Any]]) -> None:
-    sums = Sums(TIMEZONE)
+    sums = Sums(TIMEZONE, monthly=False)
     for row in a_day:
         sums.add({name: row[name] for name in COLUMNS}, 1)
     assert day_of(END_MS, TIMEZONE) * DAY_MS == END_MS + 8 * 3_600_000
@@ -238,7 +239,18 @@ def _fill_sums(connection: sqlite3.Connection, a_day: list[dict[str, Any]]) -> N
     connection.executemany("INSERT INTO tallies VALUES (?,?,?)", [(*key, n * DAYS) for key, n in sums.tallies.items()])
     for table, found in (("kpi_days", cells), ("kpi_times", times)):
         marks = ",".join("?" * len(metadata.tables[table].columns))
-        connection.executemany(f"INSERT INTO {table} VALUES ({marks})", sorted(_repeated(found)))
+        rows = _repeated(found)
+        connection.executemany(
+            f"INSERT INTO {table} VALUES ({marks})", sorted(rows if table == "kpi_days" else _by_month(rows))
+        )
+
+
+def _by_month(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Histograms by the month, as the queue keeps all but the city's."""
+    months: Counter[tuple[Any, ...]] = Counter()
+    for scope, day, *rest, n in rows:
+        months[scope, day if scope == "city" else month_of(day), *rest] += n
+    return [(*key, n) for key, n in months.items()]
 
 
 def _repeated(cells: Mapping[tuple[Any, ...], Mapping[int, list[int]]]) -> Iterator[tuple[Any, ...]]:

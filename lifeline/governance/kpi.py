@@ -99,6 +99,7 @@ def kpi(
     """Figures of the local days from ``start`` to ``end`` (exclusive): ``{from, to, total, groups, meaning}``.
 
     ``by``: a group of ``GROUPS``, each with a row of figures. At most one of town, unit, kind and rule is given.
+    Medians below the whole city are of whole months: given when ``start`` is the first of one.
 
     Raises:
         FieldError: an empty or too long span, an unknown group, or filters that no sum knows together.
@@ -111,6 +112,7 @@ def kpi(
     where += [kpi_days.c.scope == scope, kpi_days.c.day >= first, kpi_days.c.day < last]
     sums = [func.sum(kpi_days.c[name]).label(name) for name in MEASURES]
     timed = utility is None and by != "utility"
+    timed &= start.day == 1 or (scope == "all" and district is None and by in {None, "day"})
     total = _figures(dict(connection.execute(select(*sums).where(*where)).mappings().one()))
     if timed:
         total |= _medians(connection, scope, first, last, where, None).get("", {})
@@ -167,7 +169,9 @@ def _medians(
 ) -> dict[Any, Row]:
     """Medians by group ("" without one), in seconds."""
     if scope == "all" and by in {None, "day"} and not any(one.left.name == "district" for one in where):
-        scope = "city"  # one histogram a day instead of one for each district
+        scope = "city"  # the only one that is kept by the day; the others are by the month
+    elif by == "day":
+        return {}
     conditions = [kpi_times.c.scope == scope, kpi_times.c.day >= first, kpi_times.c.day < last]
     for condition in where:  # the same filters, said of the other table
         left, right = condition.left, condition.right

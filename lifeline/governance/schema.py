@@ -338,7 +338,8 @@ kpi_times: Final = Table(
     Column("n", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Histograms of durations, for medians: ``bucket`` as in ``kpi.bucket``."""
+"""Histograms of durations, for medians: ``bucket`` as in ``sums.bucket``. By the day for scope city, else by the month
+(its first day)."""
 
 areas: Final = Table(
     "areas",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
@@ -41,7 +41,9 @@ COLUMNS: Final = (
 class Sums:
     """Differences of all counters that a transaction makes."""
 
-    def __init__(self, timezone: str) -> None:
+    def __init__(self, timezone: str, *, monthly: bool = True) -> None:
+        """``monthly``: durations of all scopes but the city's by the first day of their month, not by their day."""
+        self._monthly = monthly
         self.days: dict[Cell, Counter[str]] = defaultdict(Counter)
         self.times: Counter[Time] = Counter()
         self.tallies: Counter[tuple[str, str]] = Counter()
@@ -95,8 +97,9 @@ class Sums:
         for measure, at, span in spans:
             day, slot = day_of(at, self._timezone), bucket(span)
             self.times["city", day, "", "", measure, slot] += sign
+            month = month_of(day) if self._monthly else day
             for scope, where, key, _ in places:
-                self.times[scope, day, where, key, measure, slot] += sign
+                self.times[scope, month, where, key, measure, slot] += sign
 
 
 def _places(row: Mapping[str, Any]) -> list[Place]:
@@ -185,6 +188,12 @@ def _day(quarter: int, timezone: str) -> int:
     """Offsets of all zones since 1970 that matter are whole quarters of an hour."""
     utc = datetime.fromtimestamp(quarter * 900, UTC)
     return utc.astimezone(ZoneInfo(timezone)).date().toordinal() - _EPOCH
+
+
+@lru_cache(maxsize=10_000)
+def month_of(day: int) -> int:
+    """The first day of the month that a day lies in; both counted from 1970-01-01."""
+    return day - date.fromordinal(day + _EPOCH).day + 1
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC).date().toordinal()
