@@ -562,7 +562,7 @@ class RuleMachine:
         state: dict[str, NDArray[Any]] = {"newest": journal.newest, "last": journal.last, "counts": journal.counts}
         state["newest_unit"] = journal.newest_unit
         state |= {"silence/point": self._silence.last_point, "silence/device": self._silence.last_device}
-        state["silence/gateway"] = self._silence.last_gateway
+        state["silence/gateway"], state["silence/deaf"] = self._silence.last_gateway, self._silence.deafness.state
         for rule in self._bound:
             state |= rule.arrays
         return state
@@ -582,12 +582,12 @@ def _per_interval(seconds: NDArray[np.float64], rule: BoundRule, slots: NDArray[
     return np.where(interval > 0, seconds / np.where(interval > 0, interval, 1.0), np.nan)
 
 
-_GLOBAL: Final = frozenset({"newest", "last", "newest_unit", "counts", "silence/point", "silence/device"})
+_GLOBAL: Final = frozenset({"newest", "last", "newest_unit", "counts"})
 
 
 def _rule_of(name: str) -> str | None:
     """The rule whose state an array is, None for what all rules share."""
-    return None if name in _GLOBAL else name.split("/")[1]
+    return None if name in _GLOBAL or name.startswith("silence/") else name.split("/")[1]
 
 
 def _digest(meaning: object) -> str:

@@ -7,6 +7,8 @@ records, and a replay or a backtest repeats it.
 
 When nothing arrives for long (history with gaps), many multiples are evaluated as one block of rows.
 
+Time in which nothing at all was heard is not held against a sensor (``rules/deaf.py``).
+
 A rule that speaks of silence raises only for a point that is *overdue*: silent for longer than its declared interval
 (always, where that is unknown). Hardly any point of a healthy fleet is, so hardly any is evaluated.
 """
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from rules.deaf import Deafness
 from rules.kernels import silence as kernels
 from rules.kernels.alarm import NORMAL
 
@@ -75,6 +78,7 @@ class Silence:
 
     def __post_init__(self) -> None:
         """What the rules need."""
+        self.deafness = Deafness()
         self._names = frozenset().union(*(rule.names for rule in self.rules))
         self._who = np.zeros(0, np.int32)
         self._device = np.zeros(0, np.int32)
@@ -94,6 +98,7 @@ class Silence:
         self._device = registry.point_device
         interval = np.zeros(len(registry.devices), np.int64)
         np.maximum.at(interval, registry.point_device, registry.interval_ms)
+        self.deafness.grow(interval)
         allowed = np.where(interval >= DAILY_MS, 2 * interval, np.maximum(3 * interval, ALLOWED_MS_MIN))
         self._allowed = np.where(interval > 0, allowed, 0)
         self._who = np.unique(np.concatenate([r.points for r in self.rules])) if self.rules else self._who
@@ -119,6 +124,7 @@ class Silence:
             first = min(int(received[0]), record.received_at) if len(rows) else record.received_at
             self.instant = first // CLOCK_MS * CLOCK_MS
         self.now = end
+        self.deafness.hear(received, self._device[rows.point], self.last_device, end)
         instants = np.arange(self.instant + CLOCK_MS, end + 1, CLOCK_MS, dtype=np.int64)
         ends = np.searchsorted(received, instants, side="left").astype(np.int64)
         changes: list[ClockChange] = []
@@ -203,6 +209,8 @@ class Silence:
         width = len(chosen)
         slots = np.tile(chosen, len(instants))
         ts = np.repeat(instants, width)
+        for name in ("silent_s", "device_silent_s"):
+            wide[name] = wide[name] - self.deafness.within(wide[name], ts)
         columns = {}
         for name in rule.names:
             if name in wide:

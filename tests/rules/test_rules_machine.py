@@ -226,6 +226,45 @@ def test_mass_silence_is_named_once(kit: Any) -> None:
     assert [(c.kind, c.rule_id, c.point) for c in found] == [("raised", "device.silence.mass", 0)]
 
 
+def outage(kit: Any, devices: int) -> tuple[list[AlarmChange], list[AlarmChange], list[AlarmChange]]:
+    """Devices each ten seconds, one of which stops at 100 s; from 200 s to 900 s nothing is heard of anybody.
+
+    Cut into small records with the log's clock between, with an engine that was down (no clock in the outage), and as
+    one batch, as a backtest has it.
+    """
+    t = kit.t0
+    ticks = [*range(0, 200, 10), *range(900, 1000, 10)]
+    rows = [
+        (d, t + s * 1000 + 37 * d, t + s * 1000 + 37 * d, 1.0)
+        for s in ticks for d in range(devices) if d or s < 100
+    ]  # fmt: skip
+    results = []
+    for clock in (True, False):
+        machine = kit.machine(kit.rule(**DROPOUT), kit.registry([{"interval_s": 10.0}] * devices))
+        found: list[AlarmChange] = []
+        for lsn, s in enumerate(range(0, 1000, 5), 1):
+            part = [row for row in rows if t + s * 1000 <= row[2] < t + (s + 5) * 1000]
+            if part:
+                found += machine.process(kit.record(lsn, part))
+            elif clock or not 200 <= s < 900:
+                found += machine.process(LogRecord(lsn, t + s * 1000, Readings.empty()))
+        results.append(found)
+    machine = kit.machine(kit.rule(**DROPOUT), kit.registry([{"interval_s": 10.0}] * devices))
+    return results[0], results[1], machine.process(kit.record(1, rows))
+
+
+def test_an_outage_is_held_against_no_sensor(kit: Any) -> None:
+    """But who was silent before it is found; a site too small to tell an outage from silence takes it as silence."""
+    live, down, backtested = outage(kit, 30)
+    assert [(c.kind, c.point) for c in live] == [("raised", 0)]
+    assert final(live) == final(down) == final(backtested)
+    for devices, deaf in ((30, 1), (10, 0)):
+        machine = kit.machine(kit.rule(**DROPOUT), kit.registry([{"interval_s": 10.0}] * devices))
+        machine.process(kit.record(1, [(d, kit.t0, kit.t0, 1.0) for d in range(devices)]))
+        machine.process(kit.record(2, [(0, kit.t0 + 300_000, kit.t0 + 300_000, 1.0)]))
+        assert np.count_nonzero(machine._silence.deafness.state[1:, 1]) == deaf
+
+
 def test_long_gap_equals_many_clock_records(kit: Any) -> None:
     text, t = kit.rule(**{**DROPOUT, "clear_after": "{ seconds = 30 }"}), kit.t0
     rows = [(0, t, t, 1.0), (2, t + 5, t + 5, 1.0)]

@@ -1,0 +1,96 @@
+"""When nothing at all was heard: the fault is ours or the way's, and no sensor is blamed for it.
+
+An engine that was down, a broker or a network that was away: for that time no reading of anybody is in the log. The log
+is *deaf* from a while after its last reading until the next one; the while is twice the interval that twenty of the
+devices heard so far declare or undercut (20 s at least), so that a site which reports once an hour is not deaf in
+between, and a small one never. Deaf time is no silence of a device; the census of silent devices counts it, because
+that is how an outage is noticed while it lasts.
+
+It is derived from the readings alone, so a backtest finds the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from rules.kernels.silence import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+DEVICES_MIN: Final = 20
+"""Fewer devices may well be silent together by chance."""
+MISSED: Final = 2
+LEAST_MS: Final = 20_000
+KEPT: Final = 32
+"""Newest deaf periods that are remembered: an outage matters for some intervals after it."""
+ENDLESS: Final = np.iinfo(np.int64).max // 2
+
+
+class Deafness:
+    """Deaf periods; ``state`` is all there is to keep: [last reading, 0], then [begin, end) of the periods, in ms."""
+
+    def __init__(self) -> None:
+        self.state = np.zeros((KEPT + 1, 2), np.int64)
+        self._interval = np.zeros(0, np.int64)
+        self._bound = ENDLESS
+        self._now: list[tuple[int, int]] = []
+
+    def grow(self, interval_ms: NDArray[np.int64]) -> None:
+        """Learn the interval of each device, 0 where unknown."""
+        self._interval = interval_ms
+        self._bound = self._patience(interval_ms)
+
+    def hear(
+        self, received: NDArray[np.int64], device: NDArray[np.int32], last_device: NDArray[np.int64], end: int
+    ) -> None:
+        """Take in a record's rows (times of receipt and devices) before they are judged, up to log time ``end``.
+
+        ``last_device`` is when each device was heard last before them.
+        """
+        before = np.concatenate([self.state[:1, 0], received[:-1]]) if len(received) else received
+        for row in np.flatnonzero((received - before > self._bound) & (before > 0)):
+            self._mark(int(before[row]), int(received[row]), last_device != NEVER, device[:row])
+        self._now = self._periods()
+        if len(received):
+            self.state[0, 0] = received[-1]
+        last = int(self.state[0, 0])
+        if last and end - last > self._bound:
+            patience = self._heard_patience(last_device != NEVER, device)
+            self._now.append((last + patience, ENDLESS))
+
+    def within(self, silent_s: NDArray[np.float64], at: NDArray[np.int64]) -> NDArray[np.float64]:
+        """How many of so many seconds before some instants (ms) were deaf."""
+        found = np.zeros(len(silent_s))
+        since = at - silent_s * 1000.0
+        for begin, end in self._now:
+            found += np.maximum(np.minimum(at, end) - np.maximum(since, begin), 0.0)
+        return found / 1000.0
+
+    def _mark(self, last: int, now: int, heard: NDArray[np.bool_], device: NDArray[np.int32]) -> None:
+        patience = self._heard_patience(heard, device)
+        if now - last > patience:
+            self.state[2:] = self.state[1:-1].copy()
+            self.state[1] = last + patience, now
+
+    def _periods(self) -> list[tuple[int, int]]:
+        rows: Iterable[list[int]] = self.state[1:].tolist()
+        return [(begin, end) for begin, end in rows if end]
+
+    def _heard_patience(self, heard: NDArray[np.bool_], device: NDArray[np.int32]) -> int:
+        if self._bound == ENDLESS:
+            return ENDLESS
+        known = heard.copy()
+        known[device] = True
+        return self._patience(self._interval[known])
+
+    @staticmethod
+    def _patience(interval_ms: NDArray[np.int64]) -> int:
+        declared = interval_ms[interval_ms > 0]
+        if len(declared) < DEVICES_MIN:
+            return ENDLESS
+        return max(LEAST_MS, MISSED * int(np.partition(declared, DEVICES_MIN - 1)[DEVICES_MIN - 1]))
