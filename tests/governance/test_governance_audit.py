@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from lifeline.core.errors import ConfigurationError, CorruptionError, LifelineError
+from lifeline.core.errors import ConfigurationError, CorruptionError, LifelineError, UnavailableError
 from lifeline.governance import audit as audit_module
 from lifeline.governance import checkpoint as notes
 from lifeline.governance.actor import Actor
@@ -21,7 +21,7 @@ from lifeline.governance.audit_export import AuditExporter, exported
 from lifeline.governance.audit_verify import AuditVerdict, verify_audit
 from lifeline.governance.errors import FieldError, ForbiddenError
 from lifeline.governance.merkle import check_consistency, check_inclusion, consistency_proof, inclusion_proof, root_of
-from tests.governance.conftest import T0, raised
+from tests.governance.conftest import SQLITE_ONLY, T0, raised
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -151,6 +151,27 @@ def test_an_act_that_cannot_be_audited_does_not_happen(
     after = hands.desk.get_event(filed)
     assert (after["status"], after["version"], len(after["log"])) == ("filed", before["version"], len(before["log"]))
     assert len(entries(hands)) == 1
+
+
+@SQLITE_ONLY
+def test_on_a_full_disk_nobody_acts_unaudited(hands: Hands, filed: str) -> None:
+    with hands.desk._database.write() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    acted: list[int] = []
+
+    def act_on() -> None:
+        for number in range(1000):
+            hands.desk.act(filed, "note", WANG, "n" * 1000)
+            acted.append(number)
+
+    with pytest.raises(UnavailableError, match="full"):
+        act_on()
+
+    log = [entry for entry in hands.desk.get_event(filed)["log"] if entry["role"] != "system"]
+    assert len(log) == len(entries(hands)) == len(acted) + 1
+    hands.desk.act(filed, "note", WANG, "there is room again")
+    assert len(entries(hands)) == len(acted) + 2
 
 
 @pytest.mark.parametrize("statement", ["UPDATE audit SET actor = 'nobody'", "DELETE FROM audit"])
