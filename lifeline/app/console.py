@@ -21,12 +21,14 @@ import orjson
 from lifeline.app.clock import now_ms
 from lifeline.app.site import load_site
 from lifeline.app.status import with_engines_word
-from lifeline.core.errors import LifelineError
+from lifeline.core.errors import LifelineError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lifeline.app.site import Site
+    from lifeline.config.models import HttpConfig
+    from lifeline.console.oidc import Provider
     from lifeline.console.ports import Parts
 
 METRICS_S: Final = 2.0
@@ -103,6 +105,18 @@ def make_parts(site: Site, closing: Callable[[Callable[[], None]], object], endp
     )
 
 
+def _provider(http: HttpConfig) -> Provider | None:
+    if not http.oidc_issuer or http.oidc_secret_file is None:
+        return None
+    from lifeline.console.oidc import Provider
+
+    try:
+        secret = http.oidc_secret_file.read_text().strip()
+    except OSError as error:
+        raise UnavailableError(f"{http.oidc_secret_file}: cannot be read: {error.strerror}") from error
+    return Provider(http.oidc_issuer, http.oidc_client_id, secret, f"{http.base_url}/login/oidc/back")
+
+
 def main(config: Path, host: str, port: int, endpoint: str, engine: int) -> None:
     """Serve the console until SIGTERM or until the engine (its process id) is gone."""
     from lifeline.app.orphans import die_with_parent
@@ -124,6 +138,7 @@ def main(config: Path, host: str, port: int, endpoint: str, engine: int) -> None
         secure=http.secure,
         remote_metrics=site.config.metrics.allow_remote,
         public_url=http.base_url,
+        provider=_provider(http),
     )
     tls = Tls(str(http.cert_file), str(http.key_file)) if http.cert_file and http.key_file else None
     with ExitStack() as stack:

@@ -348,7 +348,9 @@ class Checker:
         if (http.cert_file is None) != (http.key_file is None):
             there, absent = ("cert_file", "key_file") if http.cert_file else ("key_file", "cert_file")
             self._note(f"http.{absent}", f"is missing beside {there}", "TLS needs both")
-        return self._files("http", http, ["cert_file", "key_file"])
+        if bool(http.oidc_issuer) != bool(http.oidc_client_id and http.oidc_secret_file):
+            self._note("http.oidc_issuer", "goes with oidc_client_id and oidc_secret_file", "give all three or none")
+        return self._files("http", http, ["cert_file", "key_file", "oidc_secret_file"])
 
     def _check_listeners(self, tables: dict[str, Any]) -> None:
         """No address twice; nothing without a password is open to other machines by accident."""

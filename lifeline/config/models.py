@@ -289,6 +289,13 @@ class HttpConfig(Section):
     )
     cert_file: Path | None = Field(None, description="our certificate (PEM) for TLS; goes with key_file")
     key_file: Path | None = Field(None, description="our private key (PEM) for TLS; goes with cert_file")
+    oidc_issuer: str = Field(
+        "",
+        pattern=r"^(https?://[^\s?#]+)?$",
+        description="an OpenID Connect provider that signs people in, as it calls itself; empty: none",
+    )
+    oidc_client_id: str = Field("", max_length=200, description="our name at that provider")
+    oidc_secret_file: Path | None = Field(None, description="a file with nothing but our secret at that provider")
 
     @property
     def address(self) -> Listen:

@@ -63,6 +63,8 @@ OPEN: Final = frozenset(
         ("GET", "/metrics"),
         ("GET", "/login"),
         ("POST", "/login"),
+        ("GET", "/login/oidc"),
+        ("GET", "/login/oidc/back"),
     }
 )
 """What needs no credentials (contract, section 6)."""

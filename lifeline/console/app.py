@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from lifeline.console.oidc import Oidc
     from lifeline.core.ports import Clock
 
 ROUTES: Final = (events, alarms, points, query, reports, stream, health, session, pages)
@@ -67,6 +68,7 @@ def create_app(parts: Parts, settings: Settings | None = None, *, clock: Clock =
         sign_in_addresses=Buckets(SIGN_IN_ADDRESS, time.monotonic),
         sign_in_names=Buckets(SIGN_IN_NAME, time.monotonic),
         clock=clock,
+        oidc=_oidc(settings),
     )
     for module in ROUTES:
         app.include_router(module.router)
@@ -82,6 +84,14 @@ def create_app(parts: Parts, settings: Settings | None = None, *, clock: Clock =
     app.add_exception_handler(OSError, _unavailable)
     app.add_middleware(Guard, hosts=settings.hosts, secure=settings.secure, take=Buckets(ADDRESS, time.monotonic).take)
     return app
+
+
+def _oidc(settings: Settings) -> Oidc | None:
+    if settings.provider is None:
+        return None
+    from lifeline.console.oidc import Oidc  # Authlib: only where there is a provider
+
+    return Oidc(settings.provider)
 
 
 def openapi(app: FastAPI) -> dict[str, Any]:

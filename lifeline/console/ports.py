@@ -8,13 +8,14 @@ nothing about rights except what the ``within`` grants say (None: everything). R
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import date
 
+    from lifeline.console.oidc import Provider
     from lifeline.core.principal import Grant, Principal
 
 Row = dict[str, Any]
@@ -219,4 +220,5 @@ class Settings:
     secure: bool = False
     remote_metrics: bool = False
     public_url: str = ""
-    trusted_proxies: frozenset[str] = field(default_factory=frozenset)
+    provider: Provider | None = None
+    """Who else vouches for people."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lifeline.console.access import Gate
     from lifeline.console.feed import Feed
     from lifeline.console.limits import Buckets
+    from lifeline.console.oidc import Oidc
     from lifeline.console.ports import Parts, Row, Settings, Within
     from lifeline.core.ports import Clock
 
@@ -35,7 +36,7 @@ class State:
     sign_in_addresses: Buckets
     sign_in_names: Buckets
     clock: Clock
-    oidc: Any = None
+    oidc: Oidc | None = None
     _newest: OrderedDict[Any, Cached[list[Row]]] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -7,10 +7,10 @@ script moves it into the form. Nothing secret is ever in a URL that we see.
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 router = APIRouter(include_in_schema=False)
 
 FORM = "application/x-www-form-urlencoded"
+OIDC_COOKIE = "lifeline-oidc"
 ASK_PASSWORD = "请为此账号设置密码 / choose a password for this account"  # noqa: S105 - a sentence
 ASK_ACCOUNT = "首次启动：请为安全管理员命名并设置密码 / first start: name the security administrator, choose a password"
 
@@ -65,6 +66,46 @@ async def login(request: Request, parts: Answers) -> Response:
         kind = await run_in_threadpool(parts.accounts.kind_of, word) if word else None
         return _page(state, error=problem.detail, word=word if kind else "", kind=kind or "", status=problem.status)
     return signed_in(state, signed)
+
+
+@router.get("/login/oidc")
+async def to_provider(request: Request) -> Response:
+    """To the identity provider, which sends the browser back."""
+    state = state_of(request)
+    if state.oidc is None:
+        raise ProblemError("not-found", "no identity provider is configured: [http] oidc_issuer")
+    wait = state.sign_in_addresses.take(address_of(request.scope))
+    if wait:
+        raise too_many(wait)
+    url, begun = await run_in_threadpool(state.oidc.begin)
+    answer = RedirectResponse(url, 303)
+    answer.set_cookie(
+        OIDC_COOKIE, begun, 600, path="/login/oidc", secure=state.settings.secure, httponly=True, samesite="lax"
+    )
+    return answer
+
+
+@router.get("/login/oidc/back")
+async def from_provider(
+    request: Request,
+    parts: Answers,
+    state: Annotated[str, Query(max_length=200)] = "",
+    code: Annotated[str, Query(max_length=4_000)] = "",
+) -> Response:
+    """From the identity provider: a session for the account that belongs to the person."""
+    held = state_of(request)
+    if held.oidc is None:
+        raise ProblemError("not-found", "no identity provider is configured: [http] oidc_issuer")
+    try:
+        subject = await run_in_threadpool(held.oidc.finish, state, request.cookies.get(OIDC_COOKIE, ""), code)
+        signed = await run_in_threadpool(parts.accounts.sign_in_subject, subject, address_of(request.scope))
+    except ProblemError as problem:
+        if problem.kind != "unauthenticated":
+            raise
+        return _page(held, error=problem.detail, status=401)
+    answer = signed_in(held, signed)
+    answer.delete_cookie(OIDC_COOKIE, path="/login/oidc")
+    return answer
 
 
 @router.post("/logout")
