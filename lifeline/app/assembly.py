@@ -28,7 +28,7 @@ from lifeline.app.reference import bring_reference, policy_text
 from lifeline.app.reloading import RuleWatch
 from lifeline.app.replaying import ReplayDesk
 from lifeline.config import read_password
-from lifeline.core.errors import CorruptionError
+from lifeline.core.errors import CorruptionError, UnavailableError
 from lifeline.core.limits import LOG_KEPT_BYTES
 from lifeline.core.metrics import Metrics
 from lifeline.engine.follow import Follow
@@ -110,7 +110,10 @@ def open_registry(site: Site, *, must_exist: bool) -> RegistryLedger:
         return RegistryLedger(site.state, None, areas, must_exist=must_exist)
     # a file that was merged before, to the byte, is not read, checked and merged again: a restart is a second faster
     merged, digest = site.state / "points.merged", blake2b(config.file.read_bytes()).hexdigest().encode()
-    known = must_exist and merged.exists() and merged.read_bytes() == digest
+    try:
+        known = must_exist and merged.exists() and merged.read_bytes() == digest
+    except OSError as error:
+        raise UnavailableError(f"{merged}: cannot be read: {error}") from error
     ledger = RegistryLedger(site.state, None if known else read_points(config.file), areas, must_exist=must_exist)
     write_atomic(merged, digest)
     return ledger

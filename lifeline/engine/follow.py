@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 from lifeline.core.errors import LifelineError, UnavailableError
@@ -16,6 +17,9 @@ logger = logging.getLogger(__name__)
 WAIT_S: Final = 0.1
 """How long a follower sleeps at most before its ``tick`` gets a turn."""
 BACKOFF_S: Final = 1.0
+LAST_TRIES: Final = 4
+LAST_PAUSE_S: Final = 0.25
+"""While stopping, what refuses is asked so often; a restart replays what it would not take."""
 
 
 class Follow:
@@ -28,6 +32,8 @@ class Follow:
         self._log = log
         self._clock = clock
         self._stop = threading.Event()
+        self._tries_left = LAST_TRIES
+        self._closed = False
         self._seen_at = clock()
         self._thread = threading.Thread(target=self._run, name=f"follow-{follower.name}", daemon=True)
 
@@ -36,10 +42,10 @@ class Follow:
         self._thread.start()
 
     def stop(self, timeout_s: float) -> bool:
-        """Drain and close; False when that took longer than ``timeout_s`` (a restart replays the rest)."""
+        """Drain and close; False when it refused or took longer than ``timeout_s`` (a restart replays the rest)."""
         self._stop.set()
         self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return self._closed
 
     def lag_s(self, now_ms: int) -> float:
         """Age of the oldest record not yet consumed; 0 when it has caught up."""
@@ -54,11 +60,15 @@ class Follow:
                 self.fault = None
                 if self._stop.is_set() and self.follower.position >= self._log.committed:
                     self.follower.close()
+                    self._closed = True
                     return
             except UnavailableError as error:
                 self._report(f"{self.follower.name}: {error}")
                 if self._stop.wait(BACKOFF_S):
-                    return
+                    self._tries_left -= 1
+                    if self._tries_left <= 0:
+                        return
+                    time.sleep(LAST_PAUSE_S)
             except LifelineError as error:
                 self._report(f"{self.follower.name}: {error}")
                 return

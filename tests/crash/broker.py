@@ -46,8 +46,9 @@ class LedgerBroker:
         self.ledger = ledger
         self.window = window
         self.connections = 0
-        self.pings: list[float] = []
-        """When PINGREQs came, by ``time.monotonic``."""
+        self.heard: deque[float] = deque(maxlen=10_000)
+        """When anything came from the client, by ``time.monotonic``."""
+        self.pings = 0
         self.disconnect: bytes | None = None
         """The last DISCONNECT packet that the client sent."""
         self._allowed: float = float("inf")
@@ -144,6 +145,7 @@ class LedgerBroker:
                 if not data:
                     self._drop()
                     return
+                self.heard.append(time.monotonic())
                 self._in += data
                 self._parse()
             if free and self._peer is not None and self._out:
@@ -196,7 +198,7 @@ class LedgerBroker:
         elif kind == 4:
             self._acknowledged(int.from_bytes(body[:2], "big"))
         elif kind == 12:
-            self.pings.append(time.monotonic())
+            self.pings += 1
             self._out += b"\xd0\0"
         elif kind == 14:
             self.disconnect = whole

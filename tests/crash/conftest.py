@@ -36,7 +36,8 @@ def loop_disk(tmp_path: Path) -> Iterator[Callable[..., LoopDisk]]:
 
 
 @pytest.fixture
-def campaign(zygote: Zygote, tmp_path: Path) -> Iterator[Callable[..., Campaign]]:
+def campaign(zygote: Zygote, loop_disk: Callable[..., LoopDisk], tmp_path: Path) -> Iterator[Callable[..., Campaign]]:
+    """Make campaigns; victims end before their disks are unmounted."""
     made: list[Campaign] = []
 
     def make(**options: Any) -> Campaign:

@@ -12,8 +12,9 @@ from tests.conftest import free_port, listens
 from tests.crash.campaign import Campaign, wait_until
 from tests.crash.disks import LoopDisk
 
+pytestmark = [pytest.mark.slow, pytest.mark.soak]
 
-@pytest.mark.slow
+
 @pytest.mark.parametrize(("kind", "tries", "step_s"), [("acknowledging", 12, 0.008), ("engine", 2, 0.4)])
 def test_a_first_start_killed_at_any_instant_d13(
     kind: str, tries: int, step_s: float, campaign: Callable[..., Campaign]
@@ -30,7 +31,6 @@ def test_a_first_start_killed_at_any_instant_d13(
         assert books.clean, (run.seed, attempt, books)
 
 
-@pytest.mark.slow
 def test_a_first_start_cut_at_any_instant_d13(
     campaign: Callable[..., Campaign], loop_disk: Callable[..., LoopDisk]
 ) -> None:
@@ -46,7 +46,6 @@ def test_a_first_start_cut_at_any_instant_d13(
         assert books.clean, (run.seed, attempt, books)
 
 
-@pytest.mark.slow
 def test_a_console_never_outlives_its_engine(campaign: Callable[..., Campaign]) -> None:
     """Also when the engine is killed while the console is still importing: an orphan would hold the port for ever."""
     run = campaign(kind="engine", console=free_port())

@@ -13,7 +13,7 @@ from tests.crash import figures
 from tests.crash.campaign import Campaign, wait_until
 from tests.crash.proxy import Cut, Proxy
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.soak]
 
 DOWN_BYTES = 5 + 6 + 260
 """CONNACK, SUBACK, and about three PUBLISH packets."""

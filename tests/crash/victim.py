@@ -11,6 +11,7 @@ anything, until SIGCONT (a tracer may attach meanwhile).
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import logging
 import os
@@ -90,6 +91,7 @@ def be_killed(order: dict[str, Any]) -> None:
     """The child's life."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    faulthandler.register(signal.SIGUSR1)  # where does it hang? ``kill -USR1`` tells in victims.log
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # a grandchild must not hold the zygote's pipe open
     if order.get("hold"):
         os.kill(os.getpid(), signal.SIGSTOP)
