@@ -61,6 +61,8 @@ class LedgerBroker:
         self._flight: deque[tuple[int, Message]] = deque()
         self._next_id = 0
         self._cut = self._closing = False
+        self._plugged, self._quiet = threading.Event(), threading.Event()
+        self._plugged.set()
         self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="ledger-broker", daemon=True)
         self._thread.start()
@@ -97,6 +99,17 @@ class LedgerBroker:
         self._cut = True
         self._wake()
 
+    def unplug(self) -> None:
+        """From the return of this on nothing that the client sends is heard, until ``plug``."""
+        self._plugged.clear()
+        self._wake()
+        assert self._quiet.wait(10)
+
+    def plug(self) -> None:
+        """Listen again."""
+        self._quiet.clear()
+        self._plugged.set()
+
     def close(self) -> None:
         """End; a failure inside the thread is raised here."""
         self._closing = True
@@ -116,7 +129,12 @@ class LedgerBroker:
     def _run(self) -> None:
         try:
             while not self._closing:
-                self._turn()
+                if self._plugged.is_set():
+                    self._turn()
+                else:
+                    self._drop()
+                    self._quiet.set()
+                    self._plugged.wait(0.2)
         except BaseException as error:  # noqa: BLE001 - shown by close, in the test's own thread
             self.failure = error
         self._drop()

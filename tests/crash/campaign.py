@@ -250,11 +250,18 @@ class Campaign:
         self.zygote.wait(self.pid)
 
     def cut(self, how: int = NOLOGFLUSH) -> None:
-        """Power goes; the victim with it; power comes back."""
+        """Power goes; the victim with it; power comes back.
+
+        Without power nobody acknowledges: what the victim says once the cut has begun is not heard. It matters: an
+        fdatasync that is under way while ext4 shuts down may report success for data that is gone (seen once in some
+        400 cuts).
+        """
         assert self.disk is not None
+        self.broker.unplug()
         self.disk.cut(how)
         self.kill()
         self.disk.power_on()
+        self.broker.plug()
 
     def stop(self) -> None:
         """SIGTERM, and a clean end."""
