@@ -61,8 +61,7 @@ class LedgerBroker:
         self._flight: deque[tuple[int, Message]] = deque()
         self._next_id = 0
         self._cut = self._closing = False
-        self._plugged, self._quiet = threading.Event(), threading.Event()
-        self._plugged.set()
+        self._deaf = False
         self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="ledger-broker", daemon=True)
         self._thread.start()
@@ -100,15 +99,18 @@ class LedgerBroker:
         self._wake()
 
     def unplug(self) -> None:
-        """From the return of this on nothing that the client sends is heard, until ``plug``."""
-        self._plugged.clear()
-        self._wake()
-        assert self._quiet.wait(10)
+        """From this instant on nothing that the client sends is heard, until ``plug``."""
+        self._deaf = True
 
     def plug(self) -> None:
-        """Listen again."""
-        self._quiet.clear()
-        self._plugged.set()
+        """Listen again, to a new connection."""
+        self._cut = True
+        self._wake()
+        deadline = time.monotonic() + 10
+        while self._cut:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        self._deaf = False
 
     def close(self) -> None:
         """End; a failure inside the thread is raised here."""
@@ -129,12 +131,7 @@ class LedgerBroker:
     def _run(self) -> None:
         try:
             while not self._closing:
-                if self._plugged.is_set():
-                    self._turn()
-                else:
-                    self._drop()
-                    self._quiet.set()
-                    self._plugged.wait(0.2)
+                self._turn()
         except BaseException as error:  # noqa: BLE001 - shown by close, in the test's own thread
             self.failure = error
         self._drop()
@@ -148,8 +145,8 @@ class LedgerBroker:
         if self._bell in ready:
             self._bell.recv(4096)
         if self._cut:
-            self._cut = False
             self._drop()
+            self._cut = False
             return
         if self._listener in ready:
             self._drop()  # one client: the newer connection takes the session over
@@ -205,6 +202,8 @@ class LedgerBroker:
             self._obey(kind, body, whole)
 
     def _obey(self, kind: int, body: bytes, whole: bytes) -> None:
+        if self._deaf:
+            return
         if kind == 1:
             self._out += bytes([0x20, 3, self._session, 0, 0])
         elif kind == 8:

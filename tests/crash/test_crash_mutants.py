@@ -16,7 +16,7 @@ from tests.crash.disks import LoopDisk
 from tests.crash.oracle import Books
 from tests.crash.tracer import Tracer, inject
 
-CYCLES = 12
+CYCLES = 25
 
 pytestmark = [pytest.mark.slow, pytest.mark.soak]
 
