@@ -29,7 +29,7 @@ Arguments = ParamSpec("Arguments")
 Made = TypeVar("Made")
 
 PLANT: Final = "LIFELINE_BENCH_PLANT"
-"""``workload=factor``: our side of this workload burns so many times its own time. For testing the gate."""
+"""``workload=factor``: our side of this workload burns so many times its own time on top. For testing the gate."""
 
 PROGRESS: Final = "» "
 
@@ -145,7 +145,8 @@ def planted(workload: str, work: Callable[Arguments, Made]) -> Callable[Argument
     def slower(*arguments: Arguments.args, **keywords: Arguments.kwargs) -> Made:
         began = time.perf_counter()
         made = work(*arguments, **keywords)
-        until = began + times * (time.perf_counter() - began)
+        ended = time.perf_counter()
+        until = ended + times * (ended - began)
         while time.perf_counter() < until:
             pass
         return made
