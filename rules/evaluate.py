@@ -141,6 +141,7 @@ class RuleMachine:
         self._journal = Journal(self._within)
         self._acked: dict[tuple[int, int], int] = {}
         self._lsn, self._at = 0, 0
+        self._touched = False
         self._past = Past(Checkpoint(0, {}, self._header()), Checkpoint(0, {}, self._header()))
         self._grow(self._current())
 
@@ -157,6 +158,7 @@ class RuleMachine:
 
     def process(self, record: LogRecord) -> list[AlarmChange]:
         """Alarm changes caused by one record, in order. Records must come in lsn order."""
+        self._touched = True
         self._follow_registry(record.readings)
         keyed: list[tuple[tuple[int, int], AlarmChange]] = [
             ((2 * c.row, 0), self._change(c.rule, c, record.lsn, c.instant, c.instant, c.value))
@@ -266,7 +268,9 @@ class RuleMachine:
             raise ValueError("the snapshot was made with another registry")
         if any(not np.array_equal(own[k][: len(arrays[k])], arrays[k]) for k in own if k.startswith("points/")):
             raise ValueError("the snapshot was made with another registry: rules now look at other points")
-        self._reset()
+        if self._touched:  # a new machine is as it should be: binding the rules to the points takes seconds
+            self._reset()
+        self._touched = True
         fresh = self._state()
         for name, array in arrays.items():
             fresh[name][: len(array)] = array
