@@ -23,6 +23,16 @@ settings.register_profile("ci", parent=settings.get_profile("dev"), derandomize=
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What runs for minutes belongs to `make soak` alone: it is not collected elsewhere, so that nothing is skipped."""
+    if os.environ.get("LIFELINE_SOAK") == "1":
+        return
+    long = [item for item in items if item.get_closest_marker("only_soak")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if not item.get_closest_marker("only_soak")]
+
+
 def need(program: str) -> str:
     """Path of a real part; a missing one skips the test with the reason, and fails it with CI=true."""
     path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")

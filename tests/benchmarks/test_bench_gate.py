@@ -127,7 +127,7 @@ def test_a_real_run_passes_and_a_planted_slow_down_turns_it_red(tmp_path: Path) 
 
 
 @pytest.mark.soak
-@pytest.mark.skipif(os.environ.get("LIFELINE_SOAK") != "1", reason="minutes; runs with LIFELINE_SOAK=1")
+@pytest.mark.only_soak  # minutes each
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("workload", "more"),

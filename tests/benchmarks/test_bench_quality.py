@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pyarrow as pa
@@ -123,7 +122,7 @@ def test_the_operator_closes_what_is_over(registry: Registry) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.skipif(os.environ.get("LIFELINE_SOAK") != "1", reason="two minutes: LIFELINE_SOAK=1")
+@pytest.mark.only_soak  # minutes each
 def test_the_standard_rules_keep_their_promises() -> None:
     """Targets of the library over 20,000 sensors; ``benchmarks run quality-fleet`` prints the figures."""
     got = run(20_000, 7.0, seed=2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -84,7 +83,7 @@ def test_the_lake_holds_what_was_written_and_answers_as_plain_files_do(tmp_path:
 
 
 @pytest.mark.soak
-@pytest.mark.skipif(os.environ.get("LIFELINE_SOAK") != "1", reason="minutes each; runs with LIFELINE_SOAK=1")
+@pytest.mark.only_soak  # minutes each
 @pytest.mark.parametrize(
     ("name", "scale", "lost"),
     [

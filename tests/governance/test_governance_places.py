@@ -22,7 +22,8 @@ from tests.governance.conftest import registry, rule
 def test_key_is_the_kind_asked_for_or_the_device(kind: str, key: tuple[str, str]) -> None:
     place = PlaceLookup(registry).of([0])[0]
 
-    assert place == Place("G00000", "ch4", "gas", "410105", "V-0", "Z-1", None, district="410105")
+    row = ("G00000", "ch4", "gas", "410105", "V-0", "Z-1", None, 113.68, 34.79, "valve-well")
+    assert place == Place(*row, district="410105")
     assert place.key(kind) == key
 
 
