@@ -19,6 +19,7 @@ import json
 import threading
 import time
 import uuid
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,12 +161,19 @@ class Catalog:
             try:
                 self._write_database(queries)
             except (duckdb.Error, OSError) as error:
+                self._renew_connection()
                 raise UnavailableError(f"{self.root}: catalog cannot be written: {error}") from error
             text = "".join(f"CREATE OR REPLACE VIEW {name} AS\n{query};\n" for name, query in queries.items())
             write_atomic(self.root / "catalog.sql", text.encode(), durable=False)
             write_atomic(self.root / "manifest.json", json.dumps(manifest).encode(), durable=False)
             self._dirty = False
             return True
+
+    def _renew_connection(self) -> None:
+        """After a failed fsync DuckDB refuses everything until it is opened anew; the next attempt finds it so."""
+        with suppress(duckdb.Error):
+            self._connection.close()
+        self._connection = duckdb.connect()
 
     def _write_database(self, queries: dict[str, str]) -> None:
         target = self.root / "lifeline.duckdb"
@@ -179,10 +187,11 @@ class Catalog:
                     run(f"CREATE VIEW draft.{name} AS {query}")
                 run("COMMIT")
             except duckdb.Error:
-                run("ROLLBACK")
+                with suppress(duckdb.Error):  # the first error is the one to tell
+                    run("ROLLBACK")
+                    run("DETACH draft")
                 raise
-            finally:
-                run("DETACH draft")
+            run("DETACH draft")
             draft.replace(target)
         finally:
             draft.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from lifeline.core.errors import UnavailableError
 from lifeline.lake.catalog import Catalog, conform
 from lifeline.lake.views import COLUMNS
 from lifeline.lake.writer import LakeFollower
@@ -132,6 +133,19 @@ def test_replaced_snapshots_outlive_the_grace_only(tmp_path: Path, source: Any) 
     now[0] = 101
     catalog.publish()
     assert len(list(tables.glob("points-*"))) == 1
+
+
+def test_a_database_that_has_given_up_is_replaced(tmp_path: Path, source: Any) -> None:
+    """After a failed fsync DuckDB refuses every further statement; a closed connection does the same."""
+    catalog = Catalog(tmp_path)
+    catalog.publish_table("points", source(5).current().points)
+    catalog._connection.close()
+
+    with pytest.raises(UnavailableError, match="catalog cannot be written"):
+        catalog.publish()
+    assert catalog.publish()
+    with duckdb.connect(str(tmp_path / "catalog/lifeline.duckdb"), read_only=True) as db:
+        assert db.execute("SELECT count(*) FROM points").fetchall() == [(5,)]
 
 
 def test_a_path_with_quotes(tmp_path: Path, record: Any, source: Any) -> None:

@@ -14,12 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+import rules
 from lifeline.app.backtest import backtest_rules, fit_rules
 from lifeline.cli.main import app
 from lifeline.core.errors import ConfigurationError
 from rules.backtest import ALARMS
 
-LIBRARY = Path(__file__).parents[2] / "rules/library"
+LIBRARY = Path(str(rules.__file__)).parent / "library"
 START = datetime(2026, 3, 1)  # noqa: DTZ001 - files of others carry no zone
 NAMES = ["site/a/ch4", "site/b/ch4", "site/b/q"]
 
