@@ -16,7 +16,7 @@ from lifeline.core.errors import ConfigurationError, Problem, UnavailableError
 from rules.evaluate import RuleMachine, RuleSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from lifeline.app.site import Site
@@ -49,6 +49,8 @@ class RuleWatch:
         """``record``: audits that rules change, before they do; what it raises leaves those in force."""
         self._config, self._registry, self._follower, self._clock = config, registry, follower, clock
         self._rules, self._queue, self._record = rules, queue, record
+        self._files: tuple[Path, ...] = ()
+        self._listed: tuple[tuple[str, int], ...] = ()
         self._seen = self._look()
         self._at = clock()
         self._asked = False
@@ -78,11 +80,19 @@ class RuleWatch:
 
     def _look(self) -> Seen:
         try:
-            files = load_site(self._config).config.rule_files
-            stats = [(str(file), file.stat()) for file in files]
+            self._list()
+            stats = [(str(file), file.stat()) for file in self._files]
         except (ConfigurationError, OSError):  # in the middle of being written
+            self._listed = ()
             return ()
         return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+
+    def _list(self) -> None:
+        """Which files the patterns match: asked again only when the configuration or a folder of rules changed."""
+        if self._listed and self._listed == _stamps(self._config, self._files):
+            return
+        self._files = tuple(load_site(self._config).config.rule_files)
+        self._listed = _stamps(self._config, self._files)
 
     def _read(self) -> None:
         site = load_site(self._config)
@@ -102,6 +112,11 @@ class RuleWatch:
         changed = len(rules.new_in(self._rules))
         logger.warning("rules reloaded: %d, of which %d are new or changed", len(rules.rules), changed)
         self._rules = rules
+
+
+def _stamps(config: Path, files: Iterable[Path]) -> tuple[tuple[str, int], ...]:
+    """When the configuration and the folders of rule files last changed (a folder: a file came or went)."""
+    return tuple((str(path), path.stat().st_mtime_ns) for path in sorted({config, *(file.parent for file in files)}))
 
 
 def check_versions(old: RuleSet, new: RuleSet) -> None:
