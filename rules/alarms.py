@@ -71,6 +71,10 @@ class AlarmState:
             for row, kind, onset in zip(rows[:n], kinds[:n], onsets[:n], strict=True)
         ]
 
+    def rests(self, slots: NDArray[np.int32]) -> bool:
+        """Whether nothing is up, latched or pending at these slots: rows that do not raise change nothing then."""
+        return not (self.phase[slots].any() or self.count[slots].any())
+
     def acknowledge(self, slot: int, onset: int) -> bool:
         """An operator saw the alarm of this onset. True when it was latched and is cleared by that."""
         if self.onset[slot] != onset:

@@ -362,8 +362,11 @@ class RuleMachine:
         of = rows.readings
         for rule, places, slots, columns in plan.select(rows):
             self._fill(columns, rule, rows, places, slots)
-            raised, clear = rule.masks(columns, len(places))
+            raised = rule.raises(columns, len(places))
             rule.evaluated += 0 if again else len(places)
+            if not raised.any() and rule.state.rests(slots):
+                continue  # by far the most: what clears and the alarms' machine need not be asked
+            clear = rule.clears(columns, len(places))
             for change in rule.state.advance(rule.spec, slots, raised, clear, rows.ts[places]):
                 i = int(rows.row[places[change.row]])
                 ts, received, value = int(of.ts[i]), int(of.received_at[i]), float(of.value[i])

@@ -160,10 +160,17 @@ class BoundRule:
 
     def masks(self, columns: dict[str, NDArray[np.float64]], rows: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which rows satisfy ``raise``, and which ``clear``. Out of its season a rule never raises, always clears."""
-        found = [test.satisfied(columns, rows) for test in self.tests]
-        if len(found) == 2:
-            return found[0], found[1]
-        return found[0] & found[2], found[1] | ~found[2]
+        return self.raises(columns, rows), self.clears(columns, rows)
+
+    def raises(self, columns: dict[str, NDArray[np.float64]], rows: int) -> NDArray[np.bool_]:
+        """Which rows satisfy ``raise``."""
+        found = self.tests[0].satisfied(columns, rows)
+        return found & self.tests[2].satisfied(columns, rows) if len(self.tests) > 2 and found.any() else found
+
+    def clears(self, columns: dict[str, NDArray[np.float64]], rows: int) -> NDArray[np.bool_]:
+        """Which rows satisfy ``clear``."""
+        found = self.tests[1].satisfied(columns, rows)
+        return found | ~self.tests[2].satisfied(columns, rows) if len(self.tests) > 2 else found
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
