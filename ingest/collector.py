@@ -22,7 +22,7 @@ from ingest.mqtt.connection import Connection
 from ingest.mqtt.control import ConnAck, ConnectSettings, ServerDisconnect, SubAck, Subscription
 from ingest.mqtt.spec import Code
 from lifeline.core.errors import UnavailableError
-from lifeline.core.limits import PACKET_BYTES_MAX, RECEIVE_BYTES
+from lifeline.core.limits import LINGER_ROWS_MAX, LINGER_ROWS_MIN, LINGER_S, PACKET_BYTES_MAX, RECEIVE_BYTES
 
 if TYPE_CHECKING:
     from ingest.mqtt.received import Received
@@ -40,6 +40,7 @@ class Collector(CollectorBase):
         self._buffer = np.zeros(RECEIVE_BYTES, np.uint8)
         self._filled = 0
         self._leftover = False
+        self._read_at = 0.0
 
     def _unacknowledged(self) -> int:
         return 0 if self._connection is None else self._connection.unacknowledged
@@ -62,7 +63,7 @@ class Collector(CollectorBase):
             self._suspects,
         )
         self._connection = connection
-        self._filled, self._leftover = 0, False
+        self._filled, self._leftover, self._read_at = 0, False, 0.0
         link = Link(settings, self._bell, self._tls)
         try:
             link.send(connection.connect_bytes(time.monotonic()))
@@ -74,7 +75,7 @@ class Collector(CollectorBase):
     def _serve(self, link: Link, connection: Connection) -> None:
         """The flow: wait, acknowledge what is durable, read, decode, ping, send. Returns when asked to stop."""
         while not self._finished():
-            reading = self._intake.room and not self._stopping
+            reading = self._intake.room and not self._stopping and time.monotonic() >= self._read_at
             readable = self._wait(link, connection, reading)
             self._settle(connection)
             if readable:
@@ -85,6 +86,8 @@ class Collector(CollectorBase):
     def _wait(self, link: Link, connection: Connection, reading: bool) -> bool:
         now = time.monotonic()
         due = [now + WAIT_S]
+        if self._read_at > now:
+            due.append(self._read_at)
         if (deadline := connection.next_deadline()) is not None:
             due.append(deadline)
         if self._stop_by_s is not None:
@@ -108,6 +111,7 @@ class Collector(CollectorBase):
 
     def _read(self, link: Link, connection: Connection) -> None:
         """Take what is there, hand it to the intake; the incomplete rest moves to the buffer's front."""
+        began = time.monotonic()
         if not self._leftover:
             count = link.receive(self._buffer.data[self._filled :])
             self._filled += count
@@ -116,7 +120,9 @@ class Collector(CollectorBase):
         if len(received.messages) or received.refused:
             self._messages += len(received.messages) + len(received.refused)
             ticket = Ticket(connection, received.token)
-            self._intake.offer(received.messages, received.refused, self._clock(), ticket)
+            rows = self._intake.offer(received.messages, received.refused, self._clock(), ticket)
+            if LINGER_ROWS_MIN <= rows <= LINGER_ROWS_MAX and not received.more:
+                self._read_at = began + LINGER_S
         rest = self._filled - received.consumed
         if received.consumed and rest:
             self._buffer[:rest] = self._buffer[received.consumed : self._filled]

@@ -113,8 +113,8 @@ class Intake:
         """May the collector read on?"""
         return self.outstanding < LOG_QUEUE_BATCHES and self._failure is None
 
-    def offer(self, messages: Messages, refused: Sequence[Refused], received_at: int, ticket: Ticket) -> None:
-        """Decode now, append soon; never blocks. The buffer behind ``messages`` is free when this returns."""
+    def offer(self, messages: Messages, refused: Sequence[Refused], received_at: int, ticket: Ticket) -> int:
+        """Decode now, append soon; never blocks. The buffer behind ``messages`` is free on return; the rows."""
         batch = self._decode(messages, received_at)
         if refused:
             rejects = merge_rejects([batch.rejects, reject_rows(refused, received_at, self._broker)])
@@ -125,6 +125,7 @@ class Intake:
         for part in early:
             self._jobs.put(_Job(part, ticket, last=False))
         self._jobs.put(_Job(last, ticket, last=True))
+        return len(batch.readings)
 
     def settled(self) -> list[Settled]:
         """What was settled since the last call, in the order of the offers."""

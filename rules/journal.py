@@ -187,6 +187,7 @@ class Journal:
         if held + rows <= size:
             return
         larger = max(held + rows, 2 * self.within + rows)
+        larger += larger // 8  # records differ in size: without some room each larger one would move everything
         numbers = np.arange(self.first, self.next)
         for name, array in self._ring.items():
             grown = np.zeros(larger, array.dtype)
