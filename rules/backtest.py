@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from lifeline.core.alarm import AlarmChange
     from lifeline.core.registry import Registry
-    from rules.evaluate import RuleSet
+    from rules.rule_set import RuleSet
 
 ALARMS: Final = pa.schema(
     [

@@ -20,25 +20,21 @@ same rows into records anywhere gives the same alarms, and where no row is late 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from hashlib import blake2b
-from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from lifeline.core.alarm import AlarmChange, ChangeKind, RuleInfo, alarm_id
 from lifeline.core.registry import Registry, RegistrySource
-from lifeline.core.schema import POINTS, Flag
-from rules import alarms, evidence, features, load, snapshot
-from rules.groups import BoundGroups, GroupChange
-from rules.journal import COUNTERS, WITHIN_MS, Evidence, Journal
+from lifeline.core.schema import POINTS
+from rules import alarms, evidence, features, snapshot
+from rules.columns import Columns, all_rows
+from rules.groups import BoundGroups
+from rules.journal import COUNTERS, WITHIN_MS, Journal
 from rules.kernels.journal import JOURNALLED, ORDERED, UNWATCHED
 from rules.localtime import LocalClock
-from rules.memory import Rows, Walk
 from rules.plan import BoundRule, Plan, points_frame
 from rules.revision import Checkpoint, Past, Verdict
+from rules.rule_set import digest
 from rules.silence import Silence
 
 if TYPE_CHECKING:
@@ -46,61 +42,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lifeline.core.alarm import AlarmChange, ChangeKind, RuleInfo
     from lifeline.core.batch import LogRecord, Readings
-    from lifeline.core.errors import Problem
+    from rules.memory import Rows
+    from rules.rule_set import RuleSet
     from rules.spec import RuleSpec
-
-_STORED: Final = {"value": "value", "prev": "prev", "gap_s": "dt"}
-
-
-@dataclass(frozen=True)
-class RuleSet:
-    """Checked rules, sorted by id."""
-
-    rules: tuple[RuleSpec, ...]
-
-    @classmethod
-    def load(cls, paths: Iterable[Path | str]) -> RuleSet:
-        """Rules of files; a directory stands for its ``*.toml``.
-
-        Raises:
-            ConfigurationError: everything that is wrong in any of the files.
-        """
-        return cls(load.load_files(Path(path) for path in paths))
-
-    @classmethod
-    def parse(cls, text: str, name: str = "rules.toml") -> RuleSet:
-        """Rules of one file's text.
-
-        Raises:
-            ConfigurationError: everything that is wrong in it.
-        """
-        problems: list[Problem] = []
-        return cls(load.finish(load.load_text(text, name, problems), problems))
-
-    @classmethod
-    def standard(cls) -> RuleSet:
-        """The rules that come with the program (``rules/library``)."""
-        problems: list[Problem] = []
-        found: list[RuleSpec] = []
-        for file in sorted(resources.files("rules").joinpath("library").iterdir(), key=lambda f: f.name):
-            if file.name.endswith(".toml"):
-                found += load.load_text(file.read_text("utf-8"), file.name, problems)
-        return cls(load.finish(found, problems))
-
-    def info(self) -> dict[str, RuleInfo]:
-        """What the queue and the screens must know, by rule id."""
-        return {rule.id: rule.info() for rule in self.rules}
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes when any rule would fire otherwise; titles and texts do not count."""
-        return _digest([rule.meaning for rule in self.rules])
-
-    def new_in(self, old: RuleSet) -> list[RuleSpec]:
-        """Rules that ``old`` does not have, or has with another meaning."""
-        known = {rule.id: rule.meaning for rule in old.rules}
-        return [rule for rule in self.rules if known.get(rule.id) != rule.meaning]
 
 
 class RuleMachine:
@@ -122,9 +68,10 @@ class RuleMachine:
         self.timezone = timezone
         self._train_to = train_to
         texts = repr([rule.meaning for rule in rules.rules])  # a name too many costs a column, one too few an error
-        self._columns = [n for n in POINTS.names if n in {"point", "device_id", *features.REGISTRY} or n in texts]
+        self._point_columns = [n for n in POINTS.names if n in {"point", "device_id", *features.REGISTRY} or n in texts]
         self._source = registry
         self._clock = LocalClock(timezone)
+        self._columns = Columns(self._clock)
         self._reset()
 
     def _reset(self) -> None:
@@ -173,7 +120,7 @@ class RuleMachine:
                 keyed += self._revise(dirty, len(record.readings))
             keyed += self._evaluate_groups(record, ordered)
             if self._every.rules:
-                keyed += self._keyed(self._judge(self._every, _all_rows(record)))
+                keyed += self._keyed(self._judge(self._every, all_rows(record)))
         self._lsn, self._at = record.lsn, record.received_at
         newer = self._past.newer
         full = self._journal.next - newer.at >= self._journal.within
@@ -243,7 +190,7 @@ class RuleMachine:
     def _header(self) -> dict[str, Any]:
         silence = self._silence
         return {
-            "rules": {rule.id: _digest(rule.meaning) for rule in self.rules.rules},
+            "rules": {rule.id: digest(rule.meaning) for rule in self.rules.rules},
             "timezone": self.timezone,
             "lsn": self._lsn,
             "at": self._at,
@@ -260,7 +207,7 @@ class RuleMachine:
         header, arrays = snapshot.unpack(state)
         if header["timezone"] != self.timezone:
             raise ValueError(f"the snapshot was made in another time zone ({header['timezone']}, now {self.timezone})")
-        kept = {rule.id for rule in self.rules.rules if header["rules"].get(rule.id) == _digest(rule.meaning)}
+        kept = {rule.id for rule in self.rules.rules if header["rules"].get(rule.id) == digest(rule.meaning)}
         arrays = {name: array for name, array in arrays.items() if _rule_of(name) in {None, *kept}}
         models = {name: arrays.pop(name) for name in list(arrays) if name.startswith("model/")}
         own = {name: array for name, array in self._state().items() if _rule_of(name) in {None, *kept}}
@@ -342,7 +289,7 @@ class RuleMachine:
     def _grow(self, registry: Registry) -> None:
         start, more = len(self._journal.newest), len(registry) - len(self._journal.newest)
         if more or not start:
-            frame = points_frame(registry, start, self._columns)
+            frame = points_frame(registry, start, self._point_columns)
             for plan in self._plans:
                 plan.grow(registry, frame, start)
         wanted = np.where(self._grouped.watched(len(registry)), ORDERED, UNWATCHED)
@@ -361,7 +308,7 @@ class RuleMachine:
         found = []
         of = rows.readings
         for rule, places, slots, columns in plan.select(rows):
-            self._fill(columns, rule, rows, places, slots)
+            self._columns.fill(columns, rule, rows, places, slots)
             raised = rule.raises(columns, len(places))
             rule.evaluated += 0 if again else len(places)
             if not raised.any() and rule.state.rests(slots):
@@ -437,39 +384,11 @@ class RuleMachine:
         self._look_back_to(self._past.older)
         self._acked = {key: onset for key, onset in self._acked.items() if key in self._past.said}
 
-    def _fill(
-        self,
-        columns: dict[str, NDArray[np.float64]],
-        rule: BoundRule,
-        rows: Rows,
-        places: NDArray[np.int32],
-        slots: NDArray[np.int32],
-    ) -> None:
-        """All columns that the rule's conditions over readings need."""
-        if rule.tracks:
-            walk = self._walk(rule, rows, places, slots)
-            columns["value"] = walk.value
-            for track in rule.tracks:
-                on = track.instance.on
-                if on not in columns:
-                    columns[on] = self._column(on, rule, rows, places, slots)
-                columns.update(track.compute(walk, columns, rule.until))
-        for name in rule.names:
-            if name not in columns:
-                columns[name] = self._column(name, rule, rows, places, slots)
-
-    def _walk(self, rule: BoundRule, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32]) -> Walk:
-        ts = rows.ts[places]
-        kinds = [track.instance.feature for track in rule.tracks]
-        local = self._clock.local_ms(ts) if any(kind.local for kind in kinds) else ts[:0]
-        limit = rule.limits(slots) if any(kind.limit for kind in kinds) else rows.value[:0]
-        return Walk(slots, ts, local, rows.value[places], rows.prev[places], rows.dt[places], limit)
-
     def _evaluate_groups(self, record: LogRecord, rows: Rows) -> list[tuple[tuple[int, int], AlarmChange]]:
         keyed = []
         for rule, places, slots, columns in self._grouped.select(rows):
             assert isinstance(rule, BoundGroups)
-            self._fill(columns, rule, rows, places, slots)
+            self._columns.fill(columns, rule, rows, places, slots)
             hits = rule.tests[0].satisfied(columns, len(places))
             for change in rule.advance(rows, places, slots, hits):
                 i = int(rows.row[places[change.row]])
@@ -478,68 +397,10 @@ class RuleMachine:
                 keyed.append(((2 * i + 1, rule.order), made))
         return keyed
 
-    def _column(
-        self, name: str, rule: BoundRule, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32]
-    ) -> NDArray[np.float64]:
-        """A column without memory, for the rows of one rule."""
-        made: Any
-        if name in rule.by_slot:
-            made = rule.by_slot[name][slots]
-        elif name in _STORED:
-            made = getattr(rows, _STORED[name])[places]
-        elif name == "step":
-            made = rows.value[places] - rows.prev[places]
-        elif name == "gap_n":
-            made = _per_interval(rows.dt[places], rule, slots)
-        elif name == "late":
-            made = (rows.readings.flags[rows.row[places]] & np.uint8(Flag.LATE)) != 0
-        elif name == "age_s":
-            made = (rows.readings.received_at[rows.row[places]] - rows.ts[places]) / 1000.0
-        elif name == "quality":
-            made = rows.readings.quality[rows.row[places]]
-        elif features.is_sibling(name):
-            made = np.full(len(places), np.nan)
-        else:
-            made = self._clock.column(name, rows.ts[places])
-        return np.asarray(made, np.float64)
-
     def _change(
-        self,
-        rule: BoundRule,
-        change: alarms.Change | Any,
-        lsn: int,
-        ts: int,
-        detected_at: int,
-        value: float,
-        kind: ChangeKind | None = None,
+        self, rule: BoundRule, change: Any, lsn: int, ts: int, at: int, value: float, kind: ChangeKind | None = None
     ) -> AlarmChange:
-        registry = self._current()
-        point = change.point if isinstance(change, GroupChange) else rule.point_of(change.slot)
-        device = registry.devices[registry.point_device[point]]
-        quantity = registry.quantities[registry.point_quantity[point]]
-        raised = change.raised if kind is None else kind == "raised"
-        return AlarmChange(
-            kind=kind or ("raised" if raised else "cleared"),
-            alarm_id=alarm_id(rule.spec.id, rule.spec.version, device, quantity, change.onset),
-            rule_id=rule.spec.id,
-            rule_version=rule.spec.version,
-            point=point,
-            raised_at=change.onset,
-            detected_at=detected_at,
-            value=value,
-            limit=rule.limit(change.slot),
-            level=rule.spec.level,
-            lsn=lsn,
-            revised=kind is not None,
-            detail=self._tell(rule, change.slot, point, change.onset, ts) if raised else "",
-            cleared_at=ts if kind == "withdrawn" or (kind != "reopened" and not change.raised) else None,
-        )
-
-    def _tell(self, rule: BoundRule, slot: int, point: int, start: int, end: int) -> str:
-        readings: list[Evidence] = []
-        if rule.spec.evaluate == "reading":
-            readings = self._journal.evidence(point, start, end, evidence.READINGS_MAX)
-        return evidence.tell(rule, slot, start, end, readings)
+        return evidence.change_of(self._current(), self._journal, rule, change, lsn, ts, at, value, kind)
 
     @property
     def _plans(self) -> tuple[Plan, ...]:
@@ -575,27 +436,9 @@ class RuleMachine:
         return state
 
 
-def _all_rows(record: LogRecord) -> Rows:
-    """Every row but repeats; without what came before."""
-    readings = record.readings
-    row = np.flatnonzero((readings.flags & np.uint8(Flag.DUPLICATE)) == 0).astype(np.int32)
-    nothing = np.zeros(0)
-    lsn = np.broadcast_to(np.int64(record.lsn), len(readings))
-    return Rows(readings, row, readings.point[row], readings.ts[row], readings.value[row], nothing, nothing, lsn)
-
-
-def _per_interval(seconds: NDArray[np.float64], rule: BoundRule, slots: NDArray[np.int32]) -> NDArray[np.float64]:
-    interval = rule.by_slot["interval_s"][slots]
-    return np.where(interval > 0, seconds / np.where(interval > 0, interval, 1.0), np.nan)
-
-
 _GLOBAL: Final = frozenset({"newest", "last", "newest_unit", "counts"})
 
 
 def _rule_of(name: str) -> str | None:
     """The rule whose state an array is, None for what all rules share."""
     return None if name in _GLOBAL or name.startswith("silence/") else name.split("/")[1]
-
-
-def _digest(meaning: object) -> str:
-    return blake2b(repr(meaning).encode(), digest_size=12).hexdigest()

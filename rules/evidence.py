@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from lifeline.core.alarm import AlarmChange, alarm_id
+from rules.groups import GroupChange
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rules.journal import Evidence
+    from lifeline.core.alarm import ChangeKind
+    from lifeline.core.registry import Registry
+    from rules.journal import Evidence, Journal
     from rules.plan import BoundRule
 
 READINGS_MAX: Final = 16
@@ -39,3 +44,47 @@ def tell(rule: BoundRule, slot: int, start: int, end: int, readings: Iterable[Ev
         "readings": [[one.lsn, one.ts, one.value] for one in readings],
     }
     return orjson.dumps(told).decode()
+
+
+def change_of(
+    registry: Registry,
+    journal: Journal,
+    rule: BoundRule,
+    change: Any,
+    lsn: int,
+    ts: int,
+    detected_at: int,
+    value: float,
+    kind: ChangeKind | None = None,
+) -> AlarmChange:
+    """What the queue is told of a change (``slot raised onset``) that log record ``lsn`` completed.
+
+    ``ts`` (event time) and ``detected_at`` (log time) are those of the reading; ``kind`` when late readings made it.
+    """
+    point = change.point if isinstance(change, GroupChange) else rule.point_of(change.slot)
+    device = registry.devices[registry.point_device[point]]
+    quantity = registry.quantities[registry.point_quantity[point]]
+    raised = change.raised if kind is None else kind == "raised"
+    return AlarmChange(
+        kind=kind or ("raised" if raised else "cleared"),
+        alarm_id=alarm_id(rule.spec.id, rule.spec.version, device, quantity, change.onset),
+        rule_id=rule.spec.id,
+        rule_version=rule.spec.version,
+        point=point,
+        raised_at=change.onset,
+        detected_at=detected_at,
+        value=value,
+        limit=rule.limit(change.slot),
+        level=rule.spec.level,
+        lsn=lsn,
+        revised=kind is not None,
+        detail=_detail(journal, rule, change.slot, point, change.onset, ts) if raised else "",
+        cleared_at=ts if kind == "withdrawn" or (kind != "reopened" and not change.raised) else None,
+    )
+
+
+def _detail(journal: Journal, rule: BoundRule, slot: int, point: int, start: int, end: int) -> str:
+    readings: list[Evidence] = []
+    if rule.spec.evaluate == "reading":
+        readings = journal.evidence(point, start, end, READINGS_MAX)
+    return tell(rule, slot, start, end, readings)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.core.errors import ConfigurationError, Problem
 from rules import conditions
-from rules.evaluate import RuleSet
+from rules.rule_set import RuleSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -14,7 +14,8 @@ from benchmarks.quality.desk import Desk
 from benchmarks.quality.score import Score, score
 from lifeline.core.batch import LogRecord
 from lifeline.core.registry import Registry
-from rules.evaluate import RuleMachine, RuleSet
+from rules.evaluate import RuleMachine
+from rules.rule_set import RuleSet
 from simulators.faults import FaultSettings
 from simulators.fleet import SENSORS, FleetSettings
 from simulators.history import History

@@ -22,7 +22,8 @@ from benchmarks.harness import Cost, Figure, Pairs, Result, figure, measure, pla
 from benchmarks.records import fleet_records
 from benchmarks.registries import FixedRegistry
 from benchmarks.streams import Stream, sensors_at
-from rules.evaluate import RuleMachine, RuleSet
+from rules.evaluate import RuleMachine
+from rules.rule_set import RuleSet
 from simulators.faults import FaultSettings
 
 if TYPE_CHECKING:

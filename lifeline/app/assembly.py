@@ -47,7 +47,8 @@ from lifeline.lake.writer import LakeFollower
 from lifeline.live.values import LiveValues
 from lifeline.log import TAIL_BYTES, LocalLog
 from lifeline.registry import RegistryLedger, read_areas, read_points
-from rules.evaluate import RuleMachine, RuleSet
+from rules.evaluate import RuleMachine
+from rules.rule_set import RuleSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

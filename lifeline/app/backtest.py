@@ -20,8 +20,8 @@ from lifeline.core.errors import ConfigurationError, Problem
 from lifeline.lake.query import open_catalog
 from rules.backtest import run
 from rules.burden import burden
-from rules.evaluate import RuleSet
 from rules.fit import fit, proposal
+from rules.rule_set import RuleSet
 from rules.score import score
 from rules.spec import GROUP
 

@@ -27,7 +27,8 @@ from lifeline.core.registry import Registry
 from lifeline.core.schema import AREAS, POINTS, Flag
 from lifeline.governance.policy import read_policy
 from lifeline.registry import read_areas, read_points
-from rules.evaluate import RuleMachine, RuleSet
+from rules.evaluate import RuleMachine
+from rules.rule_set import RuleSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from lifeline.app.queue import open_desk, with_times
 from lifeline.app.site import load_site
 from lifeline.core.errors import ConfigurationError
 from lifeline.lake.query import open_catalog
-from rules.evaluate import RuleSet
+from rules.rule_set import RuleSet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from lifeline.app.site import load_site
 from lifeline.core.errors import ConfigurationError, Problem, UnavailableError
-from rules.evaluate import RuleMachine, RuleSet
+from rules.evaluate import RuleMachine
+from rules.rule_set import RuleSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

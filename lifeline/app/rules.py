@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.app.site import load_site
-from rules.evaluate import RuleSet
 from rules.page import page
+from rules.rule_set import RuleSet
 
 if TYPE_CHECKING:
     from pathlib import Path

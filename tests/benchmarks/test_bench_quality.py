@@ -14,7 +14,8 @@ from benchmarks.quality.score import NAMED, Score, score
 from lifeline.core.alarm import AlarmChange
 from lifeline.core.registry import Registry
 from lifeline.core.schema import POINTS, TRUTH
-from rules.evaluate import RuleMachine, RuleSet
+from rules.evaluate import RuleMachine
+from rules.rule_set import RuleSet
 from simulators.scenarios import SCENARIOS
 
 T0 = 1_795_968_000_000

@@ -19,7 +19,8 @@ from lifeline.app.site import load_site
 from lifeline.core.batch import LogRecord
 from lifeline.log.scan import scan_segment
 from lifeline.log.segment import decode_header, decode_record
-from rules.evaluate import RuleMachine, RuleSet
+from rules.evaluate import RuleMachine
+from rules.rule_set import RuleSet
 from tests.crash import figures
 from tests.crash.campaign import Campaign, wait_until
 from tests.crash.oracle import AlarmLedger

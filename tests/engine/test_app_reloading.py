@@ -23,7 +23,8 @@ from lifeline.governance.places import PlaceLookup
 from lifeline.governance.queue import GovernanceQueue
 from lifeline.registry import read_areas, read_points
 from lifeline.registry.ledger import RegistryLedger
-from rules.evaluate import RuleMachine, RuleSet
+from rules.evaluate import RuleMachine
+from rules.rule_set import RuleSet
 
 T0 = 1_795_000_000_000
 

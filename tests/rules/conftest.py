@@ -12,7 +12,8 @@ import pytest
 from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.registry import Registry
 from lifeline.core.schema import POINTS
-from rules.evaluate import RuleMachine, RuleSet
+from rules.evaluate import RuleMachine
+from rules.rule_set import RuleSet
 
 T0 = 1_795_000_000_000
 """2026-11-18 11:06:40 UTC, in the heating season of Zhengzhou; a multiple of 10 s."""

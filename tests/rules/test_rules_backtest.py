@@ -12,7 +12,8 @@ from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.errors import ConfigurationError
 from lifeline.core.schema import TRUTH
 from rules import backtest
-from rules.evaluate import RuleMachine, RuleSet
+from rules.evaluate import RuleMachine
+from rules.rule_set import RuleSet
 from rules.score import score
 
 CONTRACT = ["rule_id", "rule_version", "category", "device_id", "quantity", "group"]

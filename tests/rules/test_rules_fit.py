@@ -14,8 +14,8 @@ from lifeline.core.errors import ConfigurationError
 from lifeline.core.schema import TRUTH
 from rules import backtest
 from rules.burden import burden
-from rules.evaluate import RuleSet
 from rules.fit import Fitted, fit, proposal, scaled
+from rules.rule_set import RuleSet
 from rules.score import score
 
 NOISY = {"raise_": '"value > limit"', "clear": '"value <= limit"', "params": "{ limit = 1.0 }"}

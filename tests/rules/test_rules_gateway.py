@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lifeline.core.batch import LogRecord
-from rules.evaluate import RuleMachine, RuleSet
+from rules.evaluate import RuleMachine
+from rules.rule_set import RuleSet
 
 RULES = RuleSet(tuple(r for r in RuleSet.standard().rules if r.file == "device.toml"))
 DEVICES, STEP_S = 6, 60

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from lifeline.core.batch import LogRecord
 from lifeline.core.errors import ConfigurationError
-from rules.evaluate import RuleMachine, RuleSet
+from rules.evaluate import RuleMachine
 from rules.kernels import frames
+from rules.rule_set import RuleSet
 
 K_OF_N = {
     "evaluate": '"group"', "hit": '"value >= limit"', "raise": '"hits >= 2"', "clear": '"hits < 2"',

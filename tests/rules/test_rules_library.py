@@ -11,7 +11,8 @@ import pytest
 from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.registry import Registry
 from rules import backtest, score
-from rules.evaluate import RuleMachine, RuleSet
+from rules.evaluate import RuleMachine
+from rules.rule_set import RuleSet
 from simulators.faults import FaultSettings
 from simulators.fleet import FleetSettings
 from simulators.history import History

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rules.evaluate import RuleMachine, RuleSet
+from rules.evaluate import RuleMachine
+from rules.rule_set import RuleSet
 
 FILES = {"methane.toml", "scada.toml", "meters.toml"}
 RULES = {r.id: r for r in RuleSet.standard().rules if r.file in FILES}

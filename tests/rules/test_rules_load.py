@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lifeline.core.errors import ConfigurationError, Problem
 from rules import conditions, features, load
-from rules.evaluate import RuleSet
+from rules.rule_set import RuleSet
 
 
 def problems(text: str) -> dict[str, Problem]:

@@ -216,7 +216,8 @@ def test_never_heard_is_not_silent_and_repeats_are_no_life_sign(kit: Any) -> Non
 
 def test_mass_silence_is_named_once(kit: Any) -> None:
     """When all fall silent at once no device is blamed: one alarm says it."""
-    from rules.evaluate import RuleMachine, RuleSet
+    from rules.evaluate import RuleMachine
+    from rules.rule_set import RuleSet
 
     points = kit.registry([{"interval_s": 10.0} for _ in range(50)])
     machine = RuleMachine(RuleSet.standard(), points, "Asia/Shanghai")
@@ -416,7 +417,8 @@ def test_point_outside_the_registry_is_a_bug_not_a_silence(kit: Any) -> None:
 
 
 def test_no_rules_and_no_points(kit: Any) -> None:
-    from rules.evaluate import RuleMachine, RuleSet
+    from rules.evaluate import RuleMachine
+    from rules.rule_set import RuleSet
 
     t = kit.t0
     assert RuleMachine(RuleSet(()), registry(kit), "UTC").process(kit.record(1, [(0, t, t, 99.0)])) == []

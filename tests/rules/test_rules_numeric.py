@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from rules import conditions, features
 from rules.conditions import Test as Condition
-from rules.evaluate import RuleSet
 from rules.plan import BoundRule
+from rules.rule_set import RuleSet
 
 NAMES = ("value", "rate", "ewma", "span_low")
 KNOWN = dict.fromkeys((*features.COLUMNS["reading"], "limit"), features.FLOAT)

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rules.evaluate import RuleSet
 from rules.page import page, span
+from rules.rule_set import RuleSet
 
 DOCS = Path(__file__).parents[2] / "docs"
 
