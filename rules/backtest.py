@@ -22,9 +22,10 @@ from lifeline.core.schema import TIME
 from rules.evaluate import RuleMachine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from lifeline.core.alarm import AlarmChange
+    from lifeline.core.override import ParameterSpan
     from lifeline.core.registry import Registry
     from rules.rule_set import RuleSet
 
@@ -77,6 +78,7 @@ def run(
     *,
     train_to: int | None = None,
     end: int | None = None,
+    spans: Sequence[ParameterSpan] = (),
 ) -> BacktestResult:
     """Feed batches of readings in order of receipt (any cut gives the same alarms).
 
@@ -87,8 +89,10 @@ def run(
         timezone: the site's clock.
         train_to: epoch ms; alarms detected before it are not reported.
         end: epoch ms of log time at which the run ends; dropouts are judged up to it. Default: the last receipt.
+        spans: parameters that held for a while.
     """
     machine = RuleMachine(rules, registry, timezone, train_to=train_to)
+    machine.override(spans)
     changes: list[AlarmChange] = []
     first, last, lsn = None, 0, 0
     for batch in batches:

@@ -51,7 +51,8 @@ class Columns:
         ts = rows.ts[places]
         kinds = [track.instance.feature for track in rule.tracks]
         local = self._clock.local_ms(ts) if any(kind.local for kind in kinds) else ts[:0]
-        limit = rule.limits(slots) if any(kind.limit for kind in kinds) else rows.value[:0]
+        limited = any(kind.limit for kind in kinds)
+        limit = rule.limits(slots, rows.received_at[places]) if limited else rows.value[:0]
         return Walk(slots, ts, local, rows.value[places], rows.prev[places], rows.dt[places], limit)
 
     def _column(
@@ -60,7 +61,7 @@ class Columns:
         """A column without memory, for the rows of one rule."""
         made: Any
         if name in rule.by_slot:
-            made = rule.by_slot[name][slots]
+            made = rule.column(name, slots, rows.received_at[places])
         elif name in _STORED:
             made = getattr(rows, _STORED[name])[places]
         elif name == "step":

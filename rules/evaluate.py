@@ -32,18 +32,20 @@ from rules.groups import BoundGroups
 from rules.journal import COUNTERS, WITHIN_MS, Journal
 from rules.kernels.journal import JOURNALLED, ORDERED, UNWATCHED
 from rules.localtime import LocalClock
+from rules.overrides import Insides, Overlay
 from rules.plan import BoundRule, Plan, points_frame
 from rules.revision import Checkpoint, Past, Verdict
 from rules.rule_set import digest
 from rules.silence import Silence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from lifeline.core.alarm import AlarmChange, ChangeKind, RuleInfo
     from lifeline.core.batch import LogRecord, Readings
+    from lifeline.core.override import ParameterSpan
     from rules.memory import Rows
     from rules.rule_set import RuleSet
     from rules.spec import RuleSpec
@@ -72,6 +74,8 @@ class RuleMachine:
         self._source = registry
         self._clock = LocalClock(timezone)
         self._columns = Columns(self._clock)
+        self._spans: tuple[ParameterSpan, ...] = ()
+        self._inside = Insides(self._current)
         self._reset()
 
     def _reset(self) -> None:
@@ -91,6 +95,7 @@ class RuleMachine:
         self._touched = False
         self._past = Past(Checkpoint(0, {}, self._header()), Checkpoint(0, {}, self._header()))
         self._grow(self._current())
+        self.override(self._spans)
 
     def _bind(self, rule: RuleSpec, order: int) -> BoundRule:
         if rule.evaluate == "group":
@@ -121,12 +126,26 @@ class RuleMachine:
             keyed += self._evaluate_groups(record, ordered)
             if self._every.rules:
                 keyed += self._keyed(self._judge(self._every, all_rows(record)))
-        self._lsn, self._at = record.lsn, record.received_at
+        self._lsn, self._at = record.lsn, max(self._at, record.received_at, _newest(record.readings))
         newer = self._past.newer
         full = self._journal.next - newer.at >= self._journal.within
         if full or record.received_at - newer.header["at"] >= WITHIN_MS:
             self._mark()
         return [change for _, change in sorted(keyed, key=lambda pair: pair[0])]
+
+    def override(self, spans: Sequence[ParameterSpan]) -> None:
+        """All parameters that hold for a while, in place of those given before; a later one wins over an earlier.
+
+        For replay and backtest to agree, nothing may change about what was received up to ``log_time``.
+        """
+        self._spans = tuple(spans)
+        for rule in self._bound:
+            rule.overlay(Overlay(rule.spec, self._spans, self._inside))
+
+    @property
+    def log_time(self) -> int:
+        """Everything that was received up to here (epoch ms) has been judged."""
+        return self._at
 
     @property
     def latching(self) -> tuple[str, ...]:
@@ -165,6 +184,7 @@ class RuleMachine:
         """
         lsn, state = old.checkpoint()
         self.restore(state)
+        self.override(old._spans)
         kept = {rule.id for rule in self.rules.rules} - {rule.id for rule in self.rules.new_in(old.rules)}
         ended = []
         for rule in old._bound:
@@ -434,6 +454,10 @@ class RuleMachine:
         for rule in self._bound:
             state |= rule.arrays
         return state
+
+
+def _newest(rows: Readings) -> int:
+    return int(rows.received_at.max()) if len(rows) else 0
 
 
 _GLOBAL: Final = frozenset({"newest", "last", "newest_unit", "counts"})

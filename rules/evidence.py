@@ -25,24 +25,28 @@ READINGS_MAX: Final = 16
 """Newest readings of the window that an alarm carries."""
 
 
-def tell(rule: BoundRule, slot: int, start: int, end: int, readings: Iterable[Evidence]) -> str:
+def tell(rule: BoundRule, slot: int, span: tuple[int, int], at: int, readings: Iterable[Evidence]) -> str:
     """The alarm's ``detail``, as JSON.
 
     ``raise clear active`` (text), ``params`` (of this point), ``raise_after`` ([samples, seconds]), ``from to`` (the
     window, epoch ms of event time; of log time for rules over silence), ``readings`` ([log position, epoch ms, value],
-    oldest first, the newest 16; none for rules over silence and over every row).
+    oldest first, the newest 16; none for rules over silence and over every row). ``at``: when what completed it was
+    received; parameters that were in force only for a while then (an emergency's) are in ``params`` and, with whose
+    they are, in ``overrides``.
     """
     spec = rule.spec
     told: dict[str, Any] = {
         "raise": spec.raise_,
         "clear": spec.clear,
         "active": spec.active,
-        "params": rule.params_of(slot),
+        "params": rule.params_of(slot, at),
         "raise_after": [spec.raise_after.samples, spec.raise_after.seconds],
-        "from": start,
-        "to": end,
+        "from": span[0],
+        "to": span[1],
         "readings": [[one.lsn, one.ts, one.value] for one in readings],
     }
+    if overrides := rule.holding(slot, at):
+        told["overrides"] = overrides
     return orjson.dumps(told).decode()
 
 
@@ -74,17 +78,17 @@ def change_of(
         raised_at=change.onset,
         detected_at=detected_at,
         value=value,
-        limit=rule.limit(change.slot),
+        limit=rule.limit(change.slot, detected_at),
         level=rule.spec.level,
         lsn=lsn,
         revised=kind is not None,
-        detail=_detail(journal, rule, change.slot, point, change.onset, ts) if raised else "",
+        detail=_detail(journal, rule, change.slot, point, (change.onset, ts), detected_at) if raised else "",
         cleared_at=ts if kind == "withdrawn" or (kind != "reopened" and not change.raised) else None,
     )
 
 
-def _detail(journal: Journal, rule: BoundRule, slot: int, point: int, start: int, end: int) -> str:
+def _detail(journal: Journal, rule: BoundRule, slot: int, point: int, span: tuple[int, int], at: int) -> str:
     readings: list[Evidence] = []
     if rule.spec.evaluate == "reading":
-        readings = journal.evidence(point, start, end, READINGS_MAX)
-    return tell(rule, slot, start, end, readings)
+        readings = journal.evidence(point, *span, READINGS_MAX)
+    return tell(rule, slot, span, at, readings)

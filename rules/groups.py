@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from rules.localtime import LocalClock
     from rules.memory import Rows
+    from rules.overrides import Overlay
     from rules.spec import RuleSpec
 
 CHUNK_VALUES: Final = 1 << 20
@@ -66,7 +67,7 @@ class BoundGroups(BoundRule):
         self._key_of: dict[str, int] = {}
         self._options = {name: option.default for name, option in features.GROUP_OPTIONS.items()} | rule.params
         self._learn = Learn(rule.train_s, follow=rule.learn == "always")
-        self._frame_tests, self._frame_names, self._varying = _compile(rule)
+        self._compile_frames()
         self._judges = {id(j): j for name in self._frame_names if (j := judges.JUDGE_OF.get(_judge_name(name)))}
         self._first = next((n for n in _in_order(rule.raise_) if n in set(self._frame_names)), "hits")
         self.models: dict[tuple[int, int], Model] = {}
@@ -83,6 +84,24 @@ class BoundGroups(BoundRule):
             "frame": np.zeros(0, np.int64), "newest": np.zeros(0, np.int64), "seen": np.zeros(0, np.int32),
             "before": np.zeros((0, 2 * max(n_terms, 1))), "carrier": np.zeros(0, np.int32),
         }  # fmt: skip
+
+    def _compile_frames(self) -> None:
+        """Tests over frames, the columns that they need, and the parameters among them that differ."""
+        rule = self.spec
+        known = dict.fromkeys(columns_of(rule.params, dict(rule.terms)), features.FLOAT)
+        texts = [rule.raise_, rule.clear]
+        if rule.active != spec.ALWAYS:
+            texts.append("heating = 1" if rule.active == spec.HEATING_SEASON else rule.active)
+        parsed = [condition_of(text, known) for text in texts]
+        fixed = {name: value for name, value in rule.params.items() if name not in self._varying}
+        used = frozenset().union(*(condition.names for condition in parsed)) - set(fixed)
+        self._frame_tests = [conditions.Test.of(c, fixed) for c in parsed]
+        self._frame_names, self._frame_varying = tuple(sorted(used)), sorted(used & self._varying)
+
+    def overlay(self, made: Overlay) -> None:
+        """Parameters that differ for a while, in place of those before."""
+        super().overlay(made)
+        self._compile_frames()
 
     def grow(self, frame: pl.DataFrame, start: int) -> NDArray[np.int32]:
         """Take in the points of ``frame``; a member without a value in the group's column is left out."""
@@ -137,7 +156,7 @@ class BoundGroups(BoundRule):
         out_ts = np.empty(room, np.int64)
         stats = np.empty((room, frames.COUNTS + frames.TERM * n_terms))
         values = np.empty((room, width))
-        ts, value = rows.ts[places], rows.value[places]
+        ts, value, received = rows.ts[places], rows.value[places], rows.received_at[places]
         spans = (round(self._options[name] * 1000) for name in ("frame_s", "hold_s", "window_s"))
         frame_ms, hold_ms, window_ms = spans
         f, g = self._frames, self._groups
@@ -150,7 +169,9 @@ class BoundGroups(BoundRule):
                 out_row, out_group, out_ts, out_worst, stats, values,
             )  # fmt: skip
             if n:
-                found += self._judge(out_row[:n], out_group[:n], out_ts[:n], out_worst[:n], stats[:n], values[:n])
+                closing = out_row[:n]
+                closed = (closing, out_group[:n], out_ts[:n], received[closing])
+                found += self._judge(*closed, out_worst[:n], stats[:n], values[:n])
         return found
 
     def _judge(
@@ -158,11 +179,12 @@ class BoundGroups(BoundRule):
         row: NDArray[np.int32],
         group: NDArray[np.int32],
         ts: NDArray[np.int64],
+        received: NDArray[np.int64],
         worst: NDArray[np.int32],
         stats: NDArray[np.float64],
         values: NDArray[np.float64],
     ) -> list[GroupChange]:
-        """Conditions and alarm states over closed frames."""
+        """Conditions and alarm states over closed frames; ``received``: when the reading that closed each was."""
         columns: dict[str, NDArray[np.float64]] = {name: stats[:, k] for k, name in enumerate(features.FRAME_COUNTS)}
         for t, (term, _) in enumerate(self.spec.terms):
             for k, part in enumerate(features.TERM_PARTS):
@@ -170,8 +192,8 @@ class BoundGroups(BoundRule):
         for key in self._judges:
             self._ask(key, group, ts, values, worst, columns)
         first = self._members[self._ptr[group]]
-        for name in self._varying:
-            columns[name] = self.by_slot[name][first]
+        for name in self._frame_varying:
+            columns[name] = self.column(name, first, received)
         for name in self._frame_names:
             if name not in columns:
                 columns[name] = self._clock.column(name, ts)
@@ -227,9 +249,9 @@ class BoundGroups(BoundRule):
         found = np.flatnonzero((self._groups["carrier"] == point) & (self.state.onset == onset))
         return int(found[0]) if len(found) else None
 
-    def limit(self, slot: int) -> float:
-        """The parameter named ``limit`` of the group's first member."""
-        return super().limit(int(self._members[self._ptr[slot]]))
+    def member_of(self, slot: int) -> int:
+        """A group has the parameters of its first member."""
+        return int(self._members[self._ptr[slot]])
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -262,19 +284,6 @@ class BoundGroups(BoundRule):
     def nbytes(self) -> int:
         """Memory."""
         return super().nbytes + sum(model.nbytes for model in self.models.values())
-
-
-def _compile(rule: RuleSpec) -> tuple[list[conditions.Test], tuple[str, ...], list[str]]:
-    """Tests over frames, the columns that they need, and the parameters among them that overrides change."""
-    known = dict.fromkeys(columns_of(rule.params, dict(rule.terms)), features.FLOAT)
-    texts = [rule.raise_, rule.clear]
-    if rule.active != spec.ALWAYS:
-        texts.append("heating = 1" if rule.active == spec.HEATING_SEASON else rule.active)
-    parsed = [condition_of(text, known) for text in texts]
-    varying = {name for override in rule.overrides for name in override.params}
-    fixed = {name: value for name, value in rule.params.items() if name not in varying}
-    used = frozenset().union(*(condition.names for condition in parsed)) - set(fixed)
-    return [conditions.Test.of(c, fixed) for c in parsed], tuple(sorted(used)), sorted(used & varying)
 
 
 def _judge_name(name: str) -> str:

@@ -41,6 +41,11 @@ class Rows:
     lsn: NDArray[np.int64]
     """Log position, one entry for each of ``readings``."""
 
+    @property
+    def received_at(self) -> NDArray[np.int64]:
+        """When each row was received."""
+        return self.readings.received_at[self.row]
+
     def take(self, rows: NDArray[np.bool_]) -> Rows:
         """The chosen rows."""
         row, point, ts, value = (getattr(self, name)[rows] for name in ("row", "point", "ts", "value"))

@@ -19,6 +19,7 @@ from rules import conditions, features, instances, spec
 from rules.alarms import COLUMNS, AlarmState
 from rules.kernels import select
 from rules.memory import Sibling, Track
+from rules.overrides import Overlay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -86,6 +87,7 @@ class BoundRule:
     def __post_init__(self) -> None:
         """Compile the conditions and see what they need."""
         rule = self.spec
+        self._overlay = Overlay(rule, (), lambda _: np.zeros(0, bool))
         made = instances.by_column((*instances.default_instances(rule.params).values(), *rule.features))
         if rule.evaluate not in {"reading", "group"}:
             made = {}
@@ -97,18 +99,32 @@ class BoundRule:
             columns = dict.fromkeys((*features.COLUMNS["reading"], *made, *rule.params), features.FLOAT)
             texts = [rule.hit or "false"]
         parsed = [condition_of(text, columns, (features.SIBLING,)) for text in texts]
-        varying = {name for override in rule.overrides for name in override.params}
-        fixed = {name: value for name, value in rule.params.items() if name not in varying}
-        self.tests = [conditions.Test.of(condition, fixed) for condition in parsed]
-        used = frozenset().union(*(condition.names for condition in parsed)) - set(fixed)
-        self.names = tuple(sorted(used))
+        self._parsed = parsed
+        self._varying = {name for override in rule.overrides for name in override.params}
+        used = self._fix()
         self.tracks = [Track(instance) for instance in instances.wanted(self.names, made)]
         sources = {track.instance.on for track in self.tracks}
         needed = used | sources
         needed |= {name for column in needed for name in features.NEEDS.get(column, ())}
-        self.by_slot = {name: np.zeros(0) for name in sorted(varying | (needed & set(features.REGISTRY)))}
+        self.by_slot = {name: np.zeros(0) for name in sorted(self._varying | (needed & set(features.REGISTRY)))}
         beside = sorted(n for n in used | sources if features.is_sibling(n) and n not in made)
         self.siblings = [Sibling(n.removeprefix(features.SIBLING)) for n in beside]
+
+    def _fix(self) -> frozenset[str]:
+        """Put in the parameters that never differ; the columns that are left to find."""
+        fixed = {name: value for name, value in self.spec.params.items() if name not in self._varying}
+        self.tests = [conditions.Test.of(condition, fixed) for condition in self._parsed]
+        used = frozenset().union(*(condition.names for condition in self._parsed)) - set(fixed)
+        self.names = tuple(sorted(used))
+        return used
+
+    def overlay(self, made: Overlay) -> None:
+        """Parameters that differ for a while, in place of those before."""
+        self._overlay = made
+        for name in sorted(made.names - self._varying):
+            self._varying.add(name)
+            self.by_slot[name] = np.full(len(self.points), self.spec.params[name])
+        self._fix()
 
     def grow(self, frame: pl.DataFrame, start: int) -> NDArray[np.int32]:
         """Take in the points of ``frame``, the first of which is ``start``; returns those that are the rule's."""
@@ -141,21 +157,37 @@ class BoundRule:
         slot = int(np.searchsorted(self.points, point))
         return slot if slot < len(self.points) and self.points[slot] == point else None
 
-    def limit(self, slot: int) -> float:
-        """The parameter named ``limit`` at a slot, NaN when the rule has none."""
-        if "limit" in self.by_slot:
-            return float(self.by_slot["limit"][slot])
-        return self.spec.params.get("limit", float("nan"))
+    def member_of(self, slot: int) -> int:
+        """The place in ``points`` whose parameters are those of an alarm's slot."""
+        return slot
 
-    def params_of(self, slot: int) -> dict[str, float]:
-        """The parameters at a slot, overrides taken in."""
-        varying = self.by_slot if self.spec.evaluate != "group" else {}
-        return {n: float(varying[n][slot]) if n in varying else v for n, v in self.spec.params.items()}
+    def column(self, name: str, slots: NDArray[np.int32], at: NDArray[np.int64]) -> NDArray[np.float64]:
+        """A column of ``by_slot`` for rows: what holds at these slots, for what was received at these times (ms)."""
+        return self._overlay.put(name, self.by_slot[name][slots], self.points[slots], at)
 
-    def limits(self, slots: NDArray[np.int32]) -> NDArray[np.float64]:
+    def params_of(self, slot: int, at: int) -> dict[str, float]:
+        """The parameters at a slot and a time of receipt, overrides taken in."""
+        slots, times = np.array([self.member_of(slot)], np.int32), np.array([at], np.int64)
+        return {
+            name: float(self.column(name, slots, times)[0]) if name in self.by_slot else value
+            for name, value in self.spec.params.items()
+        }
+
+    def holding(self, slot: int, at: int) -> list[dict[str, Any]]:
+        """What of these parameters holds for a while only, and why."""
+        return self._overlay.holding(int(self.points[self.member_of(slot)]), at)
+
+    def limit(self, slot: int, at: int) -> float:
+        """The parameter named ``limit`` at a slot and a time of receipt, NaN when the rule has none."""
+        if "limit" not in self.by_slot:
+            return self.spec.params.get("limit", float("nan"))
+        slots, times = np.array([self.member_of(slot)], np.int32), np.array([at], np.int64)
+        return float(self.column("limit", slots, times)[0])
+
+    def limits(self, slots: NDArray[np.int32], at: NDArray[np.int64]) -> NDArray[np.float64]:
         """The same for rows."""
         if "limit" in self.by_slot:
-            return self.by_slot["limit"][slots]
+            return self.column("limit", slots, at)
         return np.full(len(slots), self.spec.params.get("limit", float("nan")))
 
     def masks(self, columns: dict[str, NDArray[np.float64]], rows: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -221,7 +221,7 @@ class Silence:
             elif name in scalars:
                 columns[name] = np.repeat(scalars[name], width)
             elif name in rule.by_slot:
-                columns[name] = rule.by_slot[name][slots]
+                columns[name] = rule.column(name, slots, ts)
             else:
                 columns[name] = np.repeat(self.clock.column(name, instants), width)
         raised, clear = rule.masks(columns, len(ts))

@@ -23,6 +23,7 @@ from lifeline.app.decoding import make_decoder
 from lifeline.app.load import LoadGauge
 from lifeline.app.memory import MemoryKeeper, give_back
 from lifeline.app.outgoing import start_sinks
+from lifeline.app.overriding import load_rules
 from lifeline.app.publishing import Publisher
 from lifeline.app.reference import bring_reference, policy_text
 from lifeline.app.reloading import RuleWatch
@@ -48,7 +49,6 @@ from lifeline.live.values import LiveValues
 from lifeline.log import TAIL_BYTES, LocalLog
 from lifeline.registry import RegistryLedger, read_areas, read_points
 from rules.evaluate import RuleMachine
-from rules.rule_set import RuleSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from lifeline.config import BrokerConfig
     from lifeline.core.batch import Readings
     from lifeline.core.ports import Follower
+    from rules.rule_set import RuleSet
 
 
 @dataclass
@@ -156,7 +157,7 @@ def assemble(site: Site) -> Assembly:
         window.rebuild(all_readings(opened))
         return opened
 
-    rule_set = RuleSet.load(config.rule_files)
+    rule_set = load_rules(site)
     must_exist = has_log(site)
     with ThreadPoolExecutor(1, "recover") as aside:
         # a first start numbers the points before there is a log: killed in between, the next one must not find a log
@@ -169,7 +170,9 @@ def assemble(site: Site) -> Assembly:
     catalog = Catalog(site.data, grace_ms=int(config.lake.grace_s * 1000))
     queue, desk = open_queue(site, rule_set, ledger)
     books = keep_books(site, desk)
-    rules = RulesFollower(machine, queue, SnapshotStore(site.state, "rules"), now_ms, metrics, queue.acknowledged)
+    rules = RulesFollower(
+        *(machine, queue, SnapshotStore(site.state, "rules"), now_ms, metrics, queue.acknowledged, queue.spans)
+    )
     rules.start_at(log.first, log.committed)
     tally = Tally(metrics, log.committed)
     lake = LakeFollower(site.data, catalog, compact=config.lake.compact, grace_ms=int(config.lake.grace_s * 1000))

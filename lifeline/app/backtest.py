@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from lifeline.app.backtest_report import busiest, page
 from lifeline.app.history import foreign_history, lake_history
+from lifeline.app.overriding import past_spans
 from lifeline.app.since import parse_time
 from lifeline.app.site import load_site
 from lifeline.core.batch import Readings
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lifeline.app.backtest_report import Series
+    from lifeline.core.override import ParameterSpan
     from lifeline.core.registry import Registry
     from rules.backtest import BacktestResult
 
@@ -66,7 +68,8 @@ def backtest_rules(
     history = _history(config, data, registry, start, end, timezone)
     train_ms = parse_time(train_to, "--train-to")
     batches = _watched(history.batches, progress)
-    result = run(rules, history.points, batches, history.zone, train_to=train_ms, end=parse_time(end, "--to"))
+    until, spans = parse_time(end, "--to"), history.spans
+    result = run(rules, history.points, batches, history.zone, train_to=train_ms, end=until, spans=spans)
     found: dict[str, Any] = {
         "rules": result.rules,
         "alarms": result.alarms.num_rows,
@@ -136,6 +139,8 @@ class _History:
     points: Registry
     batches: Iterable[Readings]
     zone: str
+    spans: Sequence[ParameterSpan] = ()
+    """What emergencies set of the rules' parameters at that time."""
 
     def series(self, points: Sequence[int]) -> list[Series]:
         """Name, times and values of points; ``batches`` must be a list."""
@@ -164,7 +169,7 @@ def _history(
     site = load_site(config)
     with closing(open_catalog(site.data)) as db:
         points, batches = lake_history(db, from_ms, to_ms)
-    return _History(points, list(batches), timezone or site.config.site.timezone)
+    return _History(points, list(batches), timezone or site.config.site.timezone, past_spans(site))
 
 
 def _known_zone(timezone: str | None) -> None:

@@ -19,13 +19,13 @@ from lifeline.app.assembly import broker_settings
 from lifeline.app.clock import now_ms
 from lifeline.app.compiled import ensure_warm
 from lifeline.app.decoding import make_decoder
-from lifeline.app.reference import check_reference, policy_text
+from lifeline.app.overriding import check_policy
+from lifeline.app.reference import check_reference
 from lifeline.app.site import load_site
 from lifeline.core.errors import ConfigurationError
 from lifeline.core.limits import READ_BYTES_MAX
 from lifeline.core.registry import Registry
 from lifeline.core.schema import AREAS, POINTS, Flag
-from lifeline.governance.policy import read_policy
 from lifeline.registry import read_areas, read_points
 from rules.evaluate import RuleMachine
 from rules.rule_set import RuleSet
@@ -113,10 +113,7 @@ def check_site(config_path: Path, live_s: float | None, say: Callable[[str], Non
         rules = RuleSet.load(config.rule_files)
     except ConfigurationError as error:
         problems += error.problems
-    try:
-        read_policy(policy_text(load_site(config_path)), config.site.timezone, str(config.governance.policy))
-    except ConfigurationError as error:
-        problems += error.problems
+    problems += check_policy(load_site(config_path), rules)
     problems += check_reference(load_site(config_path))
     if problems or rules is None:
         raise ConfigurationError(problems)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from lifeline.core.batch import Readings
 from lifeline.core.errors import ConfigurationError, Problem
 from lifeline.core.registry import Registry
-from lifeline.core.schema import POINTS
+from lifeline.core.schema import AREAS, POINTS
 from lifeline.registry import read_points
 from rules.backtest import in_log_order
 
@@ -31,7 +31,7 @@ LONG: Final = ("ts", "device_id", "quantity", "value")
 def lake_history(
     db: duckdb.DuckDBPyConnection, from_ms: int | None, to_ms: int | None
 ) -> tuple[Registry, Iterator[Readings]]:
-    """Registry and readings of a published catalog, ``from_ms`` ≤ received_at < ``to_ms``."""
+    """Registry (with its areas) and readings of a published catalog, ``from_ms`` ≤ received_at < ``to_ms``."""
     points = db.sql("SELECT * FROM points ORDER BY point").to_arrow_table().select(POINTS.names).cast(POINTS)
     where = " AND ".join(
         ["true"]
@@ -57,7 +57,8 @@ def lake_history(
         quality=column("quality", np.uint8),
         flags=column("flags", np.uint8),
     )
-    return Registry(points), batched(in_log_order(readings))
+    areas = db.sql("SELECT * FROM areas").to_arrow_table().select(AREAS.names).cast(AREAS)
+    return Registry(points, areas), batched(in_log_order(readings))
 
 
 def foreign_history(

@@ -11,10 +11,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from lifeline.app.overriding import load_rules
 from lifeline.app.site import load_site
 from lifeline.core.errors import ConfigurationError, Problem, UnavailableError
 from rules.evaluate import RuleMachine
-from rules.rule_set import RuleSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lifeline.core.registry import RegistrySource
     from lifeline.engine.rules_follower import RulesFollower
     from lifeline.governance.queue import GovernanceQueue
+    from rules.rule_set import RuleSet
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class RuleWatch:
 
     def _read(self) -> None:
         site = load_site(self._config)
-        rules = RuleSet.load(site.config.rule_files)
+        rules = load_rules(site)
         check_versions(self._rules, rules)
         self._follower.reload_fault = None
         if rules == self._rules:

@@ -131,6 +131,10 @@ def _tell(told: dict[str, Any], zone: tzinfo) -> None:
         show(f"raise: {evidence['raise']}", markup=False)
         show(f"clear: {evidence['clear']}", markup=False)
         show("params: " + ", ".join(f"{k} = {v:g}" for k, v in evidence["params"].items()), markup=False)
+        for one in evidence.get("overrides", ()):
+            given = ", ".join(f"{k} = {v:g}" for k, v in one["params"].items())
+            span = f"{at(one['since'])} … {at(one['until'])}"
+            show(f"  {given}: 应急 / {one['name']} · {one['area_code']} · {span}", markup=False)
         show(f"for {samples} reading(s) and {seconds:g} s: {at(evidence['from'])} … {at(evidence['to'])}")
         for lsn, ts, value in evidence["readings"]:
             show(f"  log record {lsn:>8}   {at(ts)}   {value}")

@@ -14,6 +14,7 @@ from lifeline.core.limits import READ_BYTES_MAX
 if TYPE_CHECKING:
     from lifeline.core.alarm import AlarmChange
     from lifeline.core.batch import IngestBatch, LogRecord
+    from lifeline.core.override import ParameterSpan
 
 OnCommit = Callable[[BaseException | None], None]
 """Called once a batch is fsynced (None) or can never be (the error). Must return fast and never raise: it runs on
@@ -158,6 +159,18 @@ class RuleEngine(Protocol):
     @property
     def counters(self) -> dict[str, int]:
         """Readings that were not judged as they came, by reason; ``too_late`` is among them."""
+        ...
+
+    @property
+    def log_time(self) -> int:
+        """Everything that was received up to here (epoch ms) has been judged."""
+        ...
+
+    def override(self, spans: Sequence[ParameterSpan]) -> None:
+        """All parameters that hold for a while, in place of those given before.
+
+        The caller's duty: nothing changes about what was received up to ``log_time``.
+        """
         ...
 
     @property

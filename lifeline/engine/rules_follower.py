@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lifeline.core.alarm import AlarmChange
     from lifeline.core.batch import LogRecord
     from lifeline.core.metrics import Metrics
+    from lifeline.core.override import ParameterSpan, Spans
     from lifeline.core.ports import AlarmSink, Clock, RuleEngine
     from lifeline.engine.snapshots import SnapshotStore
 
@@ -47,10 +48,16 @@ class RulesFollower:
         clock: Clock,
         metrics: Metrics,
         acknowledged: Acknowledged | None = None,
+        spans: Spans | None = None,
     ) -> None:
-        """``acknowledged`` tells which alarms of the given rules people have seen; latched ones end by it."""
+        """``acknowledged`` tells which alarms of the given rules people have seen; latched ones end by it.
+
+        ``spans`` tells which parameters hold for a while, and settles from when on.
+        """
         self._acknowledged = acknowledged
-        self._asked_at = 0
+        self._asked_at = self._spans_at = 0
+        self._spans = spans
+        self._known_spans: Sequence[ParameterSpan] = () if spans is None else spans(None)
         self._machine = machine
         self._sink = sink
         self._snapshots = snapshots
@@ -77,6 +84,7 @@ class RulesFollower:
                 snapshots.discard()
             else:
                 self._position = self._durable = lsn
+        machine.override(self._known_spans)  # what is replayed is judged by what was in force
         self._snapshot_at = clock()
         self._saving: tuple[int, Future[None]] | None = None
         self._saver = ThreadPoolExecutor(1, "save-rules")
@@ -126,6 +134,7 @@ class RulesFollower:
         """Store what was refused before, let the queue do its work by age, snapshot by age."""
         self._store()
         self._change_over()
+        self._override(now_ms)
         self._end_what_was_seen(now_ms)
         self.events_opened += len(self._sink.tick(now_ms))
         if self._saving is not None and self._saving[1].done():
@@ -144,6 +153,21 @@ class RulesFollower:
             if change is not None:
                 self._pending.append(change)
         self._store()
+
+    def _override(self, now_ms: int) -> None:
+        """Parameters that hold for a while, once a second.
+
+        Not before all is judged that ever was (by an engine before this one, or before rules were changed): what is
+        settled begins after it, and is durable before any reading is judged by it. So a replay repeats it.
+        """
+        recent = 0 <= now_ms - self._spans_at < ACKNOWLEDGED_MS
+        if self._spans is None or recent or self._position < self._live_from:
+            return
+        self._spans_at = now_ms
+        spans = self._spans(self._machine.log_time)
+        if spans != self._known_spans:
+            self._machine.override(spans)
+            self._known_spans = spans
 
     def _change_over(self) -> None:
         """Take new rules into force: from the checkpoint on, so that they know the recent past."""

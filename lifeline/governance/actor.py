@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lifeline.core.principal import Grant, area_prefixes
+from lifeline.core.areas import lies_in
+from lifeline.core.principal import Grant
 from lifeline.governance.errors import ForbiddenError
 from lifeline.governance.fields import text
 from lifeline.governance.states import SYSTEM
@@ -43,5 +44,4 @@ ENGINE: Final = Actor("engine", SYSTEM)
 
 def covers(area: str, row: Mapping[str, Any]) -> bool:
     """Whether ``area`` holds the row's: by the code, or because it is its township or district."""
-    codes = (row["area_code"], row["township"], row["district"])
-    return any(code is not None and code.startswith(area_prefixes(area)) for code in codes)
+    return lies_in(area, (row["area_code"], row["township"], row["district"]))

@@ -19,8 +19,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from lifeline.core.areas import CENTRES, by_digits
 from lifeline.governance.actor import ENGINE
-from lifeline.governance.areas import CENTRES, by_digits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from lifeline.core.override import ParameterSpan
     from lifeline.core.ports import Clock
     from lifeline.governance.actor import Actor
     from lifeline.governance.journal import Journal
@@ -179,10 +180,10 @@ class GovernanceDesk:
         with self._database.read() as connection:
             return modes.readers(connection, self._clock())
 
-    def rule_overrides(self) -> list[Row]:
-        """Rule parameters that emergencies set now, by area."""
+    def rule_spans(self) -> list[ParameterSpan]:
+        """For which readings emergencies set rule parameters, now and before; as ``modes.spans``."""
         with self._database.read() as connection:
-            return modes.overrides(connection)
+            return modes.spans(connection)
 
     # --- figures -------------------------------------------------------------------------------------------------
 

@@ -16,9 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from lifeline.core.areas import CENTRES, by_digits
 from lifeline.core.principal import area_prefixes
 from lifeline.governance.actor import covers
-from lifeline.governance.areas import CENTRES, by_digits
 from lifeline.governance.deadlines import centre_for
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from sqlalchemy import and_, func, or_, select, update
 
+from lifeline.core.override import ParameterSpan
 from lifeline.governance import deadlines, facets
 from lifeline.governance.actor import ENGINE, Actor
 from lifeline.governance.blank import blank_event
@@ -44,6 +45,8 @@ SWITCHERS: Final = ("dispatcher", "admin")
 RUNNING: Final = modes.c.ended_at.is_(None)
 SWITCH_EVENTS_MAX: Final = 10_000
 """Open events of an area that take its mode at once; a city in a storm has a third of that."""
+SPANS_MAX: Final = 1_000
+"""Newest emergencies whose rule parameters the rules know; a replay goes back hours, a backtest months."""
 
 
 def running(connection: Connection) -> list[Row]:
@@ -78,13 +81,55 @@ def readers(connection: Connection, now_ms: int) -> list[tuple[str, frozenset[st
     return [(row["area_code"], frozenset(orjson.loads(row["settings"])["readers"])) for row in found]
 
 
-def overrides(connection: Connection) -> list[Row]:
-    """Rule parameters that emergencies set: ``{area_code, since, until, overrides: {rule: {parameter: value}}}``."""
+def spans(connection: Connection) -> list[ParameterSpan]:
+    """For which readings emergencies set rule parameters; of two areas the smaller one comes later, and wins."""
+    query = select(modes).where(modes.c.rules_since < modes.c.rules_until).order_by(modes.c.entry.desc())
+    rows = [dict(row) for row in connection.execute(query.limit(SPANS_MAX)).mappings()]
+    rows.sort(key=lambda row: (len(row["area_code"].rstrip("0")), row["entry"]))
     return [
-        {"area_code": row["area_code"], "since": row["since"], "until": row["until"], "overrides": given}
-        for row in running(connection)
+        ParameterSpan(f"emergency {row['entry']}", row["area_code"], row["rules_since"], row["rules_until"], given)
+        for row in rows
         if (given := orjson.loads(row["settings"])["overrides"])
     ]
+
+
+def unsettled(connection: Connection, log_time: int) -> list[Row]:
+    """Emergencies of which the rules must be told that they have begun, or have ended before their time."""
+    begun = and_(RUNNING, modes.c.rules_since.is_(None), modes.c.until > log_time + 1)
+    ended = and_(modes.c.ended_at < modes.c.rules_until, modes.c.rules_until > log_time + 1)
+    query = select(modes).where(or_(begun, ended)).order_by(modes.c.entry)
+    rows = [dict(row) for row in connection.execute(query).mappings()]
+    return [row for row in rows if orjson.loads(row["settings"])["overrides"]]
+
+
+def settle_spans(connection: Connection, log_time: int, now_ms: int, *, policy: Policy, journal: Journal) -> None:
+    """Give ``unsettled`` emergencies their log time: after all that was judged, and not before they were switched.
+
+    The automatic end is known from the beginning; one that is ended earlier ends with the next reading.
+    """
+    effects = Effects()
+    for row in unsettled(connection, log_time):
+        begins = row["rules_since"] is None
+        if begins:
+            values = {"rules_since": max(log_time + 1, row["since"]), "rules_until": row["until"]}
+        else:
+            values = {"rules_until": min(max(log_time + 1, row["ended_at"]), row["rules_until"])}
+            if values["rules_until"] == row["rules_until"]:
+                continue
+        connection.execute(update(modes).where(modes.c.entry == row["entry"]).values(values))
+        effects.hold(fetch(connection, select(events), events.c.event_id, [row["incident_id"]]))
+        given = orjson.loads(row["settings"])["overrides"]
+        words = _in_words(given) if begins else "规则参数恢复 / rule parameters as before"
+        action = "rules-overridden" if begins else "rules-restored"
+        if row["incident_id"] in effects.events:
+            effects.say(effects.events[row["incident_id"]], now_ms, ENGINE, action, words, carried=values)
+    store(connection, effects, journal, policy.timezone)
+
+
+def _in_words(given: Mapping[str, Mapping[str, float]]) -> str:
+    """``规则参数生效 / rule parameters in force: gas.ch4.high limit = 20``."""
+    parts = [f"{rule} {name} = {value:g}" for rule, params in given.items() for name, value in params.items()]
+    return f"规则参数生效 / rule parameters in force: {', '.join(parts)}"[:1000]
 
 
 def switch_on(
@@ -324,6 +369,8 @@ def _reason(given: str) -> str:
 def _change(actor: Actor, at: int, to: str, row: Row, reason: str) -> Change:
     before = "normal" if to == EMERGENCY else EMERGENCY
     carried = {"area_code": row["area_code"], "until": row["until"]}
+    if to == EMERGENCY:
+        carried["settings"] = orjson.loads(row["settings"])
     return Change(actor, at, "mode", row["area_code"], "mode", to, before, reason, carried, row)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from lifeline.governance.areas import AreaTree
+from lifeline.core.areas import AreaTree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from lifeline.core.alarm import RuleInfo
+    from lifeline.core.override import ParameterSpan
     from lifeline.core.ports import Clock
     from lifeline.governance.journal import Journal
     from lifeline.governance.places import PlaceLookup
@@ -188,6 +189,19 @@ class GovernanceQueue:
         """
         with self._database.read() as connection:
             return alarm_acts.acknowledged(connection, rule_ids)
+
+    def spans(self, log_time: int | None) -> list[ParameterSpan]:
+        """What emergencies set of the rules' parameters, and for which readings (``lifeline.core.override.Spans``).
+
+        Raises:
+            UnavailableError: the database refuses; nothing was settled.
+        """
+        with self._database.read() as connection:
+            if log_time is None or not modes.unsettled(connection, log_time):
+                return modes.spans(connection)
+        with self._database.write() as connection:
+            modes.settle_spans(connection, log_time, self._clock(), policy=self._policy, journal=self._journal)
+            return modes.spans(connection)
 
     def close(self) -> None:
         """Close the database."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from sqlalchemy import delete, func, select
 
-from lifeline.governance.areas import CENTRES, by_digits
+from lifeline.core.areas import CENTRES, by_digits
 from lifeline.governance.dispatch import ANY, CAPACITY, Duty, Matrix, Route, route
 from lifeline.governance.errors import FieldError
 from lifeline.governance.schema import alarms, areas, cameras, duties, staff, tallies, units

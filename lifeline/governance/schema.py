@@ -32,7 +32,7 @@ from sqlalchemy import (
     and_,
 )
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 """Raised by one with every change of the tables below, together with a migration from the version before."""
 
 metadata: Final = MetaData()
@@ -266,8 +266,11 @@ modes: Final = Table(
     Column("settings", Text, nullable=False),
     Column("incident_id", String(20)),
     Column("review", Text),
+    Column("rules_since", BigInteger),
+    Column("rules_until", BigInteger),
 )
 """Emergencies, past and present: an area is in one from ``since`` until ``ended_at`` (``until``: its automatic end).
+``rules_since``, ``rules_until``: the log time for which its rule parameters hold (``modes.settle_spans``), null: never.
 ``settings``: JSON of what it changed; ``review``: JSON of the report made at its end. Without a row: normal."""
 
 idempotency: Final = Table(

@@ -123,16 +123,60 @@ def test_a_rule_switches_it_on(hands: Hands) -> None:
     assert len(hands.desk.list_emergencies()) == 1
 
 
-def test_readers_and_overrides_hold_only_meanwhile(hands: Hands) -> None:
+OVERRIDES = '[emergency]\nreaders = ["operator"]\noverrides = { "ch4.high" = { limit = 20.0 } }'
+
+
+def test_readers_hold_only_meanwhile(hands: Hands) -> None:
     hands.queue.close()
-    hands.reopen('[emergency]\nreaders = ["operator"]\noverrides = { "ch4.high" = { limit = 20.0 } }')
+    hands.reopen(OVERRIDES)
     assert hands.desk.emergency_readers() == []
     storm(hands)
 
     assert hands.desk.emergency_readers() == [("410105", frozenset({"operator"}))]
-    assert hands.desk.rule_overrides()[0]["overrides"] == {"ch4.high": {"limit": 20.0}}
     hands.desk.end_emergency("410105", "over", WANG)
-    assert hands.desk.rule_overrides() == []
+    assert hands.desk.emergency_readers() == []
+
+
+def test_rule_parameters_hold_for_what_is_judged_after_the_switch_and_until_its_end(hands: Hands) -> None:
+    hands.queue.close()
+    hands.reopen(OVERRIDES)
+    mode = storm(hands, hours=1)
+    since = hands.now
+    assert hands.desk.rule_spans() == []  # the rules have not been asked how far they are
+
+    (span,) = hands.queue.spans(since - 5000)  # they lag behind: what was received before the switch is as before
+    assert (span.area_code, span.since, span.until) == ("410105", since, since + HOUR)
+    assert span.params == {"ch4.high": {"limit": 20.0}}
+    assert hands.queue.spans(since + 60_000) == hands.desk.rule_spans() == [span]
+    log = hands.desk.get_event(str(mode["incident_id"]))["log"]
+    assert [(one["action"], one["actor"]) for one in log[1:]] == [("rules-overridden", "engine")]
+    assert "ch4.high limit = 20" in log[1]["note"]
+
+    hands.tick(600)
+    hands.desk.end_emergency("410105", "over", WANG)
+    (ended,) = hands.queue.spans(hands.now + 7)  # readings up to then were judged by it: they stay so
+    assert (ended.since, ended.until) == (since, hands.now + 8)
+    assert hands.queue.spans(hands.now + 1000) == [ended]
+    actions = [one["action"] for one in hands.desk.get_event(str(mode["incident_id"]))["log"]]
+    assert actions.count("rules-restored") == 1
+
+
+def test_an_emergency_that_ends_by_itself_needs_no_second_word(hands: Hands) -> None:
+    hands.queue.close()
+    hands.reopen(OVERRIDES)
+    storm(hands, hours=1)
+    (span,) = hands.queue.spans(hands.now + 10)
+    hands.tick(3700)
+    assert hands.queue.spans(hands.now) == [span]
+    assert span.until < hands.now
+
+
+def test_the_parameters_of_the_smaller_area_win(hands: Hands) -> None:
+    hands.queue.close()
+    hands.reopen(OVERRIDES)
+    storm(hands)
+    storm(hands, "410100")
+    assert [one.area_code for one in hands.queue.spans(hands.now)] == ["410100", "410105"]
 
 
 def test_refusals(hands: Hands) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from lifeline.core.principal import area_prefixes
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -61,3 +63,9 @@ def by_digits(code: str | None, level: str) -> str | None:
     if level == "district":
         return None if digits[4:6] == "00" else digits[:6]
     return digits[:9] if len(digits) >= 9 else None
+
+
+def lies_in(area: str, codes: Iterable[str | None]) -> bool:
+    """Whether one of a thing's codes (its own, its township's, its district's) is ``area`` or below it."""
+    prefixes = area_prefixes(area)
+    return any(code is not None and code.startswith(prefixes) for code in codes)
