@@ -177,6 +177,7 @@ def assemble(site: Site) -> Assembly:
     tally = Tally(metrics, log.committed)
     lake = LakeFollower(site.data, catalog, compact=config.lake.compact, grace_ms=int(config.lake.grace_s * 1000))
     live = LiveValues(site.live_path, ledger)
+    live.start_at(log.first)
     completeness = CompletenessFollower(site.data, ledger, catalog)
     check_positions(site, log, (rules, lake, live, completeness))
     follows = [Follow(log, follower, now_ms) for follower in (rules, lake, live, completeness, tally)]

@@ -73,6 +73,11 @@ class Follow:
                 self._report(f"{self.follower.name}: {error}")
                 return
             except Exception:
+                if self.follower.position + 1 < self._log.first:  # an old copy was put back, or a part of one
+                    gap = f"{self.follower.position + 1} to {self._log.first - 1}"
+                    remedy = "put the log and what is derived from it back from one and the same copy"
+                    self._report(f"{self.follower.name}: never saw log records {gap}, which are trimmed: {remedy}")
+                    return
                 logger.exception("follower %s stopped at log record %d", self.follower.name, self.follower.position)
                 self.fault = f"{self.follower.name}: stopped by a defect at log record {self.follower.position}"
                 return

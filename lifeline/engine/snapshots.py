@@ -14,7 +14,8 @@ import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from lifeline.files import write_atomic
+from lifeline.core.errors import UnavailableError
+from lifeline.files import fsync_directory, write_atomic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +54,15 @@ class SnapshotStore:
         """The newest intact snapshot as (lsn, state); None when there is none.
 
         A damaged one is passed over for an older one or a full replay: the log is the truth, nothing is lost by it.
+        What is found stays: its name may come from a process that was killed before it could make it durable.
+
+        Raises:
+            UnavailableError: the disk refuses.
         """
+        try:
+            fsync_directory(self._directory)
+        except OSError as error:
+            raise UnavailableError(f"{self._directory}: cannot be made durable: {error}") from error
         for path in sorted(self._paths(), reverse=True):
             data = path.read_bytes()
             if len(data) < _HEADER.size:

@@ -289,8 +289,7 @@ class Compactor:
         try:
             self.table.commit([(merge.output, merge.facts)], merge.inputs, data_change=False)
         except UnavailableError:
-            if f"{merge.output.parent.name}/{merge.output.name}" not in self.table.files:
-                merge.output.unlink(missing_ok=True)
+            self.table.drop(merge.output)
             self._resting = RETRY_STARTS
             raise
         return merge.inputs

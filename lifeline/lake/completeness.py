@@ -87,6 +87,7 @@ class CompletenessFollower:
     ) -> None:
         self._root = data_dir.resolve() / "lake" / "completeness"
         make_dir(self._root)
+        sync_dir(self._root)  # the manifest may come from a process that was killed before it could make it durable
         self._source = source
         self._catalog = catalog
         self._trash = Trash(grace_ms)

@@ -8,7 +8,11 @@
 
 delta-rs does not fsync its log. A power cut can therefore leave the last commit torn, or naming nothing that is whole;
 the log of readings still holds those rows, because ``durable`` never covered them. ``_repair`` cuts such a tail at the
-start. A commit that was durable and is broken is damage, and refused.
+start. A commit that was durable and is broken is damage, and refused: also an empty one, which delta-rs passes over.
+
+A process that was killed between a commit and its fsync leaves a commit that is whole in the page cache only. Before
+anybody builds on it, it is written again and fsynced: else the next commit could be durable and this one, with its
+rows, could not.
 
 One writer, one thread a table. Readers need no lock: files are immutable.
 """
@@ -18,6 +22,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,7 +85,8 @@ class Table:
         self._table = self._open("" if read_only else self._repair())
         self.files: dict[str, LakeFile] = {f.path: f for f in _files(self._table)}
         self._commits = 0
-        self._unsure = False
+        self.unsure = False
+        """The last commit failed, and whether it counts only ``settle`` can tell: its files must stay."""
 
     @property
     def version(self) -> int:
@@ -108,9 +114,11 @@ class Table:
         """Add and remove files and store positions, all or nothing, durable on return. Added files are fsynced first.
 
         Raises:
-            UnavailableError: the commit was not made; added files are still on disk and unknown to the table.
+            UnavailableError: the commit was not made, or nobody knows yet (``unsure``); added files are still on disk.
         """
         self.settle()
+        if any(file.path not in self.files for file in removes):
+            raise UnavailableError(f"{self.root}: commit refused: it would replace a file that is no longer there")
         for path, _ in adds:
             sync_file(path)
         for folder in {path.parent for path, _ in adds}:
@@ -135,15 +143,14 @@ class Table:
             )
             self._table.update_incremental()
         except (DeltaError, OSError) as error:
-            self._reload()
-            self._unsure = self.version > before
+            self.unsure = not self._reload() or self.version > before
             raise UnavailableError(f"{self.root}: commit refused: {error}") from error
         try:
             sync_file(self._commit_path(self.version))
             sync_dir(self._log)
         except UnavailableError:
+            self.unsure = True
             self._reload()
-            self._unsure = True
             raise
         for gone in removes:
             self.files.pop(gone.path, None)
@@ -152,23 +159,38 @@ class Table:
         if self._commits >= CHECKPOINT_COMMITS:
             self.checkpoint()
 
-    def settle(self) -> None:
-        """After a commit whose fsync failed: write its bytes anew and make them durable (an fsync is never repeated).
+    def drop(self, path: Path) -> None:
+        """Delete a file whose commit failed, unless the table knows it, or may know it (an orphan of the next start).
 
-        Afterwards ``position`` tells whether that commit counts. Nothing to do in the normal case.
+        Raises nothing: what cannot be deleted is an orphan too.
+        """
+        if not self.unsure and self._relative(path) not in self.files:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def settle(self) -> None:
+        """After a commit that failed half-way: look whether it is there, and if so write its bytes anew and fsync them.
+
+        (An fsync that failed is never repeated.) Afterwards ``position`` tells whether that commit counts. Nothing to
+        do in the normal case.
 
         Raises:
             UnavailableError: the disk still refuses.
         """
-        if not self._unsure:
+        if not self.unsure:
             return
-        path = self._commit_path(self.version)
+        if not self._reload():
+            raise UnavailableError(f"{self.root}: cannot be read back")
+        self._renew(self._commit_path(self.version))
+        self.unsure = False
+
+    def _renew(self, commit: Path) -> None:
+        """Write a commit again over itself, durably: the same bytes, so a power cut in between changes nothing."""
         try:
-            data = path.read_bytes()
+            data = commit.read_bytes()
         except OSError as error:
-            raise UnavailableError(f"{path}: cannot be read back: {error}") from error
-        write_atomic(path, data)
-        self._unsure = False
+            raise UnavailableError(f"{commit}: cannot be read back: {error}") from error
+        write_atomic(commit, data)
 
     def checkpoint(self) -> None:
         """Write the table's state as one file, then let expired log files go.
@@ -202,12 +224,14 @@ class Table:
     def _commit_path(self, version: int) -> Path:
         return self._log / f"{version:020}.json"
 
-    def _reload(self) -> None:
+    def _reload(self) -> bool:
+        """What stands in the log now; False while the disk is away, and then nothing is known of the last commit."""
         try:
             self._table = DeltaTable(str(self.root))
         except (DeltaError, OSError):
-            return  # the disk is away; the next commit tries again
+            return False
         self.files = {f.path: f for f in _files(self._table)}
+        return True
 
     def _open(self, repaired: str) -> DeltaTable:
         try:
@@ -230,22 +254,43 @@ class Table:
             raise UnavailableError(f"{self.root}: cannot be opened: {error}") from error
 
     def _repair(self) -> str:
-        """Cut what a power cut left at the end of the log: at most one commit and one checkpoint were not durable."""
+        """Cut what a power cut left at the end of the log, make durable what a killed process left; what was cut.
+
+        At most one commit and one checkpoint were not durable.
+        """
         commits = sorted(self._log.glob("[0-9]*.json"))
-        cut = ""
+        cut = []
         if commits and not self._whole(commits[-1]):
             commits[-1].unlink()
             sync_dir(self._log)
-            cut = commits[-1].name
+            cut.append(commits.pop().name)
+        cut += self._cut_checkpoint()
+        hollow = hollow_commit(self._log)
+        if hollow is not None:
+            raise CorruptionError(
+                f"{hollow}: is empty, and later commits build on it: what it added is unknown; restore {self.root} "
+                "from a backup, or remove it if the readings' log still holds everything"
+            )
+        if commits:
+            sync_dir(self.root)
+            self._renew(commits[-1])
+        return " ".join(cut)
+
+    def _cut_checkpoint(self) -> list[str]:
+        """Remove the newest checkpoint if it is torn, and a pointer that points at none: names of what went.
+
+        The commits before a checkpoint are cleaned up only after it is durable: they are all still here.
+        """
         pointer = self._log / "_last_checkpoint"
-        if pointer.exists() and not _checkpoint_whole(pointer):
-            # the commits before it are cleaned up only after a checkpoint is durable: they are all still here
-            for path in sorted(self._log.glob("*.checkpoint*.parquet"))[-1:]:
-                path.unlink()
+        torn = [path for path in sorted(self._log.glob("*.checkpoint*.parquet"))[-1:] if not _parquet_whole(path)]
+        for path in torn:
+            path.unlink()
+        if pointer.exists() and not _points_at_checkpoint(pointer):
             pointer.unlink()
+            torn.append(pointer)
+        if torn:
             sync_dir(self._log)
-            cut += " " + pointer.name
-        return cut.strip()
+        return [path.name for path in torn]
 
     def _whole(self, commit: Path) -> bool:
         try:
@@ -260,15 +305,29 @@ class Table:
         )
 
 
-def _checkpoint_whole(pointer: Path) -> bool:
+def hollow_commit(log: Path) -> Path | None:
+    """A commit without content since the newest checkpoint: delta-rs takes it for one that changed nothing."""
+    checkpoint = max((path.name for path in log.glob("*.checkpoint*.parquet")), default="")
+    commits = (path for path in sorted(log.glob("[0-9]*.json")) if path.stem > checkpoint[:20])
+    return next((path for path in commits if not path.stat().st_size), None)
+
+
+def _parquet_whole(path: Path) -> bool:
     import pyarrow.parquet as pq
 
     try:
-        version = int(json.loads(pointer.read_bytes())["version"])
-        pq.read_metadata(pointer.parent / f"{version:020}.checkpoint.parquet")
-    except (ValueError, KeyError, OSError, pa.ArrowException):
+        pq.read_table(path)
+    except (OSError, pa.ArrowException):
         return False
     return True
+
+
+def _points_at_checkpoint(pointer: Path) -> bool:
+    try:
+        version = int(json.loads(pointer.read_bytes())["version"])
+    except (ValueError, KeyError, TypeError, OSError):
+        return False
+    return (pointer.parent / f"{version:020}.checkpoint.parquet").exists()
 
 
 def _files(table: DeltaTable) -> list[LakeFile]:

@@ -1,7 +1,7 @@
 """``lifeline verify``, the lake's part: are the tables what their own logs say, and is every row there once?
 
 Checked in this order, and the first bad place is reported: every file exists and decodes to the number of rows that the
-commit says; log positions never go back from commit to commit; no reading is there twice.
+commit says; no commit is empty; log positions never go back from commit to commit; no reading is there twice.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from lifeline.core.errors import LifelineError
 from lifeline.lake.compaction import damage
 from lifeline.lake.parquet import READINGS_TABLE, REJECTS_TABLE
-from lifeline.lake.table import Table
+from lifeline.lake.table import Table, hollow_commit
 from lifeline.lake.views import scan
 from lifeline.lake.writer import READINGS_APP, REJECTS_APP
 
@@ -93,6 +93,9 @@ def _check_files(table: Table, *, full: bool) -> str | None:
 
 
 def _check_positions(root: Path) -> str | None:
+    hollow = hollow_commit(root / "_delta_log")
+    if hollow is not None:
+        return f"{hollow}: is empty: what it added to the table is unknown"
     last: dict[str, int] = {}
     for commit in sorted((root / "_delta_log").glob("[0-9]*.json")):
         for line in commit.read_bytes().splitlines():

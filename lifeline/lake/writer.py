@@ -285,8 +285,6 @@ def _commit(table: Table, adds: list[tuple[Path, FileFacts]], positions: dict[st
     try:
         table.commit(adds, positions=positions)
     except UnavailableError:
-        known = set(table.files)
         for path, _ in adds:
-            if f"{path.parent.name}/{path.name}" not in known:
-                path.unlink(missing_ok=True)
+            table.drop(path)
         raise

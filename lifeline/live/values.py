@@ -64,7 +64,8 @@ class LiveValues:
         self._records[torn] = np.zeros(1, RECORD)[0]
         # what was applied after the last flush may be lost in a power cut: repeat it, a replay is harmless
         self._header["position"][0] = self._header["durable"][0]
-        self._position = int(self._header["durable"][0])
+        self._position = self._durable = int(self._header["durable"][0])
+        self.flush()  # the header may come from a process that was killed before it could make it durable
 
     @property
     def position(self) -> int:
@@ -73,8 +74,12 @@ class LiveValues:
 
     @property
     def durable(self) -> int:
-        """The lsn up to which values are on disk."""
-        return int(self._header["durable"][0])
+        """The lsn up to which values are on disk, and the header that says so."""
+        return self._durable
+
+    def start_at(self, first: int) -> None:
+        """Told the log's first record: what was trimmed before an empty file could see it is skipped."""
+        self._position = max(self._position, first - 1)
 
     def consume(self, records: Sequence[LogRecord]) -> None:
         """Apply records; readers see them at once.
@@ -112,6 +117,7 @@ class LiveValues:
             self._map.flush()
             self._header["durable"][0] = self._position
             self._map.flush(0, HEADER_BYTES)
+            self._durable = self._position
         except OSError as error:
             raise UnavailableError(f"{self._path}: cannot be flushed: {error}") from error
 

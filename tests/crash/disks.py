@@ -142,6 +142,12 @@ class LoopDisk:
             return
 
     def close(self) -> None:
-        if os.path.ismount(self.mount_point):
-            self.unmount()
-        self.image.unlink(missing_ok=True)
+        """Take it away, also from a failed test that still holds a file there: the next run must not find it."""
+        try:
+            if os.path.ismount(self.mount_point):
+                self.unmount()
+        except AssertionError:
+            run("umount", "--lazy", self.mount_point)
+            raise
+        finally:
+            self.image.unlink(missing_ok=True)

@@ -46,3 +46,17 @@ def test_a_stop_is_clean_only_if_the_follower_closed(refusals: int, clean: bool)
     if not clean:
         assert follow.fault is not None
         assert "No space left" in follow.fault
+
+
+def test_what_was_trimmed_before_the_follower_saw_it_is_named() -> None:
+    """An older copy of a store beside a newer log: no defect of ours, and no silent gap."""
+    log = MemoryLog()
+    for n in range(3):
+        log.append(sample_batch(n + 1), lambda _: None)
+    log.trim(3)
+    follow = Follow(log, Keeping(0), lambda: 0)
+    follow.start()
+
+    assert not follow.stop(20)
+    assert follow.fault is not None
+    assert "never saw log records 1 to 2" in follow.fault

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,71 @@ def test_a_commit_whose_fsync_failed_counts_once(tmp_path: Path, record: Any, mo
     lake.tick(10_000)
 
     assert lake.durable == 15
+    assert stored(tmp_path) == wanted(records)
+    assert verify_lake(tmp_path, full=True).problem is None
+
+
+@pytest.fixture
+def disk_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Commits are written, cannot be made durable, and cannot be read back either, until ``undo``."""
+    real = table_module.sync_file
+
+    def refuse(path: Path) -> None:
+        if path.suffix == ".json":
+            raise UnavailableError(f"{path}: Input/output error")
+        real(path)
+
+    class Away(table_module.DeltaTable):
+        def __init__(self, *_: object) -> None:
+            raise OSError("Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(table_module, "sync_file", refuse)
+        patch.setattr(table_module, "DeltaTable", Away)
+        yield patch
+
+
+def test_a_commit_that_cannot_be_read_back_keeps_its_files(
+    tmp_path: Path, record: Any, request: pytest.FixtureRequest
+) -> None:
+    """Whether it counts is known only once the disk is back; it does."""
+    records = [record(lsn) for lsn in range(1, 10)]
+    lake = LakeFollower(tmp_path, Catalog(tmp_path))
+    lake.consume(records[:8])
+    away = request.getfixturevalue("disk_away")
+    for _ in range(3):
+        with pytest.raises(UnavailableError):
+            lake.flush()
+    assert lake.durable == 0
+    away.undo()
+    lake.consume(records[8:])
+    lake.flush()
+
+    assert stored(tmp_path) == wanted(records)
+    assert verify_lake(tmp_path, full=True).problem is None
+
+
+def test_a_merge_that_cannot_be_read_back_is_not_merged_again(
+    tmp_path: Path, record: Any, request: pytest.FixtureRequest
+) -> None:
+    records = [record(lsn) for lsn in range(1, 9)]
+    lake = LakeFollower(tmp_path, Catalog(tmp_path), grace_ms=0)
+    for one in records:
+        lake.consume([one])
+        lake.flush()
+    away = request.getfixturevalue("disk_away")
+    with pytest.raises(UnavailableError):
+        lake.compact_all()
+    away.undo()
+
+    def merge_again() -> None:
+        for _ in range(100):  # it rests for a while after a failure
+            lake.compact_all()
+
+    with pytest.raises(UnavailableError, match="no longer there"):
+        merge_again()
+    lake.close()
+
     assert stored(tmp_path) == wanted(records)
     assert verify_lake(tmp_path, full=True).problem is None
 

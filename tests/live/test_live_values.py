@@ -240,3 +240,15 @@ def test_another_process_reads_it(tmp_path: Path) -> None:
 
     assert result.stdout == "4 2.25\n"
     live.close()
+
+
+def test_an_empty_file_beside_a_trimmed_log_begins_where_the_log_does(tmp_path: Path) -> None:
+    live = LiveValues(tmp_path / "live.bin", Source())
+    live.start_at(41)
+    assert live.position == 40
+    live.consume([record(41, [(0, 1, 1.0, 0)])])
+    live.close()
+    again = LiveValues(tmp_path / "live.bin", Source())
+    again.start_at(7)
+    assert again.position == again.durable == 41
+    again.close()
