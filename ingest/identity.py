@@ -61,6 +61,11 @@ class IdentityWindow:
         self._newest = np.full(1024, _NEVER, np.int64)
         self._lock = threading.Lock()
 
+    @property
+    def rows_kept(self) -> int:
+        """How many rows it remembers at most."""
+        return 2 * self._capacity
+
     def mark(self, readings: Readings, object_index: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which rows belong to repeated objects (all rows of an object or none); remembers every row.
 
@@ -75,7 +80,7 @@ class IdentityWindow:
         """Forget everything, then remember the rows of these batches, oldest first.
 
         For the start, and after a failed commit: what had been marked but is not in the log must be new again when the
-        broker delivers it once more. Give the log's newest 2 x ``objects`` rows at least.
+        broker delivers it once more. Give the log's newest ``rows_kept`` rows at least.
         """
         with self._lock:
             self._table[:] = 0

@@ -95,6 +95,18 @@ def parse(
 
     Returns the condition and everything that is wrong with it; with faults the condition must not be used.
     """
+    condition, faults = _read(text, columns, prefixes)
+    return condition, faults or _typed(condition, columns)
+
+
+def accepted(text: str, columns: Mapping[str, pl.DataType], prefixes: Collection[str] = ()) -> Condition:
+    """A condition that ``parse`` has accepted before: it is not tried again."""
+    condition, faults = _read(text, columns, prefixes)
+    assert not faults, faults
+    return condition
+
+
+def _read(text: str, columns: Mapping[str, pl.DataType], prefixes: Collection[str]) -> tuple[Condition, list[Fault]]:
     tokens, faults = _tokens(text)
     names: set[str] = set()
     for i, token in enumerate(tokens):
@@ -112,10 +124,7 @@ def parse(
         for a, b in itertools.pairwise(tokens)
         if _ends(a) and _begins(b)
     ]
-    condition = Condition(text, tuple(tokens), frozenset(names))
-    if not faults:
-        faults = _typed(condition, columns)
-    return condition, faults
+    return Condition(text, tuple(tokens), frozenset(names)), faults
 
 
 def _ends(token: Token) -> bool:

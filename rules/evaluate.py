@@ -25,15 +25,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from lifeline.core.registry import Registry, RegistrySource
-from lifeline.core.schema import POINTS
 from rules import alarms, evidence, features, snapshot
+from rules.census import Census
 from rules.columns import Columns, all_rows
 from rules.groups import BoundGroups
 from rules.journal import COUNTERS, WITHIN_MS, Journal
 from rules.kernels.journal import JOURNALLED, ORDERED, UNWATCHED
 from rules.localtime import LocalClock
 from rules.overrides import Insides, Overlay
-from rules.plan import BoundRule, Plan, points_frame
+from rules.plan import BoundRule, Plan
 from rules.revision import Checkpoint, Past, Verdict
 from rules.rule_set import digest
 from rules.silence import Silence
@@ -69,8 +69,6 @@ class RuleMachine:
         self._until = math.inf if train_to is None else float(train_to)
         self.timezone = timezone
         self._train_to = train_to
-        texts = repr([rule.meaning for rule in rules.rules])  # a name too many costs a column, one too few an error
-        self._point_columns = [n for n in POINTS.names if n in {"point", "device_id", *features.REGISTRY} or n in texts]
         self._source = registry
         self._clock = LocalClock(timezone)
         self._columns = Columns(self._clock)
@@ -309,9 +307,9 @@ class RuleMachine:
     def _grow(self, registry: Registry) -> None:
         start, more = len(self._journal.newest), len(registry) - len(self._journal.newest)
         if more or not start:
-            frame = points_frame(registry, start, self._point_columns)
+            census = Census(registry, start)
             for plan in self._plans:
-                plan.grow(registry, frame, start)
+                plan.grow(registry, census)
         wanted = np.where(self._grouped.watched(len(registry)), ORDERED, UNWATCHED)
         wanted = np.where(self._reading.watched(len(registry)), JOURNALLED, wanted).astype(np.uint8)
         self._journal.grow(wanted, self._reading.units(registry))

@@ -19,14 +19,14 @@ import numpy as np
 from rules import conditions, features, judges, spec
 from rules.kernels import frames
 from rules.model import Learn, Model
-from rules.plan import BoundRule, condition_of, mask_of
+from rules.plan import BoundRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import polars as pl
     from numpy.typing import NDArray
 
+    from rules.census import Census
     from rules.localtime import LocalClock
     from rules.memory import Rows
     from rules.overrides import Overlay
@@ -92,7 +92,7 @@ class BoundGroups(BoundRule):
         texts = [rule.raise_, rule.clear]
         if rule.active != spec.ALWAYS:
             texts.append("heating = 1" if rule.active == spec.HEATING_SEASON else rule.active)
-        parsed = [condition_of(text, known) for text in texts]
+        parsed = [conditions.accepted(text, known) for text in texts]
         fixed = {name: value for name, value in rule.params.items() if name not in self._varying}
         used = frozenset().union(*(condition.names for condition in parsed)) - set(fixed)
         self._frame_tests = [conditions.Test.of(c, fixed) for c in parsed]
@@ -103,19 +103,20 @@ class BoundGroups(BoundRule):
         super().overlay(made)
         self._compile_frames()
 
-    def grow(self, frame: pl.DataFrame, start: int) -> NDArray[np.int32]:
-        """Take in the points of ``frame``; a member without a value in the group's column is left out."""
-        keys = self._keys(frame)
-        new = np.flatnonzero(mask_of(self.spec.where, frame) & np.array([k is not None for k in keys], bool))
-        group = np.empty(len(new), np.int32)
-        for i, place in enumerate(new):
-            group[i] = self._key_of.setdefault(str(keys[place]), len(self._key_of))
+    def grow(self, census: Census) -> NDArray[np.int32]:
+        """Take in new points; a member without a value in the group's column is left out."""
+        mask = census.mask(self.spec.where)
+        if self.spec.group != spec.GROUP:
+            mask = mask & census.known(self.spec.group)
+        new = np.flatnonzero(mask)
+        keys = self._keys(census, new)
+        group = np.array([self._key_of.setdefault(key, len(self._key_of)) for key in keys], np.int32)
         terms = np.zeros(len(new), np.uint8)
         for t, (_, where) in enumerate(self.spec.terms):
-            terms |= (mask_of(where, frame)[new].astype(np.uint8) << t).astype(np.uint8)
+            terms |= (census.mask(where)[new].astype(np.uint8) << t).astype(np.uint8)
         self.group = np.concatenate([self.group, group])
         self._terms = np.concatenate([self._terms, terms])
-        self.grow_points(frame, new.astype(np.int32), start)
+        self.grow_points(census, new.astype(np.int32))
         self.state.grow(len(self._key_of))
         never = np.full(len(new), frames.NEVER)
         for name, more in (("last_ts", never), ("last_value", np.full(len(new), np.nan)), ("hit_ts", never)):
@@ -125,7 +126,7 @@ class BoundGroups(BoundRule):
         self._members = np.argsort(self.group, kind="stable").astype(np.int32)
         sizes = np.bincount(self.group, minlength=len(self._key_of))
         self._ptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
-        return (new + start).astype(np.int32)
+        return (new + census.start).astype(np.int32)
 
     def _grow_groups(self, more: int) -> None:
         never = np.full(more, frames.NEVER)
@@ -136,12 +137,13 @@ class BoundGroups(BoundRule):
         ):  # fmt: skip
             self._groups[name] = np.concatenate([self._groups[name], rows])
 
-    def _keys(self, frame: pl.DataFrame) -> list[str | None]:
-        """Each point's group; sensors that name no ``group`` are judged with those of their device."""
-        keys = frame[self.spec.group].to_list()
+    def _keys(self, census: Census, rows: NDArray[np.intp]) -> list[str]:
+        """The groups of some rows; sensors that name no ``group`` are judged with those of their device."""
+        keys = census.texts(self.spec.group, rows)
         if self.spec.group == spec.GROUP:
-            return [d if k is None else f"group {k}" for k, d in zip(keys, frame["device_id"].to_list(), strict=True)]
-        return keys
+            devices = census.texts("device_id", rows)
+            return [str(d) if k is None else f"group {k}" for k, d in zip(keys, devices, strict=True)]
+        return [str(key) for key in keys]
 
     def advance(
         self, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32], hits: NDArray[np.bool_]

@@ -154,8 +154,9 @@ class Sibling:
         device = registry.point_device
         slots = np.full(len(registry.devices), -1, np.int32)
         slots[: len(self.slot_of_device)] = self.slot_of_device
-        named = np.unique(np.concatenate([device[carriers], device[wanting]]))
-        new = named[slots[named] < 0]
+        named = np.zeros(len(slots), bool)
+        named[device[carriers]] = named[device[wanting]] = True
+        new = np.flatnonzero(named & (slots < 0))
         slots[new] = np.arange(len(self.state), len(self.state) + len(new), dtype=np.int32)
         self.slot_of_device = slots
         self.state = np.concatenate([self.state, np.full((len(new), 2), np.nan)])

@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import polars as pl
 
-from lifeline.core.schema import POINTS
 from rules import conditions, features, instances, spec
 from rules.alarms import COLUMNS, AlarmState
 from rules.kernels import select
@@ -22,44 +20,12 @@ from rules.memory import Sibling, Track
 from rules.overrides import Overlay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from numpy.typing import NDArray
 
     from lifeline.core.registry import Registry
-    from rules.conditions import Condition
+    from rules.census import Census
     from rules.memory import Rows
     from rules.spec import RuleSpec
-
-
-def condition_of(text: str, columns: Mapping[str, pl.DataType], prefixes: Sequence[str] = ()) -> Condition:
-    """A condition that ``load`` has accepted before."""
-    condition, faults = conditions.parse(text, columns, prefixes)
-    assert not faults, faults
-    return condition
-
-
-def points_frame(registry: Registry, start: int, columns: Iterable[str] | None = None) -> pl.DataFrame:
-    """The points view from point ``start`` on, as conditions in ``where`` see it.
-
-    ``columns``: those that somebody asks for; a fleet's whole view is 140 MiB, of which the allocator keeps the most.
-    """
-    points = pl.DataFrame(pl.from_arrow(registry.select(POINTS.names if columns is None else list(columns), start)))
-    lead = registry.device_points[registry.device_ptr[:-1]] if len(registry) else np.zeros(0, np.int32)
-    is_lead = np.zeros(len(registry), bool)
-    is_lead[lead] = True
-    gateway = registry.select(["gateway"])["gateway"].combine_chunks().dictionary_encode()
-    codes = gateway.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    _, first = np.unique(codes, return_index=True)
-    leads_gateway = np.zeros(len(registry), bool)
-    leads_gateway[first[codes[first] >= 0]] = True
-    return points.with_columns(lead=pl.Series(is_lead[start:]), gateway_lead=pl.Series(leads_gateway[start:]))
-
-
-def mask_of(text: str, frame: pl.DataFrame) -> NDArray[np.bool_]:
-    """Which rows of ``points_frame`` satisfy ``where``."""
-    condition = condition_of(text, features.WHERE)
-    return conditions.evaluate(frame, frame.height, [condition.expression({})])[0]
 
 
 @dataclass
@@ -98,7 +64,7 @@ class BoundRule:
         if rule.evaluate == "group":  # its raise and clear are about frames: see ``groups``
             columns = dict.fromkeys((*features.COLUMNS["reading"], *made, *rule.params), features.FLOAT)
             texts = [rule.hit or "false"]
-        parsed = [condition_of(text, columns, (features.SIBLING,)) for text in texts]
+        parsed = [conditions.accepted(text, columns, (features.SIBLING,)) for text in texts]
         self._parsed = parsed
         self._varying = {name for override in rule.overrides for name in override.params}
         used = self._fix()
@@ -126,25 +92,25 @@ class BoundRule:
             self.by_slot[name] = np.full(len(self.points), self.spec.params[name])
         self._fix()
 
-    def grow(self, frame: pl.DataFrame, start: int) -> NDArray[np.int32]:
-        """Take in the points of ``frame``, the first of which is ``start``; returns those that are the rule's."""
-        new = np.flatnonzero(mask_of(self.spec.where, frame)).astype(np.int32)
-        self.grow_points(frame, new, start)
+    def grow(self, census: Census) -> NDArray[np.int32]:
+        """Take in new points; returns those that are the rule's."""
+        new = np.flatnonzero(census.mask(self.spec.where)).astype(np.int32)
+        self.grow_points(census, new)
         self.state.grow(len(self.points))
-        return new + np.int32(start)
+        return new + np.int32(census.start)
 
-    def grow_points(self, frame: pl.DataFrame, new: NDArray[np.int32], start: int) -> None:
-        """Slots for the rows ``new`` of ``frame``: parameters, numbers of the registry and memory."""
+    def grow_points(self, census: Census, new: NDArray[np.int32]) -> None:
+        """Slots for the rows ``new`` of the census: parameters, numbers of the registry and memory."""
         for name in self.by_slot:
             if name in features.REGISTRY:
-                values = frame[name].cast(pl.Float64).fill_null(np.nan).to_numpy()[new]
+                values = census.floats(name)[new]
             else:
                 values = np.full(len(new), self.spec.params[name])
                 for override in self.spec.overrides:
                     if name in override.params:
-                        values[mask_of(override.where, frame)[new]] = override.params[name]
+                        values[census.mask(override.where)[new]] = override.params[name]
             self.by_slot[name] = np.concatenate([self.by_slot[name], values])
-        self.points = np.concatenate([self.points, new + np.int32(start)])
+        self.points = np.concatenate([self.points, new + np.int32(census.start)])
         for track in self.tracks:
             track.grow(len(self.points))
 
@@ -251,20 +217,20 @@ class Plan:
         self._pairs_max = 0
         """Most pairs of one point: bounds what one row can select."""
 
-    def grow(self, registry: Registry, frame: pl.DataFrame, start: int) -> None:
-        """Take in the points of ``frame``, the first of which is point ``start``."""
+    def grow(self, registry: Registry, census: Census) -> None:
+        """Take in the points of the census, which is of this registry."""
         found: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
         for rule in self.rules:
             first = len(rule.points)
-            new = rule.grow(frame, start)
+            new = rule.grow(census)
             found.append((new, np.arange(first, first + len(new), dtype=np.int32)))
-        found += [sibling.grow(registry, start, found[r][0]) for r, sibling in self._siblings]
+        found += [sibling.grow(registry, census.start, found[r][0]) for r, sibling in self._siblings]
         if not found:
             return
         point, slot = (np.concatenate(column) for column in zip(*found, strict=True))
         lane = np.repeat(np.arange(len(found)), [len(points) for points, _ in found])
         order = np.argsort(point, kind="stable")
-        counts = np.bincount(point - start, minlength=frame.height)
+        counts = np.bincount(point - census.start, minlength=len(census))
         self._pairs_max = max(self._pairs_max, int(counts.max(initial=0)))
         self._ptr = np.concatenate([self._ptr, (self._ptr[-1] + np.cumsum(counts)).astype(np.int32)])
         self._pairs = np.concatenate([self._pairs, (lane << 32 | slot)[order]])

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ingest.broker import BrokerSettings, Subscribe
 from ingest.collector import Collector
@@ -55,9 +55,11 @@ if TYPE_CHECKING:
 
     from lifeline.app.site import Site
     from lifeline.config import BrokerConfig
-    from lifeline.core.batch import Readings
+    from lifeline.core.batch import LogRecord
     from lifeline.core.ports import Follower
     from rules.rule_set import RuleSet
+
+RECORDS_BACK: Final = 64
 
 
 @dataclass
@@ -154,7 +156,7 @@ def assemble(site: Site) -> Assembly:
     def open_log() -> LocalLog:
         """Recover the log and what is remembered of it: the longest part of a restart, beside the registry."""
         opened = LocalLog(site.log, clock=now_ms, metrics=metrics, tail_bytes=TAIL_BYTES, kept_bytes=LOG_KEPT_BYTES)
-        window.rebuild(all_readings(opened))
+        recall(window, opened)
         return opened
 
     rule_set = load_rules(site)
@@ -184,7 +186,7 @@ def assemble(site: Site) -> Assembly:
 
     def remember() -> None:
         """Forget what never became durable."""
-        window.rebuild(all_readings(log))
+        recall(window, log)
 
     brokers: list[EmbeddedBroker] = []
     collectors: list[Collector | PahoCollector] = []
@@ -245,17 +247,23 @@ def check_positions(site: Site, log: LocalLog, followers: Sequence[Follower]) ->
             )
 
 
-def all_readings(log: LocalLog) -> Iterator[Readings]:
-    """The log's readings for rebuilding the window of identities, in log order."""
-    position = log.first - 1
-    while True:
-        records = log.read(position)
-        if not records:
-            return
-        for record in records:
-            if len(record.readings):
-                yield record.readings
-        position = records[-1].lsn
+def recall(window: IdentityWindow, log: LocalLog) -> None:
+    """Have the window remember what the log holds, and nothing else: its newest rows, as many as the window keeps.
+
+    The log holds more of them when the rules' checkpoint is old.
+    """
+    start, found = log.committed, 0
+    while start >= log.first and found < window.rows_kept:
+        start = max(start - RECORDS_BACK, log.first - 1)
+        found += sum(len(record.readings.unique()) for record in _records(log, start, start + RECORDS_BACK))
+    window.rebuild(record.readings for record in _records(log, start, log.committed) if len(record.readings))
+
+
+def _records(log: LocalLog, after: int, last: int) -> Iterator[LogRecord]:
+    """The records past ``after`` up to ``last``."""
+    while after < last and (records := log.read(after, records_max=min(RECORDS_BACK, last - after))):
+        yield from records
+        after = records[-1].lsn
 
 
 def broker_settings(broker: BrokerConfig, url: str, protocol: int) -> BrokerSettings:

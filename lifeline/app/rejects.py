@@ -156,7 +156,7 @@ def _leave_request(site: Site, rejects: pa.Table) -> Path:
 
 def _serve_without_engine(site: Site) -> None:
     from ingest.identity import IdentityWindow
-    from lifeline.app.assembly import all_readings, has_log, open_registry
+    from lifeline.app.assembly import has_log, open_registry, recall
     from lifeline.app.clock import now_ms
     from lifeline.app.decoding import make_decoder
     from lifeline.app.replaying import ReplayDesk
@@ -166,7 +166,7 @@ def _serve_without_engine(site: Site) -> None:
     log = LocalLog(site.log, clock=now_ms, clock_record_ms=0)
     try:
         window = IdentityWindow()
-        window.rebuild(all_readings(log))
+        recall(window, log)
         ReplayDesk(site.replay_path, make_decoder(site.config, None, ledger, window), log).serve()
     finally:
         log.close()

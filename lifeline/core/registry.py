@@ -57,7 +57,12 @@ class Registry:
         """These columns of the points from ``start`` on."""
         return _plain(self._points.select(list(names)).slice(start))
 
-    def rows(self, points: Sequence[int], names: Sequence[str]) -> pa.Table:
+    def coded(self, name: str, start: int = 0) -> pa.DictionaryArray:
+        """A column of the points from ``start`` on, as a dictionary in which every value stands once."""
+        column = self._points[name].slice(start).combine_chunks()
+        return column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+
+    def rows(self, points: Sequence[int] | NDArray[np.integer], names: Sequence[str]) -> pa.Table:
         """These columns of these points."""
         return _plain(self._points.select(list(names)).take(pa.array(points, pa.int64())))
 

@@ -23,7 +23,7 @@ from ingest.collector import Collector
 from ingest.identity import IdentityWindow
 from ingest.messages import Messages
 from ingest.payload.routes import PayloadDecoder
-from lifeline.app.assembly import all_readings
+from lifeline.app.assembly import recall
 from lifeline.core import limits
 from lifeline.core.schema import POINTS
 from lifeline.log import LocalLog
@@ -61,7 +61,7 @@ class Intake:
         self.window = IdentityWindow(1 << 12)
         options = {"clock_record_ms": 0, "retry_s": (0.02, 0.1), **self.log_options}
         self.log = LocalLog(self.folder / "log", clock=self.clock, files=self.disk, **options)
-        self.window.rebuild(all_readings(self.log))
+        recall(self.window, self.log)
         decoder = PayloadDecoder(self.ledger, [("#", "lifeline")], mark=self.window.mark, **self.options)
         settings = BrokerSettings(
             "city", f"mqtt://127.0.0.1:{self.broker.port}", "c", reconnect_min_s=0.01, reconnect_max_s=0.05
@@ -76,7 +76,7 @@ class Intake:
         return self.now_ms
 
     def remember(self) -> None:
-        self.window.rebuild(all_readings(self.log))
+        recall(self.window, self.log)
 
     @property
     def stored(self) -> list[tuple[int, int, float]]:

@@ -32,7 +32,7 @@ from ingest.messages import Messages
 from ingest.mqtt.connection import Connection
 from ingest.mqtt.control import ConnectSettings, Subscription
 from lifeline.app import assembly as assembly_module
-from lifeline.app.assembly import all_readings, broker_settings, has_log, open_registry
+from lifeline.app.assembly import broker_settings, has_log, open_registry, recall
 from lifeline.app.clock import now_ms
 from lifeline.app.decoding import make_decoder
 from lifeline.app.run import running
@@ -57,7 +57,7 @@ def acknowledging(config: Path, stop: threading.Event, order: dict[str, Any]) ->
     )
     before = log.committed
     window = IdentityWindow(1 << 16)
-    window.rebuild(all_readings(log))
+    recall(window, log)
     broker = site.config.broker[0]
     collector = Collector(
         broker_settings(broker, broker.url, broker.protocol),
@@ -66,7 +66,7 @@ def acknowledging(config: Path, stop: threading.Event, order: dict[str, Any]) ->
         now_ms,
         None,
         random.Random(),
-        on_lost=lambda: window.rebuild(all_readings(log)),
+        on_lost=lambda: recall(window, log),
     )
     collector.start()
     while not stop.wait(0.02):

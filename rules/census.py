@@ -1,0 +1,131 @@
+"""The points of a registry as ``where`` sees them: which of them satisfy a condition.
+
+Conditions of ``where`` ask for columns of few values (kind, quantity, utility). Such a condition is asked once for each
+combination of values, not for each point; so binding 77 rules to 624,800 points takes tenths of a second. Columns of
+many values (asset, zone) are compared point by point.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from rules import conditions, features
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from lifeline.core.registry import Registry
+    from rules.conditions import Condition
+
+COMBINATIONS_MAX: Final = 1 << 15
+"""More combinations than that, and the points themselves are asked."""
+
+
+class Census:
+    """The points from ``start`` on. Made for one use: what was computed is kept."""
+
+    def __init__(self, registry: Registry, start: int = 0) -> None:
+        self.start = start
+        self._registry = registry
+        self._codes: dict[str, tuple[NDArray[np.int32], pa.Array | None]] = {}
+        self._combined: dict[tuple[str, ...], NDArray[np.int32]] = {}
+        self._masks: dict[str, NDArray[np.bool_]] = {}
+
+    def __len__(self) -> int:
+        """Number of points."""
+        return len(self._registry) - self.start
+
+    def mask(self, where: str) -> NDArray[np.bool_]:
+        """Which points satisfy a condition that ``load`` has accepted before; the same array for the same text."""
+        found = self._masks.get(where)
+        if found is None:
+            found = self._masks[where] = self._satisfied(conditions.accepted(where, features.WHERE))
+        return found
+
+    def floats(self, name: str) -> NDArray[np.float64]:
+        """A column of numbers, NaN where it is unknown."""
+        column = self._registry.select([name], self.start)[name].combine_chunks()
+        values: NDArray[np.float64] = column.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+        return values
+
+    def texts(self, name: str, rows: NDArray[np.intp]) -> list[str | None]:
+        """A column of texts at some rows."""
+        texts: list[str | None] = self._registry.rows(rows + self.start, [name])[name].to_pylist()
+        return texts
+
+    def known(self, name: str) -> NDArray[np.bool_]:
+        """Where a column has a value."""
+        column = self._registry.coded(name, self.start)
+        known: NDArray[np.bool_] = column.is_valid().to_numpy(zero_copy_only=False)
+        return known
+
+    def _satisfied(self, condition: Condition) -> NDArray[np.bool_]:
+        names = tuple(sorted(condition.names))
+        sizes = [self._size(name) for name in names]
+        if prod(sizes) > COMBINATIONS_MAX:
+            frame = pl.DataFrame([self._series(name) for name in names])
+            return conditions.evaluate(frame, len(self), [condition.expression({})])[0]
+        places = np.unravel_index(np.arange(prod(sizes)), sizes) if names else ()
+        frame = pl.DataFrame([self._values(n).gather(at.astype(np.int64)) for n, at in zip(names, places, strict=True)])
+        mask = conditions.evaluate(frame, prod(sizes), [condition.expression({})])[0]
+        return mask[self._combination(names, sizes)]
+
+    def _combination(self, names: tuple[str, ...], sizes: Sequence[int]) -> NDArray[np.int32]:
+        """Which combination of values each point has, the last name running fastest."""
+        found = self._combined.get(names)
+        if found is None:
+            found = np.zeros(len(self), np.int32)
+            for name, size in zip(names, sizes, strict=True):
+                found = found * np.int32(size) + self._coded(name)[0]
+            self._combined[names] = found
+        return found
+
+    def _coded(self, name: str) -> tuple[NDArray[np.int32], pa.Array | None]:
+        """Each point's value of a column as a number, and the values (None: false and true); unknown comes last."""
+        found = self._codes.get(name)
+        if found is None:
+            if name in {"lead", "gateway_lead"}:
+                found = self._leads[name].astype(np.int32), None
+            else:
+                column = self._registry.coded(name, self.start)
+                codes = column.indices.fill_null(len(column.dictionary)).to_numpy(zero_copy_only=False)
+                found = codes.astype(np.int32, copy=False), column.dictionary
+            self._codes[name] = found
+        return found
+
+    def _size(self, name: str) -> int:
+        values = self._coded(name)[1]
+        return 2 if values is None else len(values) + 1
+
+    def _values(self, name: str) -> pl.Series:
+        values = self._coded(name)[1]
+        known = [False, True] if values is None else [*values.to_pylist(), None]
+        return pl.Series(name, known, dtype=features.WHERE[name])
+
+    def _series(self, name: str) -> pl.Series:
+        if name in self._leads:
+            return pl.Series(name, self._leads[name])
+        column = pl.from_arrow(self._registry.select([name], self.start)[name].combine_chunks())
+        assert isinstance(column, pl.Series)
+        return column.alias(name)
+
+    @cached_property
+    def _leads(self) -> dict[str, NDArray[np.bool_]]:
+        """The first point of each device, and of each gateway: of all points, whatever ``start`` is."""
+        registry = self._registry
+        lead, gateway_lead = np.zeros(len(registry), bool), np.zeros(len(registry), bool)
+        lead[registry.device_points[registry.device_ptr[:-1]]] = True
+        gateway = registry.coded("gateway")
+        codes = gateway.indices.fill_null(len(gateway.dictionary)).to_numpy(zero_copy_only=False)
+        first = np.zeros(len(gateway.dictionary) + 1, np.intp)
+        first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # the last to be written stays: the first point
+        gateway_lead[first[: len(gateway.dictionary)]] = True
+        return {"lead": lead[self.start :], "gateway_lead": gateway_lead[self.start :]}
