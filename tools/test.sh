@@ -31,6 +31,8 @@ echo "$work/dependencies" >"$target/dependencies.pth"
 for package in lifeline ingest rules simulators benchmarks; do
   (cd "$target" && find "$package" -name '*.py' -exec touch -r "$root/{}" {} \;)
 done
+# what is not compiled is compiled again by each of the hundreds of processes that the tests start
+(cd "$target" && env -u PYTHONDONTWRITEBYTECODE "$env" -m compileall -q lifeline ingest rules simulators benchmarks)
 
 cp -r tests docs README.md CHANGELOG.md Makefile pyproject.toml requirements "$work/tree/"
 cd "$work/tree"

@@ -30,8 +30,11 @@ class Registry:
     """
 
     def __init__(self, points: pa.Table, areas: pa.Table | None = None) -> None:
-        """``points`` in the ``POINTS`` schema (ValueError for others), row i is point i; ``areas`` in ``AREAS``."""
-        if not points.schema.equals(POINTS):
+        """``points`` in the ``POINTS`` schema (ValueError for others), row i is point i; ``areas`` in ``AREAS``.
+
+        Texts may come as dictionaries in the order of first appearance.
+        """
+        if not plain_schema(points.schema).equals(POINTS):
             raise ValueError(f"points must have the schema\n{POINTS}\nnot\n{points.schema}")
         columns = [_compact(points[name].combine_chunks()) for name in POINTS.names]
         self._points = pa.table(columns, names=POINTS.names)
@@ -81,6 +84,11 @@ class Registry:
 
     def _dictionary(self, name: str) -> pa.DictionaryArray:
         return self._points[name].combine_chunks()
+
+
+def plain_schema(schema: pa.Schema) -> pa.Schema:
+    """With the type of the values in place of each dictionary."""
+    return pa.schema([f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in schema])
 
 
 def _compact(column: pa.Array) -> pa.Array:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lifeline.core.errors import CorruptionError, UnavailableError
+from lifeline.core.registry import plain_schema
 from lifeline.files import fsync_directory, write_atomic
 
 if TYPE_CHECKING:
@@ -43,14 +44,15 @@ def remove(path: Path) -> None:
 
 
 def load_table(path: Path, schema: pa.Schema) -> pa.Table | None:
-    """The table at ``path``, None when there is no such file.
+    """The table at ``path``, None when there is no such file. Its texts come as dictionaries.
 
     Raises:
         CorruptionError: the file is not what ``replace_table`` wrote.
         UnavailableError: the disk refused.
     """
     try:
-        table = pq.ParquetFile(path, page_checksum_verification=True).read()
+        texts = [field.name for field in schema if pa.types.is_string(field.type)]
+        table = pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=texts).read()
     except FileNotFoundError:
         return None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -60,6 +62,6 @@ def load_table(path: Path, schema: pa.Schema) -> pa.Table | None:
         if error.errno is None:
             raise CorruptionError(f"{path}: {error}") from error
         raise UnavailableError(f"{path}: cannot be read: {error}") from error
-    if not table.schema.equals(schema):
+    if not plain_schema(table.schema).equals(schema):
         raise CorruptionError(f"{path}: has the columns {table.schema.names}, not {schema.names}")
-    return table
+    return table.unify_dictionaries().combine_chunks()

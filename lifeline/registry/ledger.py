@@ -92,10 +92,10 @@ class RegistryLedger:
                 f"{self._path}: is missing, but stored readings refer to it; restore it from a backup"
             )
         known = self._with_added(LEDGER.empty_table() if stored is None else stored)
-        merged = merge(known, file)
+        merged = known if file is None else merge(known.cast(LEDGER), file)
         if len(merged) > POINTS_MAX:
             raise UnavailableError(f"{self._path}: {len(merged):,} points with the retired ones, over {POINTS_MAX:,}")
-        if stored is None or not merged.equals(stored):
+        if stored is None or (merged is not stored and not merged.equals(stored.cast(LEDGER))):
             replace_table(self._path, merged)
         if self._added_path.exists():
             remove(self._added_path)
@@ -187,6 +187,7 @@ class RegistryLedger:
         added = load_table(self._added_path, ADDED)
         if added is None:
             return stored
+        added, stored = added.cast(ADDED), stored.cast(LEDGER)
         points = _array(added["point"], np.int64)
         merged = int(np.count_nonzero(points < len(stored)))
         contiguous = np.array_equal(points, np.arange(len(points)) + (points[0] if len(points) else 0))
@@ -207,14 +208,11 @@ def usable(device: str, quantity: str) -> bool:
     return True
 
 
-def merge(known: pa.Table, file: pa.Table | None) -> pa.Table:
+def merge(known: pa.Table, file: pa.Table) -> pa.Table:
     """The ledger after a registry file was read: same numbers, newest attributes, new pairs at the end.
 
     ``known`` has the ``LEDGER`` schema with row i = point i, ``file`` the columns of ``POINTS`` without ``point``.
-    Without a file nothing changes.
     """
-    if file is None:
-        return known
     place = pc.index_in(_keys(file), value_set=_keys(known))
     point = _array(pc.fill_null(place, -1), np.int64)
     new = point < 0
