@@ -35,7 +35,7 @@ REQUIRED: Final = ("id", "version", "title", "where", "raise", "clear", "level",
 OPERATOR: Final = ("cause", "consequence", "action", "respond_within")
 OPTIONAL: Final = (
     *("params", "override", "raise_after", "clear_after", "latch", "active"),
-    *("event", "place", "evaluate", "source", "stability", "features", "learn"),
+    *("event", "place", "evaluate", "source", "stability", "features", "learn", "shadow"),
 )
 GROUPED: Final = ("group", "hit", "terms", "train")
 """Keys of a rule with ``evaluate = "group"`` only."""
@@ -68,18 +68,36 @@ def load_files(paths: Iterable[Path]) -> tuple[RuleSpec, ...]:
 
 
 def finish(rules: Iterable[RuleSpec], problems: list[Problem]) -> tuple[RuleSpec, ...]:
-    """Sort, look for ids given twice, and raise if anything was wrong."""
+    """Sort (candidates last), look for ids given twice, and raise if anything was wrong."""
     known: dict[str, RuleSpec] = {}
+    candidates: dict[str, RuleSpec] = {}
     for rule in rules:
-        if rule.id in known:
-            message = f"the id is already taken in {known[rule.id].file}"
+        among = candidates if rule.shadow else known
+        if rule.id in among:
+            message = f"the id is already taken in {among[rule.id].file}"
             problems.append(Problem(rule.file, f"rule {rule.id}.id", message, "give every rule its own id"))
-        known.setdefault(rule.id, rule)
+        among.setdefault(rule.id, rule)
+    for rule in candidates.values():
+        _check_candidate(rule, known, problems)
+    if len(candidates) > spec.SHADOWS_MAX:
+        message = f"more than {spec.SHADOWS_MAX} shadow rules"
+        problems.append(Problem("", "rules", message, "judge some, then take them in or away"))
     if len(known) > RULES_MAX:
         problems.append(Problem("", "rules", f"more than {RULES_MAX} rules", "use overrides instead of copies"))
     if problems:
         raise ConfigurationError(problems)
-    return tuple(known[key] for key in sorted(known))
+    return tuple(known[key] for key in sorted(known)) + tuple(candidates[key] for key in sorted(candidates))
+
+
+def _check_candidate(rule: RuleSpec, known: Mapping[str, RuleSpec], problems: list[Problem]) -> None:
+    """A candidate names a rule that there is, and carries another version than the one of its own id."""
+    if rule.shadow != rule.id and rule.shadow not in known:
+        remedy = conditions.nearest(rule.shadow, known) if known else "check its file together with it"
+        problems.append(Problem(rule.file, f"rule {rule.id}.shadow", f"there is no rule {rule.shadow}", remedy))
+    if rule.id in known and rule.version <= known[rule.id].version:
+        version = known[rule.id].version
+        message = f"the rule in {known[rule.id].file} is version {version} itself"
+        problems.append(Problem(rule.file, f"rule {rule.id}.version", message, f"version = {version + 1}"))
 
 
 def load_text(text: str, file: str, problems: list[Problem]) -> list[RuleSpec]:
@@ -187,6 +205,7 @@ class _Reader:
             evaluate=evaluate,  # type: ignore[arg-type] # one of EVALUATIONS
             source=self.text("source", ""),
             stability=self.choice("stability", spec.STABILITIES, "experimental"),
+            shadow=self.shadow(rule_id),
             file=self.file,
         )
 
@@ -225,6 +244,18 @@ class _Reader:
             self.wrong(key, "needs zh and en, both not empty", f'{key} = {{ zh = "…", en = "…" }}, or one text')
             return ""
         return self.text(key)
+
+    def shadow(self, rule_id: str) -> str:
+        """The rule that a candidate is compared with: of its own id, or another that is named."""
+        value = self.table.get("shadow", False)
+        if isinstance(value, bool):
+            return rule_id if value else ""
+        if not isinstance(value, str) or not _ID.fullmatch(value):
+            self.wrong(
+                "shadow", f"{value!r} is not true, false or the id of a rule", 'shadow = true, or "gas.ch4.high"'
+            )
+            return ""
+        return value
 
     def flag(self, key: str) -> bool:
         value = self.table.get(key, False)

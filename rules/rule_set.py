@@ -20,9 +20,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RuleSet:
-    """Checked rules, sorted by id."""
+    """Checked rules, sorted by id; ``shadow`` are the candidates, which no production machine runs."""
 
     rules: tuple[RuleSpec, ...]
+    shadow: tuple[RuleSpec, ...] = ()
+
+    @classmethod
+    def of(cls, specs: Iterable[RuleSpec]) -> RuleSet:
+        """Production and candidates apart."""
+        found = tuple(specs)
+        return cls(tuple(one for one in found if not one.shadow), tuple(one for one in found if one.shadow))
+
+    @property
+    def candidates(self) -> RuleSet:
+        """The candidates as a set of their own, for a machine of their own."""
+        return RuleSet(self.shadow)
 
     @classmethod
     def load(cls, paths: Iterable[Path | str]) -> RuleSet:
@@ -31,7 +43,7 @@ class RuleSet:
         Raises:
             ConfigurationError: everything that is wrong in any of the files.
         """
-        return cls(load.load_files(Path(path) for path in paths))
+        return cls.of(load.load_files(Path(path) for path in paths))
 
     @classmethod
     def parse(cls, text: str, name: str = "rules.toml") -> RuleSet:
@@ -41,7 +53,7 @@ class RuleSet:
             ConfigurationError: everything that is wrong in it.
         """
         problems: list[Problem] = []
-        return cls(load.finish(load.load_text(text, name, problems), problems))
+        return cls.of(load.finish(load.load_text(text, name, problems), problems))
 
     @classmethod
     def standard(cls) -> RuleSet:
@@ -51,7 +63,7 @@ class RuleSet:
         for file in sorted(resources.files("rules").joinpath("library").iterdir(), key=lambda f: f.name):
             if file.name.endswith(".toml"):
                 found += load.load_text(file.read_text("utf-8"), file.name, problems)
-        return cls(load.finish(found, problems))
+        return cls.of(load.finish(found, problems))
 
     def info(self) -> dict[str, RuleInfo]:
         """What the queue and the screens must know, by rule id."""

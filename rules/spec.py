@@ -26,6 +26,8 @@ GROUPS: Final = (GROUP, "zone", "gateway", "asset_id", "area_code", "device_id")
 """Columns of the registry whose equal values make a group."""
 TRAIN_S: Final = 14 * 86_400.0
 """Two weeks: every hour of the week twice."""
+SHADOWS_MAX: Final = 16
+"""Candidates at a time: they share a quarter of a core."""
 STABILITIES: Final = ("experimental", "stable", "deprecated")
 
 ALWAYS: Final = "always"
@@ -89,6 +91,8 @@ class RuleSpec:
     """``evaluate = "group"``: seconds from a group's first frame that are its normal period."""
     source: str = ""
     stability: str = "experimental"
+    shadow: str = ""
+    """A candidate that tells nobody: the id of the production rule that it is compared with. Empty: production."""
     file: str = ""
 
     def info(self) -> RuleInfo:

@@ -28,6 +28,7 @@ from lifeline.app.publishing import Publisher
 from lifeline.app.reference import bring_reference, policy_text
 from lifeline.app.reloading import RuleWatch
 from lifeline.app.replaying import ReplayDesk
+from lifeline.app.shadow import ShadowDesk
 from lifeline.config import read_password
 from lifeline.core.errors import CorruptionError, UnavailableError
 from lifeline.core.limits import LOG_KEPT_BYTES
@@ -73,6 +74,7 @@ class Assembly:
     tally: Tally
     ledger: RegistryLedger
     watch: RuleWatch
+    shadow: ShadowDesk
     brokers: list[EmbeddedBroker] = field(default_factory=list)
     broker_urls: dict[str, str] = field(default_factory=dict)
     closing: list[Any] = field(default_factory=list)
@@ -84,6 +86,7 @@ class Assembly:
         """Stop the engine, once."""
         if not self._stopped:
             self._stopped = True
+            self.shadow.close()
             self.clean = self.engine.stop()
 
     def close(self) -> None:
@@ -203,6 +206,10 @@ def assemble(site: Site) -> Assembly:
         kind = PahoCollector if settings.scheme in {"ws", "wss"} else Collector
         collectors.append(kind(settings, decoder, log, now_ms, metrics, random.SystemRandom(), on_lost=remember))
 
+    shadow = ShadowDesk(
+        *(log, ledger, SnapshotStore(site.state, "shadow"), desk, catalog, metrics, now_ms),
+        position=lambda: rules.position,
+    ).using(rule_set, config.site.timezone)
     board = StatusBoard(
         site.status_path,
         log=log,
@@ -213,12 +220,13 @@ def assemble(site: Site) -> Assembly:
         events_open=desk.open_counts,
         metrics=metrics,
         clock=now_ms,
+        shadow=shadow.status,
     )
     publisher = published(catalog, desk, ledger)
-    watch = RuleWatch(site.config.path, rule_set, ledger, rules, queue, now_ms, partial(record_reload, desk))
+    watch = RuleWatch(site.config.path, rule_set, ledger, rules, queue, now_ms, partial(record_reload, desk), shadow)
     replay = ReplayDesk(site.replay_path, make_decoder(config, None, ledger, window), log)
     outgoing = start_sinks(site)
-    work = (publisher.publish_changes, replay.serve, watch.keep, books.export_due, outgoing.tidy)
+    work = (shadow.keep, publisher.publish_changes, replay.serve, watch.keep, books.export_due, outgoing.tidy)
     engine = Engine(
         log=log,
         follows=follows,
@@ -227,7 +235,7 @@ def assemble(site: Site) -> Assembly:
         chores=(*work, MemoryKeeper(now_ms).keep, LoadGauge(desk, metrics, now_ms).keep),
     )
     give_back()
-    return Assembly(engine, metrics, board, rules, tally, ledger, watch, brokers, urls, [outgoing, books, desk])
+    return Assembly(engine, metrics, board, rules, tally, ledger, watch, shadow, brokers, urls, [outgoing, books, desk])
 
 
 def published(catalog: Catalog, desk: GovernanceDesk, ledger: RegistryLedger) -> Publisher:

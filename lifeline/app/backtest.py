@@ -53,17 +53,19 @@ def backtest_rules(
     alarms: Path | None = None,
     timezone: str | None = None,
     report: Path | None = None,
+    shadow: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Run rules over the lake of a site, or over foreign history; the contract's report (section 7).
 
+    ``shadow``: the candidates instead of the rules beside which they run.
     ``progress`` is told (readings done, readings in all) after each batch.
 
     Raises:
         ConfigurationError: rules, times or files are wrong.
     """
     began = time.monotonic()
-    rules = RuleSet.load([path])
+    rules = _chosen(path, shadow=shadow)
     labelled = None if truth is None else _truth(truth)
     history = _history(config, data, registry, start, end, timezone)
     train_ms = parse_time(train_to, "--train-to")
@@ -130,6 +132,14 @@ def fit_rules(
         _written(out, "--out", lambda: out.write_text(text, "utf-8"))
         RuleSet.load([out])
     return {"budget": budget, "rules": [one.row() for one in fits], "elapsed_s": round(time.monotonic() - began, 3)}
+
+
+def _chosen(path: Path, *, shadow: bool) -> RuleSet:
+    rules = RuleSet.load([path])
+    if shadow and not rules.shadow:
+        remedy = "mark a candidate with shadow = true"
+        raise ConfigurationError([Problem("command line", "--shadow", f"{path} has no shadow rules", remedy)])
+    return rules.candidates if shadow else rules
 
 
 @dataclass(frozen=True)

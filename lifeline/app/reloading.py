@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from lifeline.app.shadow import ShadowDesk
     from lifeline.app.site import Site
     from lifeline.core.ports import Clock
     from lifeline.core.registry import RegistrySource
@@ -47,8 +48,10 @@ class RuleWatch:
         queue: GovernanceQueue,
         clock: Clock,
         record: Callable[[Site], None] | None = None,
+        shadow: ShadowDesk | None = None,
     ) -> None:
         """``record``: audits that rules change, before they do; what it raises leaves those in force."""
+        self._shadow = shadow
         self._config, self._registry, self._follower, self._clock = config, registry, follower, clock
         self._rules, self._queue, self._record = rules, queue, record
         self._files: tuple[Path, ...] = ()
@@ -103,9 +106,15 @@ class RuleWatch:
         self._follower.reload_fault = None
         if rules == self._rules:
             return
-        machine = RuleMachine(rules, self._registry, site.config.site.timezone)
         if self._record is not None:
             self._record(site)
+        if self._shadow is not None:
+            self._shadow.use(rules, site.config.site.timezone)
+        if rules.rules == self._rules.rules:
+            logger.warning("rules reloaded: candidates changed, production did not")
+            self._rules = rules
+            return
+        machine = RuleMachine(rules, self._registry, site.config.site.timezone)
 
         def names_change() -> None:
             self._queue.rules = rules.info()

@@ -24,8 +24,9 @@ def _rows(rules: RuleSet) -> list[dict[str, Any]]:
             "title": f"{info.title_zh} / {info.title_en}",
             "event": info.event,
             "place": info.place,
+            "shadow": rule.shadow or None,
         }
-        for rule, info in ((rule, rule.info()) for rule in rules.rules)
+        for rule, info in ((rule, rule.info()) for rule in (*rules.rules, *rules.shadow))
     ]
 
 

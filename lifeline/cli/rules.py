@@ -1,16 +1,17 @@
-"""``rules check | list | page | backtest | fit``."""
+"""``rules check | list | shadow | page | backtest | fit``."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, table
+from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, site_zone, table
 
 app = typer.Typer(help="Detection rules: check, list, backtest, fit. 预警规则。", no_args_is_help=True)
 
@@ -43,7 +44,34 @@ def list_(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
         if json:
             print_json({"rules": rules})
         else:
-            table("", ["id", "version", "level", "category", "title"], rules, empty="No rules.")
+            table("", ["id", "version", "level", "category", "title", "shadow"], rules, empty="No rules.")
+
+
+@app.command()
+def shadow(
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Differences shown, the newest.")] = 50,
+    json: AsJson = False,
+) -> None:
+    """What candidate rules (shadow = true) raise otherwise than production (影子规则与现行规则之差)."""
+    from lifeline.app.shadow import read_shadow
+
+    with failures(as_json=json):
+        told = read_shadow(config, limit)
+        if json:
+            print_json(told)
+            return
+        if told["fault"]:
+            console().print(f"[red]✗[/red] {told['fault']}", markup=True)
+        zone = site_zone(config)
+        rows = [row | {"since": datetime.fromtimestamp(row["since"] / 1000, UTC)} for row in told["rules"]]
+        columns = ["rule_id", "version", "against", "since", "same", "raised", "missed", "times"]
+        table("", columns, rows, empty="No shadow rules run. 无影子规则运行。", zone=zone)
+        names = ["rule_id", "difference", "device_id", "quantity", "raised_at", "cleared_at"]
+        names += ["production_raised_at", "production_cleared_at", "value"]
+        if rows:
+            table("", names, told["differences"], empty="No difference. 无差异。", zone=zone)
 
 
 Data = Annotated[Path | None, typer.Option(help="Foreign history (Parquet, CSV, CSV.GZ); default: the lake.")]
@@ -102,6 +130,7 @@ def backtest(
     alarms: Annotated[Path | None, typer.Option(help="Write every alarm here (Parquet).")] = None,
     timezone: Zone = None,
     report: Annotated[Path | None, typer.Option(help="Write figures and plots here (HTML).")] = None,
+    shadow: Annotated[bool, typer.Option("--shadow", help="The candidates (shadow = true) instead.")] = False,
     json: AsJson = False,
 ) -> None:
     """Run rules over history with the same machine that runs live."""
@@ -121,6 +150,7 @@ def backtest(
                 alarms=alarms,
                 timezone=timezone,
                 report=report,
+                shadow=shadow,
                 progress=progress,
             )
         if json:

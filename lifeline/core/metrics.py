@@ -33,5 +33,11 @@ class Metrics:
         )
         self.events_open = Gauge("lifeline_events_open", "Open events", ["level", "status"], registry=r)
         self.alarms_raised = Counter("lifeline_alarms_raised", "Alarms raised", ["rule"], registry=r)
+        self.shadow_alarms = Gauge(
+            "lifeline_shadow_alarms",
+            "Alarms of shadow rules against production's: same, raised, missed, times",
+            ["rule", "difference"],
+            registry=r,
+        )
         self.alarm_load = Gauge("lifeline_alarm_load", "Alarm load of the last day (ISA-18.2)", ["figure"], registry=r)
         self.broker_connected = Gauge("lifeline_broker_connected", "1 while connected", ["broker"], registry=r)

@@ -191,6 +191,10 @@ class RuleEngine(Protocol):
         """(lsn, state): ``restore(state)``, then the log's records after ``lsn``, gives this engine, to the bit."""
         ...
 
+    def snapshot(self) -> bytes | memoryview:
+        """The state of this moment; a machine that takes it back takes older readings for too late."""
+        ...
+
     def take_over(self, old: Self) -> tuple[int, list[AlarmChange]]:
         """Go on where ``old`` is: the lsn to read on from, and the ends of alarms whose rules are gone."""
         ...

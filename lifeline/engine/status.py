@@ -48,7 +48,9 @@ class StatusBoard:
         events_open: Callable[[], Mapping[tuple[str, str], int]],
         metrics: Metrics,
         clock: Clock,
+        shadow: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
+        self._shadow = shadow
         self._path = path
         self._log = log
         self._follows = follows
@@ -104,6 +106,7 @@ class StatusBoard:
             "late": self._tally.late,
             "too_late": self._rules.too_late,
             "rules_fault": self._rules.reload_fault,
+            "shadow": self._shadow(),
             "unacknowledged": sum(state.unacknowledged for state in states),
             "followers": followers,
             "brokers": [

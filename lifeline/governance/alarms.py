@@ -114,6 +114,33 @@ def list_alarms(
     return page(connection, query, (alarms.c.detected_at, alarms.c.alarm_id), cursor, limit)
 
 
+OLDER_MS: Final = 7 * 86_400_000
+
+
+def of_rules(
+    connection: Connection, rule_ids: Iterable[str], since: int, until: int, rows_max: int
+) -> list[dict[str, Any]]:
+    """Alarms of some rules, as they were at ``until`` (log time, epoch ms), the newest of them, in order of detection.
+
+    Those detected from a week before ``since`` on; those that late readings have withdrawn are left out.
+    """
+    names = ("alarm_id", "rule_id", "rule_version", "point", "raised_at", "detected_at", "cleared_at", "value", "level")
+    query = select(*(alarms.c[name] for name in names), alarms.c.clear_detected_at, alarms.c.clear_lsn, alarms.c.lsn)
+    query = query.where(alarms.c.detected_at >= since - OLDER_MS, alarms.c.detected_at <= until)
+    query = query.where(alarms.c.rule_id.in_(list(rule_ids)))
+    query = query.order_by(alarms.c.detected_at.desc(), alarms.c.alarm_id).limit(rows_max)
+    found = []
+    for row in connection.execute(query).mappings():
+        ended = row["clear_detected_at"]
+        if ended == row["detected_at"] and row["clear_lsn"] == row["lsn"] and row["cleared_at"] is not None:
+            continue  # withdrawn: it ended with the reading that had raised it
+        alarm = {name: row[name] for name in names}
+        if ended is not None and ended > until:
+            alarm["cleared_at"] = None
+        found.append(alarm)
+    return found[::-1]
+
+
 def acknowledged(connection: Connection, rule_ids: Sequence[str]) -> list[tuple[str, int, int]]:
     """Standing alarms of these rules that somebody has acknowledged: (rule id, point, onset), 10,000 at most."""
     query = select(alarms.c.rule_id, alarms.c.point, alarms.c.raised_at)

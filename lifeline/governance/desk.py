@@ -222,6 +222,11 @@ class GovernanceDesk:
         with self._database.read() as connection:
             return events.get_alarm(connection, alarm_id)
 
+    def alarms_of_rules(self, rule_ids: Iterable[str], since: int, until: int, rows_max: int) -> list[Row]:
+        """Alarms of some rules as they were at ``until``; as ``alarms.of_rules``."""
+        with self._database.read() as connection:
+            return alarms.of_rules(connection, rule_ids, since, until, rows_max)
+
     def act_alarm(
         self, alarm_id: str, action: str, actor: Actor, note: str | None = None, until: int | None = None
     ) -> Row:

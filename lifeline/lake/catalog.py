@@ -4,7 +4,7 @@
  var/catalog/lifeline.duckdb     views over explicit file lists; replaced by rename, never written to in place
  var/catalog/catalog.sql         the same views as text, for any DuckDB version
  var/catalog/manifest.json       the lists, so that a restarted engine does not forget what others published
- var/catalog/tables/*.parquet    snapshots of points, areas, alarms, events, event_log
+ var/catalog/tables/*.parquet    snapshots of points, areas, alarms, events, event_log, shadow_differences
 ```
 
 The .duckdb file is written in storage version 64 (DuckDB 0.10 and later read it). Nothing here is fsynced: a catalog is
@@ -119,7 +119,7 @@ class Catalog:
                 self._dirty = True
 
     def publish_table(self, name: str, table: pa.Table) -> None:
-        """Take a snapshot of ``points``, ``areas``, ``alarms``, ``events`` or ``event_log``; visible after ``publish``.
+        """Take a snapshot of one of ``TABLES`` (``points``, ``areas``, ``alarms`` …); visible after ``publish``.
 
         A table equal to the last one is only read: its digest is known, the table itself is not kept.
 

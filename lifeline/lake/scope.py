@@ -78,6 +78,7 @@ def scoped_views(
         "points": here,
         "areas": "true",
         "alarms": seen,
+        "shadow_differences": seen,
         "events": here,
         "event_log": "true" if everywhere else events,
         # a reject has no place: its topic and payload may be anybody's, households' too

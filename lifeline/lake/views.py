@@ -111,6 +111,22 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "to_status": "VARCHAR",
         "note": "VARCHAR",
     },
+    "shadow_differences": {
+        "rule_id": "VARCHAR",
+        "rule_version": "INTEGER",
+        "against": "VARCHAR",
+        "difference": "VARCHAR",
+        "point": "INTEGER",
+        "alarm_id": "VARCHAR",
+        "raised_at": _TIME,
+        "detected_at": _TIME,
+        "cleared_at": _TIME,
+        "value": "DOUBLE",
+        "level": "VARCHAR",
+        "production_alarm_id": "VARCHAR",
+        "production_raised_at": _TIME,
+        "production_cleared_at": _TIME,
+    },
     "rejects": {
         "received_at": _TIME,
         "broker": "VARCHAR",
@@ -134,7 +150,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
 FILES: Final = ("readings", "rejects", "completeness")
 """Whoever writes these says which files they are (``Catalog.set_files``)."""
 
-TABLES: Final = ("points", "areas", "alarms", "events", "event_log")
+TABLES: Final = ("points", "areas", "alarms", "events", "event_log", "shadow_differences")
 """These are given as tables (``Catalog.publish_table``)."""
 
 
@@ -192,6 +208,6 @@ def view_queries(files: Mapping[str, Sequence[str]], extra: Mapping[str, Sequenc
         "readings": _readings(files.get("readings", ()), files.get("points", ())),
         "readings_raw": _raw(files.get("readings", ())),
     }
-    for name in ("points", "areas", "alarms", "events", "event_log", "rejects", "completeness"):
+    for name in (*TABLES, "rejects", "completeness"):
         queries[name] = _plain(name, files.get(name, ()), extra.get(name, ()))
     return queries
