@@ -208,7 +208,7 @@ def assemble(site: Site) -> Assembly:
 
     shadow = ShadowDesk(
         *(log, ledger, SnapshotStore(site.state, "shadow"), desk, catalog, metrics, now_ms),
-        position=lambda: rules.position,
+        production=rules,
     ).using(rule_set, config.site.timezone)
     board = StatusBoard(
         site.status_path,
@@ -224,9 +224,11 @@ def assemble(site: Site) -> Assembly:
     )
     publisher = published(catalog, desk, ledger)
     watch = RuleWatch(site.config.path, rule_set, ledger, rules, queue, now_ms, partial(record_reload, desk), shadow)
-    replay = ReplayDesk(site.replay_path, make_decoder(config, None, ledger, window), log)
     outgoing = start_sinks(site)
-    work = (shadow.keep, publisher.publish_changes, replay.serve, watch.keep, books.export_due, outgoing.tidy)
+    work = (
+        *(shadow.keep, publisher.publish_changes, watch.keep, books.export_due, outgoing.tidy),
+        ReplayDesk(site.replay_path, make_decoder(config, None, ledger, window), log).serve,
+    )
     engine = Engine(
         log=log,
         follows=follows,

@@ -20,12 +20,12 @@ from rules.rule_set import RuleSet, digest
 from rules.shadow import DIFFERENCES, compare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from lifeline.core.metrics import Metrics
     from lifeline.core.ports import Clock, Log
     from lifeline.core.registry import RegistrySource
+    from lifeline.engine.rules_follower import RulesFollower
     from lifeline.engine.snapshots import SnapshotStore
     from lifeline.governance.desk import GovernanceDesk
     from lifeline.lake.catalog import Catalog
@@ -60,11 +60,12 @@ class ShadowDesk:
         catalog: Catalog,
         metrics: Metrics,
         clock: Clock,
-        position: Callable[[], int],
+        production: RulesFollower,
     ) -> None:
-        """``position``: how far production has judged the log."""
+        """``production`` tells how far it has judged the log, and which parameters hold for a while."""
         self._log, self._registry, self._snapshots = log, registry, snapshots
-        self._desk, self._catalog, self._metrics, self._clock, self._position = desk, catalog, metrics, clock, position
+        self._desk, self._catalog, self._metrics, self._clock = desk, catalog, metrics, clock
+        self._production = production
         self._run: ShadowRun | None = None
         self._rules = RuleSet(())
         self._figures: list[dict[str, Any]] = []
@@ -83,7 +84,11 @@ class ShadowDesk:
             return
         known = {rule.id: Candidate(rule.version, rule.shadow, digest(rule.meaning)) for rule in rules.shadow}
         make = lambda: RuleMachine(rules.candidates, self._registry, timezone)  # noqa: E731 - a factory
-        self._run = ShadowRun(self._log, make, known, self._snapshots, self._clock)
+        self._run = ShadowRun(
+            *(self._log, make, known, self._snapshots, self._clock),
+            judged=lambda: self._production.position,
+            spans=lambda: self._production.spans,
+        )
         self._run.start()
 
     def using(self, rules: RuleSet, timezone: str) -> ShadowDesk:
@@ -106,8 +111,6 @@ class ShadowDesk:
             return
         position = self._run.position
         rows, since, at = self._run.copied()
-        if self._position() < position:
-            return  # production has not judged so far yet
         seen = (position, len(rows), self._desk.revisions().get("alarms"))
         if seen == self._compared:
             return

@@ -101,6 +101,11 @@ class RulesFollower:
         return self._durable
 
     @property
+    def spans(self) -> Sequence[ParameterSpan]:
+        """Parameters that hold for a while, as they are in force."""
+        return self._known_spans
+
+    @property
     def too_late(self) -> int:
         """Readings that came too late to be put in their place."""
         return self._machine.counters["too_late"]

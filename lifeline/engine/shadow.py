@@ -23,10 +23,11 @@ import orjson
 from lifeline.core.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lifeline.core.alarm import AlarmChange
     from lifeline.core.batch import LogRecord
+    from lifeline.core.override import ParameterSpan
     from lifeline.core.ports import Clock, Log, RuleEngine
     from lifeline.engine.snapshots import SnapshotStore
 
@@ -127,8 +128,16 @@ class ShadowRun:
         candidates: Mapping[str, Candidate],
         snapshots: SnapshotStore,
         clock: Clock,
+        judged: Callable[[], int] | None = None,
+        spans: Callable[[], Sequence[ParameterSpan]] = tuple,
     ) -> None:
-        """``make``: a machine of these candidates that has seen nothing."""
+        """``make``: a machine of these candidates that has seen nothing.
+
+        ``judged``: how far production is, which is never overtaken, so that ``spans`` (parameters that hold for a
+        while) are all known that concern what is judged here. Default: production is at the log's end.
+        """
+        self._judged = judged or (lambda: log.committed)
+        self._spans, self._known_spans = spans, spans()
         self.fault: str | None = None
         """Why it stands still, or could not keep its state."""
         self.gaps = 0
@@ -142,6 +151,7 @@ class ShadowRun:
         self._machine = make()
         self._begun = self.position = log.committed
         self._resume()
+        self._machine.override(self._known_spans)
         self._saved_at = clock()
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
 
@@ -218,15 +228,22 @@ class ShadowRun:
             self.fault = f"stopped at log record {self.position}: {error!r}"
 
     def _read(self) -> None:
+        judged = self._judged()  # asked first: what holds for these records is settled by then
+        if (spans := self._spans()) != self._known_spans:
+            self._machine.override(spans)
+            self._known_spans = spans
         try:
-            records = self._log.read(self.position, RECORDS_MAX)
+            records = [one for one in self._log.read(self.position, RECORDS_MAX) if one.lsn <= judged]
         except LookupError:
             self.gaps += 1
             with self._lock:
                 self.book.begin_anew()
                 self._machine = self._make()
+                self._machine.override(self._known_spans)
                 self._begun = self.position = self._log.committed
             return
+        if not records:
+            self._stop.wait(WAIT_S)
         for record in records:
             began = time.thread_time()
             self.consume(record)

@@ -201,7 +201,7 @@ class Site:
         self.shadow = ShadowDesk(
             *(self.log, PlaceSource(), SnapshotStore(folder / "state", "shadow"), self.desk, self.catalog),
             *(self.metrics, lambda: self.now),
-            position=lambda: self.rules.position,
+            production=self.rules,
         )
 
     def turn(self) -> None:
