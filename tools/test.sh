@@ -5,7 +5,8 @@
 #   .venv/wheel/dist   the wheel          .venv/wheel/env    it, installed; dependencies come from .venv
 #   .venv/wheel/tree   tests and docs     .venv/wheel/numba  compiled kernels, kept from run to run
 #
-# Arguments go to pytest; without any the unit tests run on two processes and the end-to-end tests after them, alone.
+# Arguments go to pytest; without any the unit tests run on three processes (on two cores: a third of their time they
+# wait for disks and brokers) and the end-to-end tests after them, alone.
 set -euo pipefail
 root=$PWD python=$PWD/${VENV:-.venv}/bin/python work=$PWD/${VENV:-.venv}/wheel
 site() { "$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
@@ -42,5 +43,5 @@ if [ $# -gt 0 ]; then
   exec "$env" -m pytest -p no:cacheprovider "$@"
 fi
 "$work/env/bin/python" -m lifeline.cli warm
-"$env" -m pytest -q -p no:cacheprovider -n 2 --dist loadfile --ignore tests/e2e tests
+"$env" -m pytest -q -p no:cacheprovider -n 3 --dist loadfile --ignore tests/e2e tests
 "$env" -m pytest -q -p no:cacheprovider -s tests/e2e
