@@ -31,7 +31,6 @@ demo: warm ## the main job: broker, 219,300 sensors, engine, queue, lake, consol
 
 test: setup ## everything CI runs but the benchmarks: style, types, floors, the suite, the wheel
 	@bash tools/real_parts.sh
-	@$(MAKE) --no-print-directory check
 	@VENV=$(VENV) bash tools/test.sh $(ARGS)
 
 check: setup ## style, types and floors only

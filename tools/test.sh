@@ -5,8 +5,9 @@
 #   .venv/wheel/dist   the wheel          .venv/wheel/env    it, installed; dependencies come from .venv
 #   .venv/wheel/tree   tests and docs     .venv/wheel/numba  compiled kernels, kept from run to run
 #
-# Arguments go to pytest; without any the unit tests run on three processes (on two cores: a third of their time they
-# wait for disks and brokers) and the end-to-end tests after them, alone.
+# Arguments go to pytest. Without any, the whole of it, laid out for two cores: style, types and floors beside the
+# compilation of the kernels; the demo (a minute, most of it waiting) beside the unit tests, which run on three processes
+# as they wait for disks and brokers a third of their time; and alone, in the end, what is held against the clock.
 set -euo pipefail
 root=$PWD python=$PWD/${VENV:-.venv}/bin/python work=$PWD/${VENV:-.venv}/wheel
 site() { "$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
@@ -42,6 +43,17 @@ export LIFELINE_TREE=$root NUMBA_CACHE_DIR=$work/numba
 if [ $# -gt 0 ]; then
   exec "$env" -m pytest -p no:cacheprovider "$@"
 fi
-"$work/env/bin/python" -m lifeline.cli warm
+
+aside=$work/aside.log
+beside() { ("$@") >"$aside" 2>&1 & }
+joined() { wait $! && cat "$aside" || { cat "$aside"; exit 1; }; }
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+demo=tests/e2e/test_demo.py
+
+beside make --no-print-directory -C "$root" check
+"$env" -m lifeline.cli warm
+joined
+beside "$env" -m pytest -q -p no:cacheprovider -s $demo
 "$env" -m pytest -q -p no:cacheprovider -n 3 --dist loadfile --ignore tests/e2e tests
-"$env" -m pytest -q -p no:cacheprovider -s tests/e2e
+joined
+"$env" -m pytest -q -p no:cacheprovider -s --ignore $demo tests/e2e
