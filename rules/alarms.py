@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from rules.kernels import alarm as kernel
+from rules.kernels import select
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,7 +74,7 @@ class AlarmState:
 
     def rests(self, slots: NDArray[np.int32]) -> bool:
         """Whether nothing is up, latched or pending at these slots: rows that do not raise change nothing then."""
-        return not (self.phase[slots].any() or self.count[slots].any())
+        return bool(select.at_rest(slots, self.phase, self.count))
 
     def acknowledge(self, slot: int, onset: int) -> bool:
         """An operator saw the alarm of this onset. True when it was latched and is cleared by that."""

@@ -8,16 +8,32 @@ import numpy as np
 
 from lifeline.core.schema import Flag
 from rules import features
+from rules.kernels import select
 from rules.memory import Rows, Walk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from numpy.typing import NDArray
 
     from lifeline.core.batch import LogRecord
     from rules.localtime import LocalClock
     from rules.plan import BoundRule
 
+_NO_TIMES: Final = np.zeros(0, np.int64)
 _STORED: Final = {"value": "value", "prev": "prev", "gap_s": "dt"}
+
+
+class _Lazy(dict[str, "NDArray[np.float64]"]):
+    """Columns by name; one that is not there is made."""
+
+    def __init__(self, make: Callable[[str], NDArray[np.float64]]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, name: str) -> NDArray[np.float64]:
+        made = self[name] = self._make(name)
+        return made
 
 
 class Columns:
@@ -26,34 +42,39 @@ class Columns:
     def __init__(self, clock: LocalClock) -> None:
         self._clock = clock
 
-    def fill(
+    def of(
         self,
-        columns: dict[str, NDArray[np.float64]],
         rule: BoundRule,
         rows: Rows,
         places: NDArray[np.int32],
         slots: NDArray[np.int32],
-    ) -> None:
-        """All columns that the rule's conditions over readings need."""
+        beside: dict[str, NDArray[np.float64]],
+    ) -> Mapping[str, NDArray[np.float64]]:
+        """All columns that the rule's conditions over readings may ask for, ``beside`` (those of siblings) among them.
+
+        What needs no memory is computed when it is asked for: mostly never.
+        """
+        columns = _Lazy(lambda name: self._column(name, rule, rows, places, slots))
+        columns.update(beside)
         if rule.tracks:
             walk = self._walk(rule, rows, places, slots)
             columns["value"] = walk.value
             for track in rule.tracks:
-                on = track.instance.on
-                if on not in columns:
-                    columns[on] = self._column(on, rule, rows, places, slots)
                 columns.update(track.compute(walk, columns, rule.until))
-        for name in rule.names:
-            if name not in columns:
-                columns[name] = self._column(name, rule, rows, places, slots)
+        return columns
 
     def _walk(self, rule: BoundRule, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32]) -> Walk:
-        ts = rows.ts[places]
-        kinds = [track.instance.feature for track in rule.tracks]
-        local = self._clock.local_ms(ts) if any(kind.local for kind in kinds) else ts[:0]
-        limited = any(kind.limit for kind in kinds)
-        limit = rule.limits(slots, rows.received_at[places]) if limited else rows.value[:0]
-        return Walk(slots, ts, local, rows.value[places], rows.prev[places], rows.dt[places], limit)
+        n = len(places)
+        ts, value, prev, dt = np.empty(n, np.int64), np.empty(n), np.empty(n), np.empty(n)
+        select.take(places, rows.ts, rows.value, rows.prev, rows.dt, ts, value, prev, dt)
+        local = self._clock.local_ms(ts) if rule.wants_local else ts[:0]
+        limit = rule.limits(slots, self._times(rule, rows, places)) if rule.wants_limit else value[:0]
+        return Walk(slots, ts, local, value, prev, dt, limit)
+
+    @staticmethod
+    def _times(rule: BoundRule, rows: Rows, places: NDArray[np.int32]) -> NDArray[np.int64]:
+        """When the rows were received; empty where no parameter of the rule changes with time."""
+        return rows.readings.received_at[rows.row[places]] if rule.overlaid else _NO_TIMES
 
     def _column(
         self, name: str, rule: BoundRule, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32]
@@ -61,7 +82,7 @@ class Columns:
         """A column without memory, for the rows of one rule."""
         made: Any
         if name in rule.by_slot:
-            made = rule.column(name, slots, rows.received_at[places])
+            made = rule.column(name, slots, self._times(rule, rows, places))
         elif name in _STORED:
             made = getattr(rows, _STORED[name])[places]
         elif name == "step":
@@ -84,9 +105,14 @@ class Columns:
 def all_rows(record: LogRecord) -> Rows:
     """Every row but repeats; without what came before."""
     readings = record.readings
-    row = np.flatnonzero((readings.flags & np.uint8(Flag.DUPLICATE)) == 0).astype(np.int32)
     nothing = np.zeros(0)
     lsn = np.broadcast_to(np.int64(record.lsn), len(readings))
+    repeated = (readings.flags & np.uint8(Flag.DUPLICATE)) != 0
+    if not repeated.any():
+        row = np.arange(len(readings), dtype=np.int32)
+        point = readings.point.copy()  # the log's are read-only: to numba another type, for which it would compile anew
+        return Rows(readings, row, point, readings.ts, readings.value, nothing, nothing, lsn)
+    row = np.flatnonzero(~repeated).astype(np.int32)
     return Rows(readings, row, readings.point[row], readings.ts[row], readings.value[row], nothing, nothing, lsn)
 
 

@@ -46,21 +46,28 @@ class Deafness:
         self._bound = self._patience(interval_ms)
 
     def hear(
-        self, received: NDArray[np.int64], device: NDArray[np.int32], last_device: NDArray[np.int64], end: int
+        self,
+        received: NDArray[np.int64],
+        point: NDArray[np.int32],
+        device_of: NDArray[np.int32],
+        last_device: NDArray[np.int64],
+        end: int,
     ) -> None:
-        """Take in a record's rows (times of receipt and devices) before they are judged, up to log time ``end``.
+        """Take in a record's rows (times of receipt, never falling, and points) before they are judged.
 
-        ``last_device`` is when each device was heard last before them.
+        ``device_of`` is the device of each point, ``last_device`` when each device was heard last before them; ``end``
+        is the log time that the record reaches.
         """
-        before = np.concatenate([self.state[:1, 0], received[:-1]]) if len(received) else received
-        for row in np.flatnonzero((received - before > self._bound) & (before > 0)):
-            self._mark(int(before[row]), int(received[row]), last_device != NEVER, device[:row])
+        if len(received) and received[-1] - min(self.state[0, 0] or received[0], received[0]) > self._bound:
+            before = np.concatenate([self.state[:1, 0], received[:-1]])
+            for row in np.flatnonzero((received - before > self._bound) & (before > 0)):
+                self._mark(int(before[row]), int(received[row]), last_device != NEVER, device_of[point[:row]])
         self._now = self._periods()
         if len(received):
             self.state[0, 0] = received[-1]
         last = int(self.state[0, 0])
         if last and end - last > self._bound:
-            patience = self._heard_patience(last_device != NEVER, device)
+            patience = self._heard_patience(last_device != NEVER, device_of[point])
             self._now.append((last + patience, ENDLESS))
 
     def within(self, silent_s: NDArray[np.float64], at: NDArray[np.int64]) -> NDArray[np.float64]:

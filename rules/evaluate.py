@@ -325,8 +325,8 @@ class RuleMachine:
         """What rules over single readings say of rows; ``again``: they were counted before."""
         found = []
         of = rows.readings
-        for rule, places, slots, columns in plan.select(rows):
-            self._columns.fill(columns, rule, rows, places, slots)
+        for rule, places, slots, beside in plan.select(rows):
+            columns = self._columns.of(rule, rows, places, slots, beside)
             raised = rule.raises(columns, len(places))
             rule.evaluated += 0 if again else len(places)
             if not raised.any() and rule.state.rests(slots):
@@ -404,9 +404,9 @@ class RuleMachine:
 
     def _evaluate_groups(self, record: LogRecord, rows: Rows) -> list[tuple[tuple[int, int], AlarmChange]]:
         keyed = []
-        for rule, places, slots, columns in self._grouped.select(rows):
+        for rule, places, slots, beside in self._grouped.select(rows):
             assert isinstance(rule, BoundGroups)
-            self._columns.fill(columns, rule, rows, places, slots)
+            columns = self._columns.of(rule, rows, places, slots, beside)
             hits = rule.tests[0].satisfied(columns, len(places))
             for change in rule.advance(rows, places, slots, hits):
                 i = int(rows.row[places[change.row]])

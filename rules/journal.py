@@ -67,6 +67,8 @@ class Journal:
 
     def __init__(self, within: int | None) -> None:
         self._wanted = within
+        self.within = WITHIN_ROWS_MIN if within is None else within
+        """The declared bound in readings."""
         self.next = 0
         """Number of the next row."""
         self.first = 0
@@ -85,13 +87,6 @@ class Journal:
         self._members = self._member_units = np.zeros(0, np.int32)
         self._ring: dict[str, NDArray[Any]] = {name: np.zeros(1, dtype) for name, dtype in _RING.items()}
 
-    @property
-    def within(self) -> int:
-        """The declared bound in readings."""
-        if self._wanted is not None:
-            return self._wanted
-        return max(WITHIN_ROWS_MIN, WITHIN_PER_POINT * int(np.count_nonzero(self._watched == kernels.JOURNALLED)))
-
     def grow(self, watched: NDArray[np.uint8], unit: NDArray[np.int32]) -> None:
         """Take in the points of a registry: what is wanted of each (``kernels.journal``), and its unit."""
         more = len(watched) - len(self.newest)
@@ -101,6 +96,9 @@ class Journal:
         self._head = np.concatenate([self._head, np.full(more, -1)])
         self._dirty = np.zeros(len(watched), np.uint8)
         self._watched, self.unit = watched, unit
+        if self._wanted is None:
+            journalled = int(np.count_nonzero(watched == kernels.JOURNALLED))
+            self.within = max(WITHIN_ROWS_MIN, WITHIN_PER_POINT * journalled)
         self._members = np.argsort(self.unit, kind="stable").astype(np.int32)
         self._member_units = self.unit[self._members]
 

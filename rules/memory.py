@@ -82,12 +82,14 @@ class Track:
 
     instance: Instance
     state: NDArray[Any] = field(init=False)
+    outputs: tuple[str, ...] = field(init=False)
     prior: NDArray[np.float64] = field(init=False)
     """Time and value of the newest row, for a feature on another column than the value; no columns otherwise."""
 
     def __post_init__(self) -> None:
         """No points yet."""
         self.options = np.array(self.instance.options, np.float64)
+        self.outputs = self.instance.outputs
         self.state = np.zeros((0, self.instance.width), self.instance.feature.dtype)
         self.prior = np.zeros((0, 0 if self.instance.on == VALUE else 2))
 
@@ -126,12 +128,12 @@ class Track:
         return wide
 
     def _run(self, walk: Walk, until: float) -> dict[str, NDArray[np.float64]]:
-        out = np.empty((len(self.instance.outputs), len(walk.slots)))
+        out = np.empty((len(self.outputs), len(walk.slots)))
         self.instance.feature.kernel(
             *(walk.slots, walk.ts, walk.local, walk.value, walk.prev, walk.dt, walk.limit),
             *(self.options, until, self.state, out),
         )
-        return dict(zip(self.instance.outputs, out, strict=True))
+        return dict(zip(self.outputs, out, strict=True))
 
 
 @dataclass

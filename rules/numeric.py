@@ -5,8 +5,10 @@ cost, through numpy 0.4 ms. ``compile_numeric`` takes what almost all conditions
 comparisons, AND OR NOT, IS NULL, BETWEEN, + - * / and the functions below); for anything else it gives None and the
 condition stays with Polars. Tests hold both together on random conditions and rows.
 
-NULL is NaN. A boolean is a pair (true, false) of masks: neither is SQL's UNKNOWN. So NOT, AND and OR follow
-three-valued logic without a third array.
+NULL is NaN. A boolean is a pair of programs, for where it is true and where it is false: neither is SQL's UNKNOWN. So
+NOT, AND and OR follow three-valued logic without a third array, and only the half that somebody asks for is computed.
+AND stops where its left side is true nowhere: hardly any condition of a healthy fleet gets to its right side, nor are
+the columns made that only stand there.
 
     or      := and ( OR and )*                    sum     := product ( (+|-) product )*
     and     := not ( AND not )*                   product := unary ( (*|/) unary )*
@@ -33,15 +35,15 @@ if TYPE_CHECKING:
 Columns = Mapping[str, "NDArray[np.float64]"]
 
 
-class Truth(NamedTuple):
-    """Where a condition is true, and where it is false; NULL is neither."""
-
-    true: Any
-    false: Any
-
-
 Number = Callable[[Columns], Any]
-Boolean = Callable[[Columns], Truth]
+Mask = Callable[[Columns], Any]
+
+
+class Boolean(NamedTuple):
+    """Programs for where a condition is true, and where it is false; NULL is neither."""
+
+    true: Mask
+    false: Mask
 
 
 def _coalesce(*values: Any) -> Any:
@@ -73,16 +75,22 @@ FUNCTIONS: Final[dict[str, tuple[Callable[..., Any], int, int]]] = {
 }
 """Name → (function, fewest arguments, most)."""
 
-COMPARISONS: Final[dict[str, Callable[[Any, Any], Truth]]] = {
-    "=": lambda a, b: Truth(np.equal(a, b), np.less(a, b) | np.greater(a, b)),
-    "<>": lambda a, b: Truth(np.less(a, b) | np.greater(a, b), np.equal(a, b)),
-    "!=": lambda a, b: Truth(np.less(a, b) | np.greater(a, b), np.equal(a, b)),
-    "<": lambda a, b: Truth(np.less(a, b), np.greater_equal(a, b)),
-    "<=": lambda a, b: Truth(np.less_equal(a, b), np.greater(a, b)),
-    ">": lambda a, b: Truth(np.greater(a, b), np.less_equal(a, b)),
-    ">=": lambda a, b: Truth(np.greater_equal(a, b), np.less(a, b)),
+
+def _unequal(a: Any, b: Any) -> Any:
+    return np.less(a, b) | np.greater(a, b)
+
+
+Comparison = Callable[[Any, Any], Any]
+COMPARISONS: Final[dict[str, tuple[Comparison, Comparison]]] = {
+    "=": (np.equal, _unequal),
+    "<>": (_unequal, np.equal),
+    "!=": (_unequal, np.equal),
+    "<": (np.less, np.greater_equal),
+    "<=": (np.less_equal, np.greater),
+    ">": (np.greater, np.less_equal),
+    ">=": (np.greater_equal, np.less),
 }
-"""Each half is false where an operand is NaN: comparing with NULL is UNKNOWN."""
+"""Where it is true and where it is false: neither where an operand is NaN, for comparing with NULL is UNKNOWN."""
 
 
 class _NotNumericError(Exception):
@@ -147,9 +155,9 @@ class _Parser:
 
     def _test(self) -> Boolean:
         if self._take("TRUE"):
-            return lambda _: Truth(True, False)  # noqa: FBT003 - the literal TRUE
+            return Boolean(_constant(True), _constant(False))  # noqa: FBT003 - the literal TRUE
         if self._take("FALSE"):
-            return lambda _: Truth(False, True)  # noqa: FBT003 - the literal FALSE
+            return Boolean(_constant(False), _constant(True))  # noqa: FBT003 - the literal FALSE
         begin = self._at
         if self._peek() == "(":
             # a parenthesis opens a condition or a number; try the condition first
@@ -237,7 +245,7 @@ class _Parser:
         return _applied(function, *arguments)
 
 
-def _constant(value: float) -> Number:
+def _constant(value: float | bool) -> Number:
     return lambda _: value
 
 
@@ -249,40 +257,38 @@ def _divided(a: Any, b: Any) -> Any:
     return np.divide(a, np.where(np.equal(b, 0.0), np.nan, b))
 
 
-def _compared(comparison: Callable[[Any, Any], Truth], left: Number, right: Number) -> Boolean:
-    return lambda columns: comparison(left(columns), right(columns))
+def _compared(comparison: tuple[Comparison, Comparison], left: Number, right: Number) -> Boolean:
+    true, false = comparison
+    return Boolean(_applied(true, left, right), _applied(false, left, right))
 
 
 def _is_null(operand: Number) -> Boolean:
-    def test(columns: Columns) -> Truth:
-        null = np.isnan(operand(columns))
-        return Truth(null, np.logical_not(null))
+    null = _applied(np.isnan, operand)
+    return Boolean(null, _applied(np.logical_not, null))
+
+
+def _all(left: Mask, right: Mask) -> Mask:
+    def test(columns: Columns) -> Any:
+        found = left(columns)
+        return found & right(columns) if np.any(found) else found
 
     return test
+
+
+def _any(left: Mask, right: Mask) -> Mask:
+    return lambda columns: left(columns) | right(columns)
 
 
 def _both(left: Boolean, right: Boolean) -> Boolean:
-    def test(columns: Columns) -> Truth:
-        a, b = left(columns), right(columns)
-        return Truth(a.true & b.true, a.false | b.false)
-
-    return test
+    return Boolean(_all(left.true, right.true), _any(left.false, right.false))
 
 
 def _either(left: Boolean, right: Boolean) -> Boolean:
-    def test(columns: Columns) -> Truth:
-        a, b = left(columns), right(columns)
-        return Truth(a.true | b.true, a.false & b.false)
-
-    return test
+    return Boolean(_any(left.true, right.true), _all(left.false, right.false))
 
 
 def _negated(operand: Boolean) -> Boolean:
-    def test(columns: Columns) -> Truth:
-        found = operand(columns)
-        return Truth(found.false, found.true)
-
-    return test
+    return Boolean(operand.false, operand.true)
 
 
 def compile_numeric(tokens: Sequence[Token], params: Mapping[str, float]) -> Boolean | None:
@@ -299,6 +305,6 @@ def compile_numeric(tokens: Sequence[Token], params: Mapping[str, float]) -> Boo
 def satisfied(program: Boolean, columns: Columns, rows: int) -> NDArray[np.bool_]:
     """Which of ``rows`` rows satisfy a program; NULL does not."""
     with np.errstate(all="ignore"):
-        found = program(columns).true
+        found = program.true(columns)
     mask: NDArray[np.bool_] = np.asarray(found, np.bool_)
     return np.broadcast_to(mask, rows) if mask.ndim == 0 else mask

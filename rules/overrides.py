@@ -66,10 +66,8 @@ class Overlay:
             if params:
                 self._spans.append((span, params))
 
-    @property
-    def names(self) -> frozenset[str]:
+        self.names = frozenset(name for _, params in self._spans for name in params)
         """Parameters that differ at some time."""
-        return frozenset(name for _, params in self._spans for name in params)
 
     def put(
         self, name: str, made: NDArray[np.float64], points: NDArray[np.int32], at: NDArray[np.int64]

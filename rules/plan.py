@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -20,12 +20,18 @@ from rules.memory import Sibling, Track
 from rules.overrides import Overlay
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from lifeline.core.registry import Registry
     from rules.census import Census
     from rules.memory import Rows
     from rules.spec import RuleSpec
+
+
+ROOM_PAIRS_MAX: Final = 1 << 20
+"""12 MiB, of which only what is filled takes memory: records of 80,000 rows by the standard rules."""
 
 
 @dataclass
@@ -47,6 +53,9 @@ class BoundRule:
     """``raise``, ``clear``, and ``active`` unless that is always."""
     names: tuple[str, ...] = field(init=False)
     """Columns that the tests need."""
+    wants_local: bool = field(init=False)
+    """Whether a feature wants the site's wall clock; ``wants_limit`` likewise."""
+    wants_limit: bool = field(init=False)
     until: float = math.inf
     """Features learn what is normal from readings before this (epoch ms)."""
 
@@ -69,6 +78,8 @@ class BoundRule:
         self._varying = {name for override in rule.overrides for name in override.params}
         used = self._fix()
         self.tracks = [Track(instance) for instance in instances.wanted(self.names, made)]
+        self.wants_local = any(track.instance.feature.local for track in self.tracks)
+        self.wants_limit = any(track.instance.feature.limit for track in self.tracks)
         sources = {track.instance.on for track in self.tracks}
         needed = used | sources
         needed |= {name for column in needed for name in features.NEEDS.get(column, ())}
@@ -127,8 +138,18 @@ class BoundRule:
         """The place in ``points`` whose parameters are those of an alarm's slot."""
         return slot
 
+    @property
+    def overlaid(self) -> bool:
+        """Whether some parameter differs for a while."""
+        return bool(self._overlay.names)
+
     def column(self, name: str, slots: NDArray[np.int32], at: NDArray[np.int64]) -> NDArray[np.float64]:
-        """A column of ``by_slot`` for rows: what holds at these slots, for what was received at these times (ms)."""
+        """A column of ``by_slot`` for rows: what holds at these slots, for what was received at these times (ms).
+
+        No times are needed unless the rule is ``overlaid``.
+        """
+        if not self.overlaid:
+            return self.by_slot[name][slots]
         return self._overlay.put(name, self.by_slot[name][slots], self.points[slots], at)
 
     def params_of(self, slot: int, at: int) -> dict[str, float]:
@@ -156,16 +177,18 @@ class BoundRule:
             return self.column("limit", slots, at)
         return np.full(len(slots), self.spec.params.get("limit", float("nan")))
 
-    def masks(self, columns: dict[str, NDArray[np.float64]], rows: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    def masks(
+        self, columns: Mapping[str, NDArray[np.float64]], rows: int
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which rows satisfy ``raise``, and which ``clear``. Out of its season a rule never raises, always clears."""
         return self.raises(columns, rows), self.clears(columns, rows)
 
-    def raises(self, columns: dict[str, NDArray[np.float64]], rows: int) -> NDArray[np.bool_]:
+    def raises(self, columns: Mapping[str, NDArray[np.float64]], rows: int) -> NDArray[np.bool_]:
         """Which rows satisfy ``raise``."""
         found = self.tests[0].satisfied(columns, rows)
         return found & self.tests[2].satisfied(columns, rows) if len(self.tests) > 2 and found.any() else found
 
-    def clears(self, columns: dict[str, NDArray[np.float64]], rows: int) -> NDArray[np.bool_]:
+    def clears(self, columns: Mapping[str, NDArray[np.float64]], rows: int) -> NDArray[np.bool_]:
         """Which rows satisfy ``clear``."""
         found = self.tests[1].satisfied(columns, rows)
         return found | ~self.tests[2].satisfied(columns, rows) if len(self.tests) > 2 else found
@@ -216,6 +239,7 @@ class Plan:
         self._pairs = np.zeros(0, np.int64)
         self._pairs_max = 0
         """Most pairs of one point: bounds what one row can select."""
+        self._pair, self._row = np.zeros(0, np.int64), np.zeros(0, np.int32)
 
     def grow(self, registry: Registry, census: Census) -> None:
         """Take in the points of the census, which is of this registry."""
@@ -240,8 +264,7 @@ class Plan:
         if not self.rules or not len(rows.point):
             return []
         totals = np.zeros(len(self.rules) + len(self._siblings), np.int64)
-        bound = len(rows.point) * self._pairs_max
-        pair, row = np.empty(bound, np.int64), np.empty(bound, np.int32)
+        pair, row = self._room(len(rows.point) * self._pairs_max)
         n = select.fetch_pairs(rows.point, self._ptr, self._pairs, totals, pair, row)
         places, slots = np.empty(n, np.int32), np.empty(n, np.int32)
         ends = np.cumsum(totals)
@@ -253,6 +276,14 @@ class Plan:
                 beside[r][features.SIBLING + sibling.quantity] = sibling.compute(rows, places[part], slots[part])
         chosen = zip(self.rules, parts, beside, strict=False)
         return [Selected(rule, places[p], slots[p], more) for rule, p, more in chosen if p.start < p.stop]
+
+    def _room(self, pairs: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Where pairs and their rows are listed. Kept unless large: fresh pages cost more than filling them."""
+        if pairs > ROOM_PAIRS_MAX:
+            return np.empty(pairs, np.int64), np.empty(pairs, np.int32)
+        if pairs > len(self._pair):
+            self._pair, self._row = np.empty(pairs, np.int64), np.empty(pairs, np.int32)
+        return self._pair, self._row
 
     def watched(self, points: int) -> NDArray[np.bool_]:
         """Which of so many points any rule looks at."""

@@ -124,7 +124,7 @@ class Silence:
             first = min(int(received[0]), record.received_at) if len(rows) else record.received_at
             self.instant = first // CLOCK_MS * CLOCK_MS
         self.now = end
-        self.deafness.hear(received, self._device[rows.point], self.last_device, end)
+        self.deafness.hear(received, rows.point, self._device, self.last_device, end)
         instants = np.arange(self.instant + CLOCK_MS, end + 1, CLOCK_MS, dtype=np.int64)
         ends = np.searchsorted(received, instants, side="left").astype(np.int64)
         changes: list[ClockChange] = []

@@ -6,7 +6,7 @@ as one number (lane << 32 | slot), and are fetched once: points come in random o
 
 from numba import njit
 
-from rules.kernels.types import I32, I64
+from rules.kernels.types import F64, I32, I64, U8
 
 
 @njit(cache=True, nogil=True)
@@ -34,3 +34,25 @@ def group_pairs(pair: I64, row: I32, cursor: I64, rows: I32, slots: I32) -> None
         cursor[pair[i] >> 32] += 1
         rows[at] = row[i]
         slots[at] = pair[i] & 0xFFFFFFFF
+
+
+@njit(cache=True, nogil=True)
+def take(
+    places: I32, ts: I64, value: F64, prev: F64, dt: F64, out_ts: I64, out_value: F64, out_prev: F64, out_dt: F64
+) -> None:
+    """The four columns that features walk over, at some places: one pass where numpy takes four."""
+    for i in range(len(places)):
+        at = places[i]
+        out_ts[i] = ts[at]
+        out_value[i] = value[at]
+        out_prev[i] = prev[at]
+        out_dt[i] = dt[at]
+
+
+@njit(cache=True, nogil=True)
+def at_rest(slots: I32, phase: U8, count: I32) -> bool:
+    """Whether phase and run length of all these slots are 0; ends at the first that is not."""
+    for slot in slots:  # noqa: SIM110 - numba compiles the loop, not the generator
+        if phase[slot] != 0 or count[slot] != 0:
+            return False
+    return True
