@@ -13,6 +13,7 @@ import subprocess
 import sys
 import urllib.request
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -75,11 +76,14 @@ def make_parts(site: Site, closing: Callable[[Callable[[], None]], object], endp
         ConfigurationError, UnavailableError: no engine has run here yet, or the database refuses.
     """
     from lifeline.app.http.accounts import HttpAccounts
+    from lifeline.app.http.admin import HttpAdmin
     from lifeline.app.http.audit import HttpAudit
+    from lifeline.app.http.commands import HttpCommands
+    from lifeline.app.http.emergencies import EmergencyReaders, HttpEmergencies
     from lifeline.app.http.points import Points
     from lifeline.app.http.queue import HttpQueue
     from lifeline.app.http.sql import SqlRunner
-    from lifeline.app.identity import make_accounts
+    from lifeline.app.identity import link, make_accounts
     from lifeline.console.ports import Parts
     from lifeline.console.sources import StatusFile
     from lifeline.governance.database import Database
@@ -94,11 +98,15 @@ def make_parts(site: Site, closing: Callable[[Callable[[], None]], object], endp
     read_status = StatusFile(site.status_path)
     sql = SqlRunner(site.data, points.key, audit)
     closing(sql.close)
+    accounts = make_accounts(database, EmergencyReaders(desk, now_ms))
     return Parts(
         status=lambda: with_engines_word(read_status, endpoint),
         metrics=lambda: _metrics(site),
-        accounts=HttpAccounts(make_accounts(database)),
+        accounts=HttpAccounts(accounts),
+        admin=HttpAdmin(accounts, audit, now_ms, partial(link, site)),
         queue=HttpQueue(desk, points, now_ms, site.config.site.timezone),
+        emergencies=HttpEmergencies(desk),
+        commands=HttpCommands(desk, points),
         lake=points,
         sql=sql,
         audit=audit,

@@ -23,9 +23,12 @@ DEMO_ACCOUNT: Final = "demo"
 DEMO_ROLES: Final = ("viewer", "operator", "dispatcher", "analyst")
 
 
-def make_accounts(database: Database) -> Accounts:
-    """The door to the accounts of a database; every change is audited with it."""
-    return Accounts(database, now_ms, audit_with(now_ms))
+def make_accounts(database: Database, widen: Any = None) -> Accounts:
+    """The door to the accounts of a database; every change is audited with it.
+
+    ``widen``: what somebody may for a while beyond what was granted (``identity.accounts.Widen``).
+    """
+    return Accounts(database, now_ms, audit_with(now_ms), widen)
 
 
 @contextmanager

@@ -97,11 +97,11 @@ class Desk:
         who = _actor(actor, role)
         if hours is None:
             return with_times(self._desk.end_emergency(area, reason, who))
-        return with_times(self._desk.start_emergency(area, now_ms() + round(hours * 3_600_000), reason, who))
+        return with_times(self._desk.start_emergency(area, None, reason, who, hours=hours))
 
     def emergencies(self, area: str | None) -> list[dict[str, Any]]:
         """Emergencies past and present with their reviews."""
-        return [with_times(row) for row in self._desk.list_emergencies(area=area)]
+        return [with_times(row) for row in self._desk.list_emergencies(area=area)[0]]
 
     def list_sinks(self) -> list[dict[str, Any]]:
         """Where every sink stands."""

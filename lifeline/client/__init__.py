@@ -6,7 +6,7 @@
         for event in city.events(status="open", level="red"):
             city.act(event["event_id"], "file", note="confirmed by phone", version=event["version"])
 
-Thin: rows are dictionaries as they come over the wire , times are epoch milliseconds, pages are
+Thin: rows are dictionaries as they come over the wire, times are epoch milliseconds, pages are
 iterated, errors are exceptions that carry the problem. Depends on httpx alone.
 """
 

@@ -1,25 +1,21 @@
-"""The client. One connection pool an instance; methods block, and may be called from several threads."""
+"""The client: events, alarms, readings, figures; what keepers of a site need besides is in ``administration``."""
 
 from __future__ import annotations
 
 import json
 import time
-import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from lifeline.client.administration import Administration
+from lifeline.client.connection import Row, given, once
 from lifeline.client.errors import TooFastError, error_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
-Row = dict[str, Any]
-
-TRIES: Final = 5
-"""How often a request that was not done (429, 503, no connection) is tried; acts carry an idempotency key."""
 STREAM_SILENCE_S: Final = 45.0
 """Three missed signs of life: the stream is dead and begun anew."""
 
@@ -39,31 +35,11 @@ class Change:
     event: Row
 
 
-class Lifeline:
+class Lifeline(Administration):
     """The API at ``url``, with a bearer token of ``lifeline token create``.
 
     Raises from every method: ``ApiError`` and its kinds; ``httpx.TransportError`` when nobody answers.
     """
-
-    def __init__(self, url: str, token: str, *, timeout_s: float = 30.0, verify: bool | str = True) -> None:
-        self._http = httpx.Client(
-            base_url=f"{url.rstrip('/')}/api/v1",
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=timeout_s,
-            verify=verify,
-        )
-
-    def __enter__(self) -> Self:
-        """Use it in a ``with``."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Close it."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
     # --- events and alarms -------------------------------------------------------------------------------------
 
@@ -93,7 +69,7 @@ class Lifeline:
         ``version``: refuse when the event has moved on since (``ChangedError``); ``key``: your own idempotency key, by
         default a fresh one, so that the repeats of this call are one act.
         """
-        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        headers = once(key)
         if version is not None:
             headers["If-Match"] = f'"{version}"'
         return self._json("POST", f"/events/{event_id}/actions/{action}", json=fields, headers=headers)
@@ -101,7 +77,7 @@ class Lifeline:
     def report(self, *, source: str, description: str, key: str | None = None, **fields: Any) -> Row:
         """Report to the queue: ``{event_id, report_id, merged, distance_m}``; ``fields`` as in the API's ``Report``."""
         body = {"source": source, "description": description, **fields}
-        return self._json("POST", "/events", json=body, headers={"Idempotency-Key": key or uuid.uuid4().hex})
+        return self._json("POST", "/events", json=body, headers=once(key))
 
     def alarms(
         self,
@@ -176,7 +152,7 @@ class Lifeline:
         return self._json(
             "GET",
             f"/points/{device}/{quantity}/readings",
-            params=_given({"from": start, "to": end, "max_points": max_points}),
+            params=given({"from": start, "to": end, "max_points": max_points}),
         )
 
     def live_arrow(self) -> bytes:
@@ -193,47 +169,8 @@ class Lifeline:
 
     def kpi(self, *, start: str | None = None, end: str | None = None, by: str | None = None, **filters: Any) -> Row:
         """Key figures of local days (``2026-11-01``)."""
-        return self._json("GET", "/kpi", params=_given({"from": start, "to": end, "by": by, **filters}))
+        return self._json("GET", "/kpi", params=given({"from": start, "to": end, "by": by, **filters}))
 
     def me(self) -> Row:
         """Who the token is, and what it may."""
         return self._json("GET", "/me")
-
-    # --- how ---------------------------------------------------------------------------------------------------
-
-    def _pages(self, path: str, name: str, filters: Row, page: int) -> Iterator[Row]:
-        cursor = None
-        while True:
-            body = self._json("GET", path, params=_given({**filters, "limit": page, "cursor": cursor}))
-            yield from body[name]
-            cursor = body["next"]
-            if cursor is None:
-                return
-
-    def _json(self, method: str, path: str, **request: Any) -> Row:
-        body: Row = self._send(method, path, **request).json()
-        return body
-
-    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """One request; what was not done for want of time or connection is tried again, a little later each time."""
-        repeatable = method == "GET" or "Idempotency-Key" in request.get("headers", {})
-        for left in range(TRIES - 1, -1, -1):
-            wait_s = 0.2 * 2 ** (TRIES - 1 - left)
-            try:
-                answer = self._http.request(method, path, **request)
-            except httpx.TransportError:
-                if not left or not repeatable:
-                    raise
-            else:
-                if answer.status_code < 400:
-                    return answer
-                error = error_of(answer)
-                if not left or not isinstance(error, TooFastError):
-                    raise error
-                wait_s = max(wait_s, error.retry_after_s)
-            time.sleep(wait_s)
-        raise AssertionError("unreachable")
-
-
-def _given(parameters: Row) -> Row:
-    return {name: value for name, value in parameters.items() if value is not None}

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 EVERYBODY: Final = tuple(ROLES)
 _DESK: Final = ("operator", "dispatcher", "admin")
+_SWITCH: Final = ("dispatcher", "admin")
+_KEEPER: Final = ("security",)
 
 POLICY: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("GET", "/"): (*READERS, "security"),
@@ -49,6 +51,22 @@ POLICY: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("GET", "/api/v1/areas"): READERS,
     ("POST", "/api/v1/sql"): ("analyst",),
     ("GET", "/api/v1/audit"): ("auditor",),
+    ("GET", "/api/v1/emergencies"): READERS,
+    ("POST", "/api/v1/emergencies"): _SWITCH,
+    ("GET", "/api/v1/emergencies/{emergency_id}"): READERS,
+    ("POST", "/api/v1/emergencies/{emergency_id}/end"): _SWITCH,
+    ("POST", "/api/v1/devices/{device}/commands"): _DESK,
+    ("GET", "/api/v1/commands"): READERS,
+    ("GET", "/api/v1/commands/{command_id}"): READERS,
+    ("GET", "/api/v1/accounts"): _KEEPER,
+    ("POST", "/api/v1/accounts"): _KEEPER,
+    ("GET", "/api/v1/accounts/{name}"): _KEEPER,
+    ("PUT", "/api/v1/accounts/{name}/grants"): _KEEPER,
+    ("POST", "/api/v1/accounts/{name}/disable"): _KEEPER,
+    ("POST", "/api/v1/accounts/{name}/invitation"): _KEEPER,
+    ("GET", "/api/v1/tokens"): _KEEPER,
+    ("POST", "/api/v1/tokens"): _KEEPER,
+    ("POST", "/api/v1/tokens/{token_id}/revoke"): _KEEPER,
     ("GET", "/open311/v2/services.json"): (*_DESK, "reporter"),
     ("POST", "/open311/v2/requests.json"): (*_DESK, "reporter"),
     ("GET", "/open311/v2/requests.json"): (*_DESK, "reporter"),

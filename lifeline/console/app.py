@@ -22,7 +22,20 @@ from lifeline.console.guard import Guard
 from lifeline.console.limits import ADDRESS, CREDENTIAL, QUERY, SIGN_IN_ADDRESS, SIGN_IN_NAME, Buckets
 from lifeline.console.ports import Parts, Settings
 from lifeline.console.problem import ProblemError
-from lifeline.console.routes import alarms, events, health, pages, points, query, reports, session, stream
+from lifeline.console.routes import (
+    accounts,
+    alarms,
+    commands,
+    emergencies,
+    events,
+    health,
+    pages,
+    points,
+    query,
+    reports,
+    session,
+    stream,
+)
 from lifeline.console.sources import Cached, judged, wall_clock
 from lifeline.console.state import State
 from lifeline.core.errors import LifelineError
@@ -34,7 +47,10 @@ if TYPE_CHECKING:
     from lifeline.console.oidc import Oidc
     from lifeline.core.ports import Clock
 
-ROUTES: Final = (events, alarms, points, query, reports, stream, health, session, pages)
+ROUTES: Final = (
+    *(events, alarms, emergencies, commands, points, query, reports, stream),
+    *(accounts, health, session, pages),
+)
 STATUS_TTL_MS: Final = 250
 
 DESCRIPTION: Final = """\

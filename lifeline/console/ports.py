@@ -142,6 +142,84 @@ class QueuePort(Protocol):
         ...
 
 
+class EmergenciesPort(Protocol):
+    """Normal and emergency mode (平急) of areas."""
+
+    def list_emergencies(
+        self, who: Principal, *, running: bool | None, cursor: str | None, limit: int, area: str | None
+    ) -> Page:
+        """Newest first, those that touch the caller's areas."""
+        ...
+
+    def get_emergency(self, who: Principal, emergency_id: int) -> Row:
+        """One with its settings and, when it is over, its review; raises ProblemError(not-found)."""
+        ...
+
+    def start_emergency(self, who: Principal, fields: Mapping[str, Any], key: str | None) -> Row:
+        """Put an area into emergency mode; ``key``: once, whatever is repeated."""
+        ...
+
+    def end_emergency(self, who: Principal, emergency_id: int, reason: str) -> Row:
+        """End it before its time; the row has the review."""
+        ...
+
+
+class CommandsPort(Protocol):
+    """Commands to devices."""
+
+    def order(self, who: Principal, device: str, fields: Mapping[str, Any], key: str | None, *, masked: bool) -> Row:
+        """Queue a command; ``key``: sent once, whatever is repeated."""
+        ...
+
+    def list_commands(self, who: Principal, *, masked: bool, **filters: Any) -> Page:
+        """Newest first; filters device, event_id, status, cursor, limit."""
+        ...
+
+    def get_command(self, who: Principal, command_id: str, *, masked: bool) -> Row:
+        """One with its reply; raises ProblemError(not-found)."""
+        ...
+
+
+class AdminPort(Protocol):
+    """Keeping accounts and tokens. Refusals are ProblemError and in the audit."""
+
+    def list_accounts(self, *, cursor: str | None = None, limit: int = 100) -> Page:
+        """By name, without secrets."""
+        ...
+
+    def get_account(self, name: str) -> Row:
+        """One; ``version`` changes with its rights."""
+        ...
+
+    def add_account(self, who: Principal, fields: Mapping[str, Any], key: str | None) -> Row:
+        """A new account, with the one-time word that lets its owner choose a password."""
+        ...
+
+    def set_grants(self, who: Principal, name: str, fields: Mapping[str, Any], version: str | None) -> Row:
+        """Replace what an account may; ``version``: refuse unless it is this one."""
+        ...
+
+    def disable(self, who: Principal, name: str) -> Row:
+        """Close an account for good."""
+        ...
+
+    def invite(self, who: Principal, name: str) -> Row:
+        """A fresh one-time word."""
+        ...
+
+    def list_tokens(self, *, account: str | None = None, cursor: str | None = None, limit: int = 100) -> Page:
+        """Newest first, without secrets."""
+        ...
+
+    def create_token(self, who: Principal, fields: Mapping[str, Any], key: str | None) -> Row:
+        """A new token, told in this answer only."""
+        ...
+
+    def revoke_token(self, who: Principal, token_id: str) -> Row:
+        """Revoke one."""
+        ...
+
+
 class LakePort(Protocol):
     """Registry and readings, as published for analysts."""
 
@@ -200,7 +278,10 @@ class Parts:
     status: Callable[[], Row]
     metrics: Callable[[], bytes | None]
     accounts: AccountsPort
+    admin: AdminPort
     queue: QueuePort
+    emergencies: EmergenciesPort
+    commands: CommandsPort
     lake: LakePort
     sql: SqlPort
     audit: AuditPort

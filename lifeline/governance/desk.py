@@ -7,9 +7,10 @@ from any thread.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lifeline.governance import alarms, audit, events, export, kpi, modes, reference, reports
+from lifeline.governance import alarms, audit, events, export, idempotency, kpi, modes, reference, reports
 from lifeline.governance.acts import GroupCommit, Outcome, take_acts
 from lifeline.governance.audit import AuditEntry
 from lifeline.governance.books import Books
@@ -23,7 +24,7 @@ from lifeline.governance.settings import current_policy
 from lifeline.governance.steps import Act
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     import pyarrow as pa
@@ -154,29 +155,51 @@ class GovernanceDesk:
 
     # --- normal and emergency ------------------------------------------------------------------------------------
 
-    def start_emergency(self, area: str, until: int, reason: str, actor: Actor) -> Row:
-        """Put an area into emergency mode until a time; as ``modes.switch_on``."""
-        with self._database.write() as connection:
+    def start_emergency(
+        self, area: str, until: int | None, reason: str, actor: Actor, *, hours: float = 0.0, key: str | None = None
+    ) -> Row:
+        """Put an area into emergency mode until a time, or (None) for so many hours; as ``modes.switch_on``.
+
+        ``key``: idempotency key; the same request with it again gives what the first one began.
+        """
+        digest = idempotency.digest_of("emergency", area, until, reason, hours)
+        with (
+            self._refused_is_audited(actor, "mode", f"mode/{area}", "configuration"),
+            self._database.write() as connection,
+        ):
+            known = idempotency.known(connection, actor.id, key, digest)
+            if known is not None:
+                return modes.get_mode(connection, int(known))
+            now_ms = self._clock()
+            end = now_ms + round(hours * 3_600_000) if until is None else until
             policy = current_policy(connection)
-            return modes.switch_on(
-                connection, area, until, reason, actor, self._clock(), policy=policy, journal=self._journal
-            )
+            row = modes.switch_on(connection, area, end, reason, actor, now_ms, policy=policy, journal=self._journal)
+            idempotency.remember(connection, actor.id, key, digest, str(row["entry"]), now_ms)
+            return row
 
     def end_emergency(self, area: str, reason: str, actor: Actor) -> Row:
         """End an area's emergency; the row has the review; as ``modes.switch_off``."""
-        with self._database.write() as connection:
+        with (
+            self._refused_is_audited(actor, "mode", f"mode/{area}", "configuration"),
+            self._database.write() as connection,
+        ):
             policy = current_policy(connection)
             return modes.switch_off(
                 connection, area, reason, actor, self._clock(), policy=policy, journal=self._journal
             )
 
-    def list_emergencies(self, *, area: str | None = None, limit: int = 100) -> list[Row]:
-        """Emergencies past and present, newest first, with settings and review."""
+    def list_emergencies(self, **filters: Any) -> tuple[list[Row], str | None]:
+        """A page of emergencies past and present, newest first; filters as ``modes.list_modes``."""
         with self._database.read() as connection:
-            return modes.list_modes(connection, area=area, limit=limit)
+            return modes.list_modes(connection, **filters)
 
-    def emergency_readers(self) -> list[tuple[str, frozenset[str]]]:
-        """(area, roles) that may read more because of an emergency."""
+    def get_emergency(self, entry: int) -> Row:
+        """One emergency with settings and review."""
+        with self._database.read() as connection:
+            return modes.get_mode(connection, entry)
+
+    def emergency_readers(self) -> list[modes.Readers]:
+        """Who may read more because of an emergency."""
         with self._database.read() as connection:
             return modes.readers(connection, self._clock())
 
@@ -303,18 +326,18 @@ class GovernanceDesk:
         Raises:
             IllegalActionError, ForbiddenError, FieldError: nothing was sent; the refusal is audited.
         """
-        try:
-            with self._database.write() as connection:
-                return downlink.order(connection, actor, device_id, action, place=place, now_ms=self._clock(), **given)
-        except RefusedError as error:
-            what = (actor.id, action, f"device/{device_id}", actor.role, actor.address, "refused", str(error))
-            self.record(AuditEntry("data", *what))
-            raise
+        with self._refused_is_audited(actor, action, f"device/{device_id}"), self._database.write() as connection:
+            return downlink.order(connection, actor, device_id, action, place=place, now_ms=self._clock(), **given)
 
-    def list_commands(self, limit: int = 100) -> list[Row]:
-        """The newest commands with their replies."""
+    def list_commands(self, **filters: Any) -> tuple[list[Row], str | None]:
+        """A page of commands with their replies, newest first; filters as ``downlink.list_commands``."""
         with self._database.read() as connection:
-            return downlink.list_commands(connection, limit)
+            return downlink.list_commands(connection, **filters)
+
+    def get_command(self, command_id: str) -> Row:
+        """One command with its reply."""
+        with self._database.read() as connection:
+            return downlink.get_command(connection, command_id)
 
     # --- export ------------------------------------------------------------------------------------------------
 
@@ -327,6 +350,16 @@ class GovernanceDesk:
         """The published views as Arrow tables, all of one moment."""
         with self._database.read() as connection:
             return export.snapshot_tables(connection, names)
+
+    @contextmanager
+    def _refused_is_audited(self, actor: Actor, action: str, subject: str, kind: str = "data") -> Iterator[None]:
+        """What is tried and not done leaves an entry of its own; the transaction of the act has none."""
+        try:
+            yield
+        except RefusedError as error:
+            what = (actor.id, action, subject, actor.role, actor.address, "refused", str(error))
+            self.record(AuditEntry(kind, *what))
+            raise
 
     def close(self) -> None:
         """Close the database."""

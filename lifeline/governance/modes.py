@@ -12,7 +12,7 @@ the mode of their own time. Opens no transaction.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import and_, func, or_, select, update
@@ -28,7 +28,7 @@ from lifeline.governance.fields import text
 from lifeline.governance.journal import Change
 from lifeline.governance.reference import around
 from lifeline.governance.schema import OPEN, alarms, areas, escalations, event_log, events, modes, timers
-from lifeline.governance.statements import fetch
+from lifeline.governance.statements import PAGE_ROWS_MAX, fetch
 from lifeline.governance.store import store
 
 if TYPE_CHECKING:
@@ -55,12 +55,40 @@ def running(connection: Connection) -> list[Row]:
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def list_modes(connection: Connection, *, area: str | None = None, limit: int = 100) -> list[Row]:
-    """Emergencies past and present, newest first, with their review."""
-    query = select(modes).order_by(modes.c.entry.desc()).limit(limit)
+def list_modes(
+    connection: Connection,
+    *,
+    area: str | None = None,
+    running: bool | None = None,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> tuple[list[Row], str | None]:
+    """A page of emergencies past and present, newest first, with their review, and the cursor of the next.
+
+    Raises:
+        FieldError: a limit or cursor that cannot be.
+    """
+    if not 1 <= limit <= PAGE_ROWS_MAX:
+        raise FieldError(f"limit must be 1 to {PAGE_ROWS_MAX}, not {limit}")
+    query = select(modes).order_by(modes.c.entry.desc())
     if area:
         query = query.where(modes.c.area_code == area)
-    return [_unpacked(dict(row)) for row in connection.execute(query).mappings()]
+    if running is not None:
+        query = query.where(RUNNING if running else modes.c.ended_at.is_not(None))
+    if cursor is not None:
+        if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
+            raise FieldError(f"{cursor[:60]!r} is no cursor; pass the `next` of the page before, unchanged")
+        query = query.where(modes.c.entry < int(cursor))
+    rows = [_unpacked(dict(row)) for row in connection.execute(query.limit(limit + 1)).mappings()]
+    return (rows, None) if len(rows) <= limit else (rows[:limit], str(rows[limit - 1]["entry"]))
+
+
+def get_mode(connection: Connection, entry: int) -> Row:
+    """One emergency by its number. Raises UnknownIdError."""
+    found = connection.execute(select(modes).where(modes.c.entry == entry)).mappings().first()
+    if found is None:
+        raise UnknownIdError(f"there is no emergency {entry}")
+    return _unpacked(dict(found))
 
 
 def between(connection: Connection, since: int, until: int) -> list[Row]:
@@ -75,10 +103,22 @@ def mode_at(connection: Connection, row: Mapping[str, Any], at: int) -> tuple[st
     return (EMERGENCY, mode["incident_id"]) if mode else ("normal", None)
 
 
-def readers(connection: Connection, now_ms: int) -> list[tuple[str, frozenset[str]]]:
-    """(area, roles): who may read events of which areas because of an emergency, whatever areas they are of."""
-    found = [row for row in running(connection) if row["since"] <= now_ms]
-    return [(row["area_code"], frozenset(orjson.loads(row["settings"])["readers"])) for row in found]
+class Readers(NamedTuple):
+    """Who may read events of an area because of an emergency, whatever areas they are of."""
+
+    area_code: str
+    roles: frozenset[str]
+    entry: int
+    reason: str
+
+
+def readers(connection: Connection, now_ms: int) -> list[Readers]:
+    """Of every emergency that holds now."""
+    return [
+        Readers(row["area_code"], frozenset(orjson.loads(row["settings"])["readers"]), row["entry"], row["reason"])
+        for row in running(connection)
+        if row["since"] <= now_ms
+    ]
 
 
 def spans(connection: Connection) -> list[ParameterSpan]:
@@ -179,6 +219,8 @@ def switch_on(
         "settings": orjson.dumps(held).decode(),
         "incident_id": incident["event_id"],
         "review": None,
+        "rules_since": None,
+        "rules_until": None,
     }
     connection.execute(modes.insert().values(row))
     row["entry"] = connection.scalar(select(func.max(modes.c.entry)).where(modes.c.area_code == area))

@@ -32,7 +32,7 @@ from sqlalchemy import (
     and_,
 )
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 """Raised by one with every change of the tables below, together with a migration from the version before."""
 
 metadata: Final = MetaData()
@@ -512,6 +512,8 @@ commands: Final = Table(
     Column("sent_at", BigInteger),
     Column("replied_at", BigInteger),
     Column("reply", Text),
+    Column("area_code", String(32)),
+    Column("utility", String(16)),
 )
 """Commands to devices: queued, sent, done, refused or expired."""
 

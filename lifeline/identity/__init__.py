@@ -5,6 +5,6 @@ them, ``errors`` what it refuses. Rights themselves are values of ``lifeline.cor
 """
 
 from lifeline.identity.accounts import Accounts
-from lifeline.identity.errors import CredentialError, IdentityError
+from lifeline.identity.errors import ChangedError, CredentialError, IdentityError, NoSuchError, StateError
 
-__all__ = ["Accounts", "CredentialError", "IdentityError"]
+__all__ = ["Accounts", "ChangedError", "CredentialError", "IdentityError", "NoSuchError", "StateError"]

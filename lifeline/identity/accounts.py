@@ -6,19 +6,20 @@ Disabling an account ends its sessions and tokens with the same commit: every re
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 import orjson
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 
 from lifeline.core.principal import GRADES, ROLES, SEPARATED, Grant, Principal, narrowed
 from lifeline.core.schema import UTILITIES
 from lifeline.identity import secret
-from lifeline.identity.errors import CredentialError, IdentityError
+from lifeline.identity.errors import ChangedError, CredentialError, IdentityError, NoSuchError, StateError
 from lifeline.identity.schema import NAME_CHARS_MAX, accounts, identity_metadata, invitations, sessions, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Protocol
 
@@ -39,6 +40,20 @@ if TYPE_CHECKING:
 
     Audit = Callable[[Connection, str, str, str, dict[str, Any]], None]
     """(connection, actor, action, object, details) in the transaction of the change."""
+    Widen = Callable[[str, Sequence[Grant], str], Sequence[Grant]]
+    """(account, grants, address): what somebody may for a while beyond what was granted."""
+
+    class Once(Protocol):
+        """Requests that are carried out once, in the transaction that does."""
+
+        def known(self, connection: Connection) -> str | None:
+            """The name or id that this request has made already; raises when its key was used for another one."""
+            ...
+
+        def remember(self, connection: Connection, made: str) -> None:
+            """Keep what it has made."""
+            ...
+
 
 SESSION_MS: Final = 12 * 3_600_000
 """A shift: longest life of a session."""
@@ -73,15 +88,22 @@ class Accounts:
         UnavailableError: the database refuses.
     """
 
-    def __init__(self, database: Transactions, clock: Clock, audit: Audit) -> None:
+    def __init__(self, database: Transactions, clock: Clock, audit: Audit, widen: Widen | None = None) -> None:
         self._database = database
         self._clock = clock
         self._audit = audit
+        self._widen = widen
         with database.read() as connection:
             there = {"accounts", "invitations"} <= set(_table_names(connection))
         if not there:
             with database.write() as connection:
                 identity_metadata.create_all(connection)
+
+    def audited_by(self, audit: Audit) -> Accounts:
+        """The same door, for somebody whose acts are audited in another way."""
+        other = copy.copy(self)
+        other._audit = audit  # noqa: SLF001 - our own copy
+        return other
 
     # --- who asks ----------------------------------------------------------------------------------------------
 
@@ -99,12 +121,9 @@ class Accounts:
             with self._database.write() as connection:
                 connection.execute(update(tokens).where(tokens.c.token_id == row["token_id"]).values(used_at=now))
         limits = orjson.loads(row["narrowed"])
-        grants = narrowed(
-            _grants(row["grants"]),
-            None if limits["roles"] is None else tuple(limits["roles"]),
-            tuple(limits["areas"]),
-            tuple(limits["utilities"]),
-        )
+        roles = None if limits["roles"] is None else tuple(limits["roles"])
+        held = self._widened(row["account"], narrowed(_grants(row["grants"]), roles), address)
+        grants = narrowed(held, None, tuple(limits["areas"]), tuple(limits["utilities"]))
         return Principal(row["account"], grants, row["grade"], "token", address)
 
     def of_session(self, cookie: str, address: str = "") -> Principal | None:
@@ -118,7 +137,11 @@ class Accounts:
         if row["seen_at"] < now - SEEN_MS:
             with self._database.write() as connection:
                 connection.execute(update(sessions).where(sessions.c.digest == key).values(seen_at=now))
-        return Principal(row["account"], _grants(row["grants"]), row["grade"], "session", address)
+        grants = self._widened(row["account"], _grants(row["grants"]), address)
+        return Principal(row["account"], grants, row["grade"], "session", address)
+
+    def _widened(self, account: str, grants: tuple[Grant, ...], address: str) -> tuple[Grant, ...]:
+        return grants if self._widen is None else (*grants, *self._widen(account, grants, address))
 
     # --- signing in and out ------------------------------------------------------------------------------------
 
@@ -142,10 +165,10 @@ class Accounts:
             CredentialError: no account belongs to that person, or it is disabled.
         """
         with self._database.read() as connection:
-            row = connection.execute(select(accounts).where(accounts.c.subject == subject)).mappings().first()
+            row = _of_subject(connection, subject)
         if row is None or row["disabled_at"]:
             self._refused(subject, address)
-        return self._begin(dict(row), address, "oidc")
+        return self._begin(row, address, "oidc")
 
     def redeem(self, word: str, address: str, name: str = "", password: str = "") -> SignedIn:
         """Use a one-time word: sign in, choose a password, or (the setup word) make the first account.
@@ -234,20 +257,29 @@ class Accounts:
         grade: str = "general",
         password: str | None = None,
         subject: str | None = None,
-    ) -> None:
-        """A new account.
+        once: Once | None = None,
+    ) -> bool:
+        """A new account; False when ``once`` knows that this very request has made it already.
 
         Raises:
-            IdentityError: the name is taken or not a name, a role or grade does not exist, roles that must be kept
+            StateError: the name is taken.
+            IdentityError: the name is none, a role or grade does not exist, roles that must be kept
                 apart are asked for, or the password is weak.
         """
         name = checked_name(name)
         _check_grants(grants, grade)
         hashed = None if password is None else secret.hash_password(name, password)
         with self._database.write() as connection:
+            if once is not None and once.known(connection) is not None:
+                return False
             if _account(connection, name) is not None:
-                raise IdentityError(f"there is an account {name!r} already; names are never used again")
+                raise StateError(f"there is an account {name!r} already; names are never used again")
+            if subject is not None and _of_subject(connection, subject) is not None:
+                raise StateError("another account belongs to this person of the identity provider")
             self._insert(connection, name, display or name, tuple(grants), grade, actor, hashed, subject)
+            if once is not None:
+                once.remember(connection, name)
+        return True
 
     def invite(self, name: str | None, kind: str, *, actor: str, days: float = 1.0) -> str:
         """A one-time word for an account (``password`` or ``sign-in``), or for the first one (``setup``, no name).
@@ -273,17 +305,24 @@ class Accounts:
             self._audit(connection, actor, "account.invite", name or "setup", {"kind": kind})
         return word
 
-    def set_grants(self, name: str, grants: Sequence[Grant], grade: str, *, actor: str) -> None:
+    def set_grants(
+        self, name: str, grants: Sequence[Grant], grade: str, *, actor: str, version: str | None = None
+    ) -> None:
         """Replace what an account was granted; holds from the next request on.
 
+        ``version``: of the account as it was seen (``get_account``).
+
         Raises:
+            ChangedError: the account is not that version any more.
             IdentityError: no such account, it is the actor's own, or as ``add``.
         """
         if name == actor:
             raise IdentityError("nobody changes their own rights")
         _check_grants(grants, grade)
         with self._database.write() as connection:
-            self._enabled(connection, name)
+            row = self._enabled(connection, name)
+            if version is not None and version != _version(row):
+                raise ChangedError(f"account {name!r} has changed since; look again, then decide")
             values = {"grants": _json(grants), "grade": grade}
             connection.execute(update(accounts).where(accounts.c.name == name).values(values))
             self._audit(connection, actor, "account.grants", name, _told(grants, grade))
@@ -292,8 +331,10 @@ class Accounts:
         """Close an account: its sessions, tokens and invitations end with this commit.
 
         Raises:
-            IdentityError: no such account, or it is closed already.
+            IdentityError: no such account, it is closed already, or the actor's own.
         """
+        if name == actor:
+            raise IdentityError("nobody closes their own account")
         now = self._clock()
         with self._database.write() as connection:
             self._enabled(connection, name)
@@ -305,14 +346,22 @@ class Accounts:
             self._audit(connection, actor, "account.disable", name, {})
 
     def list_accounts(self, after: str = "", limit: int = LIST_MAX) -> list[dict[str, Any]]:
-        """Accounts by name after ``after``: name, display, grants, grade, created_at, disabled_at; no secrets."""
+        """Accounts by name after ``after``, without secrets; ``version`` changes with the rights."""
         query = select(accounts).where(accounts.c.name > after).order_by(accounts.c.name).limit(limit)
         with self._database.read() as connection:
-            rows = [dict(row) for row in connection.execute(query).mappings()]
-        for row in rows:
-            row["has_password"] = row.pop("password") is not None
-            row["grants"] = orjson.loads(row["grants"])
-        return rows
+            return [_shown(dict(row)) for row in connection.execute(query).mappings()]
+
+    def get_account(self, name: str) -> dict[str, Any]:
+        """One account as in ``list_accounts``.
+
+        Raises:
+            NoSuchError: there is none.
+        """
+        with self._database.read() as connection:
+            row = _account(connection, name)
+        if row is None:
+            raise NoSuchError(f"there is no account {name!r}")
+        return _shown(row)
 
     @property
     def is_empty(self) -> bool:
@@ -332,8 +381,11 @@ class Accounts:
         roles: Sequence[str] | None = None,
         areas: Sequence[str] = (),
         utilities: Sequence[str] = (),
+        once: Once | None = None,
     ) -> tuple[str, str]:
         """(token_id, token); the token is told this once. Its rights are the account's, narrowed to what is named.
+
+        When ``once`` knows that this very request has made it already, the token is "": nobody can tell it again.
 
         Raises:
             IdentityError: no such account, a role that it does not hold, or a life beyond a year.
@@ -344,6 +396,9 @@ class Accounts:
         limits = {"roles": None if roles is None else list(roles), "areas": list(areas), "utilities": list(utilities)}
         token_id = secret.digest(token)[:12]
         with self._database.write() as connection:
+            known = None if once is None else once.known(connection)
+            if known is not None:
+                return known, ""
             row = self._enabled(connection, name)
             held = {grant.role for grant in _grants(row["grants"])}
             missing = [role for role in roles or () if role not in held]
@@ -354,14 +409,16 @@ class Accounts:
                 insert(tokens).values(
                     token_id=token_id,
                     digest=secret.digest(token),
-                    account=name,
+                    account=row["name"],
                     label=label[:200],
                     narrowed=orjson.dumps(limits).decode(),
                     created_at=now,
                     expires_at=now + int(days * 86_400_000),
                 )
             )
-            self._audit(connection, actor, "token.create", token_id, {"account": name, "days": days, **limits})
+            self._audit(connection, actor, "token.create", token_id, {"account": row["name"], "days": days, **limits})
+            if once is not None:
+                once.remember(connection, token_id)
         return token_id, token
 
     def revoke_token(self, given: str, *, actor: str) -> str:
@@ -374,33 +431,46 @@ class Accounts:
             found = select(tokens).where(or_(tokens.c.token_id == given, tokens.c.digest == secret.digest(given)))
             row = connection.execute(found).mappings().first()
             if row is None:
-                raise IdentityError("there is no such token; `token list` shows their ids")
+                raise NoSuchError("there is no such token; `token list` shows their ids")
             if row["revoked_at"] is None:
                 gone = update(tokens).where(tokens.c.token_id == row["token_id"])
                 connection.execute(gone.values(revoked_at=self._clock()))
                 self._audit(connection, actor, "token.revoke", row["token_id"], {"account": row["account"]})
             return str(row["token_id"])
 
-    def list_tokens(self, name: str | None = None, limit: int = LIST_MAX) -> list[dict[str, Any]]:
-        """Tokens, newest first, without their secrets."""
-        query = select(tokens).order_by(tokens.c.created_at.desc(), tokens.c.token_id).limit(limit)
+    def list_tokens(
+        self, name: str | None = None, limit: int = LIST_MAX, before: tuple[int, str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Tokens, newest first, without their secrets; ``before``: (created_at, token_id) of the last one seen."""
+        created, key = tokens.c.created_at, tokens.c.token_id
+        query = select(tokens).order_by(created.desc(), key.desc()).limit(limit)
         if name is not None:
             query = query.where(tokens.c.account == name)
+        if before is not None:
+            query = query.where(or_(created < before[0], and_(created == before[0], key < before[1])))
         with self._database.read() as connection:
-            rows = [dict(row) for row in connection.execute(query).mappings()]
-        return [
-            {name: row[name] for name in row if name not in {"digest", "narrowed"}} | orjson.loads(row["narrowed"])
-            for row in rows
-        ]
+            return [_shown_token(dict(row)) for row in connection.execute(query).mappings()]
+
+    def get_token(self, token_id: str) -> dict[str, Any]:
+        """One token by its id, as in ``list_tokens``.
+
+        Raises:
+            NoSuchError: there is none.
+        """
+        with self._database.read() as connection:
+            found = connection.execute(select(tokens).where(tokens.c.token_id == token_id)).mappings().first()
+        if found is None:
+            raise NoSuchError(f"there is no token {token_id!r}")
+        return _shown_token(dict(found))
 
     # --- how ---------------------------------------------------------------------------------------------------
 
     def _enabled(self, connection: Connection, name: str) -> dict[str, Any]:
         row = _account(connection, name)
         if row is None:
-            raise IdentityError(f"there is no account {name!r}; `user list` shows them")
+            raise NoSuchError(f"there is no account {name!r}; `user list` shows them")
         if row["disabled_at"]:
-            raise IdentityError(f"account {name!r} is disabled")
+            raise StateError(f"account {name!r} is disabled")
         return row
 
     def _insert(
@@ -473,6 +543,26 @@ def _table_names(connection: Connection) -> list[str]:
 def _account(connection: Connection, name: str) -> dict[str, Any] | None:
     row = connection.execute(select(accounts).where(accounts.c.name == name.strip().lower())).mappings().first()
     return None if row is None else dict(row)
+
+
+def _of_subject(connection: Connection, subject: str) -> dict[str, Any] | None:
+    row = connection.execute(select(accounts).where(accounts.c.subject == subject)).mappings().first()
+    return None if row is None else dict(row)
+
+
+def _version(row: Mapping[str, Any]) -> str:
+    """Changes with the rights of an account."""
+    return secret.digest(f"{row['grants']}\x1f{row['grade']}\x1f{row['disabled_at']}")[:16]
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    version, password = _version(row), row.pop("password")
+    return row | {"has_password": password is not None, "grants": orjson.loads(row["grants"]), "version": version}
+
+
+def _shown_token(row: dict[str, Any]) -> dict[str, Any]:
+    limits: dict[str, Any] = orjson.loads(row["narrowed"])
+    return {name: value for name, value in row.items() if name not in {"digest", "narrowed"}} | limits
 
 
 def _grants(text: str) -> tuple[Grant, ...]:

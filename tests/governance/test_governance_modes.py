@@ -67,7 +67,7 @@ def test_it_ends_by_itself_with_a_review(hands: Hands) -> None:
     hands.tick(2)
     hands.tick(3600)
 
-    (ended,) = hands.desk.list_emergencies()
+    (ended,) = hands.desk.list_emergencies()[0]
     assert (ended["ended_by"], ended["ended_at"]) == ("engine", hands.now)
     review = ended["review"]
     assert (review["events"], review["by_level"], review["alarms_folded"]) == (1, {"orange": 1}, 1)
@@ -76,7 +76,7 @@ def test_it_ends_by_itself_with_a_review(hands: Hands) -> None:
     incident = hands.desk.get_event(str(mode["incident_id"]))
     assert (incident["mode"], incident["log"][-1]["action"]) == ("normal", "emergency-ended")
     hands.tick(10)
-    assert len(hands.desk.list_emergencies()) == 1
+    assert len(hands.desk.list_emergencies()[0]) == 1
     assert hands.apply(raised("stuck", 0, hands.now), position=3)
 
 
@@ -105,22 +105,22 @@ def test_a_rule_switches_it_on(hands: Hands) -> None:
     hands.reopen("[[emergency.trigger]]\nlevel='orange'\nevents=2\nwithin='10min'\nhours=1")
     hands.apply(raised("ch4.high", 0, T0))
     hands.tick(2)
-    assert hands.desk.list_emergencies() == []
+    assert hands.desk.list_emergencies()[0] == []
 
     hands.desk.report(Report("citizen", "x", utility="gas", level="orange", area_code="410105"), WANG)
     hands.tick(2)
-    assert hands.desk.list_emergencies() == []  # what people tell does not switch a city's mode
+    assert hands.desk.list_emergencies()[0] == []  # what people tell does not switch a city's mode
     from dataclasses import replace
 
     hands.queue.rules = {name: replace(one, place="device") for name, one in hands.queue.rules.items()}
     hands.apply(raised("ch4.high", 2, hands.now), position=2)
     hands.tick(2)
 
-    (mode,) = hands.desk.list_emergencies()
+    (mode,) = hands.desk.list_emergencies()[0]
     assert (mode["area_code"], mode["actor"]) == ("410105", "engine")
     assert "规则触发" in mode["reason"]
     hands.tick(2)
-    assert len(hands.desk.list_emergencies()) == 1
+    assert len(hands.desk.list_emergencies()[0]) == 1
 
 
 OVERRIDES = '[emergency]\nreaders = ["operator"]\noverrides = { "ch4.high" = { limit = 20.0 } }'
@@ -132,7 +132,7 @@ def test_readers_hold_only_meanwhile(hands: Hands) -> None:
     assert hands.desk.emergency_readers() == []
     storm(hands)
 
-    assert hands.desk.emergency_readers() == [("410105", frozenset({"operator"}))]
+    assert hands.desk.emergency_readers() == [("410105", frozenset({"operator"}), 1, "暴雨红色预警")]
     hands.desk.end_emergency("410105", "over", WANG)
     assert hands.desk.emergency_readers() == []
 

@@ -148,12 +148,12 @@ def test_a_command_goes_to_the_device_and_its_reply_comes_back(
         {"interval_s": 10, "for_s": 3600},
         row["command_id"],
     )
-    assert hands.desk.list_commands()[0]["status"] == "sent"
+    assert hands.desk.list_commands()[0][0]["status"] == "sent"
     stranger = f"{PREFIX}/replies/G00002/{row['command_id']}"
     for topic in (stranger, body["reply_to"], body["reply_to"]):
         mosquitto.publish(topic, orjson.dumps({"id": row["command_id"], "status": "done", "detail": topic}))
-    wait_for(lambda: hands.desk.list_commands()[0]["status"] == "done", 20, "the reply")
-    assert orjson.loads(hands.desk.list_commands()[0]["reply"])["detail"] == body["reply_to"]
+    wait_for(lambda: hands.desk.list_commands()[0][0]["status"] == "done", 20, "the reply")
+    assert hands.desk.list_commands()[0][0]["reply"]["detail"] == body["reply_to"]
     (entry,) = hands.desk.list_audit(object="device/G00001")[0]
     assert (entry["actor"], entry["action"], entry["reason"], entry["result"]) == (
         "li",
@@ -168,7 +168,7 @@ def test_a_command_that_nobody_can_send_in_time_expires(hands: Hands, ears: Ears
     hands.now += 601_000
     downlink.step()
 
-    assert hands.desk.list_commands()[0]["status"] == "expired"
+    assert hands.desk.list_commands()[0][0]["status"] == "expired"
     assert ears.heard == []
 
 
@@ -190,7 +190,7 @@ def test_what_may_not_be_ordered_is_refused_audited_and_not_sent(
     with pytest.raises(error):
         hands.desk.command(actor, "G00001", action, place=PLACE, **numbers)
 
-    assert hands.desk.list_commands() == []
+    assert hands.desk.list_commands()[0] == []
     assert stand(hands)["waiting"] == 0
     assert [one["result"] for one in hands.desk.list_audit()[0]] == ["refused"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lifeline.console.problem import ProblemError
-from lifeline.identity import CredentialError, IdentityError
+from lifeline.identity import ChangedError, CredentialError, IdentityError, NoSuchError, StateError
 from lifeline.identity.secret import csrf_of
 
 if TYPE_CHECKING:
@@ -17,14 +17,26 @@ if TYPE_CHECKING:
     from lifeline.identity.accounts import SignedIn
 
 
+KINDS_OF: Final[dict[type[IdentityError], str]] = {
+    NoSuchError: "not-found",
+    StateError: "conflict",
+    ChangedError: "changed",
+}
+
+
 @contextmanager
-def _refusals() -> Iterator[None]:
+def refusals() -> Iterator[None]:
+    """Refusals of the accounts as problems.
+
+    Raises:
+        ProblemError: in place of any ``CredentialError`` or ``IdentityError``.
+    """
     try:
         yield
     except CredentialError as error:
         raise ProblemError("unauthenticated", str(error)) from error
     except IdentityError as error:
-        raise ProblemError("invalid", str(error)) from error
+        raise ProblemError(KINDS_OF.get(type(error), "invalid"), str(error)) from error
 
 
 class HttpAccounts:
@@ -43,17 +55,17 @@ class HttpAccounts:
 
     def sign_in(self, name: str, password: str, address: str) -> SignedIn:
         """As ``Accounts.sign_in``."""
-        with _refusals():
+        with refusals():
             return self._accounts.sign_in(name, password, address)
 
     def sign_in_subject(self, subject: str, address: str) -> SignedIn:
         """As ``Accounts.sign_in_subject``."""
-        with _refusals():
+        with refusals():
             return self._accounts.sign_in_subject(subject, address)
 
     def redeem(self, word: str, address: str, name: str = "", password: str = "") -> SignedIn:
         """As ``Accounts.redeem``."""
-        with _refusals():
+        with refusals():
             return self._accounts.redeem(word, address, name, password)
 
     def kind_of(self, word: str) -> str | None:

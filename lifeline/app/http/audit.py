@@ -29,6 +29,8 @@ KINDS: Final = {
     "audit": "read",
 }
 """Kind of an action, by its whole name or by what stands before the dot."""
+SECURITY: Final = "security"
+"""The role in which accounts are kept."""
 SQL_CHARS_MAX: Final = 3_500
 """Longer queries are kept by their beginning and their digest."""
 
@@ -52,11 +54,13 @@ def entry_of(actor: str, action: str, subject: str, details: Mapping[str, Any], 
     )
 
 
-def audit_with(clock: Clock) -> Any:
-    """``lifeline.identity.accounts.Audit`` over the audit."""
+def audit_with(clock: Clock, who: Principal | None = None) -> Any:
+    """``lifeline.identity.accounts.Audit`` over the audit; ``who``: the person whose acts these are."""
+    told = {} if who is None else {"address": who.address, "via": who.via}
+    role = "" if who is None else SECURITY
 
     def write(connection: Connection, actor: str, action: str, subject: str, details: dict[str, Any]) -> None:
-        audit.append(connection, [entry_of(actor, action, subject, details)], clock())
+        audit.append(connection, [entry_of(actor, action, subject, {**details, **told}, role)], clock())
 
     return write
 

@@ -72,6 +72,15 @@ class Points:
             row["masked"] = masked
         return _page(rows, limit, "point")
 
+    def place_of(self, device: str, *, masked: bool) -> Row | None:
+        """Where a device is, for the rights to command it: ``device_id`` (the real one), utility, area_code; or None.
+
+        ``masked``: a household's device is known by its pseudonym only.
+        """
+        sql = f"SELECT device_id, utility, area_code FROM points WHERE {self._device(device, masked=masked)} LIMIT 1"  # noqa: S608 - our own words
+        found = self._rows(sql, [device])
+        return found[0] if found else None
+
     def list_areas(
         self, *, level: str | None = None, parent: str | None = None, cursor: str | None = None, limit: int = 1000
     ) -> Page:

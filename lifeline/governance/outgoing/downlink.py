@@ -15,19 +15,21 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from sqlalchemy import insert, select, update
 
-from lifeline.governance import audit
+from lifeline.governance import audit, idempotency, statements
 from lifeline.governance.audit import AuditEntry
-from lifeline.governance.errors import FieldError, ForbiddenError, IllegalActionError
+from lifeline.governance.errors import FieldError, ForbiddenError, IllegalActionError, UnknownIdError
 from lifeline.governance.outgoing import outbox
 from lifeline.governance.outgoing.topics import COMMANDS, PREFIX, REPLIES, level, parse_reply
 from lifeline.governance.schema import commands, sinks
+from lifeline.governance.statements import one_of, page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sqlalchemy import Connection
 
     from lifeline.core.ports import Clock
+    from lifeline.core.principal import Grant
     from lifeline.governance.actor import Actor
     from lifeline.governance.database import Database
     from lifeline.governance.outgoing.bus import Bus, BusSettings
@@ -38,6 +40,7 @@ Row = dict[str, Any]
 SINK: Final = "downlink"
 """The name that the sink for commands has."""
 KIND: Final = "command"
+STATUSES: Final = ("queued", "sent", "done", "refused", "expired")
 LIFE_MS: Final = 600_000
 """A command that has not been answered within ten minutes is no longer what somebody wants now."""
 CONNECT_MS: Final = 5000
@@ -72,13 +75,16 @@ def order(
     now_ms: int,
     event_id: str | None = None,
     reason: str = "",
+    key: str | None = None,
     **numbers: object,
 ) -> Row:
     """Queue a command in the caller's transaction, with its audit entry and its message; returns its row.
 
     ``place``: the device's ``utility``, ``area_code``, ``township``, ``district``, as far as known, for the rights.
+    ``key``: idempotency key; the same order with it again gives the first one's row and sends nothing.
 
     Raises:
+        ConflictError: the key was used for another order.
         IllegalActionError: no such command, or no way to devices is configured.
         ForbiddenError: the role may not, or the device is outside the actor's areas.
         FieldError: a number out of its bounds.
@@ -92,6 +98,10 @@ def order(
     if connection.scalar(select(sinks.c.name).where(sinks.c.name == SINK, sinks.c.disabled_at.is_(None))) is None:
         raise IllegalActionError('no way to devices is configured: [[sink]] kind = "downlink"')
     given = _numbers(action, known, numbers)
+    digest = idempotency.digest_of("command", device_id, action, given, event_id, reason)
+    done_before = idempotency.known(connection, actor.id, key, digest)
+    if done_before is not None:
+        return get_command(connection, done_before)
     text = f"{outbox.end(connection)}\x1f{device_id}\x1f{action}\x1f{now_ms}\x1f{actor.id}"
     row: Row = {
         "command_id": blake2b(text.encode(), digest_size=10).hexdigest(),
@@ -106,8 +116,11 @@ def order(
         "sent_at": None,
         "replied_at": None,
         "reply": None,
+        "area_code": place.get("area_code"),
+        "utility": place.get("utility"),
     }
     connection.execute(insert(commands), [row])
+    idempotency.remember(connection, actor.id, key, digest, row["command_id"], now_ms)
     fields = given | {"command_id": row["command_id"], "event_id": event_id}
     done = AuditEntry(
         "data", actor.id, action, f"device/{device_id}", actor.role, actor.address, "done", reason, fields
@@ -116,7 +129,7 @@ def order(
     data = {"id": row["command_id"], "device": device_id, "action": action, "params": given}
     data |= {"issued_at": now_ms, "expires_at": row["expires_at"]}
     outbox.append(connection, [(now_ms, KIND, row["command_id"], data)])
-    return row
+    return _shown(row)
 
 
 def _numbers(action: str, known: Order, numbers: Mapping[str, object]) -> dict[str, int]:
@@ -199,8 +212,49 @@ class Downlink:
             connection.execute(update(commands).where(*of).values({"status": status} | values))
 
 
-def list_commands(connection: Connection, limit: int = 100) -> list[Row]:
-    """The newest commands."""
-    query = select(commands).order_by(commands.c.at.desc(), commands.c.command_id).limit(limit)
-    rows = connection.execute(query).mappings()
-    return [dict(row) | {"fields": orjson.loads(row["fields"])} for row in rows]
+def list_commands(
+    connection: Connection,
+    *,
+    device: str | None = None,
+    event_id: str | None = None,
+    status: str | None = None,
+    within: Iterable[Grant] | None = None,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> tuple[list[Row], str | None]:
+    """A page of commands, newest first, and the cursor of the next; ``within``: grants of whoever looks (None: all).
+
+    Raises:
+        FieldError: a filter, limit or cursor that cannot be.
+    """
+    query = select(commands)
+    for column, wanted in ((commands.c.device_id, device), (commands.c.event_id, event_id)):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if status is not None:
+        query = query.where(one_of(commands.c.status, status, STATUSES, "status"))
+    if within is not None:
+        query = query.where(statements.within(commands.c.area_code, commands.c.utility, within))
+    rows, following = page(connection, query, (commands.c.at, commands.c.command_id), cursor, limit)
+    return [_shown(row) for row in rows], following
+
+
+def get_command(connection: Connection, command_id: str) -> Row:
+    """One command. Raises UnknownIdError."""
+    found = connection.execute(select(commands).where(commands.c.command_id == command_id)).mappings().first()
+    if found is None:
+        raise UnknownIdError(f"there is no command {command_id[:40]!r}")
+    return _shown(dict(found))
+
+
+def _shown(row: Row) -> Row:
+    """With the numbers and the reply as values."""
+    reply = None if row["reply"] is None else _json(row["reply"])
+    return row | {"fields": orjson.loads(row["fields"]), "reply": reply}
+
+
+def _json(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:  # cut at its longest
+        return text
