@@ -20,10 +20,12 @@ same rows into records anywhere gives the same alarms, and where no row is late 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from lifeline.core.alarm import RULE_CHANGED, RULE_GONE
 from lifeline.core.registry import Registry, RegistrySource
 from rules import alarms, evidence, features, snapshot
 from rules.census import Census
@@ -184,12 +186,13 @@ class RuleMachine:
         self.restore(state)
         self.override(old._spans)
         kept = {rule.id for rule in self.rules.rules} - {rule.id for rule in self.rules.new_in(old.rules)}
-        ended = []
+        ended, known = [], {rule.id for rule in self.rules.rules}
         for rule in old._bound:
             if rule.spec.id not in kept:
                 for slot in np.flatnonzero(rule.state.up):
                     change = alarms.Change(0, int(slot), raised=False, onset=int(rule.state.onset[slot]))
-                    ended.append(old._change(rule, change, old._lsn, old._at, old._at, float("nan")))
+                    end = old._change(rule, change, old._lsn, old._at, old._at, float("nan"))
+                    ended.append(replace(end, reason=RULE_CHANGED if rule.spec.id in known else RULE_GONE))
         return lsn, ended
 
     @property

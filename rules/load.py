@@ -25,6 +25,8 @@ RULES_MAX: Final = 10_000
 """Rules in one set: the pairs of rule and point are what costs, and a rule index is an int16."""
 
 SAMPLES_MAX: Final = 1_000_000
+REALARM_S_MIN: Final = 60.0
+"""What is said again within a minute is no reminder but a nuisance."""
 SECONDS_MAX: Final = 366 * 86_400.0
 UNITS_S: Final = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)")
@@ -35,7 +37,7 @@ REQUIRED: Final = ("id", "version", "title", "where", "raise", "clear", "level",
 OPERATOR: Final = ("cause", "consequence", "action", "respond_within")
 OPTIONAL: Final = (
     *("params", "override", "raise_after", "clear_after", "latch", "active"),
-    *("event", "place", "evaluate", "source", "stability", "features", "learn", "shadow"),
+    *("event", "place", "evaluate", "source", "stability", "features", "learn", "shadow", "realarm_after"),
 )
 GROUPED: Final = ("group", "hit", "terms", "train")
 """Keys of a rule with ``evaluate = "group"`` only."""
@@ -195,6 +197,7 @@ class _Reader:
             raise_after=self.delay("raise_after"),
             clear_after=self.delay("clear_after"),
             latch=self.flag("latch"),
+            realarm_s=self.realarm(),
             active=active,
             event=self.text("event", "-".join(rule_id.split(".")[:2])),
             place=self.choice("place", spec.PLACES, "asset"),
@@ -281,6 +284,14 @@ class _Reader:
             if key in self.table:
                 self.wrong(key, f"{value!r} is not a duration", 'e.g. "90s", "30min", "6h", "3d"')
             return 0.0
+        return seconds
+
+    def realarm(self) -> float:
+        """Seconds after which it is annunciated again, 0 for never."""
+        seconds = self.duration("realarm_after") if "realarm_after" in self.table else 0.0
+        if 0.0 < seconds < REALARM_S_MIN:
+            given = self.table["realarm_after"]
+            self.wrong("realarm_after", f"{given!r} is shorter than a minute", 'realarm_after = "30min"')
         return seconds
 
     def delay(self, key: str) -> Delay:

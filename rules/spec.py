@@ -78,6 +78,8 @@ class RuleSpec:
     clear_after: Delay = field(default_factory=Delay)
     latch: bool = False
     active: str = ALWAYS
+    realarm_s: float = 0.0
+    """It is annunciated again after standing for so long; 0: never."""
     event: str = ""
     place: str = "asset"
     evaluate: Evaluate = "reading"
@@ -110,6 +112,7 @@ class RuleSpec:
             consequence=self.consequence,
             action=self.action,
             respond_within_s=self.respond_within_s,
+            realarm_s=self.realarm_s,
         )
 
     @property

@@ -140,6 +140,7 @@ def open_queue(site: Site, rule_set: RuleSet, ledger: RegistryLedger) -> tuple[G
         policy=policy_text(site),
         timezone=site.config.site.timezone,
     )
+    queue.end_without_rule(now_ms())
     desk = GovernanceDesk(site.database_url, now_ms)
     bring_reference(site, ledger.current(), desk)
     return queue, desk

@@ -24,7 +24,7 @@ TIMES: Final = frozenset(
     {"raised_at", "detected_at", "dispatched_at", "accepted_at", "resolved_at", "closed_at", "due_at", "normal_at",
      "cleared_at", "clear_detected_at", "acked_at", "shelved_until", "at", "until", "filed_at",
      "first_dispatched_at", "first_accepted_at", "overdue_at", "suspended_at", "due_from", "extension_until",
-     "since", "ended_at", "stored_at", "failing_since", "next_at", "disabled_at"}
+     "since", "ended_at", "realarm_at", "stored_at", "failing_since", "next_at", "disabled_at"}
 )  # fmt: skip
 """Columns of the queue that are epoch milliseconds; answers carry them as times."""
 
@@ -127,6 +127,10 @@ class Desk:
         """One alarm (id or unique beginning of it) as it is stored, times in epoch ms."""
         return self._desk.get_alarm(alarm_id)
 
+    def list_holds(self) -> list[dict[str, Any]]:
+        """What is quiet on purpose, a thousand at most."""
+        return [with_times(row) for row in self._desk.list_holds()]
+
     def load(self, since: str, *, utility: str | None, area: str | None) -> dict[str, Any]:
         """Alarm load since a time, against what is acceptable, and what should be looked after."""
         start, end = parse_time(since), now_ms()
@@ -141,11 +145,12 @@ class Desk:
         }
 
     def change_alarm(
-        self, verb: str, alarm_id: str, *, actor: str | None, role: str, note: str, minutes: float | None = None
+        self, verb: str, alarm_id: str, *, actor: str | None, role: str, note: str, **given: Any
     ) -> dict[str, Any]:
-        """ack, shelve, suppress or out-of-service; the alarm afterwards."""
+        """An act of ``alarms.ACTS``; ``minutes`` and ``once`` of a shelf. The alarm afterwards."""
+        minutes = given.pop("minutes", None)
         until = None if minutes is None else now_ms() + int(minutes * 60_000)
-        return with_times(self._desk.act_alarm(alarm_id, verb, _actor(actor, role), note or None, until))
+        return with_times(self._desk.act_alarm(alarm_id, verb, _actor(actor, role), note or None, until, **given))
 
 
 def _actor(name: str | None, role: str) -> Actor:

@@ -1,4 +1,4 @@
-"""``alarms list | load | explain | ack | shelve | suppress | out-of-service``: what is behind the events (ISA-18.2)."""
+"""``alarms …``: what is behind the events, and what people do about it (ISA-18.2)."""
 
 from __future__ import annotations
 
@@ -153,11 +153,12 @@ def _change(
     role: str,
     note: str,
     minutes: float | None = None,
+    **given: object,
 ) -> None:
     from lifeline.app.queue import open_desk
 
     with failures(as_json=json), open_desk(config) as desk:
-        alarm = desk.change_alarm(verb, alarm_id, actor=actor, role=role, note=note, minutes=minutes)
+        alarm = desk.change_alarm(verb, alarm_id, actor=actor, role=role, note=note, minutes=minutes, **given)
         if json:
             print_json(alarm)
         else:
@@ -182,15 +183,78 @@ def ack(
 def shelve(
     alarm_id: str,
     *,
-    minutes: Annotated[float, typer.Option(min=1, max=7 * 24 * 60, help="It returns by itself after this long.")] = 60,
+    minutes: Annotated[
+        float | None, typer.Option(min=1, max=7 * 24 * 60, help="It returns by itself after this long; default 60.")
+    ] = None,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="Until the alarm returns to normal (at the latest: as long as the policy allows)."),
+    ] = False,
     reason: Reason,
     config: ConfigFile = DEFAULT_CONFIG,
     actor: Actor = None,
     role: Role = "operator",
     json: AsJson = False,
 ) -> None:
-    """Put a nuisance alarm aside for a time."""
-    _change(config, "shelve", alarm_id, json=json, actor=actor, role=role, note=reason, minutes=minutes)
+    """Put a nuisance alarm aside for a time, or once (搁置)."""
+    lasts = minutes if minutes is not None or once else 60.0
+    _change(config, "shelve", alarm_id, json=json, actor=actor, role=role, note=reason, minutes=lasts, once=once)
+
+
+@app.command()
+def unshelve(
+    alarm_id: str,
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    actor: Actor = None,
+    role: Role = "operator",
+    note: str = "",
+    json: AsJson = False,
+) -> None:
+    """Bring a shelved alarm back now (取消搁置)."""
+    _change(config, "unshelve", alarm_id, json=json, actor=actor, role=role, note=note)
+
+
+@app.command()
+def unsuppress(
+    alarm_id: str,
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    actor: Actor = None,
+    role: Role = "dispatcher",
+    note: str = "",
+    json: AsJson = False,
+) -> None:
+    """End a suppression (取消抑制)."""
+    _change(config, "unsuppress", alarm_id, json=json, actor=actor, role=role, note=note)
+
+
+@app.command("in-service")
+def in_service(
+    alarm_id: str,
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    actor: Actor = None,
+    role: Role = "dispatcher",
+    note: str = "",
+    json: AsJson = False,
+) -> None:
+    """Put back into service after maintenance (恢复服务)."""
+    _change(config, "in-service", alarm_id, json=json, actor=actor, role=role, note=note)
+
+
+@app.command()
+def holds(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
+    """What is shelved, suppressed or out of service now, by whom and why (搁置、抑制与停用一览)."""
+    from lifeline.app.queue import open_desk
+
+    with failures(as_json=json), open_desk(config) as desk:
+        rows = desk.list_holds()
+        if json:
+            print_json({"holds": rows})
+            return
+        columns = ["rule_id", "point", "kind", "once", "until", "actor", "reason"]
+        table("", columns, rows, empty="Nothing is held. 无搁置、抑制或停用。", zone=site_zone(config))
 
 
 @app.command()

@@ -216,6 +216,7 @@ class AlarmAct(Asked):
     note: str | None = Field(default=None, max_length=4000, description="why; shelving and suppressing need it")
     until: Millis | None = None
     minutes: float | None = Field(default=None, gt=0, le=10_080, description="shelve for so long, instead of until")
+    once: bool | None = Field(default=None, description="shelve until the alarm returns to normal, at the latest until")
 
 
 class Report(Asked):

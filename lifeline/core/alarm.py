@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Literal
+from typing import Final, Literal
 
 ChangeKind = Literal["raised", "cleared", "reopened", "withdrawn"]
 """The last two correct what was said before late readings came: it has not cleared after all, or never was one."""
@@ -17,6 +17,11 @@ def alarm_id(rule_id: str, rule_version: int, device_id: str, quantity: str, ons
     """
     text = f"{rule_id}\x1f{rule_version}\x1f{device_id}\x1f{quantity}\x1f{onset}"
     return blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+RULE_GONE: Final = "规则已移除 / the rule is gone"
+RULE_CHANGED: Final = "规则已修改 / the rule has changed"
+"""Reasons for the end of an alarm that no reading ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,8 @@ class AlarmChange:
     cleared_at: int | None = None
     revised: bool = False
     """Said because late readings changed what was said before."""
+    reason: str = ""
+    """Why it was cleared, when it was not the readings that did: for people, Chinese and English."""
     detail: str = ""
     """JSON: the parameters, the evidence window, the readings behind it with their log positions (docs/rules.md)."""
 
@@ -67,3 +74,5 @@ class RuleInfo:
     consequence: str
     action: str
     respond_within_s: float
+    realarm_s: float = 0.0
+    """It is annunciated again after standing for so long; 0: never."""

@@ -1,6 +1,6 @@
 """Alarms as people meet them: listing, acknowledging, and the three ways of ISA-18.2 to be quiet on purpose.
 
-    shelve          an operator's act: timed, with a reason, comes back by itself
+    shelve          an operator's act: timed or one-shot (until its alarm is over), with a reason, comes back by itself
     suppress        by design (season, pump off, upstream outage): until taken back
     out-of-service  maintenance under a work order: until taken back
 
@@ -23,11 +23,12 @@ from lifeline.governance.database import bump
 from lifeline.governance.errors import FieldError, ForbiddenError, IllegalActionError
 from lifeline.governance.fold import alarm_state, put_hold
 from lifeline.governance.journal import SILENT, Change
+from lifeline.governance.policy import Policy
 from lifeline.governance.schema import alarm_log, alarms, holds
 from lifeline.governance.statements import insert_into, one_of, page, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -52,6 +53,7 @@ class AlarmAct:
     sets: str = ""
     ends: str = ""
     requires: tuple[str, ...] = ()
+    allows: tuple[str, ...] = ()
 
 
 _DESK: Final = ("operator", "dispatcher", "admin")
@@ -59,7 +61,7 @@ _LEAD: Final = ("dispatcher", "admin")
 
 ACTS: Final[dict[str, AlarmAct]] = {
     "ack": AlarmAct(_DESK),
-    "shelve": AlarmAct(_DESK, sets="shelved", requires=("until", "note")),
+    "shelve": AlarmAct(_DESK, sets="shelved", requires=("note",), allows=("until", "once")),
     "unshelve": AlarmAct(_DESK, ends="shelved"),
     "suppress": AlarmAct(_LEAD, sets="suppressed", requires=("note",)),
     "unsuppress": AlarmAct(_LEAD, ends="suppressed"),
@@ -156,11 +158,13 @@ def act(
     actor: Actor,
     now_ms: int,
     journal: Journal = SILENT,
+    policy: Policy | None = None,
     **given: object,
 ) -> Row:
     """Take ``action`` on an alarm (id or unique beginning of it); returns its row afterwards.
 
-    Fields: ``note`` the reason, ``until`` (epoch ms) the end of a shelf. Doing it again changes nothing.
+    Fields: ``note`` the reason, ``until`` (epoch ms) the end of a shelf, ``once``: it ends when the alarm does, and
+    ``until`` is by default the longest that the policy allows. Doing it again changes nothing.
 
     Raises:
         UnknownIdError, IllegalActionError, ForbiddenError, FieldError: nothing was changed, the message says why.
@@ -170,11 +174,13 @@ def act(
         raise IllegalActionError(f"there is no alarm action {action!r}; there are {', '.join(ACTS)}")
     if actor.role not in rule.roles:
         raise ForbiddenError(f"{action!r} is for {', '.join(rule.roles)}, not for {actor.role!r}")
-    carried = _carried(action, rule, given, now_ms)
+    carried = _carried(action, rule, given)
     key = resolve(connection, alarms.c.alarm_id, alarm_id, "alarm")
     alarm = _row(connection, key)
     actor.check(alarm, f"alarm {key}")
     act_ = _Act(actor, action, carried, now_ms, journal)
+    if action == "shelve":
+        _check_shelf(alarm, carried, policy or Policy(), now_ms)
     if rule.sets:
         _hold(connection, alarm, rule.sets, actor.id, carried, now_ms)
     elif rule.ends:
@@ -182,6 +188,8 @@ def act(
         return _row(connection, key)
     elif not alarm["acked"]:
         alarm.update(acked=True, acked_at=now_ms, acked_by=actor.id)
+        if alarm["realarm_s"] is not None:
+            alarm["realarm_at"] = now_ms + alarm["realarm_s"] * 1000
     else:
         return alarm
     _save(connection, alarm, act_)
@@ -199,18 +207,30 @@ class _Act:
     journal: Journal
 
 
-def _carried(action: str, rule: AlarmAct, given: dict[str, object], now_ms: int) -> dict[str, Any]:
+def _carried(action: str, rule: AlarmAct, given: dict[str, object]) -> dict[str, Any]:
     carried = fields.parse(given)
     missing = [name for name in rule.requires if name not in carried]
     if missing:
         raise FieldError(f"{action!r} needs {', '.join(missing)}")
-    extra = sorted(set(carried) - {"note", *rule.requires})
+    extra = sorted(set(carried) - {"note", *rule.requires, *rule.allows})
     if extra:
         raise FieldError(f"{action!r} does not take {', '.join(extra)}")
-    until = carried.get("until")
-    if until is not None and not now_ms < until <= now_ms + SHELVE_MS_MAX:
-        raise FieldError(f"until must lie in the next {SHELVE_MS_MAX // 86_400_000} days (epoch ms), not {until}")
     return carried
+
+
+def _check_shelf(alarm: Row, carried: Row, policy: Policy, now_ms: int) -> None:
+    """A shelf has an end: a time, or the end of the alarm, which must stand then."""
+    longest = min(policy.shelved_until(alarm["level"], now_ms), now_ms + SHELVE_MS_MAX)
+    once = carried.get("once", False)
+    if "until" not in carried and not once:
+        raise FieldError("'shelve' needs until (a time), or once (until the alarm returns to normal)")
+    if once and not alarm["active"]:
+        raise FieldError("once is for an alarm that stands, and this one is over: give until")
+    until = carried.setdefault("until", longest)
+    if not now_ms < until <= longest:
+        hours = (longest - now_ms) / 3_600_000
+        span = f"the next {hours / 24:g} days (epoch ms)" if hours >= 24 else f"the next {hours:g} h (epoch ms)"
+        raise FieldError(f"until must lie in {span}, longer no {alarm['level']} alarm is shelved, not {until}")
 
 
 def _row(connection: Connection, alarm_id: str) -> Row:
@@ -219,6 +239,7 @@ def _row(connection: Connection, alarm_id: str) -> Row:
 
 def _hold(connection: Connection, alarm: Row, kind: str, actor: str, carried: Row, now_ms: int) -> None:
     values = {"until": carried.get("until"), "since": now_ms, "actor": actor, "reason": carried["note"]}
+    values["once"] = carried.get("once", False)
     key = {"rule_id": alarm["rule_id"], "point": alarm["point"], "kind": kind}
     statement = insert_into(connection, holds).values(**key, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
@@ -242,7 +263,7 @@ def _release(connection: Connection, rule_id: str, point: int, kind: str, act_: 
         _save(connection, alarm, act_)
 
 
-_BITS: Final = ("acked", "acked_at", "acked_by", "shelved_until", "suppressed", "out_of_service", "state")
+_BITS: Final = ("acked", "acked_at", "acked_by", "shelved_until", "suppressed", "out_of_service", "state", "realarm_at")
 
 
 def _save(connection: Connection, alarm: Row, act_: _Act) -> None:
@@ -282,6 +303,30 @@ def expired_holds(connection: Connection, now_ms: int, rows_max: int = EXPIRE_RO
     """Holds whose end has come."""
     query = select(holds).where(holds.c.until <= now_ms).order_by(holds.c.until).limit(rows_max)
     return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def end_shelves(connection: Connection, over: Mapping[tuple[str, int], int], journal: Journal = SILENT) -> None:
+    """End one-shot shelves: their alarms have returned to normal, by (rule, point) at a time."""
+    for (rule_id, point), at in over.items():
+        carried = {"note": "报警已恢复 / the alarm has returned to normal"}
+        _release(connection, rule_id, point, "shelved", _Act(ENGINE, "unshelve", carried, at, journal))
+
+
+def standing_rules(connection: Connection) -> list[tuple[str, int]]:
+    """(rule id, version) of every alarm that stands."""
+    query = select(alarms.c.rule_id, alarms.c.rule_version).where(alarms.c.active.is_(True)).distinct()
+    return [(rule_id, version) for rule_id, version in connection.execute(query)]
+
+
+def standing_of(connection: Connection, rules: Iterable[tuple[str, int]]) -> list[Row]:
+    """Alarms of these rules and versions that stand, in order of detection."""
+    found: list[Row] = []
+    names = ("alarm_id", "rule_id", "rule_version", "point", "raised_at", "detected_at", "level", "lsn")
+    for rule_id, version in rules:
+        query = select(*(alarms.c[name] for name in names)).where(alarms.c.active.is_(True))
+        query = query.where(alarms.c.rule_id == rule_id, alarms.c.rule_version == version)
+        found += [dict(row) for row in connection.execute(query).mappings()]
+    return sorted(found, key=lambda row: (row["detected_at"], row["alarm_id"]))
 
 
 def expire_holds(connection: Connection, now_ms: int, journal: Journal = SILENT) -> int:

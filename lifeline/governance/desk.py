@@ -251,7 +251,14 @@ class GovernanceDesk:
             return alarms.of_rules(connection, rule_ids, since, until, rows_max)
 
     def act_alarm(
-        self, alarm_id: str, action: str, actor: Actor, note: str | None = None, until: int | None = None
+        self,
+        alarm_id: str,
+        action: str,
+        actor: Actor,
+        note: str | None = None,
+        until: int | None = None,
+        *,
+        once: bool | None = None,
     ) -> Row:
         """Take an action of ``alarms.ACTS`` on an alarm; durable on return; as ``alarms.act``."""
         with self._database.write() as connection:
@@ -263,8 +270,10 @@ class GovernanceDesk:
                 actor=actor,
                 now_ms=now_ms,
                 journal=self._journal,
+                policy=current_policy(connection),
                 note=(note or "").strip() or None,
                 until=until,
+                once=once or None,
             )
 
     def ack(self, alarm_id: str, actor: Actor, note: str | None = None) -> Row:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from lifeline.governance.actor import ENGINE
 from lifeline.governance.journal import Change
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ class Effects:
     adopted: dict[str, Row] = field(default_factory=dict)
     """Alarms that were in the database, on hold, and have now joined an event."""
     log: list[Row] = field(default_factory=list)
+    alarm_log: list[Row] = field(default_factory=list)
+    unshelved: dict[tuple[str, int], int] = field(default_factory=dict)
+    """One-shot shelves that are over, by (rule, point), and since when."""
     changes: list[Change] = field(default_factory=list)
     """For the journal: of each line of the log, and of what was refused."""
     timers: dict[tuple[str, str], Row | None] = field(default_factory=dict)
@@ -80,6 +84,11 @@ class Effects:
         self.changes.append(
             Change(actor, at, "event", row["event_id"], action, row["status"], came_from, note, fields, row)
         )
+
+    def say_of_alarm(self, alarm_id: str, at: int, action: str, states: tuple[str, str], note: str) -> None:
+        """A line of an alarm's log that the engine writes; ``states`` before and after."""
+        line = {"alarm_id": alarm_id, "at": at, "actor": ENGINE.id, "role": ENGINE.role, "action": action}
+        self.alarm_log.append(line | {"from_state": states[0], "to_state": states[1], "note": note})
 
     def changed(self) -> list[tuple[Row, Row]]:
         """(before, after) of stored events that differ."""

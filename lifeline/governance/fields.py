@@ -77,6 +77,7 @@ PARSERS: Final[dict[str, Callable[[object], Any]]] = {
     "until": _time_ms,
     "due_at": _time_ms,
     "false_alarm": _flag,
+    "once": _flag,
     "satisfaction": lambda value: _whole(value, 1, SATISFACTION_MAX),
     "supervision": lambda value: _whole(value, 0, SUPERVISION_MAX),
 }

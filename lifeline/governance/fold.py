@@ -153,7 +153,12 @@ class Fold:
             "clear_value": None,
             "clear_lsn": None,
             "stored_at": self.stored_at,
+            "realarm_s": None,
+            "realarm_at": None,
+            "realarms": 0,
         }
+        if (realarm_s := int(self.rule(change).realarm_s)) > 0:
+            alarm |= {"realarm_s": realarm_s, "realarm_at": change.detected_at + realarm_s * 1000}
         self.alarms[change.alarm_id] = alarm
         self.effects.new_alarms.append(alarm)
         self.fresh.add(change.alarm_id)
@@ -166,6 +171,8 @@ class Fold:
         quiet = False
         for hold in self.holds.get((alarm["rule_id"], alarm["point"]), ()):
             if hold["until"] is not None and hold["until"] <= alarm["detected_at"]:
+                continue
+            if hold["once"] and (alarm["rule_id"], alarm["point"]) in self.effects.unshelved:
                 continue
             put_hold(alarm, hold["kind"], hold["until"])
             quiet = True
@@ -285,6 +292,7 @@ class Fold:
                 alarm["cleared_at"], alarm["clear_value"] = change.cleared_at, _number(change.value)
                 self._changed(alarm)
             return
+        before = alarm["state"]
         alarm["active"] = False
         alarm["cleared_at"] = change.cleared_at if change.cleared_at is not None else change.detected_at
         alarm["clear_detected_at"] = change.detected_at
@@ -292,6 +300,12 @@ class Fold:
         alarm["clear_lsn"] = change.lsn
         alarm["state"] = alarm_state(alarm)
         self._changed(alarm)
+        if change.reason:
+            told = "ended", (before, alarm["state"]), change.reason
+            self.effects.say_of_alarm(alarm["alarm_id"], change.detected_at, *told)
+        of = change.rule_id, change.point
+        if alarm["shelved_until"] is not None and any(hold["once"] for hold in self.holds.get(of, ())):
+            self.effects.unshelved.setdefault(of, change.detected_at)
         if alarm["event_id"] is None:
             return
         row = self.events[alarm["event_id"]]
@@ -299,6 +313,8 @@ class Fold:
         if change.kind == "withdrawn":
             note = f"迟到数据：报警不成立 / late readings: it was none: {alarm['alarm_id']}"
             self._log(row, change.detected_at, "withdraw", note)
+        if change.reason:
+            self._log(row, change.detected_at, "alarm-ended", f"{change.reason}: {alarm['alarm_id']}")
         if row["active_count"] == 0:
             row["normal_at"] = change.detected_at
             self._log(row, change.detected_at, "return-to-normal", "全部报警已恢复 / all alarms have cleared")

@@ -104,6 +104,13 @@ class LimitPolicy(Section):
     """Instead, while the area is in an emergency; without it ``within`` by the emergency's ``factor``."""
 
 
+class AlarmPolicy(Section):
+    """``[alarm]``: what operators may do to alarms."""
+
+    shelve_max: dict[Level, Span] = {}
+    """The longest that an alarm of a level may be shelved; a week where nothing is said."""
+
+
 class EscalationPolicy(Section):
     """``[escalation]``: what happens before and after a deadline."""
 
@@ -175,6 +182,7 @@ class Policy(Section):
 
     calendar: CalendarPolicy = CalendarPolicy()
     limit: tuple[LimitPolicy, ...] = Field(default_factory=_default_limits, max_length=1000)
+    alarm: AlarmPolicy = AlarmPolicy()
     escalation: EscalationPolicy = EscalationPolicy()
     report: ReportPolicy = ReportPolicy()
     emergency: EmergencyPolicy = EmergencyPolicy()
@@ -201,6 +209,12 @@ class Policy(Section):
             span = best.emergency
             return span.after(since, self.working), "working" if span.working else "natural"
         return since + round(_natural_s(best.within, self.working) * 1000 * self.emergency.factor), "natural"
+
+    def shelved_until(self, level: str, at: int) -> int:
+        """The latest end of a shelf that begins at ``at``."""
+        span = self.alarm.shelve_max.get(level) or Within(number=7, unit="d")  # type: ignore[call-overload]
+        made: int = span.after(at, self.working)
+        return made
 
     def next_centre(self, level: str, at: int) -> int:
         """When the next centre up is told, counted from ``at``."""

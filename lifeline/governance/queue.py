@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from sqlalchemy import select
 
-from lifeline.core.alarm import AlarmChange
+from lifeline.core.alarm import RULE_CHANGED, RULE_GONE, AlarmChange
 from lifeline.governance import alarms as alarm_acts
-from lifeline.governance import deadlines, modes
+from lifeline.governance import deadlines, modes, repeats
 from lifeline.governance.actor import ENGINE
 from lifeline.governance.acts import take_acts
 from lifeline.governance.books import Books
@@ -52,6 +52,8 @@ DIRECT_ROWS_MAX: Final = 200
 JUMP_MS: Final = 60_000
 """A wall clock that gains more than this on the monotonic one between two ticks has been set."""
 JUMP_DOUBT_S: Final = 60.0
+ENDS_MAX: Final = 2_000
+"""Alarms that are ended in one transaction at a start."""
 ADOPT_ROWS_MAX: Final = 10_000
 """Alarms that join events in one tick after a hold has ended; the rest follow in the next."""
 
@@ -61,6 +63,9 @@ _KNOWN_ALARMS: Final = select(
     *(alarms.c[name] for name in ("shelved_until", "suppressed", "out_of_service")),
     *(alarms.c[name] for name in CLEARED_COLUMNS),
 )
+
+
+_NEVER: Final[Row] = {"shelved_until": None}
 
 
 class GovernanceQueue:
@@ -118,6 +123,7 @@ class GovernanceQueue:
         with self._database.write() as connection:
             effects = self._fold(connection, changes, now_ms) if changes else Effects()
             store(connection, effects, self._journal, self._policy.timezone)
+            alarm_acts.end_shelves(connection, effects.unshelved, self._journal)
             insertion = insert_into(connection, followers).values(name=self.name, position=position)
             higher = insertion.on_conflict_do_update(
                 index_elements=[followers.c.name],
@@ -143,8 +149,9 @@ class GovernanceQueue:
         with self._database.read() as connection:
             held = alarm_acts.expired_holds(connection, now_ms, rows_max=1) or _waiting(connection, rows_max=1)
             due = bool(fires and _due_timers(connection, now_ms, rows_max=1))
+            again = bool(fires and repeats.due(connection, now_ms, rows_max=1))
             storm = self._emergencies_to_do(connection, now_ms)
-        if not held and not due and not storm:
+        if not (held or due or storm or again):
             return []
         opened: list[str] = []
         if held:
@@ -156,6 +163,9 @@ class GovernanceQueue:
         if due:
             with self._database.write() as connection:
                 store(connection, self._fire(connection, now_ms), self._journal, self._policy.timezone)
+        if again:
+            with self._database.write() as connection:
+                repeats.repeat(connection, now_ms, self._journal, self._policy.timezone)
         if storm:
             self._work_in_emergencies(now_ms)
         return opened
@@ -180,6 +190,31 @@ class GovernanceQueue:
             words = "应急状态直接派遣 / emergency: dispatched at once"
             acts = [Act(event_id, action, ENGINE, words) for event_id in ids for action in ("file", "dispatch")]
             take_acts(connection, acts, now_ms, policy=self._policy, journal=self._journal)
+
+    def end_without_rule(self, now_ms: int) -> int:
+        """End standing alarms of rules that are gone or have another version: nothing else ever would.
+
+        For the start, when rules may have changed while no engine ran. Returns how many alarms that were.
+
+        Raises:
+            UnavailableError: the database refuses.
+        """
+        with self._database.read() as connection:
+            standing = alarm_acts.standing_rules(connection)
+            known = {rule_id: rule.version for rule_id, rule in self.rules.items()}
+            gone = [key for key in standing if known.get(key[0]) != key[1]]
+            rows = alarm_acts.standing_of(connection, gone)
+        ends = [
+            AlarmChange(
+                *("cleared", row["alarm_id"], row["rule_id"], row["rule_version"], row["point"], row["raised_at"]),
+                *(now_ms, float("nan"), float("nan"), row["level"], row["lsn"], max(now_ms, row["raised_at"])),
+                reason=RULE_CHANGED if row["rule_id"] in known else RULE_GONE,
+            )
+            for row in rows
+        ]
+        for start in range(0, len(ends), ENDS_MAX):
+            self.apply(ends[start : start + ENDS_MAX], self._position, now_ms)
+        return len(ends)
 
     def acknowledged(self, rule_ids: Sequence[str]) -> list[tuple[str, int, int]]:
         """Standing alarms of these rules that somebody has acknowledged: (rule id, point, onset).
@@ -227,7 +262,7 @@ class GovernanceQueue:
         fresh = [change for change in changes if change.alarm_id not in known_ids]
         held = modes.between(connection, *_span([change.detected_at for change in fresh] or [now_ms]))
         joining = [(self._rule(change), change.point) for change in fresh]
-        fold = self._prepare(connection, known, joining, held, now_ms)
+        fold = self._prepare(connection, known, joining, held, now_ms, changes)
         for change in changes:
             fold.take(change)
         return fold.effects
@@ -255,6 +290,7 @@ class GovernanceQueue:
         joining: Sequence[tuple[RuleInfo, int]],
         held: Sequence[Row],
         now_ms: int,
+        changes: Sequence[AlarmChange] = (),
     ) -> Fold:
         """Everything the fold needs: places, events of known alarms, open events of the groups, holds."""
         rows = {row["alarm_id"]: row for row in known}
@@ -264,7 +300,8 @@ class GovernanceQueue:
         found = fetch(connection, select(events), events.c.event_id, event_ids)
         found += fetch(connection, select(events).where(OPEN), events.c.group_key, keys)
         quiet: dict[tuple[str, int], list[Row]] = {}
-        for hold in fetch(connection, select(holds), holds.c.point, places):
+        shelved = {change.point for change in changes if rows.get(change.alarm_id, _NEVER)["shelved_until"] is not None}
+        for hold in fetch(connection, select(holds), holds.c.point, {*places, *shelved}):
             quiet.setdefault((hold["rule_id"], hold["point"]), []).append(hold)
         incidents = {mode["incident_id"] for mode in held}
         found += fetch(connection, select(events), events.c.event_id, incidents - {row["event_id"] for row in found})

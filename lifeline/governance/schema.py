@@ -30,6 +30,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     and_,
+    false,
 )
 
 SCHEMA_VERSION: Final = 6
@@ -142,8 +143,13 @@ alarms: Final = Table(
     Column("clear_value", Float),
     Column("clear_lsn", BigInteger),
     Column("stored_at", BigInteger, nullable=False),
+    Column("realarm_s", Integer),
+    Column("realarm_at", BigInteger),
+    Column("realarms", Integer, nullable=False, server_default="0"),
 )
-"""One row an episode (rule, version, point, onset). ``lsn`` and ``clear_lsn`` lead back to the readings."""
+"""One row an episode (rule, version, point, onset). ``lsn`` and ``clear_lsn`` lead back to the readings.
+
+``realarm_at``: when it is annunciated again if it still stands, every ``realarm_s``; ``realarms`` times so far."""
 
 event_log: Final = Table(
     "event_log",
@@ -186,9 +192,11 @@ holds: Final = Table(
     Column("since", BigInteger, nullable=False),
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("once", Boolean, nullable=False, server_default=false()),
 )
 """Which rules are quiet on which points (``shelved``, ``suppressed``, ``out-of-service``), so that the next episode
-is quiet too. Alarms under a hold are stored but open no event until the hold ends."""
+is quiet too. Alarms under a hold are stored but open no event until the hold ends. ``once``: a
+shelf that ends when its alarm returns to normal, at ``until`` at the latest."""
 
 timers: Final = Table(
     "timers",
@@ -528,6 +536,9 @@ WAITING: Final = and_(
 """Standing alarms that no hold keeps from an event any longer. Partial indices serve only queries that say their
 condition in the same words: so both are said here."""
 
+REPEATING: Final = and_(alarms.c.active.is_(True), alarms.c.realarm_at.is_not(None))
+"""Standing alarms that will be annunciated again."""
+
 Index("events_by_time", events.c.detected_at, events.c.event_id)
 Index(
     "events_by_facets",
@@ -587,6 +598,14 @@ Index(
     sqlite_where=WAITING,
     postgresql_where=WAITING,
 )
+Index(
+    "alarms_standing",
+    alarms.c.rule_id,
+    alarms.c.rule_version,
+    sqlite_where=alarms.c.active.is_(True),
+    postgresql_where=alarms.c.active.is_(True),
+)
+Index("alarms_to_repeat", alarms.c.realarm_at, sqlite_where=REPEATING, postgresql_where=REPEATING)
 Index("event_log_by_event", event_log.c.event_id, event_log.c.entry)
 Index("alarm_log_by_alarm", alarm_log.c.alarm_id, alarm_log.c.entry)
 Index("holds_by_until", holds.c.until)

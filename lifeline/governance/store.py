@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.governance.database import bump
-from lifeline.governance.schema import MEASURES, alarms, escalations, event_log, events, kpi_days, kpi_times, tallies
+from lifeline.governance.schema import (
+    MEASURES,
+    alarm_log,
+    alarms,
+    escalations,
+    event_log,
+    events,
+    kpi_days,
+    kpi_times,
+    tallies,
+)
 from lifeline.governance.schema import timers as timer_table
 from lifeline.governance.statements import add_up, delete_keys, insert_rows, update_changed, upsert_rows
 from lifeline.governance.sums import Sums
@@ -39,6 +49,7 @@ def store(connection: Connection, effects: Effects, journal: Journal, timezone: 
     _update(connection, effects.cleared, CLEARED_COLUMNS)
     _update(connection, effects.adopted, ("event_id",))
     insert_rows(connection, event_log, effects.log)
+    insert_rows(connection, alarm_log, effects.alarm_log)
     _store_timers(connection, effects)
     insert_rows(connection, escalations, effects.escalations)
     sums = Sums(timezone)

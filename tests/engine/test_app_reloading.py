@@ -30,6 +30,10 @@ def test_a_changed_file_comes_into_force_and_the_rest_keeps_its_state(config: Pa
     gas(config).write_text(text.replace(old, old.replace("version = 1", "version = 2"), 1), "utf-8")
     running.look()
     assert running.follower.reload_fault is None
+    desk = GovernanceDesk(running.site.database_url, lambda: running.now)
+    (ended,) = [row for row in desk.list_alarms(rule_id="gas.ch4.high")[0] if row["rule_version"] == 1]
+    assert desk.get_alarm(ended["alarm_id"])["log"][0]["note"] == "规则已修改 / the rule has changed"
+    desk.close()
     expected = {("gas.ch4.high", 1, False), ("gas.ch4.high", 2, True), ("gas.ch4.high-high", 1, True)}
     assert expected <= running.alarms()
     running.read(60.0)

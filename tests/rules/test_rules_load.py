@@ -63,6 +63,14 @@ def test_what_is_required_is_required(kit: Any, key: str) -> None:
     assert f"rule gas.ch4.high.{key}" in problems(kit.rule(**{key: ""}))
 
 
+def test_a_re_alarm_time_is_a_duration_of_a_minute_at_least(kit: Any) -> None:
+    (rule,) = RuleSet.parse(kit.rule(realarm_after='"30min"')).rules
+    assert rule.info().realarm_s == 1800
+    assert rule.meaning == RuleSet.parse(kit.rule()).rules[0].meaning, "it decides nothing about raising"
+    for text in ('"5s"', '"soon"', "30"):
+        assert "min" in problems(kit.rule(realarm_after=text))["rule gas.ch4.high.realarm_after"].remedy
+
+
 def test_same_id_twice_and_unreadable_files(kit: Any, tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(kit.rule(), "utf-8")
     (tmp_path / "b.toml").write_text(kit.rule(), "utf-8")

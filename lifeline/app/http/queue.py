@@ -188,7 +188,9 @@ class HttpQueue:
         with refusals(f"alarm {alarm_id!r}"):
             alarm = self._desk.get_alarm(alarm_id)
             actor = self._actor(who, alarm, f"alarm {alarm_id!r}", known.roles if known else (), None)
-            row = self._desk.act_alarm(alarm["alarm_id"], action, actor, fields.get("note"), until)
+            row = self._desk.act_alarm(
+                *(alarm["alarm_id"], action, actor, fields.get("note"), until), once=fields.get("once")
+            )
         self._points.mask_alarms([row])
         return row
 
