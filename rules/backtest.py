@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import orjson
 import pyarrow as pa
 
 from lifeline.core.batch import LogRecord, Readings
@@ -44,9 +45,10 @@ ALARMS: Final = pa.schema(
         pa.field("detected_at", TIME, nullable=False),
         pa.field("alarm_id", pa.string(), nullable=False),
         pa.field("point", pa.int32(), nullable=False),
+        pa.field("evidence", pa.string(), nullable=False),
     ]
 )
-"""What ``--alarms`` writes (contract, section 7), one row an alarm in the order of raising."""
+"""What ``--alarms`` writes (contract, section 7), one row an alarm in the order of raising; ``evidence`` is JSON."""
 
 CHATTER_MS: Final = 60_000
 CHATTER_ALARMS: Final = 3
@@ -156,11 +158,19 @@ def _table(raised: list[AlarmChange], cleared: dict[str, int], rules: RuleSet, r
             "detected_at": c.detected_at,
             "alarm_id": c.alarm_id,
             "point": c.point,
+            "evidence": _evidence(c.detail),
         }
         for c in raised
     ]
     columns = [_column([row[f.name] for row in rows], f.type) for f in ALARMS]
     return pa.Table.from_arrays(columns, schema=ALARMS)
+
+
+def _evidence(detail: str) -> str:
+    """What an alarm tells of its reasons (``rules.evidence``); a backtest knows no log positions."""
+    told = orjson.loads(detail)
+    told["readings"] = [[None, ts, value] for _, ts, value in told["readings"]]
+    return orjson.dumps(told).decode()
 
 
 def _column(values: list[Any], kind: pa.DataType) -> pa.Array:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from lifeline.core.registry import Registry
     from rules.conditions import Condition
 
+MADE: Final = frozenset({"lead", "gateway_lead", "foreign"})
+"""Columns that are no column of the registry."""
 COMBINATIONS_MAX: Final = 1 << 15
 """More combinations than that, and the points themselves are asked."""
 
@@ -92,8 +94,8 @@ class Census:
         """Each point's value of a column as a number, and the values (None: false and true); unknown comes last."""
         found = self._codes.get(name)
         if found is None:
-            if name in {"lead", "gateway_lead"}:
-                found = self._leads[name].astype(np.int32), None
+            if name in MADE:
+                found = self._made[name].astype(np.int32), None
             else:
                 column = self._registry.coded(name, self.start)
                 codes = column.indices.fill_null(len(column.dictionary)).to_numpy(zero_copy_only=False)
@@ -111,15 +113,15 @@ class Census:
         return pl.Series(name, known, dtype=features.WHERE[name])
 
     def _series(self, name: str) -> pl.Series:
-        if name in self._leads:
-            return pl.Series(name, self._leads[name])
+        if name in MADE:
+            return pl.Series(name, self._made[name])
         column = pl.from_arrow(self._registry.select([name], self.start)[name].combine_chunks())
         assert isinstance(column, pl.Series)
         return column.alias(name)
 
     @cached_property
-    def _leads(self) -> dict[str, NDArray[np.bool_]]:
-        """The first point of each device, and of each gateway: of all points, whatever ``start`` is."""
+    def _made(self) -> dict[str, NDArray[np.bool_]]:
+        """The first point of each device, and of each gateway (of all points, whatever ``start`` is); foreign kinds."""
         registry = self._registry
         lead, gateway_lead = np.zeros(len(registry), bool), np.zeros(len(registry), bool)
         lead[registry.device_points[registry.device_ptr[:-1]]] = True
@@ -128,4 +130,7 @@ class Census:
         first = np.zeros(len(gateway.dictionary) + 1, np.intp)
         first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # the last to be written stays: the first point
         gateway_lead[first[: len(gateway.dictionary)]] = True
-        return {"lead": lead[self.start :], "gateway_lead": gateway_lead[self.start :]}
+        kind = registry.coded("kind", self.start)
+        known = np.array([*(name in features.FOREIGN for name in kind.dictionary.to_pylist()), False])
+        foreign = known[kind.indices.fill_null(len(kind.dictionary)).to_numpy(zero_copy_only=False)]
+        return {"lead": lead[self.start :], "gateway_lead": gateway_lead[self.start :], "foreign": foreign}

@@ -90,5 +90,5 @@ def change_of(
 def _detail(journal: Journal, rule: BoundRule, slot: int, point: int, span: tuple[int, int], at: int) -> str:
     readings: list[Evidence] = []
     if rule.spec.evaluate == "reading":
-        readings = journal.evidence(point, *span, READINGS_MAX)
+        readings = journal.evidence(point, *span, at, READINGS_MAX)
     return tell(rule, slot, span, at, readings)

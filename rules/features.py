@@ -291,7 +291,8 @@ DESCRIPTIONS: Final = {
     "drift_rms_normal": "the drift_rms that normal reached",
     "gateway_devices": "how many devices behind the point's gateway ever reported; NULL without a gateway",
     "gateway_silent_s": "seconds since any device behind it was heard of",
-    "gateway_back_s": "seconds since its last silence of more than two intervals ended",
+    "gateway_back_s": "seconds since its last silence of more than two intervals ended, or that of half of them",
+    "gateway_overdue": "how many devices behind it are overdue, as in silent_devices",
     "silent_share": "silent_devices divided by the devices that ever reported",
 }
 
@@ -326,6 +327,7 @@ _CLOCK: Final = (
     "gateway_devices",
     "gateway_silent_s",
     "gateway_back_s",
+    "gateway_overdue",
 )
 
 _JUDGED: Final = tuple(JUDGE_OF)
@@ -346,8 +348,17 @@ _TYPES: Final[dict[str, Any]] = {"double": FLOAT, "int32": pl.Int32(), "string":
 WHERE: Final[dict[str, Any]] = {f.name: _TYPES[str(f.type)] for f in POINTS} | {
     "lead": pl.Boolean(),
     "gateway_lead": pl.Boolean(),
+    "foreign": pl.Boolean(),
 }
-"""What ``where`` may use: the points view, ``lead`` (the first point of a device), ``gateway_lead`` (of a gateway)."""
+"""What ``where`` may use: the points view, ``lead`` (the first point of a device), ``gateway_lead`` (of a gateway),
+``foreign`` (a point of one of ``FOREIGN``)."""
+
+FOREIGN: Final = (
+    *("methane-ambient", "mine-methane", "water-scada", "rig"),
+    *("water-meter", "gas-meter", "water-quality"),
+)
+"""Kinds of foreign history: their quantities are called and measured as their owners please, so that limits of a city's
+own network do not speak of them. (``heat-meter`` is a kind of both.)"""
 
 
 def is_sibling(name: str) -> bool:

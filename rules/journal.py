@@ -159,16 +159,20 @@ class Journal:
         points, ts, value = readings.point[row], readings.ts[row], readings.value[row]
         return Rows(readings, row, points, ts, value, prev[:found], dt[:found], taken["lsn"])
 
-    def evidence(self, point: int, start: int, end: int, rows_max: int) -> list[Evidence]:
-        """The newest readings of a point with start ≤ ts ≤ end that the journal still holds, oldest first."""
+    def evidence(self, point: int, start: int, end: int, detected_at: int, rows_max: int) -> list[Evidence]:
+        """The newest readings of a point with start ≤ ts ≤ end, oldest first: those heard by ``detected_at``.
+
+        How far back they reach is the declared bound, though more may be held: what is told must not depend on how the
+        log was cut into records.
+        """
         numbers = self._walk(self.unit[[point]])
-        slots = numbers % len(self._ring["point"])
-        ts = self._ring["ts"][slots]
-        slots = slots[(self._ring["point"][slots] == point) & (ts >= start) & (ts <= end)]
-        slots = slots[np.argsort(self._ring["ts"][slots], kind="stable")][-rows_max:]
-        return [
-            Evidence(int(self._ring["lsn"][s]), int(self._ring["ts"][s]), float(self._ring["value"][s])) for s in slots
-        ]
+        ring, slots = self._ring, numbers % len(self._ring["point"])
+        ts, received = ring["ts"][slots], ring["received"][slots]
+        told = (ring["point"][slots] == point) & (ts >= start) & (ts <= end)
+        numbers = numbers[told & (received <= detected_at) & (received > detected_at - WITHIN_MS)]
+        slots = numbers[numbers > numbers.max(initial=0) - self.within] % len(ring["point"])
+        slots = slots[np.argsort(ring["ts"][slots], kind="stable")][-rows_max:]
+        return [Evidence(int(ring["lsn"][s]), int(ring["ts"][s]), float(ring["value"][s])) for s in slots]
 
     def _walk(self, units: NDArray[np.int32]) -> NDArray[np.int64]:
         numbers = np.empty(1024, np.int64)

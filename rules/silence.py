@@ -44,7 +44,7 @@ DAILY_MS: Final = 6 * 3_600_000
 ALLOWED_MS_MIN: Final = 30_000
 
 
-_BEHIND: Final = ("gateway_devices", "gateway_silent_s", "gateway_back_s")
+_BEHIND: Final = ("gateway_devices", "gateway_silent_s", "gateway_back_s", "gateway_overdue")
 GATEWAY: Final = frozenset(_BEHIND)
 CENSUS: Final = GATEWAY | {"silent_devices", "silent_share"}
 
@@ -70,7 +70,7 @@ class Silence:
     last_point: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     last_device: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     last_gateway: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
-    """Of each gateway: its last sign of life, and the end of its last long silence."""
+    """Of each gateway: its last sign of life, and the end of its last long silence, of all behind it or of half."""
     instant: int = -1
     """The last multiple of ``CLOCK_MS`` that was passed, -1 before the first record."""
     now: int = -1
@@ -153,7 +153,7 @@ class Silence:
         rows, who = record.readings, self._who
         shape = (len(instants), len(who))
         own, device = np.empty(shape), np.empty(shape)
-        counts, behind = np.zeros((len(instants), 2)), np.zeros((len(instants), len(self.last_gateway), 3))
+        counts, behind = np.zeros((len(instants), 2)), np.zeros((len(instants), len(self.last_gateway), len(_BEHIND)))
         counted = self._names & CENSUS
         at: int = kernels.silences(
             *(rows.point, rows.received_at, rows.flags, self._device, self._gateway, self._quiet),
@@ -183,7 +183,7 @@ class Silence:
             nothing = np.full((len(behind), len(points)), np.nan)
             return dict.fromkeys(GATEWAY, nothing.ravel())
         found = np.where(gateway[None, :, None] >= 0, behind[:, gateway], np.nan)
-        return dict(zip(_BEHIND, (found[..., k].ravel() for k in range(3)), strict=True))
+        return dict(zip(_BEHIND, (found[..., k].ravel() for k in range(len(_BEHIND))), strict=True))
 
     def _stirring(self, rule: BoundRule, own: NDArray[np.float64], places: NDArray[np.intp]) -> NDArray[np.int32]:
         """Slots that can change within the block: overdue at some instant, or not at rest before it."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
+import polars as pl
 import pyarrow.parquet as pq
 
 from lifeline.app.backtest_report import busiest, page
+from lifeline.app.foreign_files import NAMES, epoch_ms, read_frame
 from lifeline.app.history import foreign_history, lake_history
 from lifeline.app.overriding import past_spans
 from lifeline.app.since import parse_time
@@ -134,6 +136,10 @@ def fit_rules(
     return {"budget": budget, "rules": [one.row() for one in fits], "elapsed_s": round(time.monotonic() - began, 3)}
 
 
+ENDLESS_MS: Final = 253_402_300_799_000
+"""The end of the year 9999."""
+
+
 def _chosen(path: Path, *, shadow: bool) -> RuleSet:
     rules = RuleSet.load([path])
     if shadow and not rules.shadow:
@@ -223,14 +229,17 @@ def _written(path: Path, option: str, write: Callable[[], object]) -> None:
 
 
 def _truth(path: Path) -> pa.Table:
-    try:
-        if ".csv" in path.suffixes[-2:]:
-            from pyarrow import csv
-
-            options = csv.ConvertOptions(strings_can_be_null=True, null_values=["", "null", "NULL"])
-            return csv.read_csv(path, convert_options=options)
-        return pq.read_table(path)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            [Problem(str(path), "--truth", f"cannot be read: {error}", "Parquet or CSV")]
-        ) from error
+    """The labels; a fault without an end is still going on."""
+    frame = read_frame(path, "--truth")
+    for name in ("start", "end"):
+        if name in frame.columns:
+            frame = frame.with_columns(epoch_ms(frame[name], path))
+    missing = [name for name in ("fault_id", "kind", "start") if name in frame.columns and frame[name].null_count()]
+    if missing:
+        problems = [
+            Problem(str(path), name, "is empty in a row", "every fault has an id, a kind, a start") for name in missing
+        ]
+        raise ConfigurationError(problems)
+    if "end" in frame.columns:
+        frame = frame.with_columns(pl.col("end").fill_null(ENDLESS_MS))
+    return frame.cast({name: pl.String for name in NAMES if name in frame.columns}).to_arrow()

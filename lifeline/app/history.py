@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from lifeline.app.foreign_files import epoch_ms, numbers, read_frame
 from lifeline.core.batch import Readings
 from lifeline.core.errors import ConfigurationError, Problem
 from lifeline.core.registry import Registry
@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import duckdb
+    from numpy.typing import NDArray
 
 BATCH_ROWS: Final = 250_000
-SECONDS_BELOW: Final = 1e11
-"""Epoch milliseconds are larger since 1973; epoch seconds will be until the year 5138."""
 LONG: Final = ("ts", "device_id", "quantity", "value")
 
 
@@ -74,7 +73,7 @@ def foreign_history(
     """
     listed = _grouped(read_points(registry, foreign=True))
     points = listed.add_column(0, POINTS.field("point"), pa.array(range(listed.num_rows), pa.int32()))
-    frame = _long(_read(data), data)
+    frame = _long(read_frame(data, "--data"), data)
     keys = pl.from_arrow(points.select(["point", "device_id", "quantity"]))
     assert isinstance(keys, pl.DataFrame)
     joined = frame.join(keys, on=["device_id", "quantity"], how="left")
@@ -94,9 +93,9 @@ def foreign_history(
     rows = Readings.empty(int(keep.sum()))
     rows.point[:] = joined["point"].to_numpy()[keep]
     rows.ts[:] = rows.received_at[:] = ts[keep]
-    rows.value[:] = joined["value"].cast(pl.Float64).fill_null(np.nan).to_numpy()[keep]
+    rows.value[:] = joined["value"].fill_null(np.nan).to_numpy()[keep]
     if "quality" in joined.columns:
-        rows.quality[:] = joined["quality"].fill_null(0).to_numpy()[keep]
+        rows.quality[:] = _quality(joined["quality"], data)[keep]
     return Registry(points.select(POINTS.names).cast(POINTS)), batched(in_log_order(rows))
 
 
@@ -122,25 +121,13 @@ def batched(readings: Readings) -> Iterator[Readings]:
         yield readings.take(slice(start, start + BATCH_ROWS))
 
 
-def _read(path: Path) -> pl.DataFrame:
-    """A table; CSV may be compressed (``.csv.gz``, ``.csv.zst``)."""
-    try:
-        if ".csv" in path.suffixes[-2:]:
-            return pl.read_csv(path, try_parse_dates=True, infer_schema_length=None)
-        return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise ConfigurationError(
-            [Problem(str(path), "--data", f"cannot be read: {error}", "Parquet or CSV, also .csv.gz")]
-        ) from error
-
-
 def _long(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
     """``ts`` (epoch ms), device_id, quantity, value[, quality]."""
     if "ts" not in frame.columns:
         raise ConfigurationError([Problem(str(path), "ts", "is missing", "name the column of event times ts")])
-    frame = frame.with_columns(_epoch_ms(frame["ts"], path)).drop_nulls("ts")
+    frame = frame.with_columns(epoch_ms(frame["ts"], path)).drop_nulls("ts")
     if set(LONG) <= set(frame.columns):
-        return frame
+        return frame.with_columns(pl.col("device_id", "quantity").cast(pl.String), numbers(frame["value"], path))
     wide = [name for name in frame.columns if name != "ts"]
     wrong = [name for name in wide if not all(name.rpartition("/")[::2])]
     if wrong:
@@ -153,24 +140,17 @@ def _long(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
             "ts",
             device_id=pl.lit(name.rpartition("/")[0]),
             quantity=pl.lit(name.rpartition("/")[2]),
-            value=pl.col(name).cast(pl.Float64, strict=False),
+            value=numbers(frame[name], path),
         ).drop_nulls("value")
         for name in wide
     ]
     return pl.concat(parts)
 
 
-def _epoch_ms(ts: pl.Series, path: Path) -> pl.Series:
-    """Event times as epoch milliseconds."""
-    remedy = "epoch milliseconds, ISO 8601, or a timestamp column"
-    if ts.dtype.is_numeric():
-        newest = ts.max()
-        if isinstance(newest, (int, float)) and 0 < newest < SECONDS_BELOW:
-            raise ConfigurationError([Problem(str(path), "ts", "looks like seconds, not milliseconds", remedy)])
-        return ts.cast(pl.Int64)
-    if ts.dtype == pl.String:
-        with suppress(pl.exceptions.PolarsError):
-            ts = ts.str.to_datetime(time_zone="UTC")
-    if not ts.dtype.is_temporal() or ts.dtype == pl.Time:
-        raise ConfigurationError([Problem(str(path), "ts", f"holds {ts.dtype}, not times", remedy)])
-    return ts.cast(pl.Datetime("ms", getattr(ts.dtype, "time_zone", None))).dt.epoch("ms")
+def _quality(quality: pl.Series, path: Path) -> NDArray[np.uint8]:
+    """0 good, 1 uncertain, 2 bad; nothing means good."""
+    found = quality.cast(pl.Int64, strict=False).fill_null(0)
+    if not found.is_between(0, 2).all():
+        remedy = "0 good, 1 uncertain, 2 bad; leave it empty when unknown"
+        raise ConfigurationError([Problem(str(path), "quality", "has values other than 0, 1 and 2", remedy)])
+    return found.cast(pl.UInt8).to_numpy()

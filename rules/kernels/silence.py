@@ -6,6 +6,8 @@ from numba import njit
 from rules.kernels.types import F64, I32, I64, U8
 
 NEVER = np.iinfo(np.int64).min
+OVERDUE_MIN = 3.0
+"""Fewer overdue devices say nothing about their gateway."""
 
 
 @njit(cache=True, nogil=True)
@@ -69,8 +71,9 @@ def silences(
     ``out_*[k, j]`` belongs to ``who[j]``; NaN for a point that was never heard. ``out_counts[k]`` is a census: devices
     that ever reported and are overdue, and all that did; ``allowed`` is the longest silence of each device
     in ms, 0 where its interval is unknown, and empty when no census is wanted. ``out_gateways[k, g]`` is of the devices
-    behind gateway g: how many ever reported, seconds since any was heard, and since its last long silence ended (inf
-    when there was none). Returns the first row not heard.
+    behind gateway g: how many ever reported, seconds since any was heard, since its last long silence ended (inf when
+    there was none), and how many are overdue. While half of them are, three at least, its silence has not ended.
+    Returns the first row not heard.
     """
     at = start
     for k in range(len(instants)):
@@ -96,7 +99,11 @@ def silences(
                 out_counts[k, 1] += 1.0
                 if instants[k] - last_device[d] > allowed[d]:
                     out_counts[k, 0] += 1.0
+                    if gateway[d] >= 0:
+                        out_gateways[k, gateway[d], 3] += 1.0
         for g in range(out_gateways.shape[1]):
+            if out_gateways[k, g, 3] >= max(OVERDUE_MIN, out_gateways[k, g, 0] / 2.0):
+                last_gateway[g, 1] = instants[k]
             heard = last_gateway[g, 0] != NEVER
             back = last_gateway[g, 1] != NEVER
             out_gateways[k, g, 1] = (instants[k] - last_gateway[g, 0]) / 1000.0 if heard else np.nan

@@ -47,6 +47,7 @@ def gz(frame: pl.DataFrame, path: Path) -> None:
         file.write(frame.write_csv().encode())
 
 
+GAP = pl.int_range(pl.len()) % 50 == 7
 SHAPES: dict[str, Callable[[Path], object]] = {
     "wide.parquet": lambda path: wide().write_parquet(path),
     "wide.csv": lambda path: wide().write_csv(path),
@@ -60,6 +61,15 @@ SHAPES: dict[str, Callable[[Path], object]] = {
         long().with_columns(pl.col("ts").dt.replace_time_zone("UTC").dt.cast_time_unit("us")).write_parquet(path)
     ),
     "long.csv.gz": lambda path: gz(long().sample(fraction=1.0, shuffle=True, seed=3), path),
+    "semicolons.csv": lambda path: wide().select("ts", *reversed(NAMES)).write_csv(path, separator=";"),
+    "gaps.csv": lambda path: (
+        wide().with_columns(pl.when(GAP).then(None).otherwise(pl.col(NAMES)).name.keep()).write_csv(path)
+    ),
+    "words.csv": lambda path: (
+        long()
+        .with_columns(pl.col("value").cast(pl.String), pl.col("ts").dt.to_string("%Y%m%dT%H%M%SZ"))
+        .write_csv(path)
+    ),
 }
 
 
@@ -87,7 +97,8 @@ def test_every_shape_gives_the_same_alarms(shape: str, tmp_path: Path, registry:
     (row,) = [r for r in found.to_pylist() if r["rule_id"] == "methane.ambient.plume"]
     assert (row["device_id"], row["quantity"]) == ("site/a", "ch4")
     assert row["raised_at"].isoformat() == "2026-03-01T05:00:00+00:00"
-    assert told[-1] == (1200, 1200)
+    rows = 1200 - (24 if shape == "gaps.csv" else 0)
+    assert told[-1] == (rows, rows)
     assert {"rules", "load", "elapsed_s"} <= set(report)
 
 
@@ -115,6 +126,43 @@ def test_truth_as_csv_with_nothing_in_device_and_quantity(tmp_path: Path, regist
     SHAPES["wide.parquet"](tmp_path / "d.parquet")
     score = run(tmp_path, tmp_path / "d.parquet", registry, truth=truth)["score"]
     assert (score["recall"], score["precision"], list(score["by_fault"])) == (1.0, 1.0, ["release"])
+
+
+def test_names_that_look_like_numbers_are_names(tmp_path: Path) -> None:
+    registry = tmp_path / "points.csv"
+    registry.write_text("device_id,quantity,kind\n0012,1,methane-ambient\n")
+    frame = wide().select("ts", device_id=pl.lit("0012"), quantity=pl.lit("1"), value="site/a/ch4")
+    frame.write_csv(tmp_path / "d.csv")
+    frame.write_parquet(tmp_path / "d.parquet")
+    assert all("score" not in run(tmp_path, tmp_path / name, registry) for name in ("d.csv", "d.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("row", "recall", "message"),
+    [
+        ("7,release,site/a,,1772341200000,", 1.0, ""),
+        ("7,release,,ch4,2026-03-01 05:00,2026-03-01 05:30", 1.0, ""),
+        ("7,release,,,2026-03-01 06:00,2026-03-01 06:30", 0.0, ""),
+        ("7,,,,2026-03-01 06:00,2026-03-01 06:30", 0.0, "kind: is empty in a row"),
+        ("7,release,,,,2026-03-01 06:30", 0.0, "start: is empty in a row"),
+        ("7,release,,,1/3/26 6:00,1/3/26 6:30", 0.0, "day and month"),
+    ],
+)
+def test_truth_in_any_writing(row: str, recall: float, message: str, tmp_path: Path, registry: Path) -> None:
+    """A fault without an end goes on; one without a start or a kind is a mistake."""
+    truth = tmp_path / "truth.csv"
+    truth.write_text(f"fault_id,kind,device_id,quantity,start,end,note\n{row},x\n")
+    SHAPES["wide.parquet"](tmp_path / "d.parquet")
+    if message:
+        with pytest.raises(ConfigurationError, match=message):
+            run(tmp_path, tmp_path / "d.parquet", registry, truth=truth)
+        return
+    assert run(tmp_path, tmp_path / "d.parquet", registry, truth=truth)["score"]["recall"] == recall
+
+
+def test_a_period_without_readings_gives_no_alarms(tmp_path: Path, registry: Path) -> None:
+    SHAPES["wide.parquet"](tmp_path / "d.parquet")
+    assert run(tmp_path, tmp_path / "d.parquet", registry, start="2027-01-01")["alarms"] == 0
 
 
 def test_the_report_is_one_page_with_plots_and_nothing_from_outside(tmp_path: Path, registry: Path) -> None:
@@ -149,6 +197,10 @@ def test_fit_proposes_limits_that_check_accepts(tmp_path: Path, registry: Path) 
         (lambda f: f.rename({"site/a/ch4": "ch4"}), "is not device_id/quantity"),
         (lambda f: f.rename({"site/a/ch4": "site/c/ch4"}), "site/c/ch4"),
         (lambda f: f.select("ts"), "there is none but ts"),
+        (lambda f: f.with_columns(pl.col("ts").dt.epoch("us")), "looks like micro"),
+        (lambda f: f.with_columns(ts=pl.lit("01/03/2026 00:00")), "day and month"),
+        (lambda f: f.with_columns(pl.lit("open").alias("site/a/ch4")), "holds 'open', not numbers"),
+        (lambda _: long().with_columns(quality=pl.lit(300)), "0 good, 1 uncertain, 2 bad"),
     ],
 )
 def test_mistakes_in_the_data_name_the_column_and_the_remedy(

@@ -77,3 +77,14 @@ def test_few_devices_are_no_gateway_to_speak_of(kit: Any) -> None:
 
 def test_a_healthy_city_is_quiet(kit: Any) -> None:
     assert alarms(kit, {}) == []
+
+
+def test_a_gateway_behind_which_one_device_still_speaks_is_one_alarm(kit: Any) -> None:
+    """A dead bus leaves the device that has its own way; those that come back one by one are no alarms either."""
+    outage = {d: range(20, 40 + d // 2) for d in range(1, DEVICES)}
+    assert alarms(kit, outage) == [("device.gateway.silent", "raised", 0), ("device.gateway.silent", "cleared", 0)]
+
+
+def test_two_of_six_are_devices_and_no_gateway(kit: Any) -> None:
+    raised = [a[::2] for a in alarms(kit, dict.fromkeys((1, 2), range(20, 40))) if a[1] == "raised"]
+    assert raised == [("device.dropout", 1), ("device.dropout", 2)]

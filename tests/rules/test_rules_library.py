@@ -140,7 +140,7 @@ CASES = [
     Case("water.hydrant.tilted", {**WATER, "kind": "hydrant", "quantity": "tilt"}, jump(1, 30), jump(1, 8)),
     Case("heat.supply.collapse", SUPPLY, jump(50, 38), jump(50, 46)),
     Case("heat.loop.outage", {**SUPPLY, "zone": "HL-1"}, jump(50, 38), jump(50, 46), mates=3),
-    Case("heat.supply.unusual", slow(SUPPLY), days_then(4, 50, 62), days_then(4, 50, 57), readings=210),
+    Case("heat.supply.unusual", slow(SUPPLY), days_then(4, 50, 62), days_then(4, 50, 57), readings=216),
     Case("heat.supply.high", SUPPLY, jump(55, 75), jump(55, 68)),
     Case("heat.delta.low", slow(RETURN, 60.0), flat(48.5), flat(44), readings=80, beside={"supply_temp": flat(50)}),
     Case("heat.pressure.low", LOOP, jump(0.5, 0.35), jump(0.5, 0.4)),

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rules.evaluate import RuleMachine
+from rules.features import FOREIGN
 from rules.rule_set import RuleSet
 
 FILES = {"methane.toml", "scada.toml", "meters.toml"}
@@ -165,3 +166,18 @@ def test_nothing_of_them_looks_at_the_simulated_kinds(kit: Any) -> None:
     points = [{"utility": u, "kind": k} for u, k in (("gas", "valve-well"), ("water", "household-meter"), (None, None))]
     machine = RuleMachine(RuleSet(tuple(RULES.values())), kit.registry(points), "UTC")
     assert set(machine.points.values()) == {0}
+
+
+def test_no_limit_of_a_city_speaks_of_foreign_kinds(kit: Any) -> None:
+    """A rig's ``pressure`` is in bar, a site's ``ch4`` in ppm; what is said of any device (silence, clock) holds."""
+    names = ("pressure", "ch4", "c2h6", "flow", "tilt", "noise", "supply_pressure", "inlet_pressure", "room_temp")
+    points = [
+        {"utility": u, "kind": k, "quantity": q, "device_id": f"{u}{k}", "span_low": 0.0, "span_high": 1.0}
+        for k in FOREIGN
+        for u in ("gas", "water", "heat")
+        for q in names
+    ]
+    city = [rule for rule in RuleSet.standard().rules if rule.id not in RULES]
+    looked = RuleMachine(RuleSet(tuple(city)), kit.registry(points), "UTC").points
+    ours = {rule.id for rule in city if looked[rule.id]}
+    assert ours <= {"device.clock", "device.dropout", "device.gateway.silent", "device.silence.mass"}
