@@ -33,7 +33,7 @@ from sqlalchemy import (
     false,
 )
 
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 """Raised by one with every change of the tables below, together with a migration from the version before."""
 
 metadata: Final = MetaData()
