@@ -72,7 +72,7 @@ class RuleMachine:
         self.timezone = timezone
         self._train_to = train_to
         self._source = registry
-        self._clock = LocalClock(timezone)
+        self._clock = LocalClock(timezone, {name: one for rule in rules.rules for name, one in rule.calendars})
         self._columns = Columns(self._clock)
         self._spans: tuple[ParameterSpan, ...] = ()
         self._inside = Insides(self._current)
@@ -82,6 +82,7 @@ class RuleMachine:
         """As if nothing was ever seen."""
         bound = [self._bind(spec, k) for k, spec in enumerate(self.rules.rules)]
         for rule in bound:
+            rule.clock = self._clock
             rule.until = self._until if rule.spec.learn == "training" else math.inf
         self._bound = bound
         self._reading = Plan([r for r in bound if r.spec.evaluate == "reading"])

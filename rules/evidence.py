@@ -78,7 +78,7 @@ def change_of(
         raised_at=change.onset,
         detected_at=detected_at,
         value=value,
-        limit=rule.limit(change.slot, detected_at),
+        limit=rule.limit(change.slot, detected_at, ts),
         level=rule.spec.level,
         lsn=lsn,
         revised=kind is not None,

@@ -88,11 +88,11 @@ class BoundGroups(BoundRule):
     def _compile_frames(self) -> None:
         """Tests over frames, the columns that they need, and the parameters among them that differ."""
         rule = self.spec
-        known = dict.fromkeys(columns_of(rule.params, dict(rule.terms)), features.FLOAT)
+        known = dict.fromkeys((*columns_of(rule.params, dict(rule.terms)), *dict(rule.calendars)), features.FLOAT)
         texts = [rule.raise_, rule.clear]
         if rule.active != spec.ALWAYS:
-            texts.append("heating = 1" if rule.active == spec.HEATING_SEASON else rule.active)
-        parsed = [conditions.accepted(text, known) for text in texts]
+            texts.append(rule.active_text)
+        parsed = [conditions.accepted(rule.compiled(text), known) for text in texts]
         fixed = {name: value for name, value in rule.params.items() if name not in self._varying}
         used = frozenset().union(*(condition.names for condition in parsed)) - set(fixed)
         self._frame_tests = [conditions.Test.of(c, fixed) for c in parsed]

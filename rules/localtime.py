@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rules.calendars import Calendar
 
 FIRST_YEAR, LAST_YEAR = 2000, 2070
 DAY_MS = 86_400_000
@@ -45,8 +51,10 @@ def transitions(timezone: str) -> tuple[Millis, Millis]:
 class LocalClock:
     """Local time of one zone. Every method takes epoch milliseconds (int64) and gives one entry a row."""
 
-    def __init__(self, timezone: str) -> None:
+    def __init__(self, timezone: str, calendars: Mapping[str, Calendar] | None = None) -> None:
+        """``calendars`` by the name of their column."""
         self.timezone = timezone
+        self._calendars = dict(calendars or {})
         self._at, self._offsets = transitions(timezone)
         self._season = self._season_edges()
 
@@ -58,7 +66,9 @@ class LocalClock:
         return np.asarray(ts + self._offsets[0], np.int64)
 
     def column(self, name: str, ts: Millis) -> NDArray[np.float64]:
-        """The calendar column of that name: hour, minute, weekday, month or heating."""
+        """The calendar column of that name: hour, minute, weekday, month, heating, or a calendar's (1 or 0)."""
+        if name in self._calendars:
+            return self._calendars[name].holds(self.local_ms(ts)).astype(np.float64)
         values: NDArray[np.float64] = getattr(self, name)(ts)
         return values.astype(np.float64)
 

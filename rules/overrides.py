@@ -63,6 +63,8 @@ class Overlay:
         for span in spans:
             given = span.params.get(rule.id, {})
             params = {n: float(v) for n, v in given.items() if n in rule.params and n not in FIXED}
+            seasons = dict(rule.seasons)  # what holds for a while holds during every calendar
+            params |= {name: params[n] for n in list(params) for _, name in seasons.get(n, ())}
             if params:
                 self._spans.append((span, params))
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
@@ -76,7 +77,7 @@ def _override(override: spec.Override) -> str:
 
 
 def _params(params: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in params.items())
+    return ", ".join(f"{name} {value:g}" for name, value in params.items() if not math.isnan(value))
 
 
 def _after(delay: Delay) -> str:

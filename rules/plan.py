@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from lifeline.core.registry import Registry
     from rules.census import Census
+    from rules.localtime import LocalClock
     from rules.memory import Rows
     from rules.spec import RuleSpec
 
@@ -56,6 +57,8 @@ class BoundRule:
     wants_local: bool = field(init=False)
     """Whether a feature wants the site's wall clock; ``wants_limit`` likewise."""
     wants_limit: bool = field(init=False)
+    clock: LocalClock | None = None
+    """For what calendars change."""
     until: float = math.inf
     """Features learn what is normal from readings before this (epoch ms)."""
 
@@ -66,14 +69,15 @@ class BoundRule:
         made = instances.by_column((*instances.default_instances(rule.params).values(), *rule.features))
         if rule.evaluate not in {"reading", "group"}:
             made = {}
-        columns = dict.fromkeys((*features.COLUMNS[rule.evaluate], *made, *rule.params), features.FLOAT)
+        own = (*dict(rule.calendars), *rule.params)
+        columns = dict.fromkeys((*features.COLUMNS[rule.evaluate], *made, *own), features.FLOAT)
         texts = [rule.raise_, rule.clear]
         if rule.active != spec.ALWAYS:
-            texts.append("heating = 1" if rule.active == spec.HEATING_SEASON else rule.active)
+            texts.append(rule.active_text)
         if rule.evaluate == "group":  # its raise and clear are about frames: see ``groups``
-            columns = dict.fromkeys((*features.COLUMNS["reading"], *made, *rule.params), features.FLOAT)
+            columns = dict.fromkeys((*features.COLUMNS["reading"], *made, *own), features.FLOAT)
             texts = [rule.hit or "false"]
-        parsed = [conditions.accepted(text, columns, (features.SIBLING,)) for text in texts]
+        parsed = [conditions.accepted(rule.compiled(text), columns, (features.SIBLING,)) for text in texts]
         self._parsed = parsed
         self._varying = {name for override in rule.overrides for name in override.params}
         used = self._fix()
@@ -155,20 +159,25 @@ class BoundRule:
     def params_of(self, slot: int, at: int) -> dict[str, float]:
         """The parameters at a slot and a time of receipt, overrides taken in."""
         slots, times = np.array([self.member_of(slot)], np.int32), np.array([at], np.int64)
-        return {
+        found = {
             name: float(self.column(name, slots, times)[0]) if name in self.by_slot else value
             for name, value in self.spec.params.items()
         }
+        return {name: value for name, value in found.items() if not math.isnan(value)}
 
     def holding(self, slot: int, at: int) -> list[dict[str, Any]]:
         """What of these parameters holds for a while only, and why."""
         return self._overlay.holding(int(self.points[self.member_of(slot)]), at)
 
-    def limit(self, slot: int, at: int) -> float:
-        """The parameter named ``limit`` at a slot and a time of receipt, NaN when the rule has none."""
+    def limit(self, slot: int, at: int, ts: int) -> float:
+        """The parameter named ``limit`` at a slot, a time of receipt and an event time, NaN when the rule has none."""
+        slots, times = np.array([self.member_of(slot)], np.int32), np.array([at], np.int64)
+        for column, name in reversed(dict(self.spec.seasons).get("limit", ())):
+            value = float(self.column(name, slots, times)[0])
+            if self.clock is not None and not math.isnan(value) and self.clock.column(column, np.array([ts]))[0]:
+                return value
         if "limit" not in self.by_slot:
             return self.spec.params.get("limit", float("nan"))
-        slots, times = np.array([self.member_of(slot)], np.int32), np.array([at], np.int64)
         return float(self.column("limit", slots, times)[0])
 
     def limits(self, slots: NDArray[np.int32], at: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -53,17 +53,15 @@ class RuleSet:
             ConfigurationError: everything that is wrong in it.
         """
         problems: list[Problem] = []
-        return cls.of(load.finish(load.load_text(text, name, problems), problems))
+        return cls.of(load.finish(load.load_texts([(text, name)], problems), problems))
 
     @classmethod
     def standard(cls) -> RuleSet:
         """The rules that come with the program (``rules/library``)."""
         problems: list[Problem] = []
-        found: list[RuleSpec] = []
-        for file in sorted(resources.files("rules").joinpath("library").iterdir(), key=lambda f: f.name):
-            if file.name.endswith(".toml"):
-                found += load.load_text(file.read_text("utf-8"), file.name, problems)
-        return cls.of(load.finish(found, problems))
+        files = sorted(resources.files("rules").joinpath("library").iterdir(), key=lambda f: f.name)
+        texts = [(file.read_text("utf-8"), file.name) for file in files if file.name.endswith(".toml")]
+        return cls.of(load.finish(load.load_texts(texts, problems), problems))
 
     def info(self) -> dict[str, RuleInfo]:
         """What the queue and the screens must know, by rule id."""

@@ -7,12 +7,14 @@ time to respond. A rule without the last four is refused: ISA-18.2 calls that an
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from lifeline.core.alarm import RuleInfo
 
 if TYPE_CHECKING:
+    from rules.calendars import Calendar
     from rules.instances import Instance
 
 Evaluate = Literal["reading", "every", "clock", "group"]
@@ -45,7 +47,10 @@ class Delay:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """Other parameters for the points of ``where``; a later override wins over an earlier one."""
+    """Other parameters for the points of ``where``; a later override wins over an earlier one.
+
+    Those that hold during a calendar only have names of their own (``RuleSpec.seasons``).
+    """
 
     where: str
     params: dict[str, float]
@@ -96,6 +101,27 @@ class RuleSpec:
     shadow: str = ""
     """A candidate that tells nobody: the id of the production rule that it is compared with. Empty: production."""
     file: str = ""
+    calendars: tuple[tuple[str, Calendar], ...] = ()
+    """Those that it uses, by the name of their column."""
+    seasons: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    """Parameters that calendars change: each with (column of the calendar, name of its value then), the later wins."""
+
+    @property
+    def active_text(self) -> str:
+        """``active`` as a condition."""
+        if self.active == HEATING_SEASON:
+            return "heating = 1"
+        column = self.active.replace("-", "_")
+        return f"{column} = 1" if column in dict(self.calendars) else self.active
+
+    def compiled(self, text: str) -> str:
+        """A condition with what calendars make of parameters written out; most rules have none."""
+        for name, values in self.seasons:
+            then = [f"{value} * NULLIF({column}, 0)" for column, value in reversed(values)]
+            written = f"COALESCE({', '.join([*then, name])})"
+            parts = re.split(rf"('(?:[^']|'')*'|\b{name}\b)", text)  # what stands in quotes is no name
+            text = "".join(written if part == name else part for part in parts)
+        return text
 
     def info(self) -> RuleInfo:
         """What the governance queue and the screens must know of it."""
@@ -128,9 +154,11 @@ class RuleSpec:
         texts = (self.id, self.version, self.where, self.raise_, self.clear, self.active, self.evaluate)
         declared = tuple(instance.meaning for instance in self.features)
         grouped = (self.group, self.hit, self.terms, self.train_s)
+        seasonal = (self.calendars, self.seasons) if self.calendars else ()
         return (
             *texts,
             *grouped,
+            *seasonal,
             tuple(sorted(self.params.items())),
             overrides,
             delays,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifeline.core.errors import ConfigurationError, Problem
-from rules import conditions, features, load
+from rules import conditions, features, reader
 from rules.rule_set import RuleSet
 
 
@@ -150,7 +150,7 @@ def test_wrong_features_are_named(kit: Any) -> None:
     ("text", "seconds"), [("90s", 90), ("30min", 1800), ("6h", 21600), ("3d", 259200), ("x", None)]
 )
 def test_durations(text: str, seconds: float | None) -> None:
-    assert load.parse_duration(text) == seconds
+    assert reader.parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,11 @@ def rules_text(kit: Any) -> str:
             features='{ up = { feature = "cusum", on = "step", tau_s = 60 }, '
             'fast = { feature = "rate", on = "baseline" } }',
         )
+        + kit.rule(
+            id='"a.season"', params="{ limit = 60.0 }", clear='"value < limit OR break = 1"',
+            tail='[[rule.override]]\nduring = "shift"\nparams = { limit = 30.0 }',
+        )
+        + '[calendar.shift]\nhours = ["19:10-19:20", "19:30-19:33"]\n[calendar.break]\nhours = "19:15-19:17"\n'
         + kit.rule(id='"a.beside"', raise_='"value > device_c2h6"', clear='"value <= device_c2h6"')
     )  # fmt: skip
 
