@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lifeline.config.models import HttpConfig
     from lifeline.console.oidc import Provider
     from lifeline.console.ports import Parts
+    from lifeline.core.ports import Clock
 
 METRICS_S: Final = 2.0
 
@@ -69,7 +70,12 @@ def _metrics(site: Site) -> bytes | None:
         return None
 
 
-def make_parts(site: Site, closing: Callable[[Callable[[], None]], object], endpoint: str | None = None) -> Parts:
+def make_parts(
+    site: Site,
+    closing: Callable[[Callable[[], None]], object],
+    endpoint: str | None = None,
+    clock: Clock = now_ms,
+) -> Parts:
     """The console's ports over a site; ``closing`` takes what must be called at the end, ``endpoint`` is the engine's.
 
     Raises:
@@ -92,19 +98,19 @@ def make_parts(site: Site, closing: Callable[[Callable[[], None]], object], endp
     database = Database(site.database_url, create=False)
     closing(database.close)
     points = Points(site)
-    desk = GovernanceDesk(site.database_url, now_ms, last_readings=points.last_readings)
+    desk = GovernanceDesk(site.database_url, clock, last_readings=points.last_readings)
     closing(desk.close)
-    audit = HttpAudit(database, now_ms)
+    audit = HttpAudit(database, clock)
     read_status = StatusFile(site.status_path)
     sql = SqlRunner(site.data, points.key, audit)
     closing(sql.close)
-    accounts = make_accounts(database, EmergencyReaders(desk, now_ms))
+    accounts = make_accounts(database, EmergencyReaders(desk, clock), clock)
     return Parts(
         status=lambda: with_engines_word(read_status, endpoint),
         metrics=lambda: _metrics(site),
         accounts=HttpAccounts(accounts),
-        admin=HttpAdmin(accounts, audit, now_ms, partial(link, site)),
-        queue=HttpQueue(desk, points, now_ms, site.config.site.timezone),
+        admin=HttpAdmin(accounts, audit, clock, partial(link, site)),
+        queue=HttpQueue(desk, points, clock, site.config.site.timezone),
         emergencies=HttpEmergencies(desk),
         commands=HttpCommands(desk, points),
         lake=points,

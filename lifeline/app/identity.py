@@ -18,17 +18,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lifeline.app.site import Site
+    from lifeline.core.ports import Clock
 
 DEMO_ACCOUNT: Final = "demo"
 DEMO_ROLES: Final = ("viewer", "operator", "dispatcher", "analyst")
 
 
-def make_accounts(database: Database, widen: Any = None) -> Accounts:
+def make_accounts(database: Database, widen: Any = None, clock: Clock = now_ms) -> Accounts:
     """The door to the accounts of a database; every change is audited with it.
 
     ``widen``: what somebody may for a while beyond what was granted (``identity.accounts.Widen``).
     """
-    return Accounts(database, now_ms, audit_with(now_ms), widen)
+    return Accounts(database, clock, audit_with(clock), widen)
 
 
 @contextmanager

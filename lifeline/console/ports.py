@@ -117,6 +117,10 @@ class QueuePort(Protocol):
         """To whom an event (``get_event``) should be dispatched, and why."""
         ...
 
+    def sees(self, who: Principal, event: Row) -> bool:
+        """Whether an event (``get_event``) or one of its alarms lies within the caller's reach; pure."""
+        ...
+
     def actions(self, who: Principal, event: Row) -> list[str]:
         """What ``who`` may do with an event (``get_event``) now; pure."""
         ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -286,6 +286,20 @@ def town(model_town: Path) -> Iterator[Town]:
         path.write_bytes(data)
 
 
+@contextmanager
+def serving(app: Any) -> Iterator[int]:
+    """A real server of an application; its port."""
+    server = make_server(app)
+    with bind("127.0.0.1", 0) as sock:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+        thread.start()
+        try:
+            yield sock.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join(20)
+
+
 @pytest.fixture
 def client(town: Town) -> Iterator[Client]:
     """The console of the site ``<b>"City"</b>`` in Shanghai's time."""
@@ -298,14 +312,6 @@ def client(town: Town) -> Iterator[Client]:
         config = town.site.config
         settings = Settings(site=config.site.name, timezone=config.site.timezone)
         app = create_app(parts, settings, clock=sources.clock)
-        server = make_server(app)
-        sock = stack.enter_context(bind("127.0.0.1", 0))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-        thread.start()
-        port = sock.getsockname()[1]
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
-                yield Client(port, town, sources, http, app)
-        finally:
-            server.should_exit = True
-            thread.join(20)
+        port = stack.enter_context(serving(app))
+        http = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20))
+        yield Client(port, town, sources, http, app)

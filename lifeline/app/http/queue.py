@@ -94,9 +94,13 @@ class HttpQueue:
             self._points.mask_alarms(row["alarms"])
         return row
 
+    def sees(self, who: Principal, event: Row) -> bool:
+        """Whether it or one of its alarms lies within the caller's reach: what crosses districts is of both."""
+        return any(who.sees(*place) for place in _places(event))
+
     def actions(self, who: Principal, event: Row) -> list[str]:
         """What the roles that ``who`` holds there may do."""
-        held = who.roles_at(event["area_code"], event["utility"])
+        held = _held(who, event)
         return list(dict.fromkeys(action for role in held for action in states.legal(event["status"], role)))
 
     def list_alarms(self, within: Within, *, masked: bool, **filters: Any) -> Page:
@@ -216,13 +220,24 @@ class HttpQueue:
     @staticmethod
     def _actor(who: Principal, row: Row, what: str, may: tuple[str, ...], wanted: str | None) -> Actor:
         """``who`` in the role to act in: among those held for this row, the one asked for, or the first that may."""
-        if not who.sees(row["area_code"], row["utility"]):
+        if not any(who.sees(*place) for place in _places(row)):
             raise unknown(what)
-        held = who.roles_at(row["area_code"], row["utility"])
+        held = _held(who, row)
         if wanted is not None and wanted not in held:
             raise ProblemError("forbidden", f"you do not hold the role {wanted!r} for this area and utility")
         role = wanted or next((role for role in held if role in may), held[0])
         return Actor(who.name, role, address=who.address)
+
+
+def _places(row: Row) -> list[tuple[str | None, str | None]]:
+    """(area, utility) of an event and of its alarms, each once; of an alarm its own."""
+    whole = [row, *row.get("alarms", ())]
+    return list(dict.fromkeys((one["area_code"], one["utility"]) for one in whole))
+
+
+def _held(who: Principal, row: Row) -> tuple[str, ...]:
+    """Roles held at any of its places."""
+    return tuple(dict.fromkeys(role for place in _places(row) for role in who.roles_at(*place)))
 
 
 def _reach(within: Within, area: str | None) -> Within:

@@ -63,7 +63,7 @@ async def list_events(
 async def get_event(who: Who, parts: Answers, event_id: EventId) -> Response:
     """One event with alarms, log and what the caller may do now. ETag: its version."""
     row = await run_in_threadpool(parts.queue.get_event, event_id, masked=not who.unmasked)
-    if not who.principal.sees(row["area_code"], row["utility"]):
+    if not parts.queue.sees(who.principal, row):
         raise unknown(event_id)
     row["actions"] = parts.queue.actions(who.principal, row)
     return json_answer(shown_event(who, row), headers={"ETag": f'"{row["version"]}"'})
@@ -73,7 +73,7 @@ async def get_event(who: Who, parts: Answers, event_id: EventId) -> Response:
 async def proposal(who: Who, parts: Answers, event_id: EventId) -> Response:
     """To which unit this event should go, and why; dispatching is an action that may name another."""
     row = await run_in_threadpool(parts.queue.get_event, event_id, masked=True)
-    if not who.principal.sees(row["area_code"], row["utility"]):
+    if not parts.queue.sees(who.principal, row):
         raise unknown(event_id)
     return json_answer(await run_in_threadpool(parts.queue.proposal, row))
 
