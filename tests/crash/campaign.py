@@ -91,7 +91,11 @@ class Zygote:
                 env=os.environ | {"PYTHONPATH": str(root)},
             )
         self._pids: queue.Queue[int] = queue.Queue()
+        self._serial = 0
+        self._serials: dict[int, int] = {}
+        """pid → serial number of the victim that has it now: the kernel gives the same pids again and again."""
         self._gone: dict[int, int] = {}
+        """serial number → how it ended"""
         self._changed = threading.Condition()
         self._ready = threading.Event()
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -116,20 +120,23 @@ class Zygote:
     def fork(self, **order: Any) -> int:
         """A new victim's pid."""
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(order) + "\n")
+        self._serial += 1
+        self.process.stdin.write(json.dumps(order | {"serial": self._serial}) + "\n")
         self.process.stdin.flush()
-        return self._pids.get(timeout=PATIENCE_S)
+        pid = self._pids.get(timeout=PATIENCE_S)
+        self._serials[pid] = self._serial
+        return pid
 
     def status(self, pid: int) -> int | None:
         """How it ended (negative: by that signal), None while it lives."""
-        return self._gone.get(pid)
+        return self._gone.get(self._serials[pid])
 
     def wait(self, pid: int, seconds: float = PATIENCE_S) -> int:
         """Wait for its end."""
         with self._changed:
-            if not self._changed.wait_for(lambda: pid in self._gone, seconds):
+            if not self._changed.wait_for(lambda: self._serials[pid] in self._gone, seconds):
                 raise RedError(f"victim {pid} did not end within {seconds:g} s\n{self.words()}")
-            return self._gone[pid]
+            return self._gone[self._serials[pid]]
 
     def words(self) -> str:
         """What victims said last."""
@@ -244,9 +251,10 @@ class Campaign:
         wait_until(lambda: self.alive() and self.broker.acked >= target, f"acknowledgements\n{self.zygote.words()}")
 
     def kill(self) -> None:
-        """SIGKILL."""
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        """SIGKILL, unless it has ended already: its pid may be somebody else's by now."""
+        if self.zygote.status(self.pid) is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
         self.zygote.wait(self.pid)
 
     def cut(self, how: int = NOLOGFLUSH) -> None:
@@ -308,7 +316,7 @@ class Campaign:
     def settle(self) -> Books:
         """No new messages; whatever is in flight is delivered, the victim stops cleanly, the books are balanced."""
         self.broker.give(0)
-        if self.zygote.status(self.pid) is not None or not self.pid:
+        if not self.pid or self.zygote.status(self.pid) is not None:
             self.start(mutant=False)
         wait_until(
             lambda: self.alive() and self.broker.connected and self.broker.in_flight == 0,

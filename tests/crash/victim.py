@@ -1,8 +1,8 @@
 """The process that is killed. Started once by ``campaign.Zygote``; forks a victim for each cycle, in milliseconds.
 
 Reads one JSON object a line: ``{"run": KIND, "config": PATH, "mutant": NAME, "hold": BOOL, "console": PORT,
-"segment_bytes": N}``; answers ``pid N``, later ``gone N STATUS``. ``hold`` makes the victim stop itself before it does
-anything, until SIGCONT (a tracer may attach meanwhile).
+"segment_bytes": N, "serial": K}``; answers ``pid N``, later ``gone K STATUS``. ``hold`` makes the victim stop itself
+before it does anything, until SIGCONT (a tracer may attach meanwhile).
 
     acknowledging   registry, log, memory of repeats, decoder, collector: put together as ``lifeline.app.assembly``
                     does it, without followers. Trims what was there at its start, to crash in trimming too.
@@ -146,12 +146,12 @@ def main() -> None:
                     logging.getLogger("victim").error("%s: %s", type(error).__name__, error)  # noqa: TRY400 - one line
             os._exit(status)
         say(f"pid {pid}")
-        threading.Thread(target=reap, args=(pid,), daemon=True).start()
+        threading.Thread(target=reap, args=(pid, order["serial"]), daemon=True).start()
 
 
-def reap(pid: int) -> None:
+def reap(pid: int, serial: int) -> None:
     _, status = os.waitpid(pid, 0)
-    say(f"gone {pid} {os.waitstatus_to_exitcode(status)}")
+    say(f"gone {serial} {os.waitstatus_to_exitcode(status)}")
 
 
 def say(text: str) -> None:
