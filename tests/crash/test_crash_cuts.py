@@ -37,6 +37,8 @@ def campaigns(name: str, cycles: int, epoch: int, make: Callable[[], tuple[Campa
         print(f"\n{name}: {run.cycles} cycles, seed {run.seed}, {books}")
         assert books.clean, (run.seed, books)
         cycles -= run.cycles
+        if run.kind == "engine" and run.cycles > 2:
+            assert min((run.data / "log").glob("*.log")).stem != f"{1:020}", "nothing was trimmed"
         total += books
         run.close()
     return total

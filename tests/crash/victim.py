@@ -37,10 +37,16 @@ from lifeline.app.clock import now_ms
 from lifeline.app.decoding import make_decoder
 from lifeline.app.run import running
 from lifeline.app.site import load_site
+from lifeline.engine import rules_follower
+from lifeline.lake import completeness
+from lifeline.live import values
 from lifeline.log import LocalLog
+from rules import evaluate
 
 SEGMENT_BYTES = 96 << 10
 """Small, so that segments are begun, sealed and trimmed several times in a cycle."""
+
+KEPT_BYTES = 64 << 10
 
 
 def acknowledging(config: Path, stop: threading.Event, order: dict[str, Any]) -> None:
@@ -76,9 +82,11 @@ def acknowledging(config: Path, stop: threading.Event, order: dict[str, Any]) ->
 
 
 def engine(config: Path, stop: threading.Event, order: dict[str, Any]) -> None:
-    segment_bytes = order.get("segment_bytes") or SEGMENT_BYTES // 8  # small: something is trimmed twice a second
+    segment_bytes = order.get("segment_bytes") or SEGMENT_BYTES // 8
     LocalLog.__init__.__kwdefaults__["segment_bytes"] = segment_bytes
-    assembly_module.LOG_KEPT_BYTES = segment_bytes
+    # what may be delivered again stays: 200 messages; the rest is trimmed twice a second, and snapshots come as often
+    assembly_module.LOG_KEPT_BYTES = max(segment_bytes, KEPT_BYTES)
+    rules_follower.SNAPSHOT_MS = completeness.SNAPSHOT_MS = values.SYNC_MS = evaluate.WITHIN_MS = 400
     with running(config, console_port=order.get("console")) as assembly:
         assembly.engine.run(stop)
     assert assembly.clean, "something was not drained"
