@@ -69,6 +69,7 @@ def change_of(
     device = registry.devices[registry.point_device[point]]
     quantity = registry.quantities[registry.point_quantity[point]]
     raised = change.raised if kind is None else kind == "raised"
+    ended = {"withdrawn": change.onset, "reopened": None}.get(kind or "", None if raised else ts)
     return AlarmChange(
         kind=kind or ("raised" if raised else "cleared"),
         alarm_id=alarm_id(rule.spec.id, rule.spec.version, device, quantity, change.onset),
@@ -83,7 +84,7 @@ def change_of(
         lsn=lsn,
         revised=kind is not None,
         detail=_detail(journal, rule, change.slot, point, (change.onset, ts), detected_at) if raised else "",
-        cleared_at=ts if kind == "withdrawn" or (kind != "reopened" and not change.raised) else None,
+        cleared_at=ended,  # what was withdrawn never was: it ends as it began
     )
 
 

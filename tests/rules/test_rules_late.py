@@ -104,6 +104,7 @@ def test_the_property_sees_late_readings_and_every_kind_of_change(kit: Any) -> N
     found = run(kit, machine, disturbed(rng, rows), list(range(0, 900, 9)))
     assert {c.kind for c in found} == {"raised", "cleared", "reopened", "withdrawn"}, {c.kind for c in found}
     assert {c.rule_id for c in found} == set(machine.info())
+    assert all(c.cleared_at == c.raised_at for c in found if c.kind == "withdrawn")
     assert machine.counters["placed"] > 100
 
 
