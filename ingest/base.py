@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from ingest.backoff import STABLE_S, Backoff
+from ingest.drops import Drops
 from ingest.intake import Intake
 from ingest.link import Bell, ClosedByBrokerError, tls_context
 from ingest.mqtt.spec import code_name
@@ -92,7 +93,8 @@ class CollectorBase(ABC):
         self._clock, self._metrics, self._on_state, self._on_lost = clock, metrics, on_state, on_lost
         self._backoff = backoff or Backoff(settings.reconnect_min_s, settings.reconnect_max_s, rng)
         self._bell = Bell()
-        self._intake = Intake(settings.name, decoder, log, metrics, self._bell.ring)
+        self._drops = Drops(settings.name, settings.drops, metrics) if settings.drops else None
+        self._intake = Intake(settings.name, decoder, log, metrics, self._bell.ring, self._drops)
         self._state = CollectorState(settings.name)
         self._messages = self._bytes = 0
         self._had_session = False
@@ -105,7 +107,16 @@ class CollectorBase(ABC):
     @property
     def state(self) -> CollectorState:
         """How things stand now; any thread may ask."""
-        return replace(self._state, messages=self._messages, bytes=self._bytes, unacknowledged=self._unacknowledged())
+        dropped = None if self._drops is None else self._drops.count
+        said = (self._state.warning, None if self._drops is None else self._drops.warning)
+        return replace(
+            self._state,
+            messages=self._messages,
+            bytes=self._bytes,
+            unacknowledged=self._unacknowledged(),
+            dropped=dropped,
+            warning="; ".join(filter(None, said)) or None,
+        )
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -247,7 +258,7 @@ class CollectorBase(ABC):
         warning = "; ".join(notes) or None
         if warning:
             _LOG.warning("broker %s: %s", self.settings.name, warning)
-        if len(refused) == len(granted):
+        if all(code >= 0x80 for name, code in granted.items() if name != self.settings.drops):
             self._show(granted_qos=granted, warning=warning)
             raise PeerError(f"the broker refuses every subscription: {', '.join(refused)}")
         self._show(connected=True, granted_qos=granted, warning=warning, last_error=None, connected_since=self._clock())

@@ -44,6 +44,8 @@ class BrokerSettings:
     subscribe: tuple[Subscribe, ...] = (Subscribe("lifeline/#"),)
     keepalive_s: int = 60
     session_expiry_s: int = 7 * 86_400
+    drops: str | None = None
+    """A topic in which the broker counts what it dropped; subscribed to beside the others at QoS 0, never shared."""
     clean: bool = False
     """Begin without the session of last time and leave none behind: for looking, never for collecting."""
 
@@ -86,6 +88,7 @@ class BrokerSettings:
         return urlsplit(self.url).path or "/mqtt"
 
     def filters(self) -> list[tuple[str, int]]:
-        """(filter as sent, QoS): with ``share`` they become a shared subscription's."""
+        """(filter as sent, QoS): with ``share`` they become a shared subscription's; the topic of drops comes last."""
         prefix = f"$share/{self.share}/" if self.share else ""
-        return [(prefix + item.filter, item.qos) for item in self.subscribe]
+        watched = [(self.drops, 0)] if self.drops else []
+        return [*((prefix + item.filter, item.qos) for item in self.subscribe), *watched]

@@ -30,6 +30,7 @@ from lifeline.core.schema import REJECTS, Reason
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from ingest.drops import Drops
     from ingest.messages import Decoder
     from lifeline.core.metrics import Metrics
     from lifeline.core.ports import Log
@@ -97,8 +98,16 @@ class Intake:
     """One collector's way into the log. ``wake`` is called (any thread, fast) whenever ``settled`` has news."""
 
     def __init__(
-        self, broker: str, decoder: Decoder, log: Log, metrics: Metrics | None, wake: Callable[[], None]
+        self,
+        broker: str,
+        decoder: Decoder,
+        log: Log,
+        metrics: Metrics | None,
+        wake: Callable[[], None],
+        drops: Drops | None = None,
     ) -> None:
+        """``drops`` reads what the broker counts in its own topics; such messages are no readings."""
+        self._drops = drops
         self._broker, self._decoder, self._log, self._metrics, self._wake = broker, decoder, log, metrics, wake
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._settled: deque[tuple[Settled, int]] = deque()
@@ -115,6 +124,8 @@ class Intake:
 
     def offer(self, messages: Messages, refused: Sequence[Refused], received_at: int, ticket: Ticket) -> int:
         """Decode now, append soon; never blocks. The buffer behind ``messages`` is free on return; the rows."""
+        if self._drops is not None:
+            messages = self._drops.take_out(messages)
         batch = self._decode(messages, received_at)
         if refused:
             rejects = merge_rejects([batch.rejects, reject_rows(refused, received_at, self._broker)])

@@ -304,4 +304,5 @@ def broker_settings(broker: BrokerConfig, url: str, protocol: int) -> BrokerSett
         subscribe=tuple(Subscribe(entry.filter, entry.qos, entry.payload) for entry in broker.subscribe),
         keepalive_s=broker.keepalive_s,
         session_expiry_s=broker.session_expiry_s,
+        drops=broker.drops,
     )

@@ -117,6 +117,11 @@ class BrokerConfig(Section):
     session_expiry_s: int = Field(
         604_800, ge=60, le=4_294_967_295, description="how long the broker keeps our session while we are away (MQTT 5)"
     )
+    drops: str | None = Field(
+        None,
+        pattern=r"^[^+#\x00]{1,256}$",
+        description="a topic in which the broker counts what it dropped; a rise is a warning in the status",
+    )
     reconnect: ReconnectConfig = ReconnectConfig(min_s=1.0, max_s=30.0)
     listen: ListenText = Field(
         "127.0.0.1:1883", description='where the embedded broker listens, as host:port; only with url = "embedded"'

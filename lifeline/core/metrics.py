@@ -40,4 +40,10 @@ class Metrics:
             registry=r,
         )
         self.alarm_load = Gauge("lifeline_alarm_load", "Alarm load of the last day (ISA-18.2)", ["figure"], registry=r)
+        self.broker_dropped = Gauge(
+            "lifeline_broker_dropped_messages",
+            "Messages that the broker says it dropped, since the start",
+            ["broker"],
+            registry=r,
+        )
         self.broker_connected = Gauge("lifeline_broker_connected", "1 while connected", ["broker"], registry=r)

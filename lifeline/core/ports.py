@@ -94,6 +94,8 @@ class CollectorState:
     reconnects: int = 0
     sessions_lost: int = 0
     """How often the broker had forgotten our session: messages of the outage may be missing each time."""
+    dropped: int | None = None
+    """Messages that the broker says it dropped since the start; None when not asked (``drops``) or silent."""
     taken_over: int = 0
     """How often another program with our client id threw us out."""
 

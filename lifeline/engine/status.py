@@ -120,6 +120,7 @@ class StatusBoard:
                     "last_error": state.last_error,
                     "warning": state.warning,
                     "sessions_lost": state.sessions_lost,
+                    "dropped": state.dropped,
                 }
                 for state in states
             ],

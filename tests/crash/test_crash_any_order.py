@@ -53,11 +53,11 @@ def in_the_queue(path: Path) -> dict[str, int | None]:
     engine = create_engine(f"sqlite:///{path}")
     try:
         with engine.connect() as connection:
-            found = connection.execute(text(query)).all()
+            found = [(str(alarm), cleared_at) for alarm, cleared_at in connection.execute(text(query))]
     finally:
         engine.dispose()
-    assert len(found) == len({alarm for alarm, _ in found})
-    return {alarm: cleared_at for alarm, cleared_at in found}
+    assert len(found) == len(dict(found))
+    return dict(found)
 
 
 def live(records: list[LogRecord], crashes: list[int], folder: Path, rng: random.Random) -> int:
