@@ -155,6 +155,8 @@ FEATURES: Final = (
             Option("lambda", 0.2, "weight of one reading", high=1.0, above=True),
             Option("k", 3.0, "interquartile ranges between quartile and fence"),
             Option("memory", 500.0, "readings that the quartiles remember", low=20, whole=True),
+            Option("tau_s", 0.0, "time constant of the EWMA in seconds; 0: lambda"),
+            Option("memory_s", 0.0, "seconds that they remember at least"),
         ),
         learns=True,
     ),
@@ -199,9 +201,9 @@ FEATURES: Final = (
         {
             "used": "what a meter delivered, whether it counts up or tells the use of each interval",
             "used_h": "the same per hour",
-            "busy_s": "seconds since it last delivered nothing",
+            "busy_s": "seconds since it last delivered nothing for half an hour",
         },
-        _fixed(3),
+        _fixed(5),
         (Option("idle", 0.0, "use an hour that counts as nothing"),),
     ),
     Feature(

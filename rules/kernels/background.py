@@ -11,8 +11,10 @@ from rules.kernels.types import F64, I32, I64
 
 METER_WARM = 24
 """Readings after which it is known whether a meter counts up or tells each interval's use."""
-FALLS_MAX = 0.02
-"""A meter whose value falls at fewer readings than this counts up (and was reset or exchanged where it fell)."""
+FALLS_MAX = 0.1
+"""A meter that falls at most so often for each time it rises counts up (and was reset or exchanged where it fell)."""
+PAUSE_MS = 1_800_000
+"""Half an hour: a tap that drips fills a litre sooner, and an hourly reading of nothing is a pause."""
 
 
 @njit(cache=True, nogil=True)
@@ -66,26 +68,33 @@ def usage(
 ) -> None:
     """``used``, ``used_h``, ``busy_s``: what a meter delivered, whether it counts up or tells each interval's use.
 
-    A meter whose value fell at less than a fiftieth of its readings counts up: ``used`` is its growth (NaN where it
-    fell); else ``used`` is the value. NaN for the first 24 readings. ``used_h`` is the same per hour, ``busy_s`` the
-    seconds since a reading with at most ``idle`` an hour. ``options``: idle. State: [readings, falls, last idle time].
+    A meter whose value rose ten times as often as it fell counts up: ``used`` is its growth (NaN where it fell); else
+    ``used`` is the value. NaN for the first 24 readings. ``used_h`` is the same per hour, ``busy_s`` the seconds since
+    it last delivered at most ``idle`` an hour for half an hour: a finely read meter rests between pulses. ``options``:
+    idle. State: [readings, falls, last idle time, rises, last time it delivered].
     """
     for i in range(len(slots)):
         s = slots[i]
         n = 1.0 if np.isnan(state[s, 0]) else state[s, 0] + 1.0
         falls = 0.0 if np.isnan(state[s, 1]) else state[s, 1]
+        rises = 0.0 if np.isnan(state[s, 3]) else state[s, 3]
         if value[i] < prev[i]:
             falls += 1.0
+        elif value[i] > prev[i]:
+            rises += 1.0
         state[s, 0] = n
         state[s, 1] = falls
+        state[s, 3] = rises
         used = value[i]
-        if falls < FALLS_MAX * n:
+        if falls <= FALLS_MAX * rises:
             used = value[i] - prev[i] if value[i] >= prev[i] else np.nan
         per_hour = used / dt[i] * 3600.0
         if n <= METER_WARM:
             used = np.nan
             per_hour = np.nan
-        if np.isnan(state[s, 2]) or not per_hour > options[0]:
+        if per_hour > options[0]:
+            state[s, 4] = ts[i]
+        if np.isnan(state[s, 2]) or (not per_hour > options[0] and not ts[i] - state[s, 4] < PAUSE_MS):
             state[s, 2] = ts[i]
         out[0, i] = used
         out[1, i] = per_hour

@@ -11,6 +11,8 @@ from rules.kernels.types import F64, I32, I64
 
 MAD_TO_SIGMA = 1.4826
 """MAD of a normal distribution times this is its standard deviation (Hampel 1974)."""
+READINGS_MOST = 1e9
+"""Readings are counted up to here: no memory is longer."""
 FENCE_WARM = 20
 """Readings before there are fences: quartiles of fewer say little."""
 QUARTILE_GAIN = 4.0
@@ -95,8 +97,10 @@ def tukey(
     The fences come from what was before this reading: quartiles of the smoothed value, tracked by stochastic
     approximation, minus and plus ``options[1]`` interquartile ranges; NaN for the first 20 readings. An outlier moves
     a quartile by no more than any other reading does. ``options``: lambda of the EWMA, fence factor, readings of
-    memory. State: [smoothed, lower quartile, upper quartile, mean absolute deviation, readings].
+    memory, and by time instead: time constant of the EWMA and memory in seconds (0: none). State: [smoothed, lower
+    quartile, upper quartile, mean absolute deviation, readings].
     """
+    tau_s = options[3]
     for i in range(len(slots)):
         s = slots[i]
         v = value[i]
@@ -113,7 +117,8 @@ def tukey(
             continue
         q1 = state[s, 1]
         q3 = state[s, 2]
-        x = state[s, 0] + options[0] * (v - state[s, 0])
+        gain = 1.0 - np.exp(-dt[i] / tau_s) if tau_s > 0.0 else options[0]
+        x = state[s, 0] + gain * (v - state[s, 0])
         out[0, i] = x
         warm = n >= FENCE_WARM
         out[1, i] = q1 - options[1] * (q3 - q1) if warm else np.nan
@@ -121,11 +126,11 @@ def tukey(
         state[s, 0] = x
         if ts[i] >= until:
             continue
-        w = 1.0 / min(n + 1.0, options[2])
+        w = 1.0 / min(n + 1.0, max(options[2], options[4] / dt[i]))
         mad = state[s, 3] + w * (abs(x - (q1 + q3) / 2.0) - state[s, 3])
         q1 += w * QUARTILE_GAIN * mad * (0.25 - (1.0 if x < q1 else 0.0))
         q3 += w * QUARTILE_GAIN * mad * (0.75 - (1.0 if x < q3 else 0.0))
         state[s, 1] = min(q1, q3)
         state[s, 2] = max(q1, q3)
         state[s, 3] = mad
-        state[s, 4] = min(n + 1.0, options[2])
+        state[s, 4] = min(n + 1.0, READINGS_MOST)

@@ -109,10 +109,11 @@ def naive_cusum(history: History, o: Options) -> list[float]:
 def naive_tukey(history: History, o: Options) -> list[float]:
     smooth = q1 = q3 = history[0][1]
     spread, fences = 0.0, (NAN, NAN)
-    for n, (_, v) in enumerate(history[1:], 1):
-        smooth += o["lambda"] * (v - smooth)
+    for n, ((t0, _), (t1, v)) in enumerate(itertools.pairwise(history), 1):
+        dt = (t1 - t0) / 1000
+        smooth += (1 - math.exp(-dt / o["tau_s"]) if o["tau_s"] else o["lambda"]) * (v - smooth)
         fences = (q1 - o["k"] * (q3 - q1), q3 + o["k"] * (q3 - q1)) if n >= 20 else (NAN, NAN)
-        w = 1 / min(n + 1, o["memory"])
+        w = 1 / min(n + 1, max(o["memory"], o["memory_s"] / dt))
         spread += w * (abs(smooth - (q1 + q3) / 2) - spread)
         a = q1 + 4 * w * spread * (0.25 - (smooth < q1))
         b = q3 + 4 * w * spread * (0.75 - (smooth < q3))
@@ -206,13 +207,15 @@ def naive_floor(history: History, o: Options) -> list[float]:
 
 
 def naive_usage(history: History, o: Options) -> list[float]:
-    idle, used, per_hour, falls = history[0][0], NAN, NAN, 0
+    idle, used, per_hour, falls, rises, ran = history[0][0], NAN, NAN, 0, 0, -math.inf
     for n, ((t0, a), (t1, b)) in enumerate(itertools.pairwise(history), 2):
-        falls += b < a
-        used = b if falls >= 0.02 * n else (b - a if b >= a else NAN)
+        falls, rises = falls + (b < a), rises + (b > a)
+        used = b if falls > 0.1 * rises else (b - a if b >= a else NAN)
         used = NAN if n <= 24 else used
         per_hour = used / ((t1 - t0) / 3_600_000)
-        if not per_hour > o["idle"]:
+        if per_hour > o["idle"]:
+            ran = t1
+        elif t1 - ran >= 1_800_000:
             idle = t1
     return [used, per_hour, (history[-1][0] - idle) / 1000]
 
@@ -226,7 +229,7 @@ TWINS: dict[str, tuple[Naive, list[dict[str, float]], int]] = {
     "prev_step": (naive_prev_step, [{}], 1),
     "robust": (naive_robust, [{"n": 3}, {"n": 6}], 1),
     "cusum": (naive_cusum, [{"tau_s": 100, "cap": 5}, {"sd_min": 0.7, "k": 0.1}], 1),
-    "tukey": (naive_tukey, [{"memory": 25}], 1),
+    "tukey": (naive_tukey, [{"memory": 25}, {"memory": 20, "tau_s": 30, "memory_s": 300}], 1),
     "trend": (naive_trend, [{"tau_s": 60}], 1),
     "floor": (naive_floor, [{"fall_s": 20, "rise_s": 60}, {"clip": 0.1, "rise_s": 50}], 1),
     "usage": (naive_usage, [{}, {"idle": 300}], 1),

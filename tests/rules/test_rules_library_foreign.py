@@ -85,6 +85,15 @@ def home(leak: float, *, counts_up: bool = True, days: int = 40) -> Series:
     return {"reading_l": 5000 + np.cumsum(used)} if counts_up else {"diff_l": used.astype(float)}
 
 
+def minutes(extra: float, days: int = 17) -> Series:
+    """A home read each minute, in whole litres: some draws a day, and for the last five hours something more."""
+    used = np.zeros(days * 1440)
+    for day in range(days):
+        for at in RANDOM.choice(np.arange(360, 1380), 12, replace=False):
+            used[day * 1440 + at : day * 1440 + at + RANDOM.integers(1, 20)] += RANDOM.integers(3, 12)
+    return {"volume_l": np.floor(1000 + np.cumsum(used + after(len(used), len(used) - 300, extra)))}
+
+
 def building(factor: float) -> Series:
     """A building that never sleeps; its nights rise by a factor for the last five days."""
     n = 45 * 24
@@ -125,6 +134,15 @@ CASES: list[Case] = [
     ),
     ("meter.water.night", "water-meter", 3600, lambda: building(2.5), lambda: building(1.1)),
     ("meter.water.burst", "water-meter", 3600, lambda: home(800.0), lambda: home(5.0)),
+    ("meter.water.burst", "water-meter", 60, lambda: minutes(20.0), lambda: minutes(0.0)),
+    (
+        "meter.water.running",
+        "water-meter",
+        60,
+        lambda: minutes(0.0) | {"volume_l": np.arange(5760.0) // 10},
+        lambda: minutes(0.0),
+    ),
+    ("meter.gas.over", "gas-meter", 60, lambda: minutes(20.0), lambda: minutes(0.0)),
     ("meter.gas.running", "gas-meter", 3600, lambda: home(5.0), lambda: home(0.0)),
     ("meter.gas.over", "gas-meter", 3600, lambda: home(400.0), lambda: home(0.0)),
     ("meter.gas.night", "gas-meter", 3600, lambda: building(3.0), lambda: building(1.2)),
