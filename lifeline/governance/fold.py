@@ -3,8 +3,8 @@
 The changes of a batch are taken one by one in their order, over rows that were fetched before; so any split of the
 same changes into batches gives the same rows, and a change seen before gives none at all:
 
-    raised     known → nothing │ on hold → stored, quiet │ else joins the newest open event of (kind, place), or opens
-               one
+    raised     known → nothing │ on hold → stored, quiet │ else joins the newest open event of (kind, place), or what
+               people have told of the same utility nearby a short while before, or opens one
     cleared    known, active → cleared, its event counts down │ unknown → stored as raised and cleared
     reopened   known, cleared → stands again, its event counts up (late readings: it had not ended)
     withdrawn  known → cleared at its onset, its event counts down (late readings: it was none)
@@ -31,6 +31,7 @@ from lifeline.governance.actor import ENGINE
 from lifeline.governance.blank import blank_event
 from lifeline.governance.effects import Effects
 from lifeline.governance.emergency import EMERGENCY, mode_of
+from lifeline.governance.nearby import distance_m
 from lifeline.governance.policy import STAGES
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+REPORTED: Final = "report"
+"""``place_kind`` of an event that people have told of, until telemetry confirms it."""
 _RANK: Final = {level: rank for rank, level in enumerate(LEVELS)}
 
 
@@ -87,6 +90,8 @@ class Fold:
     modes: Sequence[Row]
     """Emergencies that held at some time of the changes; their incidents are among ``found``."""
     stored_at: int
+    reported: Sequence[str] = ()
+    """Ids of open events that people have told of and telemetry knows nothing of yet, round places of the changes."""
     open_groups: dict[str, str] = field(default_factory=dict)
     """Newest open event of each group."""
     effects: Effects = field(default_factory=Effects)
@@ -186,7 +191,12 @@ class Fold:
         if open_id is None and mode is not None and alarm["level"] in orjson.loads(mode["settings"])["fold"]:
             incident = self.events.get(mode["incident_id"])
             open_id = mode["incident_id"] if incident is not None and incident["is_open"] else None
-        if open_id is None:
+        near = self._told_of(rule, place, at) if open_id is None and self.reported else []
+        if near:
+            row = self._confirm(near[0], alarm, rule, place, at)
+            for other in near[1:]:
+                other["related_id"] = row["event_id"]
+        elif open_id is None:
             row = self._open(alarm, rule, place, at, mode)
         else:
             row = self.events[open_id]
@@ -231,6 +241,45 @@ class Fold:
         deadlines.settle(self.effects, None, row, self.policy, at)
         self.open_groups[row["group_key"]] = row["event_id"]
         self._log(row, at, "open", f"{alarm['rule_id']} · {alarm['device_id']}/{alarm['quantity']}", None)
+        return row
+
+    def _told_of(self, rule: RuleInfo, place: Place, at: int) -> list[Row]:
+        """Events that people have told of here, of the same utility, a short while before; the nearest first."""
+        if rule.category != "process" or place.lon is None or place.lat is None:
+            return []
+        within = self.policy.report.within.after(at, self.policy.working) - at
+        found: list[tuple[float, str]] = []
+        for one in self.reported:
+            row = self.events[one]
+            fits = row["is_open"] and row["place_kind"] == REPORTED and row["utility"] in {None, place.utility}
+            if fits and abs(at - row["detected_at"]) <= within:
+                apart = distance_m(place.lon, place.lat, row["lon"], row["lat"])
+                if apart <= self.policy.report.radius_m:
+                    found.append((apart, one))
+        return [self.events[one] for _, one in sorted(found)]
+
+    def _confirm(self, row: Row, alarm: Row, rule: RuleInfo, place: Place, at: int) -> Row:
+        """Telemetry joins what people have told: from now on the event is of the alarm's kind and place."""
+        where = place.key(rule.place)
+        row |= {
+            "utility": row["utility"] or place.utility,
+            "asset_kind": row["asset_kind"] or place.asset_kind,
+            "kind": rule.event,
+            "category": rule.category,
+            "rule_id": alarm["rule_id"],
+            "place_kind": where[0],
+            "place": where[1],
+            "group_key": group_key(rule.event, where),
+            "first_alarm_id": alarm["alarm_id"],
+            "lsn": alarm["lsn"],
+            "version": row["version"] + 1,
+        }
+        self.open_groups[row["group_key"]] = row["event_id"]
+        note = f"遥测印证 / telemetry confirms: {alarm['rule_id']} · {alarm['device_id']}/{alarm['quantity']}"
+        self._log(row, at, "confirm", note)
+        self._grow(row, alarm, at)
+        if _RANK[alarm["level"]] < _RANK[row["level"]]:
+            self._escalate(row, alarm, rule, place, at)
         return row
 
     def _grow(self, row: Row, alarm: Row, at: int) -> None:

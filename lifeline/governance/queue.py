@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from lifeline.core.alarm import RULE_CHANGED, RULE_GONE, AlarmChange
 from lifeline.governance import alarms as alarm_acts
@@ -23,7 +23,8 @@ from lifeline.governance.acts import take_acts
 from lifeline.governance.books import Books
 from lifeline.governance.database import Database
 from lifeline.governance.effects import Effects
-from lifeline.governance.fold import Fold, group_key, unknown_rule
+from lifeline.governance.fold import REPORTED, Fold, group_key, unknown_rule
+from lifeline.governance.nearby import box
 from lifeline.governance.schema import OPEN, WAITING, alarms, events, followers, holds, timers
 from lifeline.governance.settings import establish
 from lifeline.governance.statements import fetch, insert_into
@@ -31,7 +32,7 @@ from lifeline.governance.steps import Act
 from lifeline.governance.store import CLEARED_COLUMNS, store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from lifeline.core.override import ParameterSpan
     from lifeline.core.ports import Clock
     from lifeline.governance.journal import Journal
-    from lifeline.governance.places import PlaceLookup
+    from lifeline.governance.places import Place, PlaceLookup
 
 Row = dict[str, Any]
 
@@ -49,6 +50,8 @@ FIRE_ROWS_MAX: Final = 1000
 """Deadline steps in one tick; the rest follow in the next."""
 DIRECT_ROWS_MAX: Final = 200
 """Events that an emergency dispatches in one tick."""
+BOXES_MAX: Final = 40
+"""Places in one question for what people have told round them."""
 JUMP_MS: Final = 60_000
 """A wall clock that gains more than this on the monotonic one between two ticks has been set."""
 JUMP_DOUBT_S: Final = 60.0
@@ -299,12 +302,20 @@ class GovernanceQueue:
         event_ids = {row["event_id"] for row in rows.values()} - {None}
         found = fetch(connection, select(events), events.c.event_id, event_ids)
         found += fetch(connection, select(events).where(OPEN), events.c.group_key, keys)
+        open_keys = {row["group_key"] for row in found if row["is_open"]}
         quiet: dict[tuple[str, int], list[Row]] = {}
         shelved = {change.point for change in changes if rows.get(change.alarm_id, _NEVER)["shelved_until"] is not None}
         for hold in fetch(connection, select(holds), holds.c.point, {*places, *shelved}):
             quiet.setdefault((hold["rule_id"], hold["point"]), []).append(hold)
         incidents = {mode["incident_id"] for mode in held}
         found += fetch(connection, select(events), events.c.event_id, incidents - {row["event_id"] for row in found})
+        opening = [
+            places[point]
+            for rule, point in joining
+            if rule.category == "process" and group_key(rule.event, places[point].key(rule.place)) not in open_keys
+        ]
+        told = _told_of(connection, opening, self._policy.report.radius_m)
+        found += [row for row in told if row["event_id"] not in {one["event_id"] for one in found}]
         running = fetch(connection, select(timers), timers.c.event_id, (row["event_id"] for row in found))
         return Fold(
             rule=self._rule,
@@ -317,7 +328,25 @@ class GovernanceQueue:
             policy=self._policy,
             modes=held,
             stored_at=now_ms,
+            reported=[row["event_id"] for row in told],
         )
+
+
+def _told_of(connection: Connection, places: Iterable[Place], radius_m: float) -> list[Row]:
+    """Open events round places that people have told of and telemetry knows nothing of."""
+    boxes = {box(place.lon, place.lat, radius_m) for place in places if place.lon is not None and place.lat is not None}
+    found: dict[str, Row] = {}
+    for some in _slices(sorted(boxes), BOXES_MAX):
+        inside = [and_(events.c.lat.between(s, n), events.c.lon.between(w, e)) for w, e, s, n in some]
+        query = select(events).where(OPEN, events.c.place_kind == REPORTED, or_(*inside))
+        found |= {row["event_id"]: dict(row) for row in connection.execute(query).mappings()}
+    return list(found.values())
+
+
+def _slices(rows: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """Slices of a bounded size."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
 
 
 def _span(times: Sequence[int]) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from sqlalchemy import delete, func, select
 from lifeline.core.areas import CENTRES, by_digits
 from lifeline.governance.dispatch import ANY, CAPACITY, Duty, Matrix, Route, route
 from lifeline.governance.errors import FieldError
+from lifeline.governance.nearby import box, distance_m
 from lifeline.governance.schema import alarms, areas, cameras, duties, staff, tallies, units
 from lifeline.governance.settings import read_setting, write_setting
 from lifeline.governance.statements import insert_rows
@@ -40,7 +41,6 @@ NEAR_M: Final = (300.0, 1000.0, 3000.0)
 """Cameras are looked for in widening circles; beyond three kilometres one sees nothing of the event."""
 CAMERAS_SHOWN: Final = 5
 STAFF_SHOWN: Final = 10
-METRES_PER_DEGREE: Final = 111_320.0
 
 
 def replace(connection: Connection, name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -167,19 +167,6 @@ def _places(connection: Connection, row: Row) -> list[Row]:
 
 
 # --- around an event -------------------------------------------------------------------------------------------
-
-
-def distance_m(lon: float, lat: float, other_lon: float, other_lat: float) -> float:
-    """Metres between two places, flat within a city (error below 0.1 % over 20 km)."""
-    east = (other_lon - lon) * math.cos(math.radians((lat + other_lat) / 2))
-    return math.hypot(east, other_lat - lat) * METRES_PER_DEGREE
-
-
-def box(lon: float, lat: float, radius_m: float) -> tuple[float, float, float, float]:
-    """(lon low, lon high, lat low, lat high) of a square round a place."""
-    high = radius_m / METRES_PER_DEGREE
-    wide = high / max(math.cos(math.radians(lat)), 0.01)
-    return lon - wide, lon + wide, lat - high, lat + high
 
 
 def nearest_cameras(connection: Connection, lon: float | None, lat: float | None) -> list[Row]:

@@ -1,8 +1,9 @@
 """What people tell: citizens, patrols, 110/119/120, utilities and superiors report into the same queue.
 
 A report opens an event, or joins one that is there: the nearest open event of the same utility within the policy's
-radius and time. Two people who smell the same leak, and the sensor that measures it, are one case. Reports with a
-reference of their own (the caller's number) are taken once. Opens no transaction.
+radius and time. The other way round, alarms join what was told before (``fold``). Two people who smell the same leak,
+and the sensor that measures it, are one case. Reports with a reference of their own (the caller's number) are taken
+once. Opens no transaction.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from lifeline.governance.blank import blank_event
 from lifeline.governance.effects import Effects
 from lifeline.governance.errors import FieldError, ForbiddenError, UnknownIdError
 from lifeline.governance.fields import text
+from lifeline.governance.fold import REPORTED
 from lifeline.governance.modes import mode_at
-from lifeline.governance.reference import area_at, around, box, distance_m
+from lifeline.governance.nearby import box, distance_m
+from lifeline.governance.reference import area_at, around
 from lifeline.governance.schema import OPEN, events, reports
 from lifeline.governance.statements import fetch, insert_rows
 from lifeline.governance.store import store
@@ -240,7 +243,7 @@ def _event(made: Row, district: str | None, township: str | None, now_ms: int) -
         "raised_at": made["at"],
         "detected_at": now_ms,
         "kind": made["kind"],
-        "place_kind": "report",
+        "place_kind": REPORTED,
         "place": made["report_id"],
         "group_key": f"report\x1f{made['report_id']}",
         "source": made["source"],

@@ -108,8 +108,8 @@ since when none does; ``version`` rises with every act of a person and every cha
 (feed back by then): ``due_kind`` natural or working time from ``due_from``; ``overdue_at`` when it was first missed;
 ``round`` counts deadlines given. ``centre``: the area whose operation centre has it on the table. ``routing``: JSON,
 why this unit. ``verified`` and ``recheck``: whether telemetry agreed when it was closed, and its evidence (JSON).
-``rule_id``: the rule of its worst alarm. ``incident_id``: the emergency incident it belongs to; ``related_id``: an
-event nearby that may be the same thing."""
+``rule_id``: the rule of its worst alarm. ``incident_id``: the emergency incident it belongs to; ``related_id``:
+what alarms nearby have joined, for another report of the same place: it may be the same thing."""
 
 alarms: Final = Table(
     "alarms",

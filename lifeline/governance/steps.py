@@ -197,7 +197,7 @@ def _reopen(row: Row, _: Row, facts: Facts) -> Row:
 
 def _close(row: Row, carried: Row, facts: Facts) -> Row:
     values: Row = {"false_alarm": carried.get("false_alarm", carried["cause"] in FALSE_CAUSES)}
-    if row["source"] != "telemetry":
+    if row["source"] != "telemetry" and row["rule_id"] is None:
         return values
     evidence = facts.recheck(row)
     if evidence["verdict"] != "passed" and "note" not in carried:

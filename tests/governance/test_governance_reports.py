@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lifeline.governance.actor import Actor
 from lifeline.governance.errors import FieldError, ForbiddenError
 from lifeline.governance.reports import SERVICES, SOURCES, Report
-from tests.governance.conftest import T0, Hands, raised
+from tests.governance.conftest import T0, Hands, cleared, raised
 
 DESK = Actor("hotline", "reporter")
 SMELL = Report("citizen", "strong smell of gas", service="gas-smell", lon=113.6801, lat=34.7901, external_ref="C-1")
@@ -45,6 +47,64 @@ def test_what_is_something_else_opens_an_event_of_its_own(hands: Hands, report: 
     event = hands.desk.get_event(answer["event_id"])
     assert (event["status"], event["source"], event["reports"]) == ("new", report.source, 1)
     assert event["log"][0]["action"] == "open"
+
+
+def test_an_alarm_joins_what_was_told_nearby_before(hands: Hands) -> None:
+    told = hands.desk.report(SMELL, DESK)["event_id"]
+    hands.tick(60)
+    first, second = raised("ch4.rate", 0, hands.now - 2000), raised("ch4.high", 0, hands.now - 1000)
+
+    assert hands.apply(first, second, position=2) == []
+    hands.apply(first, second, position=2)  # again, as after a crash
+
+    event = hands.desk.get_event(told)
+    assert [alarm["rule_id"] for alarm in event["alarms"]] == ["ch4.rate", "ch4.high"]
+    assert (event["source"], event["level"], event["rule_id"], event["reports"]) == ("citizen", "orange", "ch4.high", 1)
+    assert [entry["action"] for entry in event["log"]] == ["open", "confirm", "escalate"]
+    assert event["due_at"] == hands.now - 1000 + 2000 + 1_800_000
+    assert hands.desk.list_events()[1] is None and len(hands.desk.list_events()[0]) == 1
+
+    # it is telemetry's from now on: closing asks it, and the next alarm there joins too
+    hands.walk(
+        told,
+        ("file", "li", "operator"),
+        ("dispatch", "wang", "dispatcher"),
+        ("accept", "zhao", "operator"),
+        ("handle", "zhao", "operator"),
+        ("feed-back", "zhao", "operator"),
+    )
+    with pytest.raises(FieldError, match="still stand"):
+        hands.desk.act(told, "close", Actor("sun", "analyst"), cause="leak")
+    hands.apply(cleared(first, hands.now), cleared(second, hands.now), position=3)
+    closed = hands.desk.act(told, "close", Actor("sun", "analyst"), cause="leak")
+    assert closed["verified"] is True
+
+
+@pytest.mark.parametrize("what", ["far away", "another utility", "long ago", "judged to be none", "a sensor's fault"])
+def test_an_alarm_about_something_else_opens_an_event_of_its_own(hands: Hands, what: str) -> None:
+    told = {"service": "water-leak"} if what == "another utility" else {"service": "gas-smell"}
+    lon = 113.72 if what == "far away" else 113.6801
+    event_id = hands.desk.report(Report("patrol", "smell", lon=lon, lat=34.7901, **told), DESK)["event_id"]
+    if what == "judged to be none":
+        hands.walk(event_id, ("cancel", "li", "operator"))
+    hands.tick(3 * 3600 if what == "long ago" else 60)
+    if what == "a sensor's fault":
+        hands.queue.rules = {name: replace(one, category="device") for name, one in hands.queue.rules.items()}
+    (opened,) = hands.apply(raised("ch4.high", 0, hands.now), position=2)
+    assert opened != event_id
+    assert hands.desk.get_event(event_id)["alarm_count"] == 0
+
+
+def test_a_second_report_nearby_is_told_what_the_alarm_has_joined(hands: Hands) -> None:
+    policy = "[report]\nradius_m = 200"
+    hands.queue.close()
+    hands.reopen(policy)
+    near = hands.desk.report(Report("citizen", "smell", utility="gas", lon=113.6811, lat=34.79), DESK)["event_id"]
+    far = hands.desk.report(Report("110", "smell", utility="gas", lon=113.6784, lat=34.79), DESK)["event_id"]
+    assert near != far
+    hands.apply(raised("ch4.high", 0, hands.now), position=2)
+    assert hands.desk.get_event(near)["alarm_count"] == 1
+    assert hands.desk.get_event(far)["related_id"] == near
 
 
 def test_two_callers_about_one_place_are_one_case(hands: Hands) -> None:
