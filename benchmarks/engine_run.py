@@ -142,7 +142,7 @@ def _run(load: Load, scale: float, folder: Path) -> EngineRun:
     with started(load, scale, load.warm_rounds + rounds, folder) as running:
         assembly = running.assembly
         machine = assembly.rules._machine  # noqa: SLF001 - where a planted slow-down goes
-        machine.process = planted("engine", machine.process)  # type: ignore[method-assign]
+        machine.process_all = planted("engine", machine.process_all)  # type: ignore[method-assign]
         warm = running.tell(f"go {load.warm_rounds}")["readings"]
         wait_for(assembly, warm)
 

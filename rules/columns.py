@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lifeline.core.batch import LogRecord
+    from lifeline.core.batch import Readings
     from rules.localtime import LocalClock
     from rules.plan import BoundRule
 
@@ -102,11 +102,9 @@ class Columns:
         return np.asarray(made, np.float64)
 
 
-def all_rows(record: LogRecord) -> Rows:
-    """Every row but repeats; without what came before."""
-    readings = record.readings
+def all_rows(readings: Readings, lsn: NDArray[np.int64]) -> Rows:
+    """Every row but repeats; without what came before. ``lsn`` of each reading."""
     nothing = np.zeros(0)
-    lsn = np.broadcast_to(np.int64(record.lsn), len(readings))
     repeated = (readings.flags & np.uint8(Flag.DUPLICATE)) != 0
     if not repeated.any():
         row = np.arange(len(readings), dtype=np.int32)

@@ -14,7 +14,8 @@ and what that changes is said (``rules/revision.py``; rules over groups see fres
 that is counted (``counters["too_late"]``). Rules with ``evaluate = "every"`` see all rows as they come, bad ones too.
 
 Changes come in the order of the rows that completed them; at one row: clock rules first, then rules by id. Cutting the
-same rows into records anywhere gives the same alarms, and where no row is late the same changes.
+same rows into records anywhere gives the same alarms, and where no row is late the same changes. Records that wait are
+judged together (``rules/batch.py``).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import numpy as np
 from lifeline.core.alarm import RULE_CHANGED, RULE_GONE
 from lifeline.core.registry import Registry, RegistrySource
 from rules import alarms, evidence, features, snapshot
+from rules.batch import BATCH_ROWS, Batch
 from rules.census import Census
 from rules.columns import Columns, all_rows
 from rules.groups import BoundGroups
@@ -111,27 +113,46 @@ class RuleMachine:
 
     def process(self, record: LogRecord) -> list[AlarmChange]:
         """Alarm changes caused by one record, in order. Records must come in lsn order."""
-        self._touched = True
-        self._follow_registry(record.readings)
-        keyed: list[tuple[tuple[int, int], AlarmChange]] = [
-            ((2 * c.row, 0), self._change(c.rule, c, record.lsn, c.instant, c.instant, c.value))
-            for c in (self._silence.process(record) if self._timed.rules else ())
-        ]
-        if len(record.readings):
-            ordered, fresh, dirty = self._journal.admit(record.readings, record.lsn)
+        return self.process_all([record])
+
+    def process_all(self, records: Sequence[LogRecord]) -> list[AlarmChange]:
+        """The same changes as record by record, for less: small records that wait are judged together."""
+        changes: list[AlarmChange] = []
+        batch = Batch()
+        for record in records:
+            self._touched = True
+            self._follow_registry(record.readings)
+            if self._timed.rules:
+                told = self._silence.process(record)
+                batch.said += [
+                    ((2 * (batch.rows + c.row), 0), self._change(c.rule, c, record.lsn, c.instant, c.instant, c.value))
+                    for c in told
+                ]
+            dirty = batch.take(record, self._journal) if len(record.readings) else ()
+            self._lsn, self._at = record.lsn, max(self._at, record.received_at, _newest(record.readings))
+            newer = self._past.newer
+            due = self._journal.next - newer.at >= self._journal.within
+            due |= record.received_at - newer.header["at"] >= WITHIN_MS
+            if due or len(dirty) or batch.rows >= BATCH_ROWS or record is records[-1]:
+                changes += self._judge_batch(batch, dirty)
+                batch = Batch()
+            if due:
+                self._mark()
+        return changes
+
+    def _judge_batch(self, batch: Batch, dirty: NDArray[np.int32] | tuple[()]) -> list[AlarmChange]:
+        """What all rules say of records that were taken in; units are judged again after the last of them only."""
+        keyed = batch.said
+        if batch.rows:
+            readings, ordered, fresh = batch.joined()
             found = self._judge(self._reading, fresh)
             self._past.say(found, self._journal.next)
             keyed += self._keyed(found)
             if len(dirty):
-                keyed += self._revise(dirty, len(record.readings))
-            keyed += self._evaluate_groups(record, ordered)
+                keyed += self._revise(np.asarray(dirty), batch.rows)
+            keyed += self._evaluate_groups(ordered)
             if self._every.rules:
-                keyed += self._keyed(self._judge(self._every, all_rows(record)))
-        self._lsn, self._at = record.lsn, max(self._at, record.received_at, _newest(record.readings))
-        newer = self._past.newer
-        full = self._journal.next - newer.at >= self._journal.within
-        if full or record.received_at - newer.header["at"] >= WITHIN_MS:
-            self._mark()
+                keyed += self._keyed(self._judge(self._every, all_rows(readings, ordered.lsn)))
         return [change for _, change in sorted(keyed, key=lambda pair: pair[0])]
 
     def override(self, spans: Sequence[ParameterSpan]) -> None:
@@ -327,6 +348,9 @@ class RuleMachine:
 
     def _judge(self, plan: Plan, rows: Rows, *, again: bool = False) -> list[Verdict]:
         """What rules over single readings say of rows; ``again``: they were counted before."""
+        return [verdict for piece in rows.pieces(BATCH_ROWS) for verdict in self._judge_piece(plan, piece, again=again)]
+
+    def _judge_piece(self, plan: Plan, rows: Rows, *, again: bool) -> list[Verdict]:
         found = []
         of = rows.readings
         for rule, places, slots, beside in plan.select(rows):
@@ -406,7 +430,7 @@ class RuleMachine:
         self._look_back_to(self._past.older)
         self._acked = {key: onset for key, onset in self._acked.items() if key in self._past.said}
 
-    def _evaluate_groups(self, record: LogRecord, rows: Rows) -> list[tuple[tuple[int, int], AlarmChange]]:
+    def _evaluate_groups(self, rows: Rows) -> list[tuple[tuple[int, int], AlarmChange]]:
         keyed = []
         for rule, places, slots, beside in self._grouped.select(rows):
             assert isinstance(rule, BoundGroups)
@@ -414,8 +438,8 @@ class RuleMachine:
             hits = rule.tests[0].satisfied(columns, len(places))
             for change in rule.advance(rows, places, slots, hits):
                 i = int(rows.row[places[change.row]])
-                received = int(record.readings.received_at[i])
-                made = self._change(rule, change, record.lsn, change.ts, received, change.value)
+                received = int(rows.readings.received_at[i])
+                made = self._change(rule, change, int(rows.lsn[i]), change.ts, received, change.value)
                 keyed.append(((2 * i + 1, rule.order), made))
         return keyed
 

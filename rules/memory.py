@@ -17,7 +17,7 @@ from rules.kernels import features as kernels
 from rules.kernels import order
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -46,7 +46,26 @@ class Rows:
         """When each row was received."""
         return self.readings.received_at[self.row]
 
-    def take(self, rows: NDArray[np.bool_]) -> Rows:
+    @classmethod
+    def join(cls, parts: Sequence[Rows], readings: Readings) -> Rows:
+        """The rows of records that follow one another; ``readings`` are those of all of them."""
+        if len(parts) == 1:
+            return parts[0]
+        starts = np.cumsum([0, *(len(part.readings) for part in parts)])
+        row = [part.row + np.int32(start) for part, start in zip(parts, starts, strict=False)]
+        names = ("point", "ts", "value", "prev", "dt", "lsn")
+        rest = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+        return cls(readings, np.concatenate(row), *rest)
+
+    def pieces(self, rows_max: int) -> Iterator[Rows]:
+        """The same rows in pieces: what a piece touches stays in the processor's cache."""
+        if len(self.row) <= rows_max:
+            yield self
+            return
+        for start in range(0, len(self.row), rows_max):
+            yield self.take(slice(start, start + rows_max))
+
+    def take(self, rows: NDArray[np.bool_] | slice) -> Rows:
         """The chosen rows."""
         row, point, ts, value = (getattr(self, name)[rows] for name in ("row", "point", "ts", "value"))
         return Rows(self.readings, row, point, ts, value, self.prev[rows], self.dt[rows], self.lsn)

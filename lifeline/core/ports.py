@@ -154,8 +154,8 @@ class Follower(Protocol):
 class RuleEngine(Protocol):
     """Detection as a pure machine: records in, alarm changes out, state as bytes."""
 
-    def process(self, record: LogRecord) -> list[AlarmChange]:
-        """Alarm changes caused by one record, in a deterministic order that does not depend on batching."""
+    def process_all(self, records: Sequence[LogRecord]) -> list[AlarmChange]:
+        """Alarm changes caused by records in lsn order, in a deterministic order that does not depend on batching."""
         ...
 
     @property

@@ -130,9 +130,9 @@ class RulesFollower:
             UnavailableError: the queue's database refuses. The changes are kept and stored by the next call.
         """
         self._store()
-        for record in records:
-            self._pending += self._machine.process(record)
-            self._position = record.lsn
+        if records:
+            self._pending += self._machine.process_all(records)
+            self._position = records[-1].lsn
         self._store()
 
     def tick(self, now_ms: int) -> None:

@@ -172,7 +172,7 @@ class ShadowRun:
 
     def consume(self, record: LogRecord) -> None:
         """Judge one record."""
-        changes = self._machine.process(record)
+        changes = self._machine.process_all([record])
         received = record.readings.received_at
         start = int(received[0]) if len(received) else record.received_at
         with self._lock:

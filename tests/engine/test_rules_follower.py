@@ -27,27 +27,28 @@ class Doubling:
         self.total = 0.0
         self.lsn = 0
 
-    def process(self, record: LogRecord) -> list[AlarmChange]:
+    def process_all(self, records: Sequence[LogRecord]) -> list[AlarmChange]:
         changes = []
-        self.lsn = record.lsn
-        for value, ts in zip(record.readings.value, record.readings.ts, strict=True):
-            before, self.total = self.total, self.total + float(value)
-            if int(before // 10) != int(self.total // 10):
-                changes.append(
-                    AlarmChange(
-                        kind="raised",
-                        alarm_id=alarm_id("sum", 1, "D", "q", int(ts)),
-                        rule_id="sum",
-                        rule_version=1,
-                        point=0,
-                        raised_at=int(ts),
-                        detected_at=record.received_at,
-                        value=self.total,
-                        limit=10.0,
-                        level="blue",
-                        lsn=record.lsn,
+        for record in records:
+            self.lsn = record.lsn
+            for value, ts in zip(record.readings.value, record.readings.ts, strict=True):
+                before, self.total = self.total, self.total + float(value)
+                if int(before // 10) != int(self.total // 10):
+                    changes.append(
+                        AlarmChange(
+                            kind="raised",
+                            alarm_id=alarm_id("sum", 1, "D", "q", int(ts)),
+                            rule_id="sum",
+                            rule_version=1,
+                            point=0,
+                            raised_at=int(ts),
+                            detected_at=record.received_at,
+                            value=self.total,
+                            limit=10.0,
+                            level="blue",
+                            lsn=record.lsn,
+                        )
                     )
-                )
         return changes
 
     @property

@@ -112,6 +112,23 @@ def test_any_batching_gives_the_same_changes(kit: Any, seed: int, edges: list[in
     assert results[0] == results[1]
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.lists(st.integers(0, 59), max_size=8), st.sampled_from([5, 40, 1000]))
+def test_records_judged_together_say_what_they_say_one_by_one(
+    kit: Any, seed: int, edges: list[int], within: int
+) -> None:
+    """To the change and its log position, late readings and checkpoints in between included."""
+    rows, points = stream(kit, seed, 120), registry(kit)
+    records = cut(kit, rows, list(range(0, 120, 2)))
+    results = []
+    for bounds in (range(len(records) + 1), sorted({0, len(records), *edges})):
+        machine = kit.machine(rules_text(kit), points, within=within)
+        parts = [records[a:b] for a, b in itertools.pairwise(bounds)]
+        said = [repr(replace(c, detail="")) for part in parts for c in machine.process_all(part)]
+        results.append((said, machine.counters, machine.evaluated, machine.checkpoint(), machine.snapshot()))
+    assert results[0] == results[1]
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 119), st.sampled_from([5, 40, 1000]))
 def test_checkpoint_and_replay_equal_uninterrupted(kit: Any, seed: int, middle: int, within: int) -> None:
@@ -158,7 +175,7 @@ def test_restore_in_the_middle_equals_uninterrupted(kit: Any, seed: int, middle:
 def test_is_a_rule_engine_and_sees_something(kit: Any) -> None:
     """The invariance tests above would pass on silence."""
     machine: RuleEngine = kit.machine(rules_text(kit), registry(kit))
-    found = [c for record in cut(kit, stream(kit, 1, 400), [100, 300]) for c in machine.process(record)]
+    found = [c for record in cut(kit, stream(kit, 1, 400), [100, 300]) for c in machine.process_all([record])]
     assert {c.rule_id for c in found if c.kind == "raised"} == set(machine.info())  # type: ignore[attr-defined]
     assert {c.rule_id for c in found if c.kind == "cleared"} == set(machine.info())  # type: ignore[attr-defined]
 
