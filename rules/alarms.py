@@ -43,9 +43,11 @@ class AlarmState:
 
     def grow(self, slots: int) -> None:
         """Append NORMAL slots up to ``slots``."""
-        more = slots - len(self.phase)
         for name, dtype in zip(COLUMNS, _DTYPES, strict=True):
-            setattr(self, name, np.concatenate([getattr(self, name), np.zeros(more, dtype)]))
+            grown = np.zeros(slots, dtype)  # pages that no alarm touches are never given to us by the system
+            before = getattr(self, name)
+            grown[: len(before)] = before
+            setattr(self, name, grown)
 
     def advance(
         self,

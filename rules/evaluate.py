@@ -38,9 +38,10 @@ from rules.kernels.journal import JOURNALLED, ORDERED, UNWATCHED
 from rules.localtime import LocalClock
 from rules.overrides import Insides, Overlay
 from rules.plan import BoundRule, Plan
-from rules.revision import Checkpoint, Past, Verdict
+from rules.revision import POINTS, Checkpoint, Past, Verdict, copied
 from rules.rule_set import digest
 from rules.silence import Silence
+from rules.sparse import Sparse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -193,7 +194,8 @@ class RuleMachine:
     def snapshot(self) -> memoryview:
         """The whole state now, a copy. To a machine that takes it back, readings older than those seen are too late."""
         header = self._header() | {"lsn": 0, "at": 0}
-        return snapshot.pack(header, self._state() | self._model_state())
+        state = self._state() | self._model_state()
+        return snapshot.pack(header, {name: copied(name, array) for name, array in state.items()})
 
     def take_over(self, old: RuleMachine) -> tuple[int, list[AlarmChange]]:
         """Go on where another machine is, with other rules over the same log and registry.
@@ -228,7 +230,8 @@ class RuleMachine:
         It is the older of two checkpoints, so the replay is up to twice ``late_within`` readings long.
         """
         older = self._past.older
-        return self.checkpoint_lsn, snapshot.pack(older.header, older.arrays)
+        points = {f"{POINTS}{rule.spec.id}": rule.points for rule in self._bound}
+        return self.checkpoint_lsn, snapshot.pack(older.header, points | older.arrays)
 
     def _header(self) -> dict[str, Any]:
         silence = self._silence
@@ -247,28 +250,32 @@ class RuleMachine:
         Raises:
             ValueError: the state is damaged, or was made in another time zone or with another registry.
         """
-        header, arrays = snapshot.unpack(state)
+        header, found = snapshot.unpack(state)
         if header["timezone"] != self.timezone:
             raise ValueError(f"the snapshot was made in another time zone ({header['timezone']}, now {self.timezone})")
         kept = {rule.id for rule in self.rules.rules if header["rules"].get(rule.id) == digest(rule.meaning)}
-        arrays = {name: array for name, array in arrays.items() if _rule_of(name) in {None, *kept}}
+        arrays: dict[str, Any] = {name: array for name, array in found.items() if _rule_of(name) in {None, *kept}}
         models = {name: arrays.pop(name) for name in list(arrays) if name.startswith("model/")}
         own = {name: array for name, array in self._state().items() if _rule_of(name) in {None, *kept}}
         if set(own) != set(arrays) or any(len(arrays[k]) > len(own[k]) for k in own):
             raise ValueError("the snapshot was made with another registry")
-        if any(not np.array_equal(own[k][: len(arrays[k])], arrays[k]) for k in own if k.startswith("points/")):
+        if any(not np.array_equal(own[k][: len(arrays[k])], arrays[k]) for k in own if k.startswith(POINTS)):
             raise ValueError("the snapshot was made with another registry: rules now look at other points")
         if self._touched:  # a new machine is as it should be: binding the rules to the points takes seconds
             self._reset()
         self._touched = True
         fresh = self._state()
         for name, array in arrays.items():
-            fresh[name][: len(array)] = array
+            if isinstance(array, Sparse):
+                array.put_into(fresh[name])
+            else:
+                fresh[name][: len(array)] = array
         self._load_models(models)
         self._silence.instant, self._silence.now = header["instant"], header["now"]
         self._lsn, self._at = header["lsn"], header["at"]
         for one in (self._past.older, self._past.newer):
-            one.arrays = {name: array.copy() for name, array in (self._state() | self._model_state()).items()}
+            one.arrays.clear()
+            one.take(self._state() | self._model_state())
             one.header = self._header()
         self._look_back_to(self._past.older)
 

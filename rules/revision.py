@@ -10,22 +10,41 @@ When the newer one is ``within`` readings old it becomes the older one and the s
 reading goes back to the older checkpoint, its readings are judged again in order, and the difference to what was said
 is said: alarms that were missed (*historic* when they are already over), other ends, and alarms that were none
 (*withdrawn*). The older checkpoint is also what a restart resumes from: replaying the log after it rebuilds all this.
+
+Alarm states are kept sparsely (``rules/sparse.py``), and which points a rule looks at is not kept twice: it never
+changes but by growing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from rules.sparse import Sparse
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from lifeline.core.alarm import ChangeKind
     from rules.plan import BoundRule
+
+
+ALARM: Final = "alarm/"
+POINTS: Final = "points/"
+
+
+def copied(name: str, array: NDArray[Any]) -> Sparse | NDArray[Any]:
+    """A copy of the array of that name."""
+    return Sparse.of(array) if name.startswith(ALARM) else array.copy()
+
+
+def moving(state: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Everything that readings change."""
+    return ((name, array) for name, array in state.items() if not name.startswith(POINTS))
 
 
 class Verdict(NamedTuple):
@@ -52,17 +71,29 @@ class Checkpoint:
     """The whole state when row ``at`` was the journal's next; ``header`` says after which log record."""
 
     at: int
-    arrays: dict[str, NDArray[Any]]
+    arrays: dict[str, Any]
+    """``Sparse`` or arrays."""
     header: dict[str, Any]
 
     def grow(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take in new points: their state begins as it is in ``state``, where nothing has happened to them yet."""
-        for name, array in state.items():
+        for name, array in moving(state):
             mine = self.arrays.get(name)
             if mine is None:
-                self.arrays[name] = array.copy()
+                self.arrays[name] = copied(name, array)
+            elif len(mine) < len(array) and isinstance(mine, Sparse):
+                mine.length = len(array)  # a new slot is at rest
             elif len(mine) < len(array):
                 self.arrays[name] = np.concatenate([mine, array[len(mine) :]])
+
+    def take(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Copy the state as it is, into the memory that is there where it fits."""
+        for name, array in moving(state):
+            mine = self.arrays.get(name)
+            if isinstance(mine, np.ndarray) and not name.startswith(ALARM) and mine.shape == array.shape:
+                np.copyto(mine, array)
+            else:
+                self.arrays[name] = copied(name, array)
 
 
 @dataclass
@@ -76,14 +107,10 @@ class Past:
 
     def mark(self, at: int, state: Mapping[str, NDArray[Any]], header: dict[str, Any]) -> None:
         """The state now becomes the newer checkpoint, in the memory of the older one."""
-        spare = self.older.arrays
+        spare = Checkpoint(at, self.older.arrays, header)
         self.older = self.newer
-        for name, array in state.items():
-            if name in spare and spare[name].shape == array.shape:
-                np.copyto(spare[name], array)
-            else:
-                spare[name] = array.copy()
-        self.newer = Checkpoint(at, spare, header)
+        spare.take(state)
+        self.newer = spare
         kept = {key: [e for e in entries if e[0] > self.older.at] for key, entries in self.said.items()}
         self.said = {key: entries for key, entries in kept.items() if entries}
 
