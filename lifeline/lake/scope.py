@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from lifeline.core.personal import masked_sql
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -104,10 +106,8 @@ def scoped_views(
             listed = _masked_event(names, key, source)
         elif key is not None and name == "event_log":
             # the engine's notes name devices
-            listed = ", ".join(
-                "CASE WHEN actor = 'engine' THEN '' ELSE note END AS note" if column == "note" else f'"{column}"'
-                for column in names
-            )
+            note = f"CASE WHEN actor = 'engine' THEN '' ELSE {masked_sql('note')} END AS note"
+            listed = ", ".join(note if column == "note" else f'"{column}"' for column in names)
         statements.append(f"CREATE VIEW main.{name} AS SELECT {listed} FROM {origin} WHERE {where[name]}")  # noqa: S608 - quoted
     return statements
 
@@ -119,5 +119,8 @@ def _masked_event(names: Sequence[str], key: str, source: str) -> str:
         home = f"SELECT device_id FROM {source}.points WHERE kind LIKE '{HOUSEHOLD_PREFIX}%'"  # noqa: S608 - quoted
         hidden = f"'{MASK_PREFIX}' || substr(sha256({text(key)} || place), 1, 16)"
         coarse["place"] = f"CASE WHEN place IN ({home}) THEN {hidden} ELSE place END AS place"
-        coarse["title"] = f"CASE WHEN place IN ({home}) THEN replace(title, place, {hidden}) ELSE title END AS title"
+        title = masked_sql("title")
+        coarse["title"] = (
+            f"CASE WHEN place IN ({home}) THEN replace({title}, place, {hidden}) ELSE {title} END AS title"
+        )
     return ", ".join(coarse.get(name, f'"{name}"') for name in names)

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from lifeline.console.problem import ProblemError
 from lifeline.core.errors import ConfigurationError, UnavailableError
+from lifeline.core.personal import possible_ids
 from lifeline.core.principal import area_prefixes
 from lifeline.files import write_atomic
 from lifeline.governance.recheck import LastReading
@@ -107,6 +108,17 @@ class Points:
             if mask is not None:
                 row["title"] = row["title"].replace(row["place"], mask)
                 row["place"] = mask
+
+    def mask_texts(self, texts: Sequence[tuple[Row, str]], devices: Iterable[str] = ()) -> None:
+        """Put pseudonyms for the ids of household devices in what is written, in place: (row, column) of each text.
+
+        ``devices``: those that may be meant whatever their ids look like.
+        """
+        words = set(devices).union(*(possible_ids(row[name] or "") for row, name in texts))
+        hidden = sorted(self.pseudonyms(words).items(), key=lambda pair: -len(pair[0]))
+        for row, name in texts if hidden else ():
+            for device, mask in hidden:
+                row[name] = (row[name] or "").replace(device, mask)
 
     def pseudonyms(self, devices: Iterable[str]) -> dict[str, str]:
         """The pseudonyms of those devices that are a household's."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.console.problem import ProblemError
+from lifeline.core.personal import masked_text
 from lifeline.core.principal import Grant, narrowed
 from lifeline.governance import alarms, kpi, reports, states
 from lifeline.governance.actor import Actor
@@ -81,15 +82,15 @@ class HttpQueue:
         return rows, following
 
     def get_event(self, event_id: str, *, masked: bool) -> Row:
-        """As ``GovernanceDesk.get_event``; the engine's notes name devices, so they are masked with the alarms."""
+        """As ``GovernanceDesk.get_event``; the engine's and people's words name devices: masked like the alarms."""
         with refusals(f"event {event_id!r}"):
             row = self._desk.get_event(event_id)
         row["reports_received"] = self._desk.reports_of(row["event_id"])
         if masked:
-            hidden = self._points.pseudonyms(alarm["device_id"] for alarm in row["alarms"])
-            for entry in row["log"]:
-                for device, mask in hidden.items():
-                    entry["note"] = entry["note"].replace(device, mask)
+            devices = {alarm["device_id"] for alarm in row["alarms"]}
+            texts = [(row, "title"), *((entry, "note") for entry in row["log"])]
+            texts += [(entry, "description") for entry in row["reports_received"]]
+            self._points.mask_texts(texts, devices)
             self._points.mask_events([row])
             self._points.mask_alarms(row["alarms"])
         return row
@@ -118,6 +119,9 @@ class HttpQueue:
         with refusals(f"alarm {alarm_id!r}"):
             row = self._desk.get_alarm(alarm_id)
         if masked:
+            self._points.mask_texts([(entry, "note") for entry in row["log"]], {row["device_id"]})
+            for entry in row["log"]:
+                entry["note"] = masked_text(entry["note"] or "")
             self._points.mask_alarms([row])
         return row
 
@@ -157,9 +161,11 @@ class HttpQueue:
         ]
 
     def get_report(self, report_id: str) -> Row:
-        """As ``GovernanceDesk.get_report``."""
+        """As ``GovernanceDesk.get_report``, without the ids of households' devices."""
         with refusals(f"report {report_id!r}"):
-            return self._desk.get_report(report_id)
+            row = self._desk.get_report(report_id)
+        self._points.mask_texts([(row, "description")])
+        return row
 
     # --- acting ------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from lifeline.console.access import Caller
 from lifeline.console.answers import Answers, IdempotencyKey, Who, json_answer, state_of
 from lifeline.console.models import Report, Reported
 from lifeline.console.problem import ProblemError
+from lifeline.core.personal import masked_text
 
 router = APIRouter(tags=["reports"])
 
@@ -152,7 +153,7 @@ async def _state(who: Caller, parts: Any, report_id: str) -> dict[str, Any]:
         "status": "open" if event["is_open"] else "closed",
         "status_notes": event["status"],
         "service_code": row["service_code"],
-        "description": row["description"],
+        "description": masked_text(row["description"]),
         "agency_responsible": event["owner"],
         "requested_datetime": _instant(row["at"]),
         "updated_datetime": _instant(changed[0] if changed else row["at"]),
