@@ -2,7 +2,7 @@
 # The tests run against a real Mosquitto, a real PostgreSQL and a real Chromium; the crash suite needs strace and mkfs.ext4.
 # Installs them where that is possible; with CI=true a missing one is an error.
 set -euo pipefail
-packages=(mosquitto mosquitto-clients postgresql chromium strace e2fsprogs)
+packages=(mosquitto mosquitto-clients postgresql chromium strace e2fsprogs xfsprogs)
 # Debian keeps PostgreSQL's server programs off the PATH, in a folder for each version
 postgres() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 missing() {

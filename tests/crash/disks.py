@@ -1,4 +1,4 @@
-"""A real file system that can lose power, fill up, freeze: ext4 on a loop-mounted image.
+"""A real file system that can lose power, fill up, freeze: ext4 or XFS on a loop-mounted image.
 
 ``cut`` is the shutdown ioctl of ext4 (the same number as XFS_IOC_GOINGDOWN) with NOLOGFLUSH: whatever was not made
 durable is gone, every later call fails with EIO; mounting again replays the journal as after a power failure. What the
@@ -22,6 +22,10 @@ import pytest
 SHUTDOWN = 0x8004587D
 """_IOR('X', 125, __u32): EXT4_IOC_SHUTDOWN."""
 LOGFLUSH, NOLOGFLUSH = 1, 2
+XFS_MIB_MIN = 320
+"""mkfs.xfs makes nothing below 300 MiB."""
+FILE_SYSTEMS = ["ext4", *(["xfs"] if shutil.which("mkfs.xfs", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") else [])]
+"""Power cuts are tried on XFS too where xfsprogs is installed."""
 
 
 def run(*command: str | Path, timeout: float = 30) -> str:
@@ -39,30 +43,32 @@ def refuse(reason: str) -> None:
 
 
 @cache
-def why_no_loop_mounts() -> str | None:
-    """Why no file system can be mounted here, None when it can."""
+def why_no_loop_mounts(kind: str = "ext4") -> str | None:
+    """Why no file system of this kind can be mounted here, None when it can."""
     if os.geteuid() != 0:
-        return "power cuts need root (they mount an ext4 image and shut it down)"
-    for program in ("mkfs.ext4", "mount", "umount"):
+        return "power cuts need root (they mount an image and shut it down)"
+    for program in (f"mkfs.{kind}", "mount", "umount"):
         if shutil.which(program) is None and shutil.which(program, path="/usr/sbin:/sbin") is None:
-            return f"{program} is not installed (Debian: apt-get install e2fsprogs mount)"
+            return f"{program} is not installed (Debian: apt-get install e2fsprogs xfsprogs mount)"
     return None
 
 
 class LoopDisk:
     """An image, mounted. In memory where there is room: a cut takes a tenth of a second then."""
 
-    def __init__(self, folder: Path, *, mib: int = 192, inodes: int = 0) -> None:
-        if (reason := why_no_loop_mounts()) is not None:
+    def __init__(self, folder: Path, *, mib: int = 192, inodes: int = 0, kind: str = "ext4") -> None:
+        if (reason := why_no_loop_mounts(kind)) is not None:
             refuse(reason)
+        mib = max(mib, XFS_MIB_MIN) if kind == "xfs" else mib
         memory = Path("/dev/shm")  # noqa: S108 - an image of our own, under a name of our own
         in_memory = memory.is_dir() and shutil.disk_usage(memory).free > 4 * mib << 20
-        self.image = (memory if in_memory else folder) / f"lifeline-{os.getpid()}-{time.monotonic_ns()}.ext4"
+        self.image = (memory if in_memory else folder) / f"lifeline-{os.getpid()}-{time.monotonic_ns()}.{kind}"
         self.mount_point = folder / "disk"
         self.mount_point.mkdir(parents=True)
         with self.image.open("wb") as file:
             file.truncate(mib << 20)
-        run("mkfs.ext4", "-q", "-F", *(["-N", str(inodes)] if inodes else []), self.image)
+        force = "-f" if kind == "xfs" else "-F"
+        run(f"mkfs.{kind}", "-q", force, *(["-N", str(inodes)] if inodes else []), self.image)
         self.cuts = 0
         try:
             self.mount()
@@ -96,7 +102,7 @@ class LoopDisk:
         self.cuts += 1
 
     def power_on(self) -> None:
-        """Mount again: ext4 replays its journal."""
+        """Mount again: the file system replays its journal."""
         self.unmount()
         self.mount()
 

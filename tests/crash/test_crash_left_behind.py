@@ -26,7 +26,7 @@ from lifeline.lake.writer import LakeFollower
 from lifeline.live.layout import HEADER
 from lifeline.live.values import LiveValues
 from tests.crash.campaign import lake_content
-from tests.crash.disks import LOGFLUSH, NOLOGFLUSH, LoopDisk
+from tests.crash.disks import FILE_SYSTEMS, LOGFLUSH, NOLOGFLUSH, LoopDisk
 from tests.lake.conftest import Source, make_record, make_registry
 
 pytestmark = [pytest.mark.slow]
@@ -51,12 +51,12 @@ def killed_before_the_fsync(data: Path, records: list[LogRecord], monkeypatch: p
         store(data, records)
 
 
-@pytest.mark.parametrize("how", [NOLOGFLUSH, LOGFLUSH], ids=["journal lost", "journal kept"])
-@pytest.mark.parametrize("stored_before", [0, 3])
+@pytest.mark.parametrize("kind", FILE_SYSTEMS)
+@pytest.mark.parametrize(("how", "stored_before"), [(NOLOGFLUSH, 3), (LOGFLUSH, 0)], ids=["journal lost", "kept"])
 def test_a_lake_commit_that_its_process_never_synced(
-    how: int, stored_before: int, loop_disk: Callable[..., LoopDisk], monkeypatch: pytest.MonkeyPatch
+    how: int, kind: str, stored_before: int, loop_disk: Callable[..., LoopDisk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disk = loop_disk(mib=64)
+    disk = loop_disk(mib=64, kind=kind)
     data = disk.mount_point / "var"
     records = [make_record(lsn, duplicates=False) for lsn in range(1, stored_before + 4)]
     killed_before_the_fsync(data, records[: stored_before + 1], monkeypatch)

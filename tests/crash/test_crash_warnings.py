@@ -76,7 +76,7 @@ def test_each_warning_once_whatever_call_is_the_last_q01(call: str, campaign: Ca
         tracer = Tracer(run.pid, inject(call, "signal=SIGKILL", when=str(k)))
         run.broker.give(600)
         try:
-            until = time.monotonic() + 4
+            until = time.monotonic() + 3
             wait_until(
                 lambda until=until: run.zygote.status(run.pid) is not None or time.monotonic() > until, "the end"
             )
