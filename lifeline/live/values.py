@@ -65,7 +65,7 @@ class LiveValues:
         # what was applied after the last flush may be lost in a power cut: repeat it, a replay is harmless
         self._header["position"][0] = self._header["durable"][0]
         self._position = self._durable = int(self._header["durable"][0])
-        self.flush()  # the header may come from a process that was killed before it could make it durable
+        self._sync_header()  # it may come from a process that was killed before it could make it durable
 
     @property
     def position(self) -> int:
@@ -115,9 +115,15 @@ class LiveValues:
         """
         try:
             self._map.flush()
-            self._header["durable"][0] = self._position
+        except OSError as error:
+            raise UnavailableError(f"{self._path}: cannot be flushed: {error}") from error
+        self._header["durable"][0] = self._position
+        self._sync_header()
+        self._durable = self._position
+
+    def _sync_header(self) -> None:
+        try:
             self._map.flush(0, HEADER_BYTES)
-            self._durable = self._position
         except OSError as error:
             raise UnavailableError(f"{self._path}: cannot be flushed: {error}") from error
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -25,8 +26,10 @@ from lifeline.lake.verify import verify_lake
 from lifeline.lake.writer import LakeFollower
 from lifeline.live.layout import HEADER
 from lifeline.live.values import LiveValues
-from tests.crash.campaign import lake_content
+from tests.crash import figures
+from tests.crash.campaign import Campaign, lake_content, wait_until
 from tests.crash.disks import FILE_SYSTEMS, LOGFLUSH, NOLOGFLUSH, LoopDisk
+from tests.crash.tracer import Tracer, inject
 from tests.lake.conftest import Source, make_record, make_registry
 
 pytestmark = [pytest.mark.slow]
@@ -146,3 +149,31 @@ def test_a_torn_checkpoint_that_nothing_points_at_yet_is_dropped(
 
     assert LakeFollower(tmp_path).position == 7
     assert verify_lake(tmp_path, full=True).problem is None
+
+
+@pytest.mark.only_soak
+@pytest.mark.timeout(3600)
+def test_a_whole_engine_killed_at_the_kth_fsync_followed_by_another_and_a_cut(
+    campaign: Callable[..., Campaign], loop_disk: Callable[..., LoopDisk]
+) -> None:
+    """The same without knowing where the commits are: any fsync of any thread may be the last."""
+    run = campaign(kind="engine", disk=loop_disk())
+    killed = 0
+    for k in range(1, 61, 2):
+        run.cycles += 1
+        run.start(hold=True)
+        tracer = Tracer(run.pid, inject("fsync", "signal=SIGKILL", when=str(k)))
+        until = time.monotonic() + 10
+        wait_until(lambda until=until: run.zygote.status(run.pid) is not None or time.monotonic() > until, "the end")
+        killed += run.zygote.status(run.pid) is not None
+        run.kill()
+        tracer.close()
+        run.start()
+        run.work(300)
+        time.sleep(1.0)  # a flush or two of the new engine
+        run.cut_or_flush()
+    books = run.settle()
+    figures.add("killed at an fsync, then a cut", run.cycles, books, run.seed, run.recoveries_s)
+    print(f"\n{run.cycles} cycles, {killed} killed at their fsync, {books}")
+    assert books.clean, (run.seed, books)
+    assert killed > run.cycles // 2
