@@ -37,7 +37,7 @@ def campaigns(name: str, cycles: int, epoch: int, make: Callable[[], tuple[Campa
         print(f"\n{name}: {run.cycles} cycles, seed {run.seed}, {books}")
         assert books.clean, (run.seed, books)
         cycles -= run.cycles
-        if run.kind == "engine" and run.cycles > 2:
+        if run.kind == "engine" and run.cycles >= 10:  # three cycles may be too short for it
             assert min((run.data / "log").glob("*.log")).stem != f"{1:020}", "nothing was trimmed"
         total += books
         run.close()
