@@ -26,8 +26,10 @@ RULES_MAX: Final = 10_000
 TABLES: Final = ("rule", "calendar")
 
 
-def load_files(paths: Iterable[Path]) -> tuple[RuleSpec, ...]:
+def load_files(paths: Iterable[Path], beside: Iterable[RuleSpec] = ()) -> tuple[RuleSpec, ...]:
     """Rules of all files (a directory stands for its ``*.toml``), sorted by id.
+
+    ``beside``: rules of other files that they may refer to.
 
     Raises:
         ConfigurationError: every problem of every file.
@@ -47,10 +49,10 @@ def load_files(paths: Iterable[Path]) -> tuple[RuleSpec, ...]:
                 )
                 continue
             texts.append((text, str(file)))
-    return finish(load_texts(texts, problems), problems)
+    return finish(load_texts(texts, problems), problems, beside)
 
 
-def finish(rules: Iterable[RuleSpec], problems: list[Problem]) -> tuple[RuleSpec, ...]:
+def finish(rules: Iterable[RuleSpec], problems: list[Problem], beside: Iterable[RuleSpec] = ()) -> tuple[RuleSpec, ...]:
     """Sort (candidates last), look for ids given twice, and raise if anything was wrong."""
     known: dict[str, RuleSpec] = {}
     candidates: dict[str, RuleSpec] = {}
@@ -60,6 +62,9 @@ def finish(rules: Iterable[RuleSpec], problems: list[Problem]) -> tuple[RuleSpec
             message = f"the id is already taken in {among[rule.id].file}"
             problems.append(Problem(rule.file, f"rule {rule.id}.id", message, "give every rule its own id"))
         among.setdefault(rule.id, rule)
+    others = {rule.id: rule for rule in beside} | known
+    for rule in known.values():
+        _check_causes(rule, others, problems)
     for rule in candidates.values():
         _check_candidate(rule, known, problems)
     if len(candidates) > spec.SHADOWS_MAX:
@@ -70,6 +75,30 @@ def finish(rules: Iterable[RuleSpec], problems: list[Problem]) -> tuple[RuleSpec
     if problems:
         raise ConfigurationError(problems)
     return tuple(known[key] for key in sorted(known)) + tuple(candidates[key] for key in sorted(candidates))
+
+
+def _check_causes(rule: RuleSpec, known: Mapping[str, RuleSpec], problems: list[Problem]) -> None:
+    """What explains a rule's alarms is a rule that there is, and is not itself explained by them."""
+    for key, names in (("suppressed_by", rule.suppressed_by), ("folds_under", rule.folds_under)):
+        for name in names:
+            if name not in known:
+                remedy = conditions.nearest(name, known)
+                problems.append(Problem(rule.file, f"rule {rule.id}.{key}", f"there is no rule {name}", remedy))
+            elif _leads_to(name, rule.id, known, key):
+                message = f"{name} is explained by {rule.id} in the end: a circle, in which nobody would be told"
+                problems.append(Problem(rule.file, f"rule {rule.id}.{key}", message, "name the cause only"))
+
+
+def _leads_to(name: str, to: str, known: Mapping[str, RuleSpec], key: str) -> bool:
+    seen, ahead = set[str](), [name]
+    while ahead:
+        at = ahead.pop()
+        if at == to:
+            return True
+        if at not in seen and at in known:
+            seen.add(at)
+            ahead += getattr(known[at], key)
+    return False
 
 
 def _check_candidate(rule: RuleSpec, known: Mapping[str, RuleSpec], problems: list[Problem]) -> None:

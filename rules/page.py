@@ -67,9 +67,17 @@ def _section(rule: RuleSpec) -> list[str]:
     lines.append(f"- clears when `{rule.clear}`{_after(rule.clear_after)}")
     if rule.params:
         lines.append(f"- with {_params(rule.params)}" + "".join(_override(o) for o in rule.overrides))
+    if rule.suppressed_by:
+        lines.append(f"- suppressed while {_named(rule.suppressed_by)} stands at the same {rule.suppressed_at}")
+    if rule.folds_under:
+        lines.append(f"- in a flood folds beneath {_named(rule.folds_under)} at the same {rule.folds_at}")
     lines += [f"- limit from: {rule.source or 'not said'}"]
     lines += [f"- cause: {rule.cause}", f"- consequence: {rule.consequence}", f"- action: {rule.action}"]
     return lines
+
+
+def _named(rules: Sequence[str]) -> str:
+    return " or ".join(f"`{rule}`" for rule in rules)
 
 
 def _override(override: spec.Override) -> str:

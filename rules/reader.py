@@ -31,6 +31,7 @@ OPERATOR: Final = ("cause", "consequence", "action", "respond_within")
 OPTIONAL: Final = (
     *("params", "override", "raise_after", "clear_after", "latch", "active"),
     *("event", "place", "evaluate", "source", "stability", "features", "learn", "shadow", "realarm_after"),
+    *("announce", "suppressed_by", "folds_under"),
 )
 GROUPED: Final = ("group", "hit", "terms", "train")
 """Keys of a rule with ``evaluate = "group"`` only."""
@@ -107,6 +108,7 @@ class _Reader:
             self.wrong("override", "minutes_to_limit has one limit at all times", "two rules, each with its active")
         words = set(re.findall(r"[a-z][a-z0-9_]*", f"{texts} {self.table.get('hit', '')}"))
         words |= {column for values in seasons.values() for column, _ in values} | {calendars.column_of(active)}
+        suppressed, folded = self.explained("suppressed_by"), self.explained("folds_under")
         return RuleSpec(
             id=rule_id,
             version=int(self.number("version", self.table.get("version", 1), low=1, whole=True)),
@@ -131,6 +133,11 @@ class _Reader:
             clear_after=self.delay("clear_after"),
             latch=self.flag("latch"),
             realarm_s=self.realarm(),
+            announce=self.flag("announce", default=True),
+            suppressed_by=suppressed[0],
+            suppressed_at=suppressed[1],
+            folds_under=folded[0],
+            folds_at=folded[1],
             active=active,
             event=self.text("event", "-".join(rule_id.split(".")[:2])),
             place=self.choice("place", spec.PLACES, "asset"),
@@ -150,7 +157,8 @@ class _Reader:
         for key in self.table:
             if key not in KEYS:
                 self.wrong(key, f"unknown key {key}", conditions.nearest(key, KEYS))
-        for key in (*REQUIRED, *OPERATOR):
+        # a state for other rules tells nobody, so it needs no words for the operator
+        for key in REQUIRED if self.table.get("announce") is False else (*REQUIRED, *OPERATOR):
             if key not in self.table:
                 why = "an alarm without it is an event (ISA-18.2)" if key in OPERATOR else "every rule has one"
                 self.wrong(key, "is missing", f"add it: {why}")
@@ -211,11 +219,31 @@ class _Reader:
             return ""
         return value
 
-    def flag(self, key: str) -> bool:
-        value = self.table.get(key, False)
+    def explained(self, key: str) -> tuple[tuple[str, ...], str]:
+        """Rules whose alarms explain those of this rule, and the kind of place at which they do."""
+        remedy = f'{key} = {{ rules = ["device.gateway.silent"], place = "gateway" }}'
+        table = self.table.get(key)
+        if table is None:
+            return (), ""
+        if not isinstance(table, dict):
+            self.wrong(key, f"is {table!r}, not a table", remedy)
+            return (), ""
+        for name in table:
+            if name not in {"rules", "place"}:
+                self.wrong(f"{key}.{name}", f"unknown key {name}", conditions.nearest(name, ["rules", "place"]))
+        names, place = table.get("rules"), table.get("place", self.table.get("place", "asset"))
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            self.wrong(f"{key}.rules", f"{names!r} is not a list of rule ids", remedy)
+            return (), ""
+        if place not in spec.PLACES:
+            self.wrong(f"{key}.place", f"{place!r} is no kind of place", conditions.nearest(str(place), spec.PLACES))
+        return tuple(names), str(place)
+
+    def flag(self, key: str, *, default: bool = False) -> bool:
+        value = self.table.get(key, default)
         if not isinstance(value, bool):
-            self.wrong(key, f"is {value!r}, not true or false", f"{key} = true")
-            return False
+            self.wrong(key, f"is {value!r}, not true or false", f"{key} = {str(not default).lower()}")
+            return default
         return value
 
     def number(self, key: str, value: object, *, low: float, high: float = math.inf, whole: bool = False) -> float:

@@ -37,13 +37,13 @@ class RuleSet:
         return RuleSet(self.shadow)
 
     @classmethod
-    def load(cls, paths: Iterable[Path | str]) -> RuleSet:
-        """Rules of files; a directory stands for its ``*.toml``.
+    def load(cls, paths: Iterable[Path | str], beside: RuleSet | None = None) -> RuleSet:
+        """Rules of files; a directory stands for its ``*.toml``. ``beside``: rules of others that they may refer to.
 
         Raises:
             ConfigurationError: everything that is wrong in any of the files.
         """
-        return cls.of(load.load_files(Path(path) for path in paths))
+        return cls.of(load.load_files((Path(path) for path in paths), () if beside is None else beside.rules))
 
     @classmethod
     def parse(cls, text: str, name: str = "rules.toml") -> RuleSet:

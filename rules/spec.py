@@ -85,6 +85,14 @@ class RuleSpec:
     active: str = ALWAYS
     realarm_s: float = 0.0
     """It is annunciated again after standing for so long; 0: never."""
+    announce: bool = True
+    """False: a state for other rules, not an alarm for people."""
+    suppressed_by: tuple[str, ...] = ()
+    """Rules whose alarm at the same place (``suppressed_at``) explains its alarms."""
+    suppressed_at: str = ""
+    folds_under: tuple[str, ...] = ()
+    """The same in a flood."""
+    folds_at: str = ""
     event: str = ""
     place: str = "asset"
     evaluate: Evaluate = "reading"
@@ -139,6 +147,11 @@ class RuleSpec:
             action=self.action,
             respond_within_s=self.respond_within_s,
             realarm_s=self.realarm_s,
+            announce=self.announce,
+            suppressed_by=self.suppressed_by,
+            suppressed_at=self.suppressed_at,
+            folds_under=self.folds_under,
+            folds_at=self.folds_at,
         )
 
     @property

@@ -132,7 +132,7 @@ def fit_rules(
     if out is not None:
         text = proposal([path], fits, budget)
         _written(out, "--out", lambda: out.write_text(text, "utf-8"))
-        RuleSet.load([out])
+        RuleSet.load([out], beside=rules)
     return {"budget": budget, "rules": [one.row() for one in fits], "elapsed_s": round(time.monotonic() - began, 3)}
 
 

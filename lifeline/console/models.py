@@ -73,6 +73,8 @@ class Alarm(Answer):
     limit: float | None
     level: str
     state: str
+    cause_id: str | None = Field(default=None, description="the alarm that explains it")
+    realarms: int = Field(default=0, description="how often it was annunciated again")
 
 
 class EventDetail(Event):

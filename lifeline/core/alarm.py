@@ -76,3 +76,11 @@ class RuleInfo:
     respond_within_s: float
     realarm_s: float = 0.0
     """It is annunciated again after standing for so long; 0: never."""
+    announce: bool = True
+    """False: a state that other rules refer to; its alarms are stored, suppressed by design, and tell nobody."""
+    suppressed_by: tuple[str, ...] = ()
+    """Rules whose standing alarm at the same ``suppressed_at`` (a kind of place) explains its alarms."""
+    suppressed_at: str = ""
+    folds_under: tuple[str, ...] = ()
+    """Likewise with ``folds_at``, in a flood: its alarms join the event of that alarm."""
+    folds_at: str = ""

@@ -19,9 +19,10 @@ from sqlalchemy import delete, func, insert, select, update
 from lifeline.core.schema import LEVELS, UTILITIES
 from lifeline.governance import fields, statements
 from lifeline.governance.actor import ENGINE
+from lifeline.governance.alarm_state import alarm_state
 from lifeline.governance.database import bump
 from lifeline.governance.errors import FieldError, ForbiddenError, IllegalActionError
-from lifeline.governance.fold import alarm_state, put_hold
+from lifeline.governance.fold import put_hold
 from lifeline.governance.journal import SILENT, Change
 from lifeline.governance.policy import Policy
 from lifeline.governance.schema import alarm_log, alarms, holds
@@ -127,15 +128,15 @@ def of_rules(
     Those detected from a week before ``since`` on; those that late readings have withdrawn are left out.
     """
     names = ("alarm_id", "rule_id", "rule_version", "point", "raised_at", "detected_at", "cleared_at", "value", "level")
-    query = select(*(alarms.c[name] for name in names), alarms.c.clear_detected_at, alarms.c.clear_lsn, alarms.c.lsn)
+    query = select(*(alarms.c[name] for name in names), alarms.c.clear_detected_at)
     query = query.where(alarms.c.detected_at >= since - OLDER_MS, alarms.c.detected_at <= until)
     query = query.where(alarms.c.rule_id.in_(list(rule_ids)))
     query = query.order_by(alarms.c.detected_at.desc(), alarms.c.alarm_id).limit(rows_max)
     found = []
     for row in connection.execute(query).mappings():
         ended = row["clear_detected_at"]
-        if ended == row["detected_at"] and row["clear_lsn"] == row["lsn"] and row["cleared_at"] is not None:
-            continue  # withdrawn: it ended with the reading that had raised it
+        if row["cleared_at"] == row["raised_at"]:
+            continue  # withdrawn: it ended as it began
         alarm = {name: row[name] for name in names}
         if ended is not None and ended > until:
             alarm["cleared_at"] = None

@@ -32,6 +32,10 @@ class Effects:
     """Alarms that were in the database and have cleared, or are otherwise as they were not said to be."""
     adopted: dict[str, Row] = field(default_factory=dict)
     """Alarms that were in the database, on hold, and have now joined an event."""
+    marked: dict[str, Row] = field(default_factory=dict)
+    """Alarms that were in the database, and are explained by another or no longer."""
+    causes: list[Row] = field(default_factory=list)
+    causes_gone: list[str] = field(default_factory=list)
     log: list[Row] = field(default_factory=list)
     alarm_log: list[Row] = field(default_factory=list)
     unshelved: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -99,7 +103,7 @@ class Effects:
     def tables(self) -> tuple[str, ...]:
         """Published tables that these effects change."""
         changed = {
-            "alarms": self.new_alarms or self.cleared or self.adopted,
+            "alarms": self.new_alarms or self.cleared or self.adopted or self.marked,
             "events": self.new_events or self.changed(),
             "event_log": self.log,
         }

@@ -28,7 +28,9 @@ from lifeline.core.alarm import RuleInfo
 from lifeline.core.schema import LEVELS
 from lifeline.governance import deadlines
 from lifeline.governance.actor import ENGINE
+from lifeline.governance.alarm_state import alarm_state
 from lifeline.governance.blank import blank_event
+from lifeline.governance.consequences import Explained
 from lifeline.governance.effects import Effects
 from lifeline.governance.emergency import EMERGENCY, mode_of
 from lifeline.governance.nearby import distance_m
@@ -59,19 +61,6 @@ def group_key(kind: str, place: tuple[str, str]) -> str:
     return "\x1f".join((kind, *place))
 
 
-def alarm_state(row: Mapping[str, Any]) -> str:
-    """The state of ISA-18.2 from the bits: who is quiet on purpose is named first."""
-    if row["out_of_service"]:
-        return "out-of-service"
-    if row["suppressed"]:
-        return "suppressed"
-    if row["shelved_until"] is not None:
-        return "shelved"
-    if row["active"]:
-        return "acked" if row["acked"] else "unacked"
-    return "normal" if row["acked"] else "returned-unacked"
-
-
 @dataclass(slots=True)
 class Fold:
     """The rows in hand while changes are taken; mutated by ``take`` and ``adopt``, read from ``effects``."""
@@ -92,6 +81,7 @@ class Fold:
     stored_at: int
     reported: Sequence[str] = ()
     """Ids of open events that people have told of and telemetry knows nothing of yet, round places of the changes."""
+    explained: Explained = field(default_factory=Explained)
     open_groups: dict[str, str] = field(default_factory=dict)
     """Newest open event of each group."""
     effects: Effects = field(default_factory=Effects)
@@ -161,15 +151,80 @@ class Fold:
             "realarm_s": None,
             "realarm_at": None,
             "realarms": 0,
+            "cause_id": None,
         }
-        if (realarm_s := int(self.rule(change).realarm_s)) > 0:
+        rule = self.rule(change)
+        if (realarm_s := int(rule.realarm_s)) > 0:
             alarm |= {"realarm_s": realarm_s, "realarm_at": change.detected_at + realarm_s * 1000}
         self.alarms[change.alarm_id] = alarm
         self.effects.new_alarms.append(alarm)
         self.fresh.add(change.alarm_id)
-        if not self._quiet(alarm):
-            self._join(alarm, self.rule(change), place, change.detected_at)
+        quiet = self._quiet(alarm)
+        if cause := self.explained.cause(rule.suppressed_by, rule.suppressed_at, place):
+            alarm |= {"suppressed": True, "cause_id": cause}
+        elif not rule.announce:
+            alarm["suppressed"] = True
+        elif not quiet:
+            self._join(alarm, rule, place, change.detected_at)
+            self.explained.heard(place, change.detected_at)
         alarm["state"] = alarm_state(alarm)
+        if rule.suppressed_by or rule.folds_under:
+            self.explained.dependents[alarm["alarm_id"]] = alarm
+        self._begin_cause(alarm, place, change.detected_at)
+
+    def _begin_cause(self, alarm: Row, place: Place, at: int) -> None:
+        """What stands at the same place and is explained by this alarm is suppressed, or in a flood referred to it."""
+        keys = self.explained.begin(alarm, place) if alarm["rule_id"] in self.explained.kinds else set()
+        for other in list(self.explained.dependents.values()) if keys else ():
+            if not other["active"] or other["alarm_id"] == alarm["alarm_id"]:
+                continue
+            rule, there = self.rule(other), self.explained.places.get(other["point"]) or self.places[other["point"]]
+            if alarm["rule_id"] in rule.suppressed_by and there.key(rule.suppressed_at) in keys:
+                if not other["suppressed"]:
+                    self._explain(other, alarm["alarm_id"], at, suppressed=True)
+            elif alarm["rule_id"] in rule.folds_under and there.key(rule.folds_at) in keys:
+                self._refer(other, alarm, there, at)
+
+    def _end_cause(self, alarm_id: str, at: int) -> None:
+        """What it explained is explained by another, or people hear of it with the queue's next tick."""
+        self.explained.end(alarm_id)
+        for other in self.explained.dependents.values():
+            if other["active"] and other["suppressed"] and other["cause_id"] == alarm_id:
+                rule = self.rule(other)
+                there = self.explained.places.get(other["point"]) or self.places[other["point"]]
+                cause = self.explained.cause(rule.suppressed_by, rule.suppressed_at, there)
+                by_hand = any(h["kind"] == "suppressed" for h in self.holds.get((other["rule_id"], other["point"]), ()))
+                self._explain(other, cause, at, suppressed=cause is not None or by_hand)
+
+    def _explain(self, alarm: Row, cause: str | None, at: int, *, suppressed: bool) -> None:
+        before = alarm["state"]
+        alarm |= {"suppressed": suppressed, "cause_id": cause}
+        alarm["state"] = alarm_state(alarm)
+        if alarm["alarm_id"] not in self.fresh:
+            self.effects.marked[alarm["alarm_id"]] = alarm
+        action = "suppress" if suppressed else "unsuppress"
+        words = f"起因 / cause: {cause}" if cause else "起因已消除 / the cause has ended"
+        self.effects.say_of_alarm(alarm["alarm_id"], at, action, (before, alarm["state"]), words)
+
+    def _refer(self, alarm: Row, cause: Row, place: Place, at: int) -> None:
+        """The cause came after its consequence: in a flood the consequence's event, if nobody has it yet, says so."""
+        row = self.events.get(alarm["event_id"]) if alarm["event_id"] else None
+        target = cause["event_id"]
+        if row is None or target is None or row["event_id"] == target or not self.explained.floods(place, at):
+            return
+        if row["status"] == "new" and row["related_id"] is None:
+            row["related_id"] = target
+            self._log(row, at, "consequence", f"起因 / cause: {target} · {cause['rule_id']} · {cause['device_id']}")
+
+    def _folds(self, alarm: Row, rule: RuleInfo, place: Place, at: int) -> Row | None:
+        """In a flood the open event of the alarm that explains this one."""
+        cause = self.explained.cause(rule.folds_under, rule.folds_at, place)
+        row = self.events.get(self.explained.events.get(cause) or "") if cause else None
+        if row is None or not row["is_open"] or not self.explained.floods(place, at):
+            return None
+        alarm["cause_id"] = cause
+        self._log(row, at, "fold", f"并入起因 / folded beneath the cause: {alarm['rule_id']} · {alarm['device_id']}")
+        return row
 
     def _quiet(self, alarm: Row) -> bool:
         """Put the holds of (rule, point) on the alarm; True when there is one in force."""
@@ -184,6 +239,10 @@ class Fold:
         return quiet
 
     def _join(self, alarm: Row, rule: RuleInfo, place: Place, at: int) -> None:
+        if rule.folds_under and (cause := self._folds(alarm, rule, place, at)) is not None:
+            self._grow(cause, alarm, at)
+            alarm["event_id"] = cause["event_id"]
+            return
         where = place.key(rule.place)
         key = group_key(rule.event, where)
         open_id = self.open_groups.get(key)
@@ -324,6 +383,8 @@ class Fold:
         alarm.update(cleared_at=None, clear_detected_at=None, clear_value=None, clear_lsn=None)
         alarm["state"] = alarm_state(alarm)
         self._changed(alarm)
+        if change.rule_id in self.explained.kinds:
+            self._begin_cause(alarm, self.places[change.point], change.detected_at)
         row = self.events.get(alarm["event_id"])
         if row is not None:
             row["active_count"] += 1
@@ -349,6 +410,8 @@ class Fold:
         alarm["clear_lsn"] = change.lsn
         alarm["state"] = alarm_state(alarm)
         self._changed(alarm)
+        if change.rule_id in self.explained.kinds:
+            self._end_cause(alarm["alarm_id"], change.detected_at)
         if change.reason:
             told = "ended", (before, alarm["state"]), change.reason
             self.effects.say_of_alarm(alarm["alarm_id"], change.detected_at, *told)

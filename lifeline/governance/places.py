@@ -73,6 +73,10 @@ class PlaceLookup:
             places.setdefault(point, Place(f"point-{point}", "unknown"))
         return places
 
+    def district(self, area_code: str | None) -> str | None:
+        """The district of an area, as the newest registry that was asked knows it."""
+        return self._areas.around(area_code)[0]
+
     def title(self, rule: RuleInfo, place: Place) -> str:
         """``中文 / English · place · area``, in the area's name where the registry has one."""
         parts = [f"{rule.title_zh} / {rule.title_en}", place.key(rule.place)[1]]

@@ -17,7 +17,7 @@ from sqlalchemy import and_, or_, select
 
 from lifeline.core.alarm import RULE_CHANGED, RULE_GONE, AlarmChange
 from lifeline.governance import alarms as alarm_acts
-from lifeline.governance import deadlines, modes, repeats
+from lifeline.governance import consequences, deadlines, modes, repeats
 from lifeline.governance.actor import ENGINE
 from lifeline.governance.acts import take_acts
 from lifeline.governance.books import Books
@@ -62,9 +62,8 @@ ADOPT_ROWS_MAX: Final = 10_000
 
 # what the fold looks at or changes in alarms that are stored already: a third of the columns, half of the time
 _KNOWN_ALARMS: Final = select(
-    *(alarms.c[name] for name in ("alarm_id", "event_id", "acked")),
-    *(alarms.c[name] for name in ("shelved_until", "suppressed", "out_of_service")),
-    *(alarms.c[name] for name in CLEARED_COLUMNS),
+    *(alarms.c[name] for name in consequences.COLUMNS),
+    *(alarms.c[name] for name in CLEARED_COLUMNS if name not in consequences.COLUMNS),
 )
 
 
@@ -108,6 +107,17 @@ class GovernanceQueue:
         self._position = self._read_position()
 
     @property
+    def rules(self) -> Mapping[str, RuleInfo]:
+        """By rule id."""
+        return self._rules
+
+    @rules.setter
+    def rules(self, rules: Mapping[str, RuleInfo]) -> None:
+        self._rules = rules
+        self._relations = consequences.Relations(rules)
+        self._settled = False
+
+    @property
     def position(self) -> int:
         """The log position of the last transaction, 0 for a new queue."""
         return self._position
@@ -149,6 +159,7 @@ class GovernanceQueue:
             return []
         self._next_tick_ms = now_ms + TICK_MS
         fires = self._steady.trusts(now_ms)
+        self._settle_causes(now_ms)
         with self._database.read() as connection:
             held = alarm_acts.expired_holds(connection, now_ms, rows_max=1) or _waiting(connection, rows_max=1)
             due = bool(fires and _due_timers(connection, now_ms, rows_max=1))
@@ -172,6 +183,17 @@ class GovernanceQueue:
         if storm:
             self._work_in_emergencies(now_ms)
         return opened
+
+    def _settle_causes(self, now_ms: int) -> None:
+        """After a change of rules, once: what they no longer explain is not suppressed any longer."""
+        if self._settled:
+            return
+        with self._database.read() as connection:
+            orphans = consequences.orphans(connection, self._rules)
+        if orphans:
+            with self._database.write() as connection:
+                store(connection, consequences.release(orphans, now_ms), self._journal, self._policy.timezone)
+        self._settled = True
 
     def _emergencies_to_do(self, connection: Connection, now_ms: int) -> bool:
         """Whether an emergency is over, is called for by a trigger, or has events to be dispatched at once."""
@@ -268,6 +290,7 @@ class GovernanceQueue:
         fold = self._prepare(connection, known, joining, held, now_ms, changes)
         for change in changes:
             fold.take(change)
+        fold.effects.causes, fold.effects.causes_gone = fold.explained.new, fold.explained.gone
         return fold.effects
 
     def _adopt(self, connection: Connection, waiting: Sequence[Row], now_ms: int) -> Effects:
@@ -298,8 +321,14 @@ class GovernanceQueue:
         """Everything the fold needs: places, events of known alarms, open events of the groups, holds."""
         rows = {row["alarm_id"]: row for row in known}
         places = self._places.of(point for _, point in joining)
+        explained = consequences.look_up(
+            connection, self._relations, self._places, joining, changes, self._rule, now_ms
+        )
+        explained.dependents |= {key: rows[key] for key in explained.dependents if key in rows}  # one row, one dict
+        places |= explained.places
         keys = {group_key(rule.event, places[point].key(rule.place)) for rule, point in joining}
-        event_ids = {row["event_id"] for row in rows.values()} - {None}
+        event_ids = {row["event_id"] for row in (*rows.values(), *explained.dependents.values())} - {None}
+        event_ids |= {*explained.events.values()} - {None}
         found = fetch(connection, select(events), events.c.event_id, event_ids)
         found += fetch(connection, select(events).where(OPEN), events.c.group_key, keys)
         open_keys = {row["group_key"] for row in found if row["is_open"]}
@@ -329,6 +358,7 @@ class GovernanceQueue:
             modes=held,
             stored_at=now_ms,
             reported=[row["event_id"] for row in told],
+            explained=explained,
         )
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import select, update
 
 from lifeline.governance.actor import ENGINE
+from lifeline.governance.alarm_state import alarm_state
 from lifeline.governance.database import bump
 from lifeline.governance.effects import Effects
-from lifeline.governance.fold import alarm_state
 from lifeline.governance.schema import REPEATING, alarms, events
 from lifeline.governance.statements import fetch
 from lifeline.governance.store import store

@@ -33,7 +33,7 @@ from sqlalchemy import (
     false,
 )
 
-SCHEMA_VERSION: Final = 7
+SCHEMA_VERSION: Final = 8
 """Raised by one with every change of the tables below, together with a migration from the version before."""
 
 metadata: Final = MetaData()
@@ -146,10 +146,12 @@ alarms: Final = Table(
     Column("realarm_s", Integer),
     Column("realarm_at", BigInteger),
     Column("realarms", Integer, nullable=False, server_default="0"),
+    Column("cause_id", String(24)),
 )
 """One row an episode (rule, version, point, onset). ``lsn`` and ``clear_lsn`` lead back to the readings.
 
-``realarm_at``: when it is annunciated again if it still stands, every ``realarm_s``; ``realarms`` times so far."""
+``realarm_at``: when it is annunciated again if it still stands, every ``realarm_s``; ``realarms`` times so far.
+``cause_id``: the alarm that explains it (``consequences``)."""
 
 event_log: Final = Table(
     "event_log",
@@ -197,6 +199,16 @@ holds: Final = Table(
 """Which rules are quiet on which points (``shelved``, ``suppressed``, ``out-of-service``), so that the next episode
 is quiet too. Alarms under a hold are stored but open no event until the hold ends. ``once``: a
 shelf that ends when its alarm returns to normal, at ``until`` at the latest."""
+
+causes: Final = Table(
+    "causes",
+    metadata,
+    Column("alarm_id", String(24), ForeignKey("alarms.alarm_id"), primary_key=True),
+    Column("place_kind", String(16), primary_key=True),
+    Column("place", Text, nullable=False),
+    Column("rule_id", Text, nullable=False),
+)
+"""Standing alarms that explain others, by the places at which they do (``consequences``). Gone when they end."""
 
 timers: Final = Table(
     "timers",
@@ -608,6 +620,7 @@ Index(
 Index("alarms_to_repeat", alarms.c.realarm_at, sqlite_where=REPEATING, postgresql_where=REPEATING)
 Index("event_log_by_event", event_log.c.event_id, event_log.c.entry)
 Index("alarm_log_by_alarm", alarm_log.c.alarm_id, alarm_log.c.entry)
+Index("causes_by_place", causes.c.place, causes.c.place_kind)
 Index("holds_by_until", holds.c.until)
 Index("warnings_issued_by_event", warnings_issued.c.sink, warnings_issued.c.event_id, warnings_issued.c.entry)
 Index("warnings_issued_by_time", warnings_issued.c.sink, warnings_issued.c.sent_at, warnings_issued.c.serial)

@@ -9,6 +9,7 @@ from lifeline.governance.schema import (
     MEASURES,
     alarm_log,
     alarms,
+    causes,
     escalations,
     event_log,
     events,
@@ -47,7 +48,10 @@ def store(connection: Connection, effects: Effects, journal: Journal, timezone: 
     update_changed(connection, events, events.c.event_id, changed)
     insert_rows(connection, alarms, effects.new_alarms, known="keep")
     _update(connection, effects.cleared, CLEARED_COLUMNS)
-    _update(connection, effects.adopted, ("event_id",))
+    _update(connection, effects.adopted, ("event_id", "cause_id"))
+    _update(connection, effects.marked, ("suppressed", "cause_id", "state"))
+    delete_keys(connection, causes, ("alarm_id",), [(alarm_id,) for alarm_id in effects.causes_gone])
+    insert_rows(connection, causes, effects.causes, known="keep")
     insert_rows(connection, event_log, effects.log)
     insert_rows(connection, alarm_log, effects.alarm_log)
     _store_timers(connection, effects)

@@ -71,6 +71,31 @@ def test_a_re_alarm_time_is_a_duration_of_a_minute_at_least(kit: Any) -> None:
         assert "min" in problems(kit.rule(realarm_after=text))["rule gas.ch4.high.realarm_after"].remedy
 
 
+def test_what_explains_an_alarm_is_a_rule_that_there_is_and_no_circle(kit: Any) -> None:
+    pump = kit.rule(id='"pump.off"', announce="false", cause="", consequence="", action="", respond_within="")
+    text = pump + kit.rule(suppressed_by='{ rules = ["pump.off"], place = "zone" }')
+    state, rule = sorted(RuleSet.parse(text).rules, key=lambda one: one.announce)
+    assert (state.info().announce, rule.info().suppressed_by, rule.info().suppressed_at) == (
+        False,
+        ("pump.off",),
+        "zone",
+    )
+    assert rule.meaning == RuleSet.parse(kit.rule()).rules[0].meaning, "it is raised all the same"
+    found = problems(
+        kit.rule(suppressed_by='{ rules = ["pump.of"], plce = "zone" }', folds_under='{ rules = [], place = "zone" }')
+        + kit.rule(id='"pump.off"', announce='"no"', folds_under='{ rules = ["pump.off"], place = "zoe" }')
+    )
+    assert found["rule gas.ch4.high.suppressed_by.plce"].remedy == "did you mean place?"
+    assert found["rule gas.ch4.high.folds_under.rules"].remedy.startswith("folds_under = {")
+    assert found["rule pump.off.announce"].remedy == "announce = false"
+    assert found["rule pump.off.folds_under.place"].remedy == "did you mean zone?"
+    circle = kit.rule(id='"a.b"', suppressed_by='{ rules = ["a.c"] }')
+    circle += kit.rule(id='"a.c"', suppressed_by='{ rules = ["a.b"] }') + kit.rule(suppressed_by='{ rules = ["a.x"] }')
+    found = problems(circle)
+    assert "circle" in found["rule a.b.suppressed_by"].message
+    assert "did you mean" in found["rule gas.ch4.high.suppressed_by"].remedy
+
+
 def test_same_id_twice_and_unreadable_files(kit: Any, tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(kit.rule(), "utf-8")
     (tmp_path / "b.toml").write_text(kit.rule(), "utf-8")

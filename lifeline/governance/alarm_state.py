@@ -1,0 +1,21 @@
+"""The state of an alarm (ISA-18.2), from its bits; pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def alarm_state(row: Mapping[str, Any]) -> str:
+    """The state of ISA-18.2 from the bits: who is quiet on purpose is named first."""
+    if row["out_of_service"]:
+        return "out-of-service"
+    if row["suppressed"]:
+        return "suppressed"
+    if row["shelved_until"] is not None:
+        return "shelved"
+    if row["active"]:
+        return "acked" if row["acked"] else "unacked"
+    return "normal" if row["acked"] else "returned-unacked"

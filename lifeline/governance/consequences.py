@@ -1,0 +1,187 @@
+"""Alarms that another alarm explains: suppressed by design, or folded beneath it in a flood (ISA-18.2, IEC 62682).
+
+A rule says in its file which rules' alarms explain its own, and at which place:
+
+    suppressed_by   while one of them stands there, its alarms are stored and tell nobody; those that stand when
+                    the last one ends join events then
+    folds_under     in a flood (more than ten alarms of one utility and district within ten minutes) its alarms open no
+                    event but join that of the alarm which names the cause; new events that are there refer to it
+
+The alarm that names the cause is never suppressed by its consequences: ``rules check`` refuses a circle. All that is
+needed of the database is in hand before (``look_up``); a batch in which no such rule has part asks nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import and_, select
+
+from lifeline.governance.alarm_state import alarm_state
+from lifeline.governance.effects import Effects
+from lifeline.governance.load import FLOOD_ALARMS, WINDOW_MS, scope
+from lifeline.governance.schema import alarms, causes, holds
+from lifeline.governance.statements import fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from lifeline.core.alarm import AlarmChange, RuleInfo
+    from lifeline.governance.places import Place, PlaceLookup
+
+Row = dict[str, Any]
+Key = tuple[str, str]
+"""A place: kind and name."""
+
+ROWS_MAX: Final = 20_000
+COLUMNS: Final = (
+    *("alarm_id", "rule_id", "rule_version", "level", "point", "device_id", "event_id", "active", "acked", "state"),
+    *("shelved_until", "suppressed", "out_of_service", "cause_id"),
+)
+
+
+class Relations:
+    """Which rules explain which, from a rule set."""
+
+    def __init__(self, rules: Mapping[str, RuleInfo]) -> None:
+        self.kinds: dict[str, set[str]] = {}
+        """Of a rule that explains others: the kinds of place at which it is asked for."""
+        self.dependents: dict[str, set[str]] = {}
+        """The rules that it explains."""
+        for rule in rules.values():
+            for names, kind in ((rule.suppressed_by, rule.suppressed_at), (rule.folds_under, rule.folds_at)):
+                for name in names:
+                    self.kinds.setdefault(name, set()).add(kind)
+                    self.dependents.setdefault(name, set()).add(rule.rule_id)
+
+
+@dataclass(slots=True)
+class Explained:
+    """What is in hand for one batch; changed as its changes are taken."""
+
+    kinds: Mapping[str, set[str]] = field(default_factory=dict)
+    causes: dict[Key, dict[str, str]] = field(default_factory=dict)
+    """Standing alarms that explain others, by place: rule by alarm id."""
+    events: dict[str, str | None] = field(default_factory=dict)
+    """The event of each."""
+    dependents: dict[str, Row] = field(default_factory=dict)
+    """Standing alarms that could be explained by the causes of this batch."""
+    places: Mapping[int, Place] = field(default_factory=dict)
+    recent: dict[tuple[str | None, str | None], list[int]] = field(default_factory=dict)
+    """Times of detection of alarms that people got, by utility and district."""
+    new: list[Row] = field(default_factory=list)
+    """Rows of ``causes`` to store."""
+    gone: list[str] = field(default_factory=list)
+    """Alarms that explain nothing any longer."""
+
+    def cause(self, names: Sequence[str], kind: str, place: Place) -> str | None:
+        """The alarm of one of these rules that stands at the place."""
+        there = self.causes.get(place.key(kind), {}) if names else {}
+        return min((alarm_id for alarm_id, rule_id in there.items() if rule_id in names), default=None)
+
+    def begin(self, alarm: Row, place: Place) -> set[Key]:
+        """An alarm that may explain others stands from now on; the places at which it does."""
+        keys = {place.key(kind) for kind in self.kinds.get(alarm["rule_id"], ())}
+        for kind, name in sorted(keys):
+            self.causes.setdefault((kind, name), {})[alarm["alarm_id"]] = alarm["rule_id"]
+            row = {"alarm_id": alarm["alarm_id"], "place_kind": kind, "place": name, "rule_id": alarm["rule_id"]}
+            self.new.append(row)
+        self.events[alarm["alarm_id"]] = alarm["event_id"]
+        return keys
+
+    def end(self, alarm_id: str) -> None:
+        """It stands no longer."""
+        for there in self.causes.values():
+            there.pop(alarm_id, None)
+        self.new = [row for row in self.new if row["alarm_id"] != alarm_id]
+        self.gone.append(alarm_id)
+
+    def heard(self, place: Place, at: int) -> None:
+        """People got an alarm."""
+        self.recent.setdefault((place.utility, place.district), []).append(at)
+
+    def floods(self, place: Place, at: int) -> bool:
+        """Whether ten alarms of the place's console came in the ten minutes up to now: one more is a flood."""
+        times = self.recent.get((place.utility, place.district), ())
+        return sum(at - WINDOW_MS < one <= at for one in times) >= FLOOD_ALARMS
+
+
+def look_up(
+    connection: Connection,
+    relations: Relations,
+    lookup: PlaceLookup,
+    joining: Sequence[tuple[RuleInfo, int]],
+    changes: Sequence[AlarmChange],
+    rule: Callable[[Row], RuleInfo],
+    now_ms: int,
+) -> Explained:
+    """Everything that the changes of a batch need; nothing is asked where no rule of it has part in this."""
+    causing = [(change.rule_id, change.point) for change in changes if change.rule_id in relations.kinds]
+    depending = [(one, point) for one, point in joining if one.suppressed_by or one.folds_under]
+    if not causing and not depending:
+        return Explained()
+    places = dict(lookup.of([point for _, point in (*causing, *depending)]))
+    keys = {places[point].key(kind) for name, point in causing for kind in relations.kinds[name]}
+    for one, point in depending:
+        keys |= {places[point].key(kind) for kind in (one.suppressed_at, one.folds_at) if kind}
+    found = Explained(kinds=relations.kinds)
+    for row in fetch(connection, select(causes), causes.c.place, {name for _, name in keys}):
+        found.causes.setdefault((row["place_kind"], row["place"]), {})[row["alarm_id"]] = row["rule_id"]
+    ids = [alarm_id for there in found.causes.values() for alarm_id in there]
+    known = fetch(connection, select(alarms.c.alarm_id, alarms.c.event_id), alarms.c.alarm_id, ids)
+    found.events = {row["alarm_id"]: row["event_id"] for row in known}
+    standing = _standing(connection, {one for name, _ in causing for one in relations.dependents[name]})
+    places |= lookup.of(alarm["point"] for alarm in standing)
+    for alarm in standing:
+        one, place = rule(alarm), places[alarm["point"]]
+        if keys & {place.key(kind) for kind in (one.suppressed_at, one.folds_at) if kind}:
+            found.dependents[alarm["alarm_id"]] = alarm
+    times = [change.detected_at for change in changes] or [now_ms]
+    found.recent = _recent(connection, lookup, min(times) - WINDOW_MS, max(times))
+    found.places = places
+    return found
+
+
+def _standing(connection: Connection, rule_ids: Iterable[str]) -> list[Row]:
+    query = select(*(alarms.c[name] for name in COLUMNS)).where(alarms.c.active.is_(True))
+    query = query.where(alarms.c.rule_id.in_(sorted(rule_ids))).order_by(alarms.c.alarm_id).limit(ROWS_MAX)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _recent(
+    connection: Connection, lookup: PlaceLookup, after: int, until: int
+) -> dict[tuple[str | None, str | None], list[int]]:
+    query = select(alarms.c.utility, alarms.c.area_code, alarms.c.detected_at).where(*scope(None, None))
+    query = query.where(alarms.c.detected_at > after, alarms.c.detected_at <= until)
+    found: dict[tuple[str | None, str | None], list[int]] = {}
+    for utility, area, at in connection.execute(query.order_by(alarms.c.detected_at.desc()).limit(ROWS_MAX)):
+        found.setdefault((utility, lookup.district(area)), []).append(at)
+    return found
+
+
+def orphans(connection: Connection, rules: Mapping[str, RuleInfo]) -> list[Row]:
+    """Standing alarms that are suppressed because of one that stands no longer, or that their rule names no longer."""
+    cause = alarms.alias("cause")
+    held = and_(*(holds.c.rule_id == alarms.c.rule_id, holds.c.point == alarms.c.point, holds.c.kind == "suppressed"))
+    query = select(*(alarms.c[name] for name in COLUMNS), cause.c.active.label("stands"), cause.c.rule_id.label("by"))
+    query = query.join(cause, cause.c.alarm_id == alarms.c.cause_id).outerjoin(holds, held)
+    query = query.where(alarms.c.active.is_(True), alarms.c.suppressed.is_(True), holds.c.kind.is_(None))
+    found = [dict(row) for row in connection.execute(query.order_by(alarms.c.alarm_id).limit(ROWS_MAX)).mappings()]
+    named = {rule_id: rule.suppressed_by for rule_id, rule in rules.items()}
+    return [row for row in found if not row["stands"] or row["by"] not in named.get(row["rule_id"], ())]
+
+
+def release(rows: Iterable[Row], now_ms: int) -> Effects:
+    """These alarms are not explained any longer; those that stand join events with the next look at what waits."""
+    effects = Effects()
+    for row in rows:
+        before = row["state"]
+        row |= {"suppressed": False, "cause_id": None}
+        row["state"] = alarm_state(row)
+        effects.marked[row["alarm_id"]] = row
+        words = "规则不再如此说 / the rules do not say so any longer"
+        effects.say_of_alarm(row["alarm_id"], now_ms, "unsuppress", (before, row["state"]), words)
+    return effects
