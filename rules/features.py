@@ -357,7 +357,7 @@ WHERE: Final[dict[str, Any]] = {f.name: _TYPES[str(f.type)] for f in POINTS} | {
 
 FOREIGN: Final = (
     *("methane-ambient", "mine-methane", "water-scada", "rig"),
-    *("water-meter", "gas-meter", "water-quality"),
+    *("gas-scada", "heat-scada", "water-meter", "gas-meter", "water-quality"),
 )
 """Kinds of foreign history: their quantities are called and measured as their owners please, so that limits of a city's
 own network do not speak of them. (``heat-meter`` is a kind of both.)"""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from benchmarks.harness import Figure, Result
-from benchmarks.quality import foreign, made, networks, sets
+from benchmarks.quality import foreign, made, networks, pipes, sets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,7 @@ def run(scale: float) -> Result:
         _made(result, Path(folder))
         _public(result, Path(folder))
         _networks(result, Path(folder))
+        _pipes(result, Path(folder))
     return result
 
 
@@ -95,6 +96,17 @@ def _networks(result: Result, folder: Path) -> None:
         result.notes.append("l-town: skipped, its model is not there (battledim-2018 under --data)")
         return
     _found(result, "l_town", [foreign.judge(networks.l_town(place, random), folder)])
+
+
+def _pipes(result: Result, folder: Path) -> None:
+    """Leaks in gas and heat networks, where pandapipes is installed."""
+    if not pipes.available():
+        result.notes.append("gas and heat rings: skipped, no pandapipes (pip install lifeline-engine[pandapipes])")
+        return
+    random = np.random.default_rng(SEED)
+    for make in (pipes.gas, pipes.heat):
+        case = make(random)
+        _found(result, case.name, [foreign.judge(case, folder)])
 
 
 def _attacks(result: Result, name: str, judged: list[Judged]) -> None:

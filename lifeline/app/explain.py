@@ -6,6 +6,7 @@ the log); the curve around it comes from the lake, so it may lack the last secon
 
 from __future__ import annotations
 
+import math
 from contextlib import closing
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
@@ -26,7 +27,11 @@ BEFORE_MS: Final = 3_600_000
 AFTER_MS: Final = 900_000
 """The curve shows an hour before the alarm and a quarter of an hour after it."""
 ROWS_MAX: Final = 5_000
-WIDTH, HEIGHT, EDGE = 900, 320, 46
+WIDTH, HEIGHT, EDGE, TOP, BOTTOM = 900, 330, 72, 34, 28
+MARKS: Final = 5
+"""Values on the scale, about so many."""
+FAR: Final = 3.0
+"""A limit that is further away than so many times the readings' range or size would flatten them to a line."""
 LEVEL_COLOURS: Final = {"red": "#c62828", "orange": "#ef6c00", "yellow": "#f9a825", "blue": "#1565c0"}
 
 Curve = list[tuple[int, float]]
@@ -80,8 +85,11 @@ def picture(told: dict[str, Any]) -> str:
     raised, cleared = told["span"]
     times = [at for at, _ in curve] + [raised, cleared or raised]
     limit = evidence.get("params", {}).get("limit")
-    values = [value for _, value in curve] + ([limit] if limit is not None else [])
-    scale = _Scale(min(times), max(times), min(values, default=0.0), max(values, default=1.0))
+    values = [value for _, value in curve] or [limit or 0.0]
+    low, high = min(values), max(values)
+    if limit is not None and abs(limit - (low + high) / 2) <= FAR * max(high - low, abs(high), 1e-9):
+        low, high = min(low, limit), max(high, limit)
+    scale = _Scale(min(times), max(times), low, high)
     colour = LEVEL_COLOURS[told["level"]]
     shapes = [
         scale.band(raised, cleared or scale.end, colour, 0.12),
@@ -90,16 +98,14 @@ def picture(told: dict[str, Any]) -> str:
         *(f"<circle cx='{scale.x(at):.1f}' cy='{scale.y(v):.1f}' r='3.5' fill='{colour}'/>" for at, v in own),
     ]
     if limit is not None:
-        y = scale.y(limit)
-        shapes.append(
-            f"<line x1='{EDGE}' x2='{WIDTH}' y1='{y:.1f}' y2='{y:.1f}' stroke='{colour}' stroke-dasharray='5'/>"
-        )
-        shapes.append(f"<text x='{WIDTH - 4}' y='{y - 4:.1f}' text-anchor='end'>limit {limit:g}</text>")
-    title = f"{told['rule_id']} v{told['rule_version']} · {told['device_id']}/{told['quantity']}"
+        shapes.append(scale.limit(limit, colour))
+    title = f"{told['rule_id']} v{told['rule_version']} · {told['level']} · {told['device_id']}/{told['quantity']}"
+    title += f" · {_clock(raised)} → {'…' if cleared is None else _clock(cleared)}"
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {HEIGHT}' font-family='sans-serif' "
         "font-size='12'>"
-        f"<rect width='{WIDTH}' height='{HEIGHT}' fill='white'/><text x='{EDGE}' y='16'>{escape(title)}</text>"
+        f"<rect width='{WIDTH}' height='{HEIGHT}' fill='white'/>"
+        f"<text x='8' y='18' font-size='14'>{escape(title)}</text>"
         f"{''.join([*shapes, *scale.labels()])}</svg>"
     )
 
@@ -116,7 +122,7 @@ class _Scale:
         return EDGE + (min(max(at, self.start), self.end) - self.start) / (self.end - self.start) * (WIDTH - EDGE)
 
     def y(self, value: float) -> float:
-        return 24 + (self.high - value) / (self.high - self.low) * (HEIGHT - 48)
+        return TOP + (self.high - value) / (self.high - self.low) * (HEIGHT - TOP - BOTTOM)
 
     def at(self, at: int, value: float) -> str:
         return f"{self.x(at):.1f},{self.y(value):.1f}"
@@ -124,22 +130,38 @@ class _Scale:
     def band(self, start: int, end: int, colour: str, opacity: float) -> str:
         x = self.x(start)
         width = max(self.x(end) - x, 2.0)
-        return (
-            f"<rect x='{x:.1f}' y='24' width='{width:.1f}' height='{HEIGHT - 48}' fill='{colour}' opacity='{opacity}'/>"
-        )
+        size = f"x='{x:.1f}' y='{TOP}' width='{width:.1f}' height='{HEIGHT - TOP - BOTTOM}'"
+        return f"<rect {size} fill='{colour}' opacity='{opacity}'/>"
+
+    def marks(self) -> Sequence[float]:
+        """Round values for people: steps of 1, 2 or 5 times a power of ten."""
+        rough = (self.high - self.low) / MARKS
+        size = 10.0 ** math.floor(math.log10(rough))
+        step = next(size * k for k in (1, 2, 5, 10) if size * k >= rough)
+        return [k * step for k in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
+
+    def limit(self, limit: float, colour: str) -> str:
+        """A dashed line where the limit is, or words where it is outside of the picture."""
+        if not self.low <= limit <= self.high:
+            where = "above" if limit > self.high else "below"
+            return f"<text x='{WIDTH - 4}' y='{TOP + 14}' text-anchor='end'>limit {limit:g} ({where})</text>"
+        y = self.y(limit)
+        line = f"<path d='M{EDGE},{y:.1f}H{WIDTH}' stroke='{colour}' stroke-dasharray='5'/>"
+        return f"{line}<text x='{WIDTH - 4}' y='{y - 4:.1f}' text-anchor='end'>limit {limit:g}</text>"
 
     def labels(self) -> Sequence[str]:
-        from datetime import UTC, datetime
-
         times = [(self.start, "start"), ((self.start + self.end) // 2, "middle"), (self.end, "end")]
         return [
+            *(f"<path d='M{EDGE},{self.y(v):.1f}H{WIDTH}' stroke='#cfd8dc' stroke-width='0.5'/>" for v in self.marks()),
+            *(f"<text x='{EDGE - 6}' y='{self.y(v) + 4:.0f}' text-anchor='end'>{v:.4g}</text>" for v in self.marks()),
             *(
-                f"<text x='4' y='{self.y(v) + 4:.0f}'>{v:.4g}</text>"
-                for v in (self.low, (self.low + self.high) / 2, self.high)
-            ),
-            *(
-                f"<text x='{self.x(at):.0f}' y='{HEIGHT - 6}' text-anchor='{anchor}'>"
-                f"{datetime.fromtimestamp(at / 1000, UTC):%m-%d %H:%M:%S}Z</text>"
+                f"<text x='{self.x(at):.0f}' y='{HEIGHT - 6}' text-anchor='{anchor}'>{_clock(at)}</text>"
                 for at, anchor in times
             ),
         ]
+
+
+def _clock(at: int) -> str:
+    from datetime import UTC, datetime
+
+    return f"{datetime.fromtimestamp(at / 1000, UTC):%m-%d %H:%M:%S}Z"

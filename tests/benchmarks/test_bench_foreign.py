@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.harness import Result
-from benchmarks.quality import foreign, networks, sets
+from benchmarks.quality import foreign, networks, pipes, sets
 from benchmarks.workloads import quality
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -73,6 +73,13 @@ def test_networks_are_skipped_without_wntr(tmp_path: Path, monkeypatch: pytest.M
     result = Result("quality", 1.0)
     quality._networks(result, tmp_path)
     assert result.notes == ["net3, l-town: skipped, WNTR is not installed (pip install lifeline-engine[wntr])"]
+
+
+def test_gas_and_heat_networks_are_skipped_without_pandapipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipes, "available", lambda: False)
+    result = Result("quality", 1.0)
+    quality._pipes(result, tmp_path)
+    assert result.notes == ["gas and heat rings: skipped, no pandapipes (pip install lifeline-engine[pandapipes])"]
 
 
 def test_a_folder_that_is_none_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -121,6 +121,7 @@ CASES: list[Case] = [
         lambda: face(*(0.85 + 0.05 * (k % 2) for k in range(20))),
     ),
     ("scada.water.pattern", "water-scada", 3600, lambda: network(wrong=True), lambda: network(wrong=False)),
+    ("scada.energy.pattern", "heat-scada", 3600, lambda: network(wrong=True), lambda: network(wrong=False)),
     ("rig.drift", "rig", 1, lambda: rig(1.4), lambda: rig(0.0)),
     ("quality.water.drift", "water-quality", 60, lambda: works(0.2), lambda: works(0.0)),
     ("quality.water.pattern", "water-quality", 60, lambda: works(0.0, torn=True), lambda: works(0.0)),
