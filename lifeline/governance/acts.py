@@ -24,7 +24,7 @@ from lifeline.governance.errors import ConflictError, RefusedError
 from lifeline.governance.journal import Change
 from lifeline.governance.recheck import recheck
 from lifeline.governance.reference import Router
-from lifeline.governance.schema import event_log, events, idempotency
+from lifeline.governance.schema import EVENTS, event_log, events, idempotency
 from lifeline.governance.statements import fetch, insert_rows, resolve
 from lifeline.governance.states import CHECKS, HANDS
 from lifeline.governance.steps import Act, Facts, take
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 Outcome = Row | RefusedError
 
+_HANDLERS: Final = select(event_log.c.event_id, event_log.c.actor).where(event_log.c.action.in_(HANDS)).distinct()
 GROUP_ACTS_MAX: Final = 256
 """Acts in one transaction: about 50 ms of work, so the engine's alarms wait no longer than that behind people."""
 ID_CHARS: Final = 20
@@ -90,7 +91,7 @@ class _Batch:
         self.new_keys: list[Row] = []
         self._connection = connection
         self._ids = {act.event_id: act.event_id for act in acts}
-        found = fetch(connection, select(events), events.c.event_id, self._ids)
+        found = fetch(connection, EVENTS, events.c.event_id, self._ids)
         self.effects.hold(found)
         self._handlers = self._find_handlers(acts)
         self._keys = self._known_keys([(act.actor.id, act.key) for act in acts if act.key is not None])
@@ -132,8 +133,7 @@ class _Batch:
         checked = {act.event_id for act in acts if act.action in CHECKS}
         found: dict[str, set[str]] = {}
         if checked:
-            query = select(event_log.c.event_id, event_log.c.actor).where(event_log.c.action.in_(HANDS)).distinct()
-            for row in fetch(self._connection, query, event_log.c.event_id, checked):
+            for row in fetch(self._connection, _HANDLERS, event_log.c.event_id, checked):
                 found.setdefault(row["event_id"], set()).add(row["actor"])
         return found
 
@@ -144,7 +144,7 @@ class _Batch:
             event_id = resolve(self._connection, events.c.event_id, act.event_id, "event")
             self._ids[act.event_id] = event_id
             self._handlers |= self._find_handlers([replace(act, event_id=event_id)])
-            self.effects.hold(fetch(self._connection, select(events), events.c.event_id, [event_id]))
+            self.effects.hold(fetch(self._connection, EVENTS, events.c.event_id, [event_id]))
 
     def _known_keys(self, pairs: Sequence[tuple[str, str | None]]) -> dict[tuple[str, str], str]:
         if not pairs:

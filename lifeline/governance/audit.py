@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from lifeline.governance.errors import FieldError
 from lifeline.governance.merkle import leaf_hash
 from lifeline.governance.schema import audit
-from lifeline.governance.statements import PAGE_ROWS_MAX
+from lifeline.governance.statements import PAGE_ROWS_MAX, insert_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +39,7 @@ FIELDS_BYTES_MAX: Final = 16_384
 NO_LEAF: Final = bytes(32)
 """What the first entry follows."""
 
+_HEAD: Final = select(audit.c.entry, audit.c.leaf).order_by(audit.c.entry.desc()).limit(1)
 _ORDER: Final = ("entry", "at", "kind", "actor", "role", "address", "action", "object", "result", "reason", "fields")
 
 
@@ -78,12 +79,12 @@ def append(connection: Connection, entries: Sequence[AuditEntry], now_ms: int) -
         leaf = leaf_of(row, leaf)
         rows.append(row | {"leaf": leaf.hex()})
         number += 1
-    connection.execute(insert(audit), rows)
+    insert_rows(connection, audit, rows)
 
 
 def head(connection: Connection) -> tuple[int, bytes]:
     """How many entries there are, and the last one's leaf."""
-    found = connection.execute(select(audit.c.entry, audit.c.leaf).order_by(audit.c.entry.desc()).limit(1)).first()
+    found = connection.execute(_HEAD).first()
     return (0, NO_LEAF) if found is None else (found.entry + 1, bytes.fromhex(found.leaf))
 
 

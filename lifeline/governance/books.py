@@ -36,7 +36,7 @@ class Books:
     def write(self, connection: Connection, changes: Sequence[Change]) -> None:
         """Called with the changes of a transaction, before its commit; what it raises undoes them."""
         audit.append(connection, [_entry(one) for one in changes if one.actor.role != SYSTEM], self._clock())
-        outbox.append(connection, [message for one in changes if (message := message_of(one)) is not None])
+        outbox.append(connection, (message for one in changes if (message := message_of(one)) is not None))
 
 
 def _entry(change: Change) -> AuditEntry:

@@ -14,7 +14,6 @@ people's tools can read and verify it:
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -74,16 +73,19 @@ def read(note: bytes, key: Ed25519PublicKey) -> Checkpoint:
         text, _, signatures = note.decode().partition("\n\n")
         origin, size, root, moment = text.split("\n")
         at = datetime.fromisoformat(moment.removeprefix("time "))
-        checkpoint = Checkpoint(origin, int(size), base64.b64decode(root, validate=True), round(at.timestamp() * 1000))
-    except (ValueError, binascii.Error):
+        checkpoint = Checkpoint(origin, int(size), _decoded(root), round(at.timestamp() * 1000))
+    except ValueError:
         raise ValueError("is not a checkpoint") from None
     if checkpoint.text() != f"{text}\n":
         raise ValueError("is not written as a checkpoint is")
-    for line in signatures.splitlines():
+    *lines, end = signatures.split("\n")  # not splitlines: it would take a vertical tab for the end of a line
+    if end or not all(line.startswith(_DASH) for line in lines):
+        raise ValueError("is not written as a checkpoint is")
+    for line in lines:
         name, _, encoded = line.removeprefix(_DASH).partition(" ")
         try:
-            raw = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
+            raw = _decoded(encoded)
+        except ValueError:
             continue
         if name == origin and raw[:4] == _key_id(origin, key):
             try:
@@ -92,6 +94,17 @@ def read(note: bytes, key: Ed25519PublicKey) -> Checkpoint:
                 raise ValueError("has a signature that does not fit its text") from None
             return checkpoint
     raise ValueError("is not signed by the audit's key")
+
+
+def _decoded(text: str) -> bytes:
+    """The bytes of base64 as we write it, one text for each content: Python ignores bits that the last digit has over.
+
+    Raises ValueError for any other text.
+    """
+    raw = base64.b64decode(text, validate=True)
+    if base64.b64encode(raw).decode() != text:
+        raise ValueError("is not canonical base64")
+    return raw
 
 
 def _key_id(name: str, key: Ed25519PublicKey) -> bytes:

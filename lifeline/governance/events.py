@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from lifeline.governance import facets, statements
 from lifeline.governance.errors import FieldError
 from lifeline.governance.reference import grid_staff, nearest_cameras
-from lifeline.governance.schema import alarm_log, alarms, escalations, event_log, events, tallies
+from lifeline.governance.schema import EVENTS, alarm_log, alarms, escalations, event_log, events, tallies
 from lifeline.governance.statements import resolve
 from lifeline.governance.states import legal
 
@@ -23,9 +23,22 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+_ONE_EVENT: Final = EVENTS.where(events.c.event_id == bindparam("_event_id"))
 SHOWN_ALARMS_MAX: Final = 1000
 SHOWN_LOG_MAX: Final = 1000
 """Of one event; ``alarm_count`` tells the whole, ``list_alarms(event_id=…)`` pages through it."""
+_ALARMS_OF: Final = (
+    select(alarms)
+    .where(alarms.c.event_id == bindparam("_event_id"))
+    .order_by(alarms.c.detected_at, alarms.c.alarm_id)
+    .limit(SHOWN_ALARMS_MAX)
+)
+_LOG_OF: Final = (
+    select(event_log)
+    .where(event_log.c.event_id == bindparam("_event_id"))
+    .order_by(event_log.c.entry.desc())
+    .limit(SHOWN_LOG_MAX)
+)
 
 
 def list_events(
@@ -62,10 +75,9 @@ def get_event(connection: Connection, event_id: str) -> Row:
     """
     key = resolve(connection, events.c.event_id, event_id, "event")
     row = _row(connection, key)
-    of = select(alarms).where(alarms.c.event_id == key).order_by(alarms.c.detected_at, alarms.c.alarm_id)
-    log = select(event_log).where(event_log.c.event_id == key).order_by(event_log.c.entry.desc()).limit(SHOWN_LOG_MAX)
-    row["alarms"] = [dict(alarm) for alarm in connection.execute(of.limit(SHOWN_ALARMS_MAX)).mappings()]
-    row["log"] = [_entry(dict(entry)) for entry in connection.execute(log).mappings()][::-1]
+    of = {"_event_id": key}
+    row["alarms"] = [dict(alarm) for alarm in connection.execute(_ALARMS_OF, of).mappings()]
+    row["log"] = [_entry(dict(entry)) for entry in connection.execute(_LOG_OF, of).mappings()][::-1]
     row["actions"] = list(legal(row["status"]))
     row["cameras"] = nearest_cameras(connection, row["lon"], row["lat"])
     row["staff"] = grid_staff(connection, row)
@@ -87,7 +99,7 @@ def get_alarm(connection: Connection, alarm_id: str) -> Row:
 
 
 def _row(connection: Connection, event_id: str) -> Row:
-    return dict(connection.execute(select(events).where(events.c.event_id == event_id)).mappings().one())
+    return dict(connection.execute(_ONE_EVENT, {"_event_id": event_id}).mappings().one())
 
 
 def _entry(entry: Row) -> Row:
@@ -104,7 +116,7 @@ def changes(connection: Connection, after: int, limit: int) -> list[Row]:
     query = select(event_log).where(event_log.c.entry > after).order_by(event_log.c.entry).limit(limit)
     log = [_entry(dict(entry)) for entry in connection.execute(query).mappings()]
     ids = (entry["event_id"] for entry in log)
-    rows = {row["event_id"]: row for row in statements.fetch(connection, select(events), events.c.event_id, ids)}
+    rows = {row["event_id"]: row for row in statements.fetch(connection, EVENTS, events.c.event_id, ids)}
     return [entry | {"event": rows[entry["event_id"]]} for entry in log]
 
 

@@ -20,7 +20,7 @@ from lifeline.core.principal import area_prefixes
 from lifeline.core.schema import LEVELS, UTILITIES
 from lifeline.governance import statements
 from lifeline.governance.errors import FieldError
-from lifeline.governance.schema import OPEN, events
+from lifeline.governance.schema import EVENTS, OPEN, events
 from lifeline.governance.statements import PAGE_ROWS_MAX, one_of, page, read_cursor
 from lifeline.governance.states import OPEN_STATES, STATES
 
@@ -220,7 +220,7 @@ def _by_facets(
     ]
     union = f"SELECT * FROM ({' UNION ALL '.join(selects)}) AS pieces {order}"  # noqa: S608 - as above
     found = connection.execute(text(union), bound).all()
-    rows = statements.fetch(connection, select(events), events.c.event_id, [event_id for _, event_id in found[:limit]])
+    rows = statements.fetch(connection, EVENTS, events.c.event_id, [event_id for _, event_id in found[:limit]])
     by_id = {row["event_id"]: row for row in rows}
     shown = [by_id[event_id] for _, event_id in found[:limit]]
     following = f"{found[limit - 1][0]}-{found[limit - 1][1]}" if len(found) > limit else None

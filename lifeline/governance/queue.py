@@ -25,7 +25,7 @@ from lifeline.governance.database import Database
 from lifeline.governance.effects import Effects
 from lifeline.governance.fold import REPORTED, Fold, group_key, unknown_rule
 from lifeline.governance.nearby import box
-from lifeline.governance.schema import OPEN, WAITING, alarms, events, followers, holds, timers
+from lifeline.governance.schema import EVENTS, OPEN, WAITING, alarms, events, followers, holds, timers
 from lifeline.governance.settings import establish
 from lifeline.governance.statements import fetch, insert_into
 from lifeline.governance.steps import Act
@@ -65,6 +65,9 @@ _KNOWN_ALARMS: Final = select(
     *(alarms.c[name] for name in consequences.COLUMNS),
     *(alarms.c[name] for name in CLEARED_COLUMNS if name not in consequences.COLUMNS),
 )
+_OPEN_EVENTS: Final = EVENTS.where(OPEN)
+_HOLDS: Final = select(holds)
+_TIMERS: Final = select(timers)
 
 
 _NEVER: Final[Row] = {"shelved_until": None}
@@ -304,7 +307,7 @@ class GovernanceQueue:
         """Every deadline step whose time has come, oldest first."""
         effects = Effects()
         due = _due_timers(connection, now_ms, FIRE_ROWS_MAX)
-        effects.hold(fetch(connection, select(events), events.c.event_id, (timer["event_id"] for timer in due)))
+        effects.hold(fetch(connection, EVENTS, events.c.event_id, (timer["event_id"] for timer in due)))
         for timer in due:
             deadlines.fire(effects, timer, effects.events[timer["event_id"]], self._policy, now_ms)
         return effects
@@ -329,15 +332,15 @@ class GovernanceQueue:
         keys = {group_key(rule.event, places[point].key(rule.place)) for rule, point in joining}
         event_ids = {row["event_id"] for row in (*rows.values(), *explained.dependents.values())} - {None}
         event_ids |= {*explained.events.values()} - {None}
-        found = fetch(connection, select(events), events.c.event_id, event_ids)
-        found += fetch(connection, select(events).where(OPEN), events.c.group_key, keys)
+        found = fetch(connection, EVENTS, events.c.event_id, event_ids)
+        found += fetch(connection, _OPEN_EVENTS, events.c.group_key, keys)
         open_keys = {row["group_key"] for row in found if row["is_open"]}
         quiet: dict[tuple[str, int], list[Row]] = {}
         shelved = {change.point for change in changes if rows.get(change.alarm_id, _NEVER)["shelved_until"] is not None}
-        for hold in fetch(connection, select(holds), holds.c.point, {*places, *shelved}):
+        for hold in fetch(connection, _HOLDS, holds.c.point, {*places, *shelved}):
             quiet.setdefault((hold["rule_id"], hold["point"]), []).append(hold)
         incidents = {mode["incident_id"] for mode in held}
-        found += fetch(connection, select(events), events.c.event_id, incidents - {row["event_id"] for row in found})
+        found += fetch(connection, EVENTS, events.c.event_id, incidents - {row["event_id"] for row in found})
         opening = [
             places[point]
             for rule, point in joining
@@ -345,7 +348,7 @@ class GovernanceQueue:
         ]
         told = _told_of(connection, opening, self._policy.report.radius_m)
         found += [row for row in told if row["event_id"] not in {one["event_id"] for one in found}]
-        running = fetch(connection, select(timers), timers.c.event_id, (row["event_id"] for row in found))
+        running = fetch(connection, _TIMERS, timers.c.event_id, (row["event_id"] for row in found))
         return Fold(
             rule=self._rule,
             title=self._places.title,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from lifeline.governance.schema import alarms
 
@@ -40,9 +40,8 @@ LastReadings = Callable[[Sequence[int]], Mapping[int, LastReading]]
 
 def recheck(connection: Connection, row: Row, last_readings: LastReadings | None, now_ms: int) -> Row:
     """Evidence about a telemetry event, with ``verdict`` and ``why``; ``readings`` is None where no values are."""
-    query = select(*(alarms.c[name] for name in _SHOWN)).where(alarms.c.event_id == row["event_id"])
-    query = query.order_by(alarms.c.active.desc(), alarms.c.detected_at.desc()).limit(EVIDENCE_ALARMS_MAX)
-    of = [dict(zip(_SHOWN, alarm, strict=True)) for alarm in connection.execute(query)]
+    found = connection.execute(_EVIDENCE, {"_event_id": row["event_id"]})
+    of = [dict(zip(_SHOWN, alarm, strict=True)) for alarm in found]
     points = sorted({alarm["point"] for alarm in of})
     known = last_readings(points) if last_readings is not None else None
     since = row["resolved_at"] or 0
@@ -60,4 +59,10 @@ def recheck(connection: Connection, row: Row, last_readings: LastReadings | None
 _SHOWN: Final = (
     *("alarm_id", "rule_id", "rule_version", "point", "device_id", "quantity", "active", "detected_at", "limit"),
     *("cleared_at", "clear_detected_at", "clear_value", "clear_lsn"),
+)
+_EVIDENCE: Final = (
+    select(*(alarms.c[name] for name in _SHOWN))
+    .where(alarms.c.event_id == bindparam("_event_id"))
+    .order_by(alarms.c.active.desc(), alarms.c.detected_at.desc())
+    .limit(EVIDENCE_ALARMS_MAX)
 )

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 
 from lifeline.core.areas import CENTRES, by_digits
 from lifeline.governance.dispatch import ANY, CAPACITY, Duty, Matrix, Route, route
@@ -173,16 +173,30 @@ def nearest_cameras(connection: Connection, lon: float | None, lat: float | None
     """Up to ``CAMERAS_SHOWN`` video points round a place with ``distance_m``, nearest first."""
     if lon is None or lat is None:
         return []
+    if connection.scalar(_ANY_CAMERA) is None:
+        return []
     found: list[Row] = []
     for radius in NEAR_M:
-        west, east, south, north = box(lon, lat, radius)
-        query = select(cameras).where(cameras.c.lat.between(south, north), cameras.c.lon.between(west, east))
-        rows = [dict(row) for row in connection.execute(query).mappings()]
+        sides = dict(zip(("west", "east", "south", "north"), box(lon, lat, radius), strict=True))
+        rows = [dict(row) for row in connection.execute(_CAMERAS_WITHIN, sides).mappings()]
         found = [row | {"distance_m": round(distance_m(lon, lat, row["lon"], row["lat"]), 1)} for row in rows]
         found = sorted((row for row in found if row["distance_m"] <= radius), key=_distance)
         if len(found) >= CAMERAS_SHOWN:
             break
     return found[:CAMERAS_SHOWN]
+
+
+_ANY_CAMERA: Final = select(cameras.c.camera_id).limit(1)
+_CAMERAS_WITHIN: Final = select(cameras).where(
+    cameras.c.lat.between(bindparam("south"), bindparam("north")),
+    cameras.c.lon.between(bindparam("west"), bindparam("east")),
+)
+_STAFF_OF: Final = (
+    select(staff)
+    .where(staff.c.area_code.in_(bindparam("chain", expanding=True)))
+    .order_by(func.length(staff.c.area_code).desc(), staff.c.staff_id)
+    .limit(STAFF_SHOWN)
+)
 
 
 def _distance(row: Row) -> tuple[float, str]:
@@ -193,12 +207,8 @@ def grid_staff(connection: Connection, row: Mapping[str, Any]) -> list[Row]:
     """Who walks the event's grid, its community or its township; the smallest area first."""
     code = row["area_code"] or ""
     chain = {code, code[:12], row["township"]} - {None, ""}
-    query = (
-        select(staff)
-        .where(staff.c.area_code.in_(chain))
-        .order_by(func.length(staff.c.area_code).desc(), staff.c.staff_id)
-    )
-    return [dict(one) for one in connection.execute(query.limit(STAFF_SHOWN)).mappings()]
+    found = connection.execute(_STAFF_OF, {"chain": sorted(map(str, chain))})
+    return [dict(one) for one in found.mappings()]
 
 
 def area_at(connection: Connection, lon: float, lat: float) -> str | None:

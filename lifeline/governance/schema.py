@@ -31,6 +31,7 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     false,
+    select,
 )
 
 SCHEMA_VERSION: Final = 8
@@ -537,6 +538,8 @@ commands: Final = Table(
 )
 """Commands to devices: queued, sent, done, refused or expired."""
 
+EVENTS: Final = select(events)
+"""Whole rows of events; a constant, as ``statements.fetch`` likes it."""
 OPEN: Final = events.c.is_open.is_(True)
 WAITING: Final = and_(
     alarms.c.event_id.is_(None),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import delete, select
 
@@ -29,7 +29,7 @@ def write_setting(connection: Connection, name: str, value: str) -> None:
 
 def current_policy(connection: Connection) -> Policy:
     """The policy in force, in the site's time zone."""
-    found = dict(connection.execute(select(settings.c.name, settings.c.value).where(settings.c.name.in_(_NAMES))).all())
+    found = dict(connection.execute(_CURRENT).all())
     return _parsed(found.get("policy", ""), found.get("timezone", "UTC"))
 
 
@@ -57,7 +57,7 @@ def recount(connection: Connection, timezone: str) -> None:
     store_sums(connection, of_all((dict(row) for row in rows), timezone))
 
 
-_NAMES = ("policy", "timezone")
+_CURRENT: Final = select(settings.c.name, settings.c.value).where(settings.c.name.in_(("policy", "timezone")))
 
 
 @lru_cache(maxsize=8)

@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_MS: Final = 5_000
 """SQLite's own wait, for the moments when a reader recovers the WAL index after a crash."""
 READERS_MAX: Final = 8
+CHECKPOINT_PAGES: Final = 8_000
+"""32 MiB of WAL. A hundred new events touch a thousand pages, for their ids and most of their indices lie anywhere: at
+SQLite's own 1,000 every commit of a storm copied them all back. Measured at 200,000 events, both settings in turns:
+half of the writing and a tenth less CPU time for a storm."""
+CACHE_KIB: Final = 32_768
+"""Of the writer: the inner pages of all indices of millions of events. It fills only with what is touched."""
 
 _CORRUPT: Final = ("malformed", "not a database", "file is encrypted")
 
@@ -125,6 +131,8 @@ class SqliteBackend:
                 self._check_ours({name for (name,) in cursor})  # before a pragma changes a stranger's file
             for pragma, value in (("journal_mode", "WAL"), ("synchronous", "FULL"), ("foreign_keys", "ON")):
                 connection.execute(f"PRAGMA {pragma}={value}")
+            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}").close()
+            connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}").close()
             self._check_promises(connection)
             # a process that was killed between a commit and its fsync left rows that everybody reads and a power cut
             # takes back: a checkpoint syncs the WAL, then the file, before anybody builds on them

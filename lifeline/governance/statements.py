@@ -124,13 +124,23 @@ def _compiled(dialect: Dialect, shape: _Shape) -> tuple[str, tuple[str, ...] | N
 
 
 def fetch(connection: Connection, query: Select[Any], column: ColumnElement[Any], keys: Iterable[object]) -> list[Row]:
-    """Rows of ``query`` whose ``column`` is among ``keys``, however many there are."""
+    """Rows of ``query`` whose ``column`` is among ``keys``, however many there are.
+
+    Give what is asked often as a constant: putting a query of sixty columns together costs more than running it.
+    """
     wanted = list(dict.fromkeys(keys))
+    among = _among(query, column) if wanted else query
     rows: list[Row] = []
     for start in range(0, len(wanted), KEYS_MAX):
-        found = connection.execute(query.where(column.in_(wanted[start : start + KEYS_MAX])))
-        rows += [dict(row) for row in found.mappings()]
+        found = connection.execute(among, {"_keys": wanted[start : start + KEYS_MAX]})
+        names = tuple(found.keys())
+        rows += [dict(zip(names, row, strict=True)) for row in found]
     return rows
+
+
+@lru_cache(maxsize=64)
+def _among(query: Select[Any], column: ColumnElement[Any]) -> Select[Any]:
+    return query.where(column.in_(bindparam("_keys", expanding=True)))
 
 
 def resolve(connection: Connection, column: ColumnElement[str], given: str, what: str) -> str:
@@ -140,8 +150,7 @@ def resolve(connection: Connection, column: ColumnElement[str], given: str, what
         UnknownIdError: none or several do; the message names the nearest.
     """
     wanted = given.strip().lower()
-    after = select(column).where(column >= wanted).order_by(column).limit(4)
-    found = list(connection.scalars(after))
+    found: list[str] = list(connection.scalars(_from_id(column), {"_id": wanted}))
     fits = [one for one in found if one.startswith(wanted)]
     if found and found[0] == wanted:
         return wanted
@@ -155,6 +164,12 @@ def resolve(connection: Connection, column: ColumnElement[str], given: str, what
     raise UnknownIdError(
         f"there is no {what} {given!r}; " + (f"nearest: {', '.join(near)}" if near else "there is none")
     )
+
+
+@lru_cache(maxsize=8)
+def _from_id(column: ColumnElement[str]) -> Select[Any]:
+    """The next ids from one on."""
+    return select(column).where(column >= bindparam("_id")).order_by(column).limit(4)
 
 
 def page(

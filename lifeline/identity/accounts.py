@@ -10,13 +10,22 @@ import copy
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 import orjson
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import and_, column, delete, func, insert, inspect, or_, select, table, update
 
+from lifeline.core.errors import ConfigurationError, Problem
 from lifeline.core.principal import GRADES, ROLES, SEPARATED, Grant, Principal, narrowed
 from lifeline.core.schema import UTILITIES
 from lifeline.identity import secret
 from lifeline.identity.errors import ChangedError, CredentialError, IdentityError, NoSuchError, StateError
-from lifeline.identity.schema import NAME_CHARS_MAX, accounts, identity_metadata, invitations, sessions, tokens
+from lifeline.identity.schema import (
+    IDENTITY_VERSION,
+    NAME_CHARS_MAX,
+    VERSION_TABLE,
+    accounts,
+    invitations,
+    sessions,
+    tokens,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,7 +86,7 @@ class SignedIn(NamedTuple):
 
 
 class Accounts:
-    """Accounts in the database that ``database`` opens; makes its tables when they are missing.
+    """Accounts in the database that ``database`` opens; makes its tables, and brings older ones up to date.
 
     Args:
         database: ``lifeline.governance.database.Database`` or one like it.
@@ -85,6 +94,7 @@ class Accounts:
         audit: Writes the audit entry of a change in its transaction.
 
     Raises:
+        ConfigurationError: the tables are a newer program's.
         UnavailableError: the database refuses.
     """
 
@@ -94,10 +104,16 @@ class Accounts:
         self._audit = audit
         self._widen = widen
         with database.read() as connection:
-            there = {"accounts", "invitations"} <= set(_table_names(connection))
-        if not there:
-            with database.write() as connection:
-                identity_metadata.create_all(connection)
+            found = _tables_version(connection)
+        if found == IDENTITY_VERSION:
+            return
+        if found > IDENTITY_VERSION:
+            message = f"the accounts' tables are version {found}, this program knows version {IDENTITY_VERSION}"
+            raise ConfigurationError([Problem("lifeline.toml", "governance.database", message, "upgrade Lifeline")])
+        from lifeline.identity.migrate import upgrade  # Alembic is a third of a second, and seldom needed
+
+        with database.write() as connection:
+            upgrade(connection)
 
     def audited_by(self, audit: Audit) -> Accounts:
         """The same door, for somebody whose acts are audited in another way."""
@@ -534,10 +550,11 @@ def _check_utilities(utilities: Sequence[str]) -> None:
         raise IdentityError(f"there is no utility {unknown[0]!r}; there are {', '.join(UTILITIES)}")
 
 
-def _table_names(connection: Connection) -> list[str]:
-    from sqlalchemy import inspect
-
-    return inspect(connection).get_table_names()
+def _tables_version(connection: Connection) -> int:
+    """The version of the tables there are, 0 for none and for those that were made before there were versions."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return 0
+    return int(connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE))) or 0)
 
 
 def _account(connection: Connection, name: str) -> dict[str, Any] | None:

@@ -11,6 +11,10 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, MetaData, String, Table, Text
 
+IDENTITY_VERSION: Final = 1
+"""Raised by one with every change of the tables below, together with a migration from the version before."""
+VERSION_TABLE: Final = "identity_version"
+
 identity_metadata: Final = MetaData()
 
 NAME_CHARS_MAX: Final = 64

@@ -16,6 +16,7 @@ from typing import Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from lifeline.identity.errors import IdentityError
 
@@ -28,7 +29,7 @@ PASSWORD_CHARS_MAX: Final = 256
 HASHES_AT_ONCE: Final = 2
 """Each takes 64 MiB and a core for some 50 ms: many logins wait for one another instead of for memory."""
 
-_hasher = PasswordHasher()
+_hasher = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
 _turn = threading.BoundedSemaphore(HASHES_AT_ONCE)
 
 

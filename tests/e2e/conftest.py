@@ -43,6 +43,7 @@ class Site:
     broker_url: str
     registry: Path
     extra: str = ""
+    database: str = "sqlite:///governance.db"
     process: subprocess.Popen[bytes] | None = None
     kills: int = field(default=0)
 
@@ -74,7 +75,7 @@ unknown = "reject"
 files = ["{rules}/*.toml"]
 
 [governance]
-database = "sqlite:///governance.db"
+database = "{self.database}"
 
 [metrics]
 listen = "127.0.0.1:0"
@@ -160,8 +161,8 @@ def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     """Build sites; whatever still runs at the end is killed."""
     sites: list[Site] = []
 
-    def make(broker_url: str, registry: Path, extra: str = "") -> Site:
-        site = Site(tmp_path / f"site{len(sites)}", broker_url, registry, extra)
+    def make(broker_url: str, registry: Path, extra: str = "", **more: str) -> Site:
+        site = Site(tmp_path / f"site{len(sites)}", broker_url, registry, extra, **more)
         sites.append(site)
         return site
 

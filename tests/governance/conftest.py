@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 T0 = 1_795_000_000_000
-SQLITE_ONLY = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+SQLITE_ONLY = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 """For what only a file has."""
 
 
@@ -122,8 +122,8 @@ class Hands:
 
 
 @pytest.fixture
-def hands(database_url: str) -> Iterator[Hands]:
+def hands(queue_url: str) -> Iterator[Hands]:
     """On each of the two databases."""
-    made = Hands(database_url)
+    made = Hands(queue_url)
     yield made
     made.close()

@@ -383,15 +383,42 @@ def test_a_checkpoint_of_another_key_is_named(house: House) -> None:
     assert "not signed by the audit's key" in verdict.problem
 
 
-def test_no_byte_of_a_checkpoint_can_be_changed(house: House) -> None:
+def test_no_bit_of_a_checkpoint_can_be_changed(house: House) -> None:
+    """Not even one that decodes to the same bytes: an unused bit of base64, another kind of line end."""
     path = exported(house.folder)[1].path
+    key = notes.load_public((house.folder / "audit.pub").read_bytes())
     whole = path.read_bytes()
-    for place in range(0, len(whole), 3):
+    assert notes.read(whole, key).size == exported(house.folder)[1].size
+    for place in range(len(whole)):
+        for bit in range(8):
+            data = bytearray(whole)
+            data[place] ^= 1 << bit
+            with pytest.raises(ValueError, match=r"^(is|has) "):
+                pytest.fail(f"byte {place}, bit {bit}: {notes.read(bytes(data), key)}")
+    for place in range(0, len(whole), 37):
         data = bytearray(whole)
         data[place] ^= 1
         path.write_bytes(data)
 
         assert house.verify().problem is not None, place
+
+
+def test_a_signature_is_written_in_one_way_only(house: House) -> None:
+    """68 bytes leave two bits of the last digit unused: its three neighbours decode alike, and are refused."""
+    key = notes.load_public((house.folder / "audit.pub").read_bytes())
+    whole = exported(house.folder)[1].path.read_text(encoding="utf-8")
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    digit = alphabet.index(whole[-3])
+    assert whole.endswith("=\n")
+    assert digit % 4 == 0
+    for other in (digit + 1, digit + 2, digit + 3):
+        changed = f"{whole[:-3]}{alphabet[other]}=\n"
+        assert base64.b64decode(changed.rsplit(maxsplit=1)[-1]) == base64.b64decode(whole.split()[-1])
+        with pytest.raises(ValueError, match="not signed by the audit's key"):
+            notes.read(changed.encode(), key)
+    for ending in ("", "\v", "\r\n", "\n\n", "\x85"):
+        with pytest.raises(ValueError, match=r"not written as a checkpoint|not signed"):
+            notes.read((whole[:-1] + ending).encode(), key)
 
 
 # --- exporting ------------------------------------------------------------------------------------------------------

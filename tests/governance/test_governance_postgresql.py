@@ -16,7 +16,7 @@ from tests.governance.conftest import T0, Hands, raised
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-POSTGRESQL_ONLY = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+POSTGRESQL_ONLY = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 
 
 def test_a_server_that_commits_without_waiting_is_told_to_wait(postgres: Postgres) -> None:

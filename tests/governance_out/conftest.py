@@ -72,8 +72,8 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def hands(database_url: str) -> Iterator[Hands]:
-    made = Hands(database_url)
+def hands(queue_url: str) -> Iterator[Hands]:
+    made = Hands(queue_url)
     yield made
     made.close()
 

@@ -1,10 +1,9 @@
-"""Accounts on a real SQLite database, with a clock that a test can turn and a list of what was audited."""
+"""Accounts on each of the two databases, with a clock that a test can turn and a list of what was audited."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,8 +38,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(queue_url: str) -> Iterator[Bench]:
     """An empty book of accounts."""
-    database = Database(f"sqlite:///{tmp_path / 'governance.db'}")
+    database = Database(queue_url)
     yield Bench(database)
     database.close()

@@ -14,10 +14,10 @@ import orjson
 from sqlalchemy import delete, func, insert, select, update
 
 from lifeline.governance.schema import outbox, sinks, undelivered
-from lifeline.governance.statements import insert_into
+from lifeline.governance.statements import insert_into, insert_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Connection
 
@@ -26,6 +26,9 @@ Row = dict[str, Any]
 KEEP_MS: Final = 7 * 86_400_000
 """Rows that every sink has passed stay this long, for looking."""
 TRIM_ROWS_MAX: Final = 10_000
+_WANTED: Final = select(sinks.c.name).where(sinks.c.disabled_at.is_(None)).limit(1)
+_LAST: Final = select(func.max(outbox.c.entry))
+_PASSED: Final = select(func.max(sinks.c.position))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +45,21 @@ class Message:
     data: Row
 
 
-def append(connection: Connection, messages: Sequence[tuple[int, str, str, Row]]) -> None:
-    """Keep (at, kind, subject, data) for the sinks, in order, in the caller's write transaction."""
-    if not messages or connection.scalar(select(sinks.c.name).where(sinks.c.disabled_at.is_(None)).limit(1)) is None:
+def append(connection: Connection, messages: Iterable[tuple[int, str, str, Row]]) -> None:
+    """Keep (at, kind, subject, data) for the sinks, in order, in the caller's write transaction.
+
+    ``messages`` are asked for only where somebody wants them.
+    """
+    if connection.scalar(_WANTED) is None:
         return
     first = end(connection) + 1
-    connection.execute(insert(outbox), [_row(first + number, *one) for number, one in enumerate(messages)])
+    insert_rows(connection, outbox, [_row(first + number, *one) for number, one in enumerate(messages)])
 
 
 def end(connection: Connection) -> int:
     """The last entry's number; what every sink has passed counts, so numbers are never taken twice."""
-    last = connection.scalar(select(func.max(outbox.c.entry))) or 0
-    passed = connection.scalar(select(func.max(sinks.c.position))) or 0
+    last = connection.scalar(_LAST) or 0
+    passed = connection.scalar(_PASSED) or 0
     return int(max(last, passed))
 
 
