@@ -24,7 +24,7 @@ from psycopg import OperationalError
 from lifeline.governance.database import Database
 from lifeline.identity import Accounts
 
-FILLED = ("meta", "alembic_version", "identity_version")
+FILLED = ("meta", "touched", "alembic_version", "identity_version")
 """Tables that are not empty in an empty database."""
 MODEL = "model_of_a_queue"
 """A schema whose tables others are copied from."""
@@ -236,7 +236,8 @@ class Postgres:
         settings = {"session_replication_role": "replica", "lock_timeout": "'2s'", "synchronous_commit": "off"}
         steps = [f"SET {setting} = {value}" for setting, value in settings.items()]  # triggers are for the programs
         steps += [f'DELETE FROM {name}."{table}"' for table in tables]
-        steps += [f"SELECT setval('{name}.{counter}', 1, false)" for counter, kind in parts if kind == "S"]
+        counters = [part for part, kind in parts if kind == "S"]
+        steps += [f"SELECT setval('{name}.{one}', last_value, is_called) FROM {MODEL}.{one}" for one in counters]
         steps += [f"INSERT INTO {name}.{table} SELECT * FROM {MODEL}.{table}" for table in FILLED]
         with suppress(OperationalError):
             self._send("; ".join(steps))

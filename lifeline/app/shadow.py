@@ -111,7 +111,7 @@ class ShadowDesk:
             return
         position = self._run.position
         rows, since, at = self._run.copied()
-        seen = (position, len(rows), self._desk.revisions().get("alarms"))
+        seen = (position, len(rows), self._desk.newest_mark().entry)
         if seen == self._compared:
             return
         since = {rule: max(start, now - SPAN_MS) for rule, start in since.items()}

@@ -20,13 +20,13 @@ from lifeline.core.schema import LEVELS, UTILITIES
 from lifeline.governance import fields, statements
 from lifeline.governance.actor import ENGINE
 from lifeline.governance.alarm_state import alarm_state
-from lifeline.governance.database import bump
 from lifeline.governance.errors import FieldError, ForbiddenError, IllegalActionError
 from lifeline.governance.fold import put_hold
 from lifeline.governance.journal import SILENT, Change
 from lifeline.governance.policy import Policy
 from lifeline.governance.schema import alarm_log, alarms, holds
 from lifeline.governance.statements import insert_into, one_of, page, resolve
+from lifeline.governance.touched import touch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -285,7 +285,7 @@ def _save(connection: Connection, alarm: Row, act_: _Act) -> None:
         "note": note,
     }
     connection.execute(insert(alarm_log), [entry])
-    bump(connection, "alarms")
+    touch(connection, alarms=[alarm["alarm_id"]])
     carried = {name: value for name, value in act_.carried.items() if name != "note"}
     subject = ("alarm", alarm["alarm_id"], act_.action, alarm["state"], before)
     act_.journal.write(connection, [Change(act_.actor, act_.at, *subject, note, carried, alarm)])

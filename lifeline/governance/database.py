@@ -13,7 +13,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sqlalchemy import bindparam, inspect, select, update
+from sqlalchemy import inspect, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
 
 LOCK_TIMEOUT_S: Final = 10.0
 """Longest wait for another writer. The longest transaction, 10,000 alarms at once, takes under a second."""
-REVISIONS: Final = ("alarms", "events", "event_log")
-
-
-_RAISE: Final = update(meta).where(meta.c.name == bindparam("_name")).values(value=meta.c.value + 1)
 
 
 class Backend(Protocol):
@@ -171,11 +167,6 @@ class Database:
             if known is None:
                 raise
             raise known from error
-
-
-def bump(connection: Connection, *names: str) -> None:
-    """Raise the revision counters of these tables, in the transaction that changes them."""
-    connection.execute(_RAISE, [{"_name": f"revision.{name}"} for name in names])
 
 
 def _backend(url: str, lock_timeout_s: float) -> Backend:

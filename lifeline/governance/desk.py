@@ -10,11 +10,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lifeline.governance import alarms, audit, events, export, idempotency, kpi, modes, reference, reports
+from lifeline.governance import alarms, audit, events, export, idempotency, kpi, modes, reference, reports, touched
 from lifeline.governance.acts import GroupCommit, Outcome, take_acts
 from lifeline.governance.audit import AuditEntry
 from lifeline.governance.books import Books
-from lifeline.governance.database import REVISIONS, Database
+from lifeline.governance.database import Database
 from lifeline.governance.errors import RefusedError
 from lifeline.governance.load import AlarmLoad, alarm_load
 from lifeline.governance.nuisance import Nuisance, nuisances
@@ -24,7 +24,7 @@ from lifeline.governance.settings import current_policy
 from lifeline.governance.steps import Act
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     import pyarrow as pa
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lifeline.governance.journal import Journal
     from lifeline.governance.recheck import LastReadings
     from lifeline.governance.reports import Report
+    from lifeline.governance.touched import Mark
 
 Row = dict[str, Any]
 
@@ -350,12 +351,31 @@ class GovernanceDesk:
 
     # --- export ------------------------------------------------------------------------------------------------
 
-    def revisions(self) -> dict[str, int]:
-        """Change counters of the published views."""
+    def newest_mark(self) -> Mark:
+        """The end of the trace of changes; equal marks: nothing has changed between them. Cheap."""
         with self._database.read() as connection:
-            return export.revisions(connection)
+            return touched.newest(connection)
 
-    def snapshot_tables(self, names: Iterable[str] = REVISIONS) -> dict[str, pa.Table]:
+    def changed(self, mark: Mark) -> export.Changes | None:
+        """Rows of the published views that were changed after a mark; as ``export.changed``."""
+        with self._database.read() as connection:
+            return export.changed(connection, mark)
+
+    def whole(self, rows: int, orders: Mapping[str, str]) -> Generator[Mark | tuple[str, pa.RecordBatch], None, None]:
+        """The mark of a moment, then every row of the published views at that moment; as ``export.whole``.
+
+        One transaction is open until the last has been taken, or the iterator is closed.
+        """
+        with self._database.read() as connection:
+            yield touched.newest(connection)
+            yield from export.whole(connection, rows, orders)
+
+    def forget_changes(self, before: Mark) -> bool:
+        """Some of the trace before a mark, which is needed no more; whether there is more of it."""
+        with self._database.write() as connection:
+            return touched.forget(connection, before)
+
+    def snapshot_tables(self, names: Iterable[str] = ("alarms", "events", "event_log")) -> dict[str, pa.Table]:
         """The published views as Arrow tables, all of one moment."""
         with self._database.read() as connection:
             return export.snapshot_tables(connection, names)

@@ -98,13 +98,3 @@ class Effects:
         """(before, after) of stored events that differ."""
         pairs = ((before, self.events[key]) for key, before in self.before.items())
         return [(before, after) for before, after in pairs if before != after]
-
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """Published tables that these effects change."""
-        changed = {
-            "alarms": self.new_alarms or self.cleared or self.adopted or self.marked,
-            "events": self.new_events or self.changed(),
-            "event_log": self.log,
-        }
-        return tuple(name for name, rows in changed.items() if rows)

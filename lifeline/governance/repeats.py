@@ -13,11 +13,11 @@ from sqlalchemy import select, update
 
 from lifeline.governance.actor import ENGINE
 from lifeline.governance.alarm_state import alarm_state
-from lifeline.governance.database import bump
 from lifeline.governance.effects import Effects
-from lifeline.governance.schema import REPEATING, alarms, events
+from lifeline.governance.schema import EVENTS, REPEATING, alarms, events
 from lifeline.governance.statements import fetch
 from lifeline.governance.store import store
+from lifeline.governance.touched import touch
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -44,7 +44,7 @@ def repeat(connection: Connection, now_ms: int, journal: Journal, timezone: str)
     """Annunciate again what is due; returns how many alarms that was."""
     rows = due(connection, now_ms)
     effects = Effects()
-    effects.hold(fetch(connection, select(events), events.c.event_id, {row["event_id"] for row in rows} - {None}))
+    effects.hold(fetch(connection, EVENTS, events.c.event_id, {row["event_id"] for row in rows} - {None}))
     told = 0
     for alarm in rows:
         values: Row = {"realarm_at": now_ms + alarm["realarm_s"] * 1000}
@@ -59,6 +59,5 @@ def repeat(connection: Connection, now_ms: int, journal: Journal, timezone: str)
             told += 1
         connection.execute(update(alarms).where(alarms.c.alarm_id == alarm["alarm_id"]).values(values))
     store(connection, effects, journal, timezone)
-    if told:
-        bump(connection, "alarms")
+    touch(connection, alarms=[alarm["alarm_id"] for alarm in rows])
     return told

@@ -34,7 +34,7 @@ from sqlalchemy import (
     select,
 )
 
-SCHEMA_VERSION: Final = 8
+SCHEMA_VERSION: Final = 9
 """Raised by one with every change of the tables below, together with a migration from the version before."""
 
 metadata: Final = MetaData()
@@ -443,8 +443,18 @@ meta: Final = Table(
     Column("name", String(64), primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
-"""``schema_version``, and ``revision.alarms``, ``revision.events``, ``revision.event_log``: they rise by one with
-each transaction that changed the table, so that a publisher rewrites only what changed."""
+"""``schema_version``; ``revision.alarms``, ``revision.events`` and ``revision.event_log`` are of versions before 9."""
+
+touched: Final = Table(
+    "touched",
+    metadata,
+    Column("entry", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(8), nullable=False),
+    Column("key", String(24), nullable=False),
+    Column("stamp", BigInteger, nullable=False),
+)
+"""Which ``event`` or ``alarm`` was changed, in order, so that a publisher writes only those anew; ``stamp``: random,
+one a transaction. Forgotten once it is published (``lifeline.governance.touched``)."""
 
 audit: Final = Table(
     "audit",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from lifeline.governance.database import bump
 from lifeline.governance.schema import (
     MEASURES,
     alarm_log,
@@ -20,6 +19,7 @@ from lifeline.governance.schema import (
 from lifeline.governance.schema import timers as timer_table
 from lifeline.governance.statements import add_up, delete_keys, insert_rows, update_changed, upsert_rows
 from lifeline.governance.sums import Sums
+from lifeline.governance.touched import touch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +42,6 @@ def store(connection: Connection, effects: Effects, journal: Journal, timezone: 
 
     New alarms and events that are there already stay as they are: ids say what happened.
     """
-    tables = effects.tables
     insert_rows(connection, events, effects.new_events, known="keep")
     changed = effects.changed()
     update_changed(connection, events, events.c.event_id, changed)
@@ -59,8 +58,12 @@ def store(connection: Connection, effects: Effects, journal: Journal, timezone: 
     sums = Sums(timezone)
     sums.take(effects)
     store_sums(connection, sums)
-    if tables:
-        bump(connection, *tables)
+    said = (line["event_id"] for line in effects.log)
+    touch(
+        connection,
+        events=[*(row["event_id"] for row in effects.new_events), *(after["event_id"] for _, after in changed), *said],
+        alarms=[*(row["alarm_id"] for row in effects.new_alarms), *effects.cleared, *effects.adopted, *effects.marked],
+    )
     if effects.changes:
         journal.write(connection, effects.changes)
 

@@ -4,7 +4,8 @@
  var/catalog/lifeline.duckdb     views over explicit file lists; replaced by rename, never written to in place
  var/catalog/catalog.sql         the same views as text, for any DuckDB version
  var/catalog/manifest.json       the lists, so that a restarted engine does not forget what others published
- var/catalog/tables/*.parquet    snapshots of points, areas, alarms, events, event_log, shadow_differences
+ var/catalog/tables/*.parquet    snapshots of points, areas, shadow_differences
+ var/catalog/parts/*.parquet     alarms, events, event_log in parts and a tail (``lifeline.lake.parted``)
 ```
 
 The .duckdb file is written in storage version 64 (DuckDB 0.10 and later read it). Nothing here is fsynced: a catalog is
@@ -32,7 +33,7 @@ from lifeline.core.errors import UnavailableError
 from lifeline.core.schema import TIME
 from lifeline.files import write_atomic
 from lifeline.lake.files import GRACE_MS, Trash, make_dir
-from lifeline.lake.views import COLUMNS, FILES, TABLES, view_queries
+from lifeline.lake.views import COLUMNS, FILES, KEYS, TABLES, view_queries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,6 +100,7 @@ class Catalog:
         self._trash = Trash(grace_ms)
         self._files: dict[str, list[str]] = {}
         self._extra: dict[str, list[str]] = {}
+        self._tails: dict[str, str] = {}
         self._digests: dict[str, bytes] = {}
         self._connection = duckdb.connect()
         self._dirty = True
@@ -140,10 +142,33 @@ class Catalog:
             except OSError as error:
                 path.unlink(missing_ok=True)
                 raise UnavailableError(f"{path}: cannot be written: {error}") from error
-            self._trash.add([Path(old) for old in self._files.get(name, [])], self._clock())
+            old = [Path(one) for one in self._files.get(name, [])]
+            self._trash.add([one for one in old if one.parent == self._tables], self._clock())
             self._digests[name] = digest
+            self._tails.pop(name, None)
             self._files[name] = [str(path)]
             self._extra[name] = snapshot.column_names[len(COLUMNS[name]) :]
+            self._dirty = True
+
+    def publish_parts(self, name: str, parts: Sequence[str], tail: str, columns: Sequence[str]) -> None:
+        """Say which Parquet files make up a table whose rows change; visible after ``publish``.
+
+        ``tail`` holds newer rows: those of the parts with the same key are not shown. ``columns``: of all files, in
+        order, as ``conform`` puts them. Whoever wrote the files keeps them as long as a query may last.
+
+        Raises:
+            ValueError: no such view.
+        """
+        if name not in KEYS:
+            raise ValueError(f"publish_parts knows {', '.join(KEYS)}, not {name!r}")
+        with self._lock:
+            if self._files.get(name) == [*parts, tail] and self._tails.get(name) == tail:
+                return
+            old = [Path(one) for one in self._files.get(name, [])]
+            self._trash.add([one for one in old if one.parent == self._tables], self._clock())
+            self._digests.pop(name, None)
+            self._files[name], self._tails[name] = [*parts, tail], tail
+            self._extra[name] = list(columns[len(COLUMNS[name]) :])
             self._dirty = True
 
     def publish(self) -> bool:
@@ -156,8 +181,8 @@ class Catalog:
             self._trash.empty(self._clock())
             if not self._dirty:
                 return False
-            queries = view_queries(self._files, self._extra)
-            manifest = {"files": self._files, "extra": self._extra}
+            queries = view_queries(self._files, self._extra, self._tails)
+            manifest = {"files": self._files, "extra": self._extra, "tails": self._tails}
             try:
                 self._write_database(queries)
             except (duckdb.Error, OSError) as error:
@@ -203,12 +228,15 @@ class Catalog:
             manifest = json.loads((self.root / "manifest.json").read_bytes())
             files = {str(k): [str(p) for p in v] for k, v in manifest["files"].items()}
             extra = {str(k): [str(c) for c in v] for k, v in manifest["extra"].items()}
+            tails = {str(k): str(v) for k, v in manifest.get("tails", {}).items()}
         except (OSError, ValueError, KeyError, AttributeError):
-            files, extra = {}, {}
+            files, extra, tails = {}, {}, {}
         for name in (*TABLES, *FILES):
             if files.get(name) and all(_readable(path) for path in files[name]):
                 self._files[name] = files[name]
                 self._extra[name] = extra.get(name, [])
+                if name in tails:
+                    self._tails[name] = tails[name]
         used = {path for name in TABLES for path in self._files.get(name, [])}
         now_ms = self._clock()
         self._trash.add([p for p in self._tables.glob("*.parquet") if str(p) not in used], now_ms)

@@ -125,7 +125,7 @@ def _open_scoped(
 
 def _lock(connection: duckdb.DuckDBPyConnection, data_dir: Path, memory_limit: str) -> None:
     root = data_dir.resolve()
-    allowed = [str(root / "lake") + "/", str(root / "catalog" / "tables") + "/"]
+    allowed = [f"{root / folder}/" for folder in ("lake", "catalog/tables", "catalog/parts")]
     listed = ", ".join("'" + path.replace("'", "''") + "'" for path in allowed)
     for setting in (
         f"SET memory_limit = '{memory_limit}'",

@@ -154,6 +154,10 @@ TABLES: Final = ("points", "areas", "alarms", "events", "event_log", "shadow_dif
 """These are given as tables (``Catalog.publish_table``)."""
 
 
+KEYS: Final = {"alarms": "alarm_id", "events": "event_id", "event_log": "entry"}
+"""Tables that may be given in parts and a tail (``Catalog.publish_parts``), and what tells their rows apart."""
+
+
 def quoted(name: str) -> str:
     """A column name as SQL."""
     return '"' + name.replace('"', '""') + '"'
@@ -169,12 +173,23 @@ def _empty(columns: Mapping[str, str]) -> str:
     return "SELECT " + ", ".join(f"CAST(NULL AS {t}) AS {quoted(c)}" for c, t in columns.items()) + " WHERE false"
 
 
-def _plain(name: str, paths: Sequence[str], extra: Sequence[str]) -> str:
+def _plain(name: str, paths: Sequence[str], extra: Sequence[str], tail: str | None = None) -> str:
     columns = COLUMNS[name]
     if not paths:
         return _empty(columns)
     stable = [f"CAST({quoted(c)} AS {t}) AS {quoted(c)}" for c, t in columns.items()]
-    return f"SELECT {', '.join([*stable, *map(quoted, extra)])} FROM {scan(paths)}"  # noqa: S608 (all parts quoted)
+    return f"SELECT {', '.join([*stable, *map(quoted, extra)])} FROM {_rows(name, paths, tail)}"  # noqa: S608 (all parts quoted)
+
+
+def _rows(name: str, paths: Sequence[str], tail: str | None) -> str:
+    """The files' rows; one with a key of the tail is the tail's. Rows of the event log never change."""
+    parts = [path for path in paths if path != tail]
+    if tail is None or not parts or name == "event_log":
+        return scan(paths)
+    key = quoted(KEYS[name])
+    newer = f"(SELECT {key} FROM {scan([tail])}) AS newer"  # noqa: S608 (all parts quoted)
+    older = f"SELECT older.* FROM {scan(parts)} AS older ANTI JOIN {newer} ON older.{key} = newer.{key}"  # noqa: S608
+    return f"({older} UNION ALL SELECT * FROM {scan([tail])})"  # noqa: S608
 
 
 def _raw(paths: Sequence[str]) -> str:
@@ -197,17 +212,20 @@ def _readings(paths: Sequence[str], points: Sequence[str]) -> str:
     )
 
 
-def view_queries(files: Mapping[str, Sequence[str]], extra: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def view_queries(
+    files: Mapping[str, Sequence[str]], extra: Mapping[str, Sequence[str]], tails: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """The query behind each view.
 
     Args:
         files: Parquet files of each of FILES and TABLES; missing means empty.
         extra: Columns of a table beyond the stable ones; they follow them.
+        tails: The file of a table, if there is one, whose rows take the place of rows with their keys in the others.
     """
     queries = {
         "readings": _readings(files.get("readings", ()), files.get("points", ())),
         "readings_raw": _raw(files.get("readings", ())),
     }
     for name in (*TABLES, "rejects", "completeness"):
-        queries[name] = _plain(name, files.get(name, ()), extra.get(name, ()))
+        queries[name] = _plain(name, files.get(name, ()), extra.get(name, ()), (tails or {}).get(name))
     return queries

@@ -17,40 +17,37 @@ def test_alarms_become_events_once_over_a_kill(
 ) -> None:
     site = make_site(mosquitto.url, small_registry, database=postgres.schema())
 
-    def listed() -> list[dict[str, Any]]:
-        page = json.loads(run_cli("events", "list", "-c", str(site.config), "--json").stdout)
-        return sorted(page["events"], key=lambda row: row["title"])
+    def shown() -> list[tuple[str, str]]:
+        """What an analyst sees of the two wells; on a slow machine their gateway is reported silent as well."""
+        return site.sql("SELECT status, event_id FROM events WHERE title LIKE '%WELL%' ORDER BY title")
 
-    def send(device: str, seq: int) -> None:
-        reading = {"id": device, "seq": seq, "ts": time.time_ns() // 1_000_000, "ch4": 60.0}
+    def alarms() -> list[str]:
+        return [alarm_id for (alarm_id,) in site.sql("SELECT alarm_id FROM alarms")]
+
+    def send(device: str) -> None:
+        reading = {"id": device, "seq": 1, "ts": time.time_ns() // 1_000_000, "ch4": 60.0}
         mosquitto.publish(f"lifeline/gas/{device}", json.dumps(reading))
 
+    def statuses() -> list[str]:
+        return [status for status, _ in shown()]
+
     site.start(wait_for)
-    send("G1", 1)
-    wait_for(lambda: sum(site.status()["events_open"].values()) == 1, 10, f"an event: {site.output()}")
-    wait_for(lambda: site.one("SELECT count(*) FROM events") == 1, 10, "in an analyst's DuckDB")
-    (event,) = listed()
-    assert (event["status"], event["utility"]) == ("new", "gas")
-    filed = run_cli("events", "act", event["event_id"], "file", "-c", str(site.config), "--note", "smells", "--json")
+    send("G1")
+    wait_for(lambda: statuses() == ["new"], 20, f"an event in an analyst's DuckDB: {site.output()}")
+    ((_, event_id),) = shown()
+    filed = run_cli("events", "act", event_id, "file", "-c", str(site.config), "--note", "smells", "--json")
     assert json.loads(filed.stdout)["status"] == "filed"
-    alarms = json.loads(run_cli("alarms", "list", "-c", str(site.config), "--json").stdout)["alarms"]
+    known = alarms()
     site.kill()
     assert not (site.data / "governance.db").exists()
 
     site.start(wait_for)
-    send("G2", 1)
-    wait_for(lambda: sum(site.status()["events_open"].values()) == 2, 10, f"a second event: {site.output()}")
+    send("G2")
+    wait_for(lambda: statuses() == ["filed", "new"], 20, f"a second event, and the act: {site.output()}")
 
-    assert [(row["event_id"] == event["event_id"], row["status"]) for row in listed()].count((True, "filed")) == 1
-    again = json.loads(run_cli("alarms", "list", "-c", str(site.config), "--json").stdout)["alarms"]
-    known = {alarm["alarm_id"] for alarm in alarms}
-    assert len(again) == len({alarm["alarm_id"] for alarm in again}) > len(known) > 0
-    assert known <= {alarm["alarm_id"] for alarm in again}
-    wait_for(
-        lambda: site.sql("SELECT status, count(*) FROM events GROUP BY 1 ORDER BY 1") == [("filed", 1), ("new", 1)],
-        10,
-        "both in an analyst's DuckDB",
-    )
-    verdict = run_cli("verify", "-c", str(site.config))
-    assert "audit" in verdict.stdout
+    assert shown()[0] == ("filed", event_id)
+    again = alarms()
+    assert len(again) == len(set(again)) > len(known) > 0
+    assert set(known) < set(again)
+    assert "audit" in run_cli("verify", "-c", str(site.config)).stdout
     site.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ from lifeline.governance.actor import Actor
 from lifeline.governance.desk import GovernanceDesk
 from lifeline.governance.errors import ConflictError, FieldError, ForbiddenError, IllegalActionError, UnknownIdError
 from lifeline.governance.export import schema_of
+from lifeline.governance.touched import Mark
 from tests.governance.conftest import T0, Hands, cleared, raised
 
 CONTRACT = {
@@ -269,16 +271,27 @@ def test_export_has_the_contracts_columns_first_and_times_as_times(hands: Hands)
     assert int(row["cleared_at"].timestamp() * 1000) == T0 + 9000
 
 
-def test_revisions_rise_only_where_something_changed(hands: Hands) -> None:
-    assert hands.desk.revisions() == {"alarms": 0, "events": 0, "event_log": 0}
+def test_the_trace_names_what_has_changed_and_nothing_else(hands: Hands) -> None:
+    def changed_since(mark: Mark) -> dict[str, list[object]]:
+        found = hands.desk.changed(mark)
+        assert found is not None
+        assert found.complete
+        assert found.end == hands.desk.newest_mark()
+        keys = {"events": "event_id", "alarms": "alarm_id", "event_log": "action"}
+        return {name: table[keys[name]].to_pylist() for name, table in found.tables.items()}
+
+    start = hands.desk.newest_mark()
     alarm = raised("ch4.high", 0, T0)
     (event_id,) = hands.apply(alarm)
-    assert hands.desk.revisions() == {"alarms": 1, "events": 1, "event_log": 1}
+    assert changed_since(start) == {"events": [event_id], "alarms": [alarm.alarm_id], "event_log": ["open"]}
+    mark = hands.desk.newest_mark()
     hands.desk.act(event_id, "file", Actor("li", "operator"))
-    assert hands.desk.revisions() == {"alarms": 1, "events": 2, "event_log": 2}
+    assert changed_since(mark) == {"events": [event_id], "alarms": [], "event_log": ["file"]}
+    mark = hands.desk.newest_mark()
     hands.desk.ack(alarm.alarm_id, Actor("li", "operator"))
     hands.apply(position=9)
-    assert hands.desk.revisions() == {"alarms": 2, "events": 2, "event_log": 2}
+    assert changed_since(mark) == {"events": [], "alarms": [alarm.alarm_id], "event_log": []}
+    assert hands.desk.changed(replace(mark, stamp=mark.stamp + 1)) is None
     with pytest.raises(FieldError, match="no view 'rules'"):
         hands.desk.snapshot_tables(["rules"])
 
