@@ -7,6 +7,9 @@ is told to use the same allocator: its own (mimalloc) keeps some 60 MiB of what 
 
 Measured over the whole fleet at one report a second: 300 MiB less at the peak.
 
+Half of the code that the start pages in (LLVM, and most of DuckDB, Polars and Arrow) is never run again: 110 MiB. Its
+pages are clean, so they are let go too; whatever is run after all comes back from the page cache.
+
 What is small and free lies in holes between what is used. Two heaps instead of eight a core have fewer of them (whoever
 allocates much holds Python's lock anyway), and after the start and once a minute their pages are given back: the start
 alone leaves 150 MiB.
@@ -15,6 +18,7 @@ alone leaves 150 MiB.
 from __future__ import annotations
 
 import ctypes
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -22,6 +26,8 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from lifeline.core.ports import Clock
 
+MADV_DONTNEED: Final = 4
+MAPS: Final = Path("/proc/self/maps")
 M_TRIM_THRESHOLD: Final = -1
 M_MMAP_THRESHOLD: Final = -3
 M_ARENA_MAX: Final = -8
@@ -45,10 +51,34 @@ def settle_allocator() -> bool:
 
 
 def give_back() -> bool:
-    """Free pages in the middle of the heaps, and Arrow's, back to the system; False without glibc."""
+    """Free pages in the middle of the heaps, Arrow's, and code, back to the system; False without glibc."""
     pa.default_memory_pool().release_unused()
+    let_go_of_code()
     trim = _function("malloc_trim")
     return trim is not None and trim(0) >= 0
+
+
+def let_go_of_code() -> int:
+    """Unmap the pages of libraries' code, to be mapped again when they run; bytes of code in all, 0 where unknown.
+
+    Only of mappings that cannot be written: nothing is lost, it is in the library's file.
+    """
+    madvise = _function("madvise")
+    if madvise is None:
+        return 0
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    total = 0
+    try:
+        lines = MAPS.read_text().splitlines()
+    except OSError:
+        return 0
+    for line in lines:
+        fields = line.split(maxsplit=5)
+        if len(fields) == 6 and fields[1] == "r-xp" and ".so" in fields[5]:
+            start, end = (int(part, 16) for part in fields[0].split("-"))
+            madvise(start, end - start, MADV_DONTNEED)
+            total += end - start
+    return total
 
 
 def _function(name: str) -> Any:

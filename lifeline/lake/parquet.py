@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -80,20 +80,27 @@ def split_days(received_at: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int
     return [(int(d), np.flatnonzero(day == d)) for d in np.unique(day)]
 
 
-def sorted_table(readings: Readings) -> pa.Table:
-    """Readings in file order and file types; NaN becomes null."""
-    order = order_rows(readings.point, readings.ts)
-    value = readings.value[order]
+def sorted_table(*parts: Readings) -> pa.Table:
+    """Readings, of one part after the other, in file order and file types; NaN becomes null.
+
+    Column by column, so that they are never held a third time.
+    """
+
+    def column(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    order = order_rows(column("point"), column("ts"))
+    value = column("value")[order]
     null = np.isnan(value)
     return pa.table(
         [
-            pa.array(readings.ts[order]).cast(TIME),
-            pa.array(readings.received_at[order]).cast(TIME),
-            pa.array(readings.point[order]),
+            pa.array(column("ts")[order]).cast(TIME),
+            pa.array(column("received_at")[order]).cast(TIME),
+            pa.array(column("point")[order]),
             pa.array(value, mask=null) if null.any() else pa.array(value),
-            pa.array(readings.quality[order].view(np.int8)),
-            pa.array(readings.flags[order].view(np.int8)),
-            pa.array(readings.seq[order].astype(np.int64)),
+            pa.array(column("quality")[order].view(np.int8)),
+            pa.array(column("flags")[order].view(np.int8)),
+            pa.array(column("seq")[order].astype(np.int64)),
         ],
         schema=READINGS_FILE,
     )

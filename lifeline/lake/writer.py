@@ -19,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from lifeline.core.batch import Readings
@@ -233,9 +234,11 @@ class LakeFollower:
     def _commit_readings(self, positions: dict[str, int]) -> None:
         adds: list[tuple[Path, FileFacts]] = []
         if self._waiting.rows:
-            rows = Readings.concat([rows for _, rows in self._waiting.readings])
-            for day, chosen in split_days(rows.received_at):
-                table = sorted_table(rows if isinstance(chosen, slice) else rows.take(chosen))
+            parts = [rows for _, rows in self._waiting.readings]
+            days = split_days(np.concatenate([part.received_at for part in parts]))
+            for day, chosen in days:
+                some = parts if isinstance(chosen, slice) else [Readings.concat(parts).take(chosen)]
+                table = sorted_table(*some)
                 path = self.readings.new_path(day_name(day), self._position)
                 adds.append((path, _written(path, table, rejects=False)))
         _commit(self.readings, adds, positions)

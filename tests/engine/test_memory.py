@@ -52,3 +52,30 @@ def test_it_is_given_back_once_a_period(monkeypatch: pytest.MonkeyPatch) -> None
         keeper.keep()
 
     assert times == [1000 + n * GIVE_BACK_MS for n in (1, 2, 3)]
+
+
+CODE = """
+from pathlib import Path
+import polars
+import pyarrow.compute as pc
+from lifeline.app.memory import let_go_of_code
+
+def code_mib():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) >> 10 for line in lines if line.startswith("RssFile"))
+
+full = code_mib()
+let_go_of_code()
+after = code_mib()
+total = polars.Series(range(1000)).sum() + pc.sum(list(range(1000))).as_py()
+print(full, after, total)
+"""
+
+
+@pytest.mark.skipif(not memory.MAPS.exists(), reason="no /proc: nothing is done")
+def test_code_that_was_let_go_comes_back_when_it_runs() -> None:
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
+    full, after, total = map(int, done.stdout.split())
+
+    assert full - after > 20
+    assert total == 999_000
