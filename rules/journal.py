@@ -12,6 +12,7 @@ uploads yesterday's values in any order is put right.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -29,6 +30,7 @@ COUNTERS: Final = ("repeats", "bad", "null", "stale", "placed", "too_late")
 WITHIN_PER_POINT: Final = 2
 """Readings of every point that the bound spans at least."""
 WITHIN_ROWS_MIN: Final = 1 << 16
+FORGET_RECORDS: Final = 1024
 WITHIN_MS: Final = 3_600_000
 """Log time."""
 
@@ -38,7 +40,6 @@ _RING: Final = {
     "ts": np.int64,
     "value": np.float64,
     "received": np.int64,
-    "lsn": np.int64,
     "marks": np.uint8,
 }
 
@@ -85,6 +86,9 @@ class Journal:
         self.unit = np.zeros(0, np.int32)
         self._watched = np.zeros(0, np.uint8)
         self._members = self._member_units = np.zeros(0, np.int32)
+        self._begins, self._lsns = array("q"), array("q")
+        """Number of the first row of each record, and the record's place in the log: by the row it would be a fifth of
+        the ring."""
         self._ring: dict[str, NDArray[Any]] = {name: np.zeros(1, dtype) for name, dtype in _RING.items()}
 
     def grow(self, watched: NDArray[np.uint8], unit: NDArray[np.int32]) -> None:
@@ -106,13 +110,14 @@ class Journal:
         """Take in a record's rows."""
         rows = len(readings)
         self._reserve(rows)
+        self._number(lsn)
         row, prev, dt = np.empty(rows, np.int32), np.empty(rows), np.empty(rows)
         unit, sizes = np.empty(rows, np.int32), np.zeros(3, np.int64)
         kernels.admit(
             *(readings.point, readings.ts, readings.received_at, readings.value, readings.quality, readings.flags),
             *(self._watched, self.unit, self.newest, self.last, self.newest_unit, self.before, self.before_unit),
             *(self._head, self._dirty, *self._ring.values()),
-            *(lsn, self.first, self.next, self.within, WITHIN_MS),
+            *(self.first, self.next, self.within, WITHIN_MS),
             *(row, prev, dt, unit, self.counts, sizes),
         )
         n, units, self.next = (int(size) for size in sizes)
@@ -139,7 +144,7 @@ class Journal:
         numbers = self._walk(units)
         slots = numbers % len(self._ring["point"])
         sort = np.lexsort((numbers, self._ring["ts"][slots]))
-        taken = {name: array[slots[sort]] for name, array in self._ring.items()}
+        taken = {name: column[slots[sort]] for name, column in self._ring.items()}
         n = len(numbers)
         readings = Readings(
             taken["point"],
@@ -157,7 +162,7 @@ class Journal:
         )
         row = row[:found]
         points, ts, value = readings.point[row], readings.ts[row], readings.value[row]
-        return Rows(readings, row, points, ts, value, prev[:found], dt[:found], taken["lsn"])
+        return Rows(readings, row, points, ts, value, prev[:found], dt[:found], self._lsn_of(numbers[sort]))
 
     def evidence(self, point: int, start: int, end: int, detected_at: int, rows_max: int) -> list[Evidence]:
         """The newest readings of a point with start ≤ ts ≤ end, oldest first: those heard by ``detected_at``.
@@ -170,9 +175,22 @@ class Journal:
         ts, received = ring["ts"][slots], ring["received"][slots]
         told = (ring["point"][slots] == point) & (ts >= start) & (ts <= end)
         numbers = numbers[told & (received <= detected_at) & (received > detected_at - WITHIN_MS)]
-        slots = numbers[numbers > numbers.max(initial=0) - self.within] % len(ring["point"])
-        slots = slots[np.argsort(ring["ts"][slots], kind="stable")][-rows_max:]
-        return [Evidence(int(ring["lsn"][s]), int(ring["ts"][s]), float(ring["value"][s])) for s in slots]
+        numbers = numbers[numbers > numbers.max(initial=0) - self.within]
+        numbers = numbers[np.argsort(ring["ts"][numbers % len(ring["point"])], kind="stable")][-rows_max:]
+        slots, lsns = numbers % len(ring["point"]), self._lsn_of(numbers)
+        return [Evidence(int(n), int(ring["ts"][s]), float(ring["value"][s])) for n, s in zip(lsns, slots, strict=True)]
+
+    def _number(self, lsn: int) -> None:
+        """The next rows are of this log record."""
+        if len(self._begins) >= FORGET_RECORDS and self._begins[len(self._begins) // 2] <= self.first:
+            del self._begins[: len(self._begins) // 2], self._lsns[: len(self._lsns) // 2]
+        self._begins.append(self.next)
+        self._lsns.append(lsn)
+
+    def _lsn_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The log records of rows since the checkpoint."""
+        record = np.searchsorted(np.array(self._begins), numbers, side="right") - 1
+        return np.asarray(np.array(self._lsns)[record])
 
     def _walk(self, units: NDArray[np.int32]) -> NDArray[np.int64]:
         numbers = np.empty(1024, np.int64)
@@ -189,11 +207,11 @@ class Journal:
         if held + rows <= size:
             return
         larger = max(held + rows, 2 * self.within + rows)
-        larger += larger // 8  # records differ in size: without some room each larger one would move everything
+        larger += max(rows, larger // 64)  # records differ in size: without some room each larger one moves everything
         numbers = np.arange(self.first, self.next)
-        for name, array in self._ring.items():
-            grown = np.zeros(larger, array.dtype)
-            grown[numbers % larger] = array[numbers % size]
+        for name, column in self._ring.items():
+            grown = np.zeros(larger, column.dtype)
+            grown[numbers % larger] = column[numbers % size]
             self._ring[name] = grown
 
     @property
@@ -201,4 +219,4 @@ class Journal:
         """Memory."""
         own: tuple[NDArray[Any], ...] = (self.newest, self.last, self.newest_unit, self._head)
         own += (self.unit, self._members, self._watched)
-        return sum(array.nbytes for array in (*own, *self._ring.values()))
+        return sum(column.nbytes for column in (*own, *self._ring.values())) + 16 * len(self._begins)

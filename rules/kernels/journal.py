@@ -39,9 +39,7 @@ def admit(
     ring_ts: I64,
     ring_value: F64,
     ring_received: I64,
-    ring_lsn: I64,
     ring_marks: U8,
-    lsn: int,
     first: int,
     at: int,
     within: int,
@@ -142,7 +140,6 @@ def admit(
         ring_ts[r] = t
         ring_value[r] = v
         ring_received[r] = received[i]
-        ring_lsn[r] = lsn
         ring_marks[r] = quality[i] << 5 | (flags[i] & 31)
         head[u] = at
         at += 1
