@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.errors import ConfigurationError
@@ -121,3 +124,20 @@ def test_score_without_alarms_or_columns() -> None:
     assert (got["precision"], got["recall"], got["f1"], got["median_delay_s"]) == (0.0, 0.0, 0.0, None)
     with pytest.raises(ConfigurationError, match="quantity"):
         score(alarms(), truth().drop_columns(["quantity"]), days=1.0)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 60), st.sampled_from([4, 1 << 62]))
+def test_the_order_of_receipt_is_that_of_a_sort_by_four_columns(seed: int, rows: int, span: int) -> None:
+    """Its naive twin; with times that fit one number beside the point, and that do not."""
+    rng = np.random.default_rng(seed)
+    some = Readings(
+        rng.integers(0, 5, rows).astype(np.int32),
+        rng.integers(0, 4, rows),
+        rng.integers(0, span, rows),
+        rng.random(rows),
+        rng.integers(0, 3, rows).astype(np.uint32),
+        np.zeros(rows, np.uint8),
+        np.zeros(rows, np.uint8),
+    )
+    expected = some.take(np.lexsort((some.seq, some.ts, some.point, some.received_at)))
+    assert backtest.in_log_order(some).to_arrow().equals(expected.to_arrow())
