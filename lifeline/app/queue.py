@@ -117,9 +117,16 @@ class Desk:
         limit: int,
         cursor: str | None,
     ) -> dict[str, Any]:
-        """``{alarms, next}``, newest first."""
+        """``{alarms, next}``, newest first; the state ``active`` is any in which the condition stands."""
+        stands = list(state or ()) == ["active"]
         rows, following = self._desk.list_alarms(
-            state=state or None, rule_id=rule, level=level or None, since=parse_time(since), limit=limit, cursor=cursor
+            state=None if stands else state or None,
+            active=True if stands else None,
+            rule_id=rule,
+            level=level or None,
+            since=parse_time(since),
+            limit=limit,
+            cursor=cursor,
         )
         return {"alarms": [with_times(row) for row in rows], "next": following}
 

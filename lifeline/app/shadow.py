@@ -36,6 +36,8 @@ SPAN_MS: Final = 30 * 86_400_000
 ROWS_MAX: Final = 20_000
 VIEW: Final = "shadow_differences"
 
+_NOTHING: Final[dict[str, Any]] = {"rules": [], "position": None, "gaps": 0, "busy_s": 0.0, "fault": None}
+
 _SCHEMA: Final = pa.schema(
     [
         *(pa.field(name, pa.string()) for name in ("rule_id", "against", "difference", "alarm_id", "level")),
@@ -72,13 +74,14 @@ class ShadowDesk:
         self._at = 0
         self._compared: tuple[object, ...] | None = None
         self._empty = False
+        self._told: dict[str, Any] = dict(_NOTHING)
 
     def use(self, rules: RuleSet, timezone: str) -> None:
         """Run the candidates of a rule set from now on; those that are as they were keep their state and their book."""
         if rules.shadow == self._rules.shadow:
             return
         self.close()
-        self._rules = rules
+        self._rules, self._told = rules, dict(_NOTHING)
         self._compared, self._figures, self._empty = None, [], False
         if not rules.shadow:
             return
@@ -128,21 +131,21 @@ class ShadowDesk:
 
     def status(self) -> dict[str, Any]:
         """For ``lifeline status``: ``{rules, position, gaps, busy_s, fault}``."""
-        run = self._run
-        if run is None:
-            return {"rules": [], "position": None, "gaps": 0, "busy_s": 0.0, "fault": None}
-        return {
-            "rules": self._figures,
-            "position": run.position,
-            "gaps": run.gaps,
-            "busy_s": round(run.busy_s, 3),
-            "fault": run.fault,
-        }
+        if (run := self._run) is not None:
+            self._told = {
+                "rules": self._figures,
+                "position": run.position,
+                "gaps": run.gaps,
+                "busy_s": round(run.busy_s, 3),
+                "fault": run.fault,
+            }
+        return self._told
 
     def close(self) -> None:
         """Stop the run and keep its state."""
         if self._run is not None:
             self._run.close()
+            self.status()  # what was found stays to be read after a stop
             self._run = None
 
     def _clear(self) -> None:

@@ -34,7 +34,7 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the alarm.
 def list_(
     *,
     config: ConfigFile = DEFAULT_CONFIG,
-    state: Annotated[list[str] | None, typer.Option(help="active, acknowledged, cleared, shelved …")] = None,
+    state: Annotated[list[str] | None, typer.Option(help="active; or unacked, acked, shelved, suppressed …")] = None,
     rule: Annotated[str | None, typer.Option(help="A rule id.")] = None,
     level: Annotated[list[str] | None, typer.Option(help="red, orange, yellow, blue.")] = None,
     since: Annotated[str | None, typer.Option(help="ISO time, or 30min, 2h, 7d.")] = None,

@@ -269,12 +269,14 @@ def test_the_command_shows_figures_and_differences(tmp_path: Path) -> None:
     site.shadow.use(RULES, "UTC")
     append(site.log, stream(5))
     site.turn()
+    site.shadow.close()
     (folder / "var" / "state").mkdir(exist_ok=True)
     (folder / "var" / "state" / "status.json").write_bytes(orjson.dumps({"shadow": site.shadow.status()}))
-    site.shadow.close()
     told = orjson.loads(run(app, ["rules", "shadow", "-c", str(config), "--json"]).stdout)
     assert {one["rule_id"] for one in told["rules"]} == set(KNOWN)
     assert {"raised", "missed"} <= {row["difference"] for row in told["differences"]}
+    listed = orjson.loads(run(app, ["alarms", "list", "--state", "active", "-c", str(config), "--json"]).stdout)
+    assert {row["active"] for row in listed["alarms"]} <= {True}
     text = run(app, ["rules", "shadow", "-c", str(config)]).stdout
     assert "gas.ch4.slow" in text
     assert "missed" in text
