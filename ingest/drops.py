@@ -2,7 +2,8 @@
 
 A broker whose queue for us is full drops messages that it has acknowledged to the device. We never saw them, so nobody
 can acknowledge or reject them here; the broker's own count is the only trace, and it is shown for what it is. Counted
-from the first value seen; a count that falls means that the broker has restarted and begins anew.
+from what stood there when we came (the retained value; Mosquitto has none before its first drop, so without one we
+begin at 0); a count that falls means that the broker has restarted and begins anew.
 """
 
 from __future__ import annotations
@@ -53,20 +54,21 @@ class Drops:
         if not found:
             return messages
         for i in found:
-            self._read(messages.payload(i))
+            self._read(messages.payload(i), retained=bool(messages.retain[i]))
         keep = np.ones(len(messages), np.bool_)
         keep[found] = False
         columns = {f.name: getattr(messages, f.name) for f in fields(messages)}
         return Messages(**{name: c if name in _BUFFERS else c[keep] for name, c in columns.items()})
 
-    def _read(self, payload: bytes) -> None:
+    def _read(self, payload: bytes, *, retained: bool) -> None:
         text = payload.strip()
         if not text.isdigit() or len(text) > _DIGITS_MAX:
             _LOG.warning("broker %s: %s is no count: %r", self._broker, self._name, payload[:40])
             return
-        total, last = int(text), self._last
+        total = int(text)
+        last = self._last if self._last is not None else total if retained else 0
         self._last = total
-        more = 0 if last is None else total - last if total >= last else total
+        more = total - last if total >= last else total
         self.count = (self.count or 0) + more
         if more:
             _LOG.error("broker %s: %d more messages dropped by the broker", self._broker, more)

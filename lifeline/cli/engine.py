@@ -97,6 +97,8 @@ def run(
 
 def status(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
     """Positions and lag of every follower, readings/s, latency, gaps, rejects, open events."""
+    from rich.markup import escape
+
     from lifeline.app.status import read_status
 
     with failures(as_json=json):
@@ -117,6 +119,9 @@ def status(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None
             report["brokers"],
             empty="",
         )
+        for broker in report["brokers"]:
+            if broker["warning"]:
+                out.print(f"[yellow]{escape(broker['name'])}: {escape(broker['warning'])}[/yellow]")
         if report["rejected"]:
             out.print("rejected: " + ", ".join(f"{reason} {n:,}" for reason, n in report["rejected"].items()))
         latency = report["ingest_to_event_ms"]
