@@ -220,6 +220,8 @@ def _fill_alarms(connection: sqlite3.Connection) -> None:
         "clear_value": "3.0",
         "clear_lsn": "0",
     }
+    known = metadata.tables["events"].columns.keys()
+    columns = [name for name in columns if name in made or name in known]  # the others have a default, or none
     picked = ", ".join(made.get(name, name) for name in columns)
     quoted = ", ".join(f'"{name}"' for name in columns)
     connection.execute(f"INSERT INTO alarms ({quoted}) SELECT {picked} FROM events AS e WHERE source = 'telemetry'")

@@ -14,10 +14,12 @@ import tempfile
 import threading
 import time
 from datetime import UTC, date, datetime, timedelta
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import orjson
 import pyarrow as pa
 
 from benchmarks.harness import Figure, Result, rss_mib_max
@@ -70,9 +72,11 @@ def run(scale: float) -> Result:
         )
         desk = GovernanceDesk(f"sqlite:///{path}", clock)
         result.notes.append(f"{sum(desk.open_counts().values()):,} events open, {path.stat().st_size / 1e9:.1f} GB")
-        _lists(result, desk)
+        digest = blake2b(digest_size=16)  # of what was there before: what is added lives by the clock
+        _lists(result, desk, digest)
         _one(result, desk)
-        _figures(result, desk)
+        _figures(result, desk, digest)
+        result.hash = digest.hexdigest()
         _acts(result, desk, queue, clock)
         _storm(result, desk, queue, clock)
         result.figures["rss_mib"] = Figure(rss_mib_max(), "MiB", better="lower")
@@ -126,7 +130,7 @@ def _percentiles(result: Result, name: str, times: list[tuple[float, float]], ta
     result.figures[f"{name}_cpu_p99_ms"] = Figure(float(np.percentile(cpus, 99)), "ms", None, "lower", runs=count)
 
 
-def _lists(result: Result, desk: GovernanceDesk) -> None:
+def _lists(result: Result, desk: GovernanceDesk, digest: blake2b) -> None:
     """First pages of every combination of a value or none of each facet, warm and in turns."""
     levels = (None, "red", "blue")
     statuses = (None, "open", "new", "suspended", "evaluated", "cancelled")
@@ -137,8 +141,8 @@ def _lists(result: Result, desk: GovernanceDesk) -> None:
         {"level": lv, "status": st, "area": ar, "utility": ut, "since": si, "limit": 100}
         for lv, st, ar, ut, si in itertools.product(levels, statuses, areas, utilities, ages)
     ]
-    for one in filters:
-        desk.list_events(**one)
+    shown = [[row["event_id"] for row in desk.list_events(**one)[0]] for one in filters]
+    digest.update(orjson.dumps(shown))
     times = [_timed(lambda one=one: desk.list_events(**one)) for _ in range(2) for one in filters]  # type: ignore[misc]
     worst = filters[int(np.argmax([wall for wall, _ in times])) % len(filters)]
     result.notes.append(f"{len(filters)} filters; slowest: { {k: v for k, v in worst.items() if v is not None} }")
@@ -151,7 +155,7 @@ def _one(result: Result, desk: GovernanceDesk) -> None:
     _percentiles(result, "one_event", times, 5)
 
 
-def _figures(result: Result, desk: GovernanceDesk) -> None:
+def _figures(result: Result, desk: GovernanceDesk, digest: blake2b) -> None:
     end = datetime.fromtimestamp(END_MS / 1000, UTC).date() + timedelta(days=1)
     month, year = end.replace(day=1), end.replace(year=end.year - 1, day=1)
     asked: dict[str, tuple[date, dict[str, Any], float]] = {
@@ -162,7 +166,7 @@ def _figures(result: Result, desk: GovernanceDesk) -> None:
         "kpi_year_city_by_day": (year, {"by": "day"}, 1000),
     }
     for name, (start, given, target) in asked.items():
-        desk.kpi(start, end, **given)
+        digest.update(orjson.dumps(desk.kpi(start, end, **given), option=orjson.OPT_SORT_KEYS, default=str))
         times = [_timed(lambda s=start, g=given: desk.kpi(s, end, **g))[0] for _ in range(5)]  # type: ignore[misc]
         result.figures[f"{name}_ms"] = Figure(float(np.median(times)), "ms", target, "lower", min(times), max(times), 5)
     total = desk.kpi(year, end)["total"]
