@@ -6,16 +6,19 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from lifeline.governance.errors import ConflictError
 from lifeline.governance.schema import idempotency
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+KEPT_MS: Final = 7 * 86_400_000
+"""A day is promised; a program that was down over a weekend finds its key as well."""
 
 
 def digest_of(*request: Any) -> str:
@@ -45,3 +48,8 @@ def remember(connection: Connection, actor: str, key: str | None, digest: str, o
     if key is not None:
         row = {"actor": actor, "key": key, "digest": digest, "object_id": object_id, "at": now_ms}
         connection.execute(insert(idempotency).values(row))
+
+
+def forget(connection: Connection, now_ms: int) -> None:
+    """Keys older than ``KEPT_MS``; what they did stays done, but they may be used again."""
+    connection.execute(delete(idempotency).where(idempotency.c.at < now_ms - KEPT_MS))

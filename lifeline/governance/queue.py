@@ -17,7 +17,7 @@ from sqlalchemy import and_, or_, select
 
 from lifeline.core.alarm import RULE_CHANGED, RULE_GONE, AlarmChange
 from lifeline.governance import alarms as alarm_acts
-from lifeline.governance import consequences, deadlines, modes, repeats
+from lifeline.governance import consequences, deadlines, idempotency, modes, repeats
 from lifeline.governance.actor import ENGINE
 from lifeline.governance.acts import take_acts
 from lifeline.governance.books import Books
@@ -52,6 +52,8 @@ DIRECT_ROWS_MAX: Final = 200
 """Events that an emergency dispatches in one tick."""
 BOXES_MAX: Final = 40
 """Places in one question for what people have told round them."""
+FORGET_MS: Final = 3_600_000
+"""How often old keys of requests are forgotten."""
 JUMP_MS: Final = 60_000
 """A wall clock that gains more than this on the monotonic one between two ticks has been set."""
 JUMP_DOUBT_S: Final = 60.0
@@ -104,6 +106,7 @@ class GovernanceQueue:
         self._journal = journal or Books(clock)
         self._database = Database(url)
         self._next_tick_ms = 0
+        self._forgot_ms = 0
         self._steady = Steady(monotonic)
         with self._database.write() as connection:
             self._policy = establish(connection, policy, timezone)
@@ -162,6 +165,10 @@ class GovernanceQueue:
             return []
         self._next_tick_ms = now_ms + TICK_MS
         fires = self._steady.trusts(now_ms)
+        if fires and not 0 <= now_ms - self._forgot_ms < FORGET_MS:
+            with self._database.write() as connection:
+                idempotency.forget(connection, now_ms)
+            self._forgot_ms = now_ms
         self._settle_causes(now_ms)
         with self._database.read() as connection:
             held = alarm_acts.expired_holds(connection, now_ms, rows_max=1) or _waiting(connection, rows_max=1)

@@ -303,3 +303,16 @@ def test_an_empty_queue_exports_empty_tables(hands: Hands) -> None:
 def test_a_desk_without_a_database_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no such file"):
         GovernanceDesk(f"sqlite:///{tmp_path}/nothing.db", lambda: 0)
+
+
+def test_keys_of_requests_are_forgotten_after_a_week(hands: Hands) -> None:
+    (event_id,) = hands.apply(raised("ch4.high", 0, T0))
+    li = Actor("li", "operator")
+    hands.desk.act(event_id, "note", li, "first", key="k")
+    for days in (0, 6):
+        hands.tick(days * 86_400)
+        with pytest.raises(ConflictError, match="another request"):
+            hands.desk.act(event_id, "note", li, "second", key="k")
+    hands.tick(2 * 86_400)
+    hands.tick(120)
+    assert hands.desk.act(event_id, "note", li, "second", key="k")
