@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lifeline.lake.catalog import Catalog
 
 EVERY_MS: Final = 10_000
+UNCHANGED_MS: Final = 60_000
 SPAN_MS: Final = 30 * 86_400_000
 """Alarms of the last thirty days are compared: a candidate is judged in weeks."""
 ROWS_MAX: Final = 20_000
@@ -73,6 +74,8 @@ class ShadowDesk:
         self._figures: list[dict[str, Any]] = []
         self._at = 0
         self._compared: tuple[object, ...] | None = None
+        self._compared_at = 0
+        self._complete = False
         self._empty = False
         self._told: dict[str, Any] = dict(_NOTHING)
 
@@ -112,11 +115,12 @@ class ShadowDesk:
         if self._run is None:
             self._clear()
             return
-        position = self._run.position
-        rows, since, at = self._run.copied()
-        seen = (position, len(rows), self._desk.newest_mark().entry)
-        if seen == self._compared:
+        # without new alarms of either there is nothing new to say, once the shadow has seen all that production has
+        complete = self._run.position >= self._production.position
+        seen = (self._run.book.revision, self._desk.newest_mark().entry, len(self._run.book.since))
+        if seen == self._compared and (self._complete or now - self._compared_at < UNCHANGED_MS):
             return
+        rows, since, at = self._run.copied()
         since = {rule: max(start, now - SPAN_MS) for rule, start in since.items()}
         against = {rule.id: rule.shadow for rule in self._rules.shadow}
         production = self._desk.alarms_of_rules(set(against.values()), min(since.values(), default=now), at, ROWS_MAX)
@@ -127,7 +131,7 @@ class ShadowDesk:
         for one in self._figures:
             for name in ("same", *DIFFERENCES):
                 self._metrics.shadow_alarms.labels(one["rule_id"], name).set(one[name])
-        self._compared = seen
+        self._compared, self._compared_at, self._complete = seen, now, complete
 
     def status(self) -> dict[str, Any]:
         """For ``lifeline status``: ``{rules, position, gaps, busy_s, fault}``."""

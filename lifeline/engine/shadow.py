@@ -64,6 +64,8 @@ class ShadowBook:
         """By rule id, epoch ms: earlier alarms are not compared."""
         self.at = 0
         """Log time up to which everything is in the book."""
+        self.revision = 0
+        """Rises with every change of the rows."""
 
     def take(self, changes: Iterable[AlarmChange], start: int, at: int) -> None:
         """What one record changed; ``start`` to ``at`` is its log time."""
@@ -71,6 +73,7 @@ class ShadowBook:
         for rule_id in self.candidates:
             self.since.setdefault(rule_id, start)
         for change in changes:
+            self.revision += 1
             if change.kind == "withdrawn":
                 self.rows.pop(change.alarm_id, None)
                 continue
@@ -89,6 +92,7 @@ class ShadowBook:
         """After a gap: nothing that was said before can be compared with what follows."""
         self.rows.clear()
         self.since.clear()
+        self.revision += 1
 
     def pack(self) -> bytes:
         """As JSON."""
