@@ -12,7 +12,7 @@ from lifeline.app.foreign_files import epoch_ms, numbers, read_frame
 from lifeline.core.batch import Readings
 from lifeline.core.errors import ConfigurationError, Problem
 from lifeline.core.registry import Registry
-from lifeline.core.schema import AREAS, POINTS
+from lifeline.core.schema import AREAS, POINTS, TIME
 from lifeline.registry import read_points
 from rules.backtest import in_log_order
 
@@ -37,20 +37,22 @@ def lake_history(
         + ([] if from_ms is None else [f"received_at >= epoch_ms({from_ms})::TIMESTAMPTZ"])
         + ([] if to_ms is None else [f"received_at < epoch_ms({to_ms})::TIMESTAMPTZ"])
     )
-    query = (
-        "SELECT point, epoch_ms(ts) AS ts, epoch_ms(received_at) AS received_at, value, seq, quality, flags "
-        "FROM readings_raw WHERE "
-    )
+    query = "SELECT point, ts, received_at, value, seq, quality, flags FROM readings_raw WHERE "
     table = db.sql(query + where).to_arrow_table()
 
     def column(name: str, kind: Any, missing: float = 0) -> np.ndarray[Any, Any]:
         values = table[name].combine_chunks().fill_null(missing).to_numpy(zero_copy_only=False)
         return np.ascontiguousarray(values, kind)
 
+    def times(name: str) -> np.ndarray[Any, Any]:
+        """Epoch ms: of DuckDB's microseconds, by Arrow, in half of the time that ``epoch_ms`` takes."""
+        made = table[name].cast(TIME).cast(pa.int64()).combine_chunks().fill_null(0)
+        return np.ascontiguousarray(made.to_numpy(zero_copy_only=False), np.int64)
+
     readings = Readings(
         point=column("point", np.int32),
-        ts=column("ts", np.int64),
-        received_at=column("received_at", np.int64),
+        ts=times("ts"),
+        received_at=times("received_at"),
         value=column("value", np.float64, np.nan),
         seq=column("seq", np.uint32),
         quality=column("quality", np.uint8),

@@ -72,7 +72,7 @@ def test_a_tiny_engine_run_loses_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("name", ["lake", "query"])
+@pytest.mark.parametrize("name", ["lake", "query", "backtest"])
 def test_the_lake_holds_what_was_written_and_answers_as_plain_files_do(tmp_path: Path, name: str) -> None:
     (found,) = measured(tmp_path, name, "0.001")["results"]
 
