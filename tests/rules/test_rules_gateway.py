@@ -85,6 +85,19 @@ def test_a_gateway_behind_which_one_device_still_speaks_is_one_alarm(kit: Any) -
     assert alarms(kit, outage) == [("device.gateway.silent", "raised", 0), ("device.gateway.silent", "cleared", 0)]
 
 
+def test_a_meter_that_uploads_once_a_day_is_missed_though_its_gateway_often_pauses(kit: Any) -> None:
+    """Ten daily meters leave pauses of hours, which are no silence of it; the eleventh stops after two days."""
+    day, last = 86_400_000, 6 * 86_400_000
+    meters = [{"device_id": f"M{k}", "interval_s": 86_400.0, "gateway": "GW3"} for k in range(10)]
+    stored = {"device_id": "B", "kind": "batch-meter", "utility": "water", "interval_s": 900.0, "gateway": "GW3"}
+    machine = RuleMachine(RULES, kit.registry([*meters, stored]), "UTC")
+    heard = [(k, kit.t0 + d * day + k * day // 10) for d in range(6) for k in range(10)]
+    heard += [(10, kit.t0 + d * day + 7_000_000) for d in range(2)]
+    rows = [(p, t, t, 1.0 + t % 7) for p, t in sorted(heard, key=lambda one: one[1])]
+    found = machine.process(kit.record(1, rows)) + machine.process(LogRecord(2, kit.t0 + last, kit.readings([])))
+    assert [(c.rule_id, c.point) for c in found if c.kind == "raised"] == [("device.gap", 10), ("device.dropout", 10)]
+
+
 def test_two_of_six_are_devices_and_no_gateway(kit: Any) -> None:
     raised = [a[::2] for a in alarms(kit, dict.fromkeys((1, 2), range(20, 40))) if a[1] == "raised"]
     assert raised == [("device.dropout", 1), ("device.dropout", 2)]
