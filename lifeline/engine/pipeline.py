@@ -65,11 +65,11 @@ class Engine:
     def run(self, stop: threading.Event, on_status: Callable[[dict[str, object]], None] | None = None) -> None:
         """Keep house until told to stop: status, trimming, chores."""
         while not stop.wait(STATUS_PERIOD_S):
-            self._do_chores()
-            self._log.trim(min(follow.follower.durable for follow in self._follows) + 1)
-            status = self._publish()
+            status = self._publish()  # first: the first chores after a start take seconds
             if on_status is not None and status is not None:
                 on_status(status)
+            self._do_chores()
+            self._log.trim(min(follow.follower.durable for follow in self._follows) + 1)
 
     def stop(self) -> bool:
         """Stop cleanly; True when everything read was committed, acknowledged and consumed."""
