@@ -223,7 +223,7 @@ def assemble(site: Site) -> Assembly:
         clock=now_ms,
         shadow=shadow.status,
     )
-    publisher = Publisher(catalog, desk, ledger, now_ms, grace_ms=int(config.lake.grace_s * 1000))
+    publisher = published(catalog, desk, ledger, int(config.lake.grace_s * 1000))
     watch = RuleWatch(site.config.path, rule_set, ledger, rules, queue, now_ms, partial(record_reload, desk), shadow)
     outgoing = start_sinks(site)
     work = (
@@ -239,6 +239,14 @@ def assemble(site: Site) -> Assembly:
     )
     give_back()
     return Assembly(engine, metrics, board, rules, tally, ledger, watch, shadow, brokers, urls, [outgoing, books, desk])
+
+
+def published(catalog: Catalog, desk: GovernanceDesk, ledger: RegistryLedger, grace_ms: int) -> Publisher:
+    """The publisher; readings are never shown without the registry, but a newer one can wait for the first chores."""
+    publisher = Publisher(catalog, desk, ledger, now_ms, grace_ms=grace_ms)
+    if not catalog.shows("points"):
+        publisher.publish_registry()
+    return publisher
 
 
 def check_positions(site: Site, log: LocalLog, followers: Sequence[Follower]) -> None:

@@ -120,6 +120,10 @@ class Catalog:
                 self._files[name] = listed
                 self._dirty = True
 
+    def shows(self, name: str) -> bool:
+        """Whether a view has files of its own yet, of this process or one before it."""
+        return bool(self._files.get(name))
+
     def publish_table(self, name: str, table: pa.Table) -> None:
         """Take a snapshot of one of ``TABLES`` (``points``, ``areas``, ``alarms`` …); visible after ``publish``.
 
