@@ -6,8 +6,9 @@
 #   .venv/wheel/tree   tests and docs     .venv/wheel/numba  compiled kernels, kept from run to run
 #
 # Arguments go to pytest. Without any, the whole of it, laid out for two cores: style, types and floors beside the
-# compilation of the kernels; the demo (a minute, most of it waiting) beside the unit tests, which run on four processes
-# as they wait for disks and brokers half of their time; and alone, in the end, what is held against the clock.
+# compilation of the kernels; the demo (a minute, most of it waiting) beside the unit tests, which run on three processes
+# as they wait for disks and brokers half of their time (not sorted by their number in a file: the slow ones are few in
+# theirs and would all come last); and alone, in the end, what is held against the clock.
 set -euo pipefail
 root=$PWD python=$PWD/${VENV:-.venv}/bin/python work=$PWD/${VENV:-.venv}/wheel
 site() { "$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
@@ -54,6 +55,6 @@ beside make --no-print-directory -C "$root" check
 "$env" -m lifeline.cli warm
 joined
 beside "$env" -m pytest -q -p no:cacheprovider -s $demo
-"$env" -m pytest -q -p no:cacheprovider -n 4 --dist loadfile --ignore tests/e2e tests
+"$env" -m pytest -q -p no:cacheprovider -n 3 --dist loadfile --no-loadscope-reorder --ignore tests/e2e tests
 joined
 "$env" -m pytest -q -p no:cacheprovider -s --ignore $demo tests/e2e
