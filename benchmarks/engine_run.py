@@ -28,6 +28,7 @@ from benchmarks.threads import ThreadMeter
 from lifeline.app.assembly import assemble
 from lifeline.app.memory import settle_allocator
 from lifeline.app.site import load_site
+from lifeline.app.threads import settle_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,6 +118,7 @@ def started(load: Load, scale: float, rounds: int, folder: Path, probes: int = 0
         port = sender.hear()["port"]
         site = load_site(write_config(folder, port, load.qos))
         settle_allocator()
+        settle_threads()
         assembly = assemble(site)
         stop = threading.Event()
         house = threading.Thread(target=assembly.engine.run, args=(stop,), name="house")

@@ -15,12 +15,14 @@ from benchmarks.threads import ThreadMeter
 from lifeline.app.assembly import assemble
 from lifeline.app.memory import settle_allocator
 from lifeline.app.site import load_site
+from lifeline.app.threads import settle_threads
 
 
 def main() -> None:
     """See the package's head; FOLDER holds the registry. Stopping is not counted: a load has no end."""
     port, count = map(int, sys.argv[1:3])
     settle_allocator()
+    settle_threads()
     assembly = assemble(load_site(write_config(Path(sys.argv[3]), port, 1)))
     stop = threading.Event()
     house = threading.Thread(target=assembly.engine.run, args=(stop,), name="house")

@@ -17,6 +17,7 @@ from lifeline.app.endpoint import Endpoint
 from lifeline.app.identity import first_words
 from lifeline.app.memory import settle_allocator
 from lifeline.app.site import load_site
+from lifeline.app.threads import settle_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +62,7 @@ def running(config: Path, *, console_port: int | None) -> Iterator[Assembly]:
         ConfigurationError, UnavailableError, CorruptionError: the site cannot start.
     """
     settle_allocator()
+    settle_threads()
     site = load_site(config)
     with ExitStack() as stack:
         assembly = assemble(site)

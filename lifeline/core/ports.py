@@ -124,6 +124,8 @@ class Follower(Protocol):
     """
 
     name: str
+    beat_s: float
+    """It is given records at most once in so many seconds (200 ms at most): what came meanwhile comes together."""
 
     @property
     def position(self) -> int:

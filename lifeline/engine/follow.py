@@ -1,4 +1,10 @@
-"""One thread a follower: wait, read, consume, tick; back off when the world refuses, stop loudly on a bug."""
+"""One thread a follower: wait, read, consume, tick; back off when the world refuses, stop loudly on a bug.
+
+Each has its beat (``Follower.beat_s``): having caught up, it does not look at the log again before the beat is over.
+After a pause the first record is taken at once. In a stream of small records (a broker's window of twenty messages
+makes hundreds a second) the fixed cost of a turn is paid by the beat and not by the record, and the collector, which
+acknowledges, need not share Python's lock with five threads that wake for every commit.
+"""
 
 from __future__ import annotations
 
@@ -83,14 +89,18 @@ class Follow:
                 return
 
     def _turn(self) -> None:
-        if self._log.wait(self.follower.position, 0.0 if self._stop.is_set() else WAIT_S):
-            records = self._log.read(self.follower.position)
-            if records:
-                self.follower.consume(records)
-                self._seen_at = records[-1].received_at
-        else:
+        if not self._log.wait(self.follower.position, 0.0 if self._stop.is_set() else WAIT_S):
             self._seen_at = self._clock()
+            self.follower.tick(self._clock())
+            return
+        began, committed = time.monotonic(), self._log.committed
+        records = self._log.read(self.follower.position)
+        if records:
+            self.follower.consume(records)
+            self._seen_at = records[-1].received_at
         self.follower.tick(self._clock())
+        if self.follower.position >= committed:
+            self._stop.wait(max(0.0, began + self.follower.beat_s - time.monotonic()))
 
     def _report(self, fault: str) -> None:
         if fault != self.fault:

@@ -23,6 +23,7 @@ class Tally:
     """Readings, repeats, late ones and rejects since the engine's start (a ``Follower``; needs no replay)."""
 
     name = "tally"
+    beat_s = 0.1
 
     def __init__(self, metrics: Metrics, position: int) -> None:
         self._metrics = metrics

@@ -81,6 +81,7 @@ class CompletenessFollower:
     """
 
     name = "completeness"
+    beat_s = 0.1
 
     def __init__(
         self, data_dir: Path, source: RegistrySource, catalog: Catalog | None = None, *, grace_ms: int = GRACE_MS

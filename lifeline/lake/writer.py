@@ -102,6 +102,7 @@ class LakeFollower:
     """
 
     name = "lake"
+    beat_s = 0.1
 
     def __init__(
         self, data_dir: Path, catalog: Catalog | None = None, *, compact: bool = True, grace_ms: int = GRACE_MS

@@ -45,6 +45,7 @@ class LiveValues:
     """
 
     name = "live"
+    beat_s = 0.05
 
     def __init__(self, path: Path, source: RegistrySource) -> None:
         self._path = path

@@ -2,8 +2,8 @@
 
     appenders ──► queue (bounded; full = append blocks) ──► writer thread ──► Store.commit: one write, one fdatasync
      encode              ▲                                      │
-                         │ a fault empties it                   ├──► readers wake (``wait``)
-                         │                                      └──► on_commit callbacks, in append order
+                         │ a fault empties it                   ├──► on_commit callbacks, in append order
+                         │                                      └──► readers wake (``wait``)
                   ┌──────┴─────┐
        healthy ──►│   faulted  │──reopen succeeds, listeners told──► healthy
                   └────────────┘
@@ -114,6 +114,9 @@ class LocalLog:
         self._idle_s = clock_record_ms / 1000
         self._retry_s = retry_s
         self._changed = threading.Condition()
+        """The queue, the fault, the end: for appenders and the writer."""
+        self._news = threading.Condition()
+        """A commit: for readers, whom an append does not concern."""
         self._queue: deque[_Pending] = deque()
         self._fault: str | None = None
         self._told = True
@@ -160,9 +163,12 @@ class LocalLog:
 
     def wait(self, after: int, timeout_s: float) -> bool:
         """See ``ports.Log``."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closing or self._store.committed > after, timeout_s)
-            return self._store.committed > after
+        if self._store.committed > after:
+            return True
+        if timeout_s > 0:
+            with self._news:
+                self._news.wait_for(lambda: self._closing or self._store.committed > after, timeout_s)
+        return self._store.committed > after
 
     def trim(self, before: int) -> None:
         """See ``ports.Log``. Never raises: what a disk refuses to delete is tried again by the next call."""
@@ -202,6 +208,7 @@ class LocalLog:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+        self._tell()
         self._thread.join()
 
     def __enter__(self) -> Self:
@@ -251,10 +258,13 @@ class LocalLog:
         if self._metrics is not None:
             self._metrics.log_commit.observe(time.perf_counter() - began)
         self._tail.extend(first_lsn, records, received_at)
-        with self._changed:
-            self._changed.notify_all()
-        self._call(group, None)
+        self._call(group, None)  # first: who waits for an acknowledgement sends no more before it comes
+        self._tell()
         return None
+
+    def _tell(self) -> None:
+        with self._news:
+            self._news.notify_all()
 
     def _fail(self, group: list[_Pending], error: Exception) -> None:
         with self._changed:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
 import pytest
 
 from lifeline.core.errors import UnavailableError
 from lifeline.engine.follow import LAST_TRIES, Follow
 from lifeline.testing import MemoryLog, sample_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lifeline.core.batch import LogRecord
 
 
 class Keeping:
@@ -14,13 +22,16 @@ class Keeping:
 
     name = "keeping"
 
-    def __init__(self, refusals: int) -> None:
+    def __init__(self, refusals: int, beat_s: float = 0.0) -> None:
         self.position = self.durable = 0
         self.refusals = refusals
+        self.beat_s = beat_s
         self.closed = False
+        self.turns: list[list[int]] = []
 
-    def consume(self, records: list[object]) -> None:
-        self.position = records[-1].lsn  # type: ignore[attr-defined]
+    def consume(self, records: Sequence[LogRecord]) -> None:
+        self.turns.append([record.lsn for record in records])
+        self.position = records[-1].lsn
 
     def tick(self, now_ms: int) -> None:
         pass
@@ -46,6 +57,42 @@ def test_a_stop_is_clean_only_if_the_follower_closed(refusals: int, clean: bool)
     if not clean:
         assert follow.fault is not None
         assert "No space left" in follow.fault
+
+
+def test_what_comes_within_a_beat_comes_together_once_and_in_order() -> None:
+    log = MemoryLog()
+    follower = Keeping(0, beat_s=60.0)
+    follow = Follow(log, follower, lambda: 0)
+    follow.start()
+    log.append(sample_batch(1), lambda _: None)
+    patience = time.monotonic() + 20
+    while follower.position < 1 and time.monotonic() < patience:
+        time.sleep(0.001)
+    for n in range(2, 200):
+        log.append(sample_batch(n), lambda _: None)
+    before = [list(turn) for turn in follower.turns]
+
+    assert follow.stop(20)  # a stop does not wait for the beat
+    assert before == [[1]]
+    assert [lsn for turn in follower.turns for lsn in turn] == list(range(1, 200))
+    assert len(follower.turns) < 10
+
+
+def test_who_is_behind_does_not_wait_for_the_beat() -> None:
+    log = MemoryLog()
+    for n in range(200):
+        log.append(sample_batch(n + 1), lambda _: None)
+    follower = Keeping(0, beat_s=60.0)
+    follow = Follow(log, follower, lambda: 0)
+    follow.start()
+    patience = time.monotonic() + 20
+    while follower.position < log.committed and time.monotonic() < patience:
+        time.sleep(0.001)
+    caught_up = follower.position
+
+    assert follow.stop(20)
+    assert caught_up == 200
+    assert len(follower.turns) > 1
 
 
 def test_what_was_trimmed_before_the_follower_saw_it_is_named() -> None:
