@@ -159,6 +159,14 @@ class Desk:
         until = None if minutes is None else now_ms() + int(minutes * 60_000)
         return with_times(self._desk.act_alarm(alarm_id, verb, _actor(actor, role), note or None, until, **given))
 
+    def prove_entry(self, entry: int, size: int | None) -> dict[str, Any]:
+        """That an entry is in the audit; as ``audit_proofs.inclusion``."""
+        return self._desk.prove_entry(entry, size)
+
+    def prove_consistency(self, older: int, size: int | None) -> dict[str, Any]:
+        """That the audit begins with an older one; as ``audit_proofs.consistency``."""
+        return self._desk.prove_consistency(older, size)
+
 
 def _actor(name: str | None, role: str) -> Actor:
     """Who sits at the shell: by name, or by login."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lifeline.cli import alarms, data, engine, events, identity, rules, simulation, sinks
+from lifeline.cli import alarms, audit, data, engine, events, identity, rules, simulation, sinks
 
 # read when pyarrow is first imported, which is after this: why, says lifeline.app.memory
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
@@ -55,6 +55,7 @@ app.add_typer(alarms.app, name="alarms", rich_help_panel="Operate · 值守")
 app.command("sinks", rich_help_panel="Operate · 值守")(sinks.show)
 app.add_typer(rules.app, name="rules", rich_help_panel="Operate · 值守")
 data.add_to(app)
+app.add_typer(audit.app, name="audit", rich_help_panel=data.PANEL)
 app.add_typer(identity.user_app, name="user", rich_help_panel="Who may · 权限")
 app.add_typer(identity.token_app, name="token", rich_help_panel="Who may · 权限")
 

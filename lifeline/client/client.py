@@ -171,6 +171,14 @@ class Lifeline(Administration):
         """Key figures of local days (``2026-11-01``)."""
         return self._json("GET", "/kpi", params=given({"from": start, "to": end, "by": by, **filters}))
 
+    def audit_proof(self, entry: int, *, size: int | None = None) -> Row:
+        """That an entry is in the audit: ``{entry, leaf, size, root, proof}`` in hexadecimal (RFC 9162)."""
+        return self._json("GET", f"/audit/{entry}/proof", params=given({"size": size}))
+
+    def audit_consistency(self, older: int, *, size: int | None = None) -> Row:
+        """That the audit begins with an older one: ``{older, older_root, size, root, proof}``."""
+        return self._json("GET", "/audit/consistency", params=given({"older": older, "size": size}))
+
     def me(self) -> Row:
         """Who the token is, and what it may."""
         return self._json("GET", "/me")

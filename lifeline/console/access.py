@@ -51,6 +51,8 @@ POLICY: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("GET", "/api/v1/areas"): READERS,
     ("POST", "/api/v1/sql"): ("analyst",),
     ("GET", "/api/v1/audit"): ("auditor",),
+    ("GET", "/api/v1/audit/{entry}/proof"): ("auditor",),
+    ("GET", "/api/v1/audit/consistency"): ("auditor",),
     ("GET", "/api/v1/emergencies"): READERS,
     ("POST", "/api/v1/emergencies"): _SWITCH,
     ("GET", "/api/v1/emergencies/{emergency_id}"): READERS,

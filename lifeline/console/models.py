@@ -183,6 +183,28 @@ class AuditPage(Answer):
     next: str | None
 
 
+class InclusionProof(Answer):
+    """That an entry is in the audit: hashes in hexadecimal, the proof from the bottom (RFC 9162, section 2.1.3)."""
+
+    entry: int
+    leaf: str
+    size: int
+    root: str = Field(
+        description="of the tree over the first `size` entries: what a checkpoint of that size has signed"
+    )
+    proof: list[str]
+
+
+class ConsistencyProof(Answer):
+    """That the audit begins with an older one (RFC 9162, section 2.1.4)."""
+
+    older: int
+    older_root: str
+    size: int
+    root: str
+    proof: list[str]
+
+
 class Me(Answer):
     """The caller."""
 

@@ -274,6 +274,14 @@ class AuditPort(Protocol):
         """Newest first; filters kind, actor, object, since, cursor, limit."""
         ...
 
+    def prove_entry(self, entry: int, size: int | None) -> Row:
+        """``{entry, leaf, size, root, proof}``, hashes in hexadecimal; raises ProblemError."""
+        ...
+
+    def prove_consistency(self, older: int, size: int | None) -> Row:
+        """``{older, older_root, size, root, proof}``; raises ProblemError."""
+        ...
+
 
 @dataclass(frozen=True)
 class Parts:

@@ -2,7 +2,8 @@
 
     entry n  ──► text: the fields in a fixed order, as JSON
     leaf  n  ──► SHA-256(0x00 ‖ leaf n-1 ‖ text)       chained, so that no entry can be changed alone
-    tree     ──► RFC 9162 over the leaves (``merkle``), its heads signed and exported (``audit_export``)
+    tree     ──► RFC 9162 over the leaves (``merkle``), its inner hashes kept beside them (``audit_tree``), its heads
+                 signed and exported (``audit_export``)
 
 ``append`` is called inside the writer's transaction, which no other writer shares: numbers have no gaps, and if the
 audit cannot be written nothing else is. Triggers refuse UPDATE, DELETE and TRUNCATE: what is kept here is kept for
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from sqlalchemy import select
 
+from lifeline.governance import audit_tree
 from lifeline.governance.errors import FieldError
 from lifeline.governance.merkle import leaf_hash
 from lifeline.governance.schema import audit
@@ -73,13 +75,16 @@ def append(connection: Connection, entries: Sequence[AuditEntry], now_ms: int) -
     if not entries:
         return
     number, leaf = head(connection)
+    first, leaves = number, []
     rows: list[Row] = []
     for entry in entries:
         row = _row(entry, number, now_ms)
         leaf = leaf_of(row, leaf)
         rows.append(row | {"leaf": leaf.hex()})
+        leaves.append(leaf)
         number += 1
     insert_rows(connection, audit, rows)
+    audit_tree.grow(connection, first, leaves)
 
 
 def head(connection: Connection) -> tuple[int, bytes]:
@@ -137,19 +142,6 @@ def list_entries(
     found = connection.execute(query.order_by(audit.c.entry.desc()).limit(limit + 1)).mappings()
     rows = [dict(row) | {"fields": orjson.loads(row["fields"])} for row in found]
     return (rows, None) if len(rows) <= limit else (rows[:limit], str(rows[limit - 1]["entry"]))
-
-
-def leaves(connection: Connection, size: int) -> list[bytes]:
-    """The first ``size`` leaf hashes, for proofs.
-
-    Raises:
-        FieldError: there are fewer.
-    """
-    query = select(audit.c.leaf).where(audit.c.entry < size).order_by(audit.c.entry)
-    found = [bytes.fromhex(leaf) for leaf in connection.scalars(query)]
-    if len(found) != size:
-        raise FieldError(f"the audit has {len(found)} entries, not {size}")
-    return found
 
 
 def _row(entry: AuditEntry, number: int, now_ms: int) -> Row:

@@ -6,6 +6,7 @@ What is found, and named by the first bad entry:
     deleted                        a number is missing
     cut off at the end             fewer entries than a checkpoint has signed
     rewritten from the start       not the exported leaves; without those, not the signed root (then a span is named)
+    a hash of the tree             that is kept for proofs (``audit_tree``) and is not the one of its entries
     another key                    a checkpoint, or the folder's public key, that the given key did not sign
 
 What cannot be found: entries younger than the newest checkpoint, changed together with all that follow them. Hence one
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from lifeline.governance import checkpoint as notes
 from lifeline.governance.audit import NO_LEAF, leaf_of, walk
 from lifeline.governance.audit_export import PUBLIC_NAME, Exported, exported, read_leaves
+from lifeline.governance.audit_tree import BITS, Rebuilt, first_beyond, wrong_node
 from lifeline.governance.database import Database
 from lifeline.governance.merkle import Frontier
 
@@ -68,7 +70,7 @@ def _verify(connection: Connection, folder: Path, public_key: Path | None) -> Au
     count = covered = 0
     try:
         heads = _heads(files, folder, public_key)
-        frontier, before, expected = Frontier(), NO_LEAF, _expected(files)
+        frontier, before, expected, nodes = Frontier(), NO_LEAF, _expected(files), Rebuilt()
         following = iter(heads)
         head = next(following, None)
         for row in walk(connection):
@@ -76,12 +78,14 @@ def _verify(connection: Connection, folder: Path, public_key: Path | None) -> Au
             leaf = leaf_of(row, before)
             _check_leaf(row["leaf"], leaf, next(expected, None), count)
             frontier.append(leaf)
+            _check_nodes(connection, nodes, leaf)
             before, count = leaf, count + 1
             while head is not None and head.size == count:
                 _check_root(head, frontier, covered)
                 covered = count
                 head = next(following, None)
         _check_end(count, heads)
+        _check_beyond(connection, nodes)
     except _BadError as bad:
         return AuditVerdict(count, len(files), str(bad), bad.entry, covered)
     return AuditVerdict(count, len(files), covered=covered)
@@ -90,6 +94,17 @@ def _verify(connection: Connection, folder: Path, public_key: Path | None) -> Au
 def _check_number(found: int, wanted: int) -> None:
     if found != wanted:
         raise _BadError(f"entry {wanted} is missing: {found} is there in its place", wanted)
+
+
+def _check_nodes(connection: Connection, nodes: Rebuilt, leaf: bytes) -> None:
+    for level, number, node in nodes.append(leaf):
+        if problem := wrong_node(connection, level, number, node):
+            raise _BadError(problem, number << BITS * level)
+
+
+def _check_beyond(connection: Connection, nodes: Rebuilt) -> None:
+    if problem := first_beyond(connection, nodes.counts):
+        raise _BadError(problem, nodes.counts[0])
 
 
 def _check_root(head: notes.Checkpoint, frontier: Frontier, covered: int) -> None:

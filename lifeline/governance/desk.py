@@ -10,7 +10,19 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lifeline.governance import alarms, audit, events, export, idempotency, kpi, modes, reference, reports, touched
+from lifeline.governance import (
+    alarms,
+    audit,
+    audit_proofs,
+    events,
+    export,
+    idempotency,
+    kpi,
+    modes,
+    reference,
+    reports,
+    touched,
+)
 from lifeline.governance.acts import GroupCommit, Outcome, take_acts
 from lifeline.governance.audit import AuditEntry
 from lifeline.governance.books import Books
@@ -322,6 +334,16 @@ class GovernanceDesk:
         """A page of the audit and the next cursor; filters as ``audit.list_entries``."""
         with self._database.read() as connection:
             return audit.list_entries(connection, **filters)
+
+    def prove_entry(self, entry: int, size: int | None = None) -> Row:
+        """That an entry is in the audit; as ``audit_proofs.inclusion``."""
+        with self._database.read() as connection:
+            return audit_proofs.inclusion(connection, entry, size)
+
+    def prove_consistency(self, older: int, size: int | None = None) -> Row:
+        """That the audit begins with an older one; as ``audit_proofs.consistency``."""
+        with self._database.read() as connection:
+            return audit_proofs.consistency(connection, older, size)
 
     # --- outgoing ----------------------------------------------------------------------------------------------
 

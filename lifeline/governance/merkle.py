@@ -3,7 +3,8 @@
     leaf   SHA-256(0x00 ‖ data)              node   SHA-256(0x01 ‖ left ‖ right)
 
 A tree of n leaves splits at the largest power of two below n. ``Frontier`` holds the roots of the full subtrees from
-left to right, which is all that appending needs; proofs are made from the list of leaf hashes.
+left to right, which is all that appending needs. A proof is a path of spans, [first, end) of leaves each, whose hashes
+are asked for afterwards: log2(n) of them, wherever they are kept (``audit_tree``).
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+Span = tuple[int, int]
+"""Leaves [first, end) that are a subtree of the tree in question."""
 
 EMPTY_ROOT: Final = sha256().digest()
 HASH_BYTES: Final = 32
@@ -59,12 +63,7 @@ class Frontier:
     @property
     def root(self) -> bytes:
         """The tree's head."""
-        if not self._peaks:
-            return EMPTY_ROOT
-        root = self._peaks[-1]
-        for peak in reversed(self._peaks[:-1]):
-            root = node_hash(peak, root)
-        return root
+        return fold_peaks(self._peaks)
 
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
@@ -79,32 +78,71 @@ def _split(size: int) -> int:
     return 1 << ((size - 1).bit_length() - 1)
 
 
-def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """That leaf ``index`` is in the tree over ``leaves``: hashes beside its path, from the bottom (section 2.1.3.1)."""
-    if not 0 <= index < len(leaves):
-        raise IndexError(f"the tree has {len(leaves)} leaves, no number {index}")
-    if len(leaves) == 1:
-        return []
-    split = _split(len(leaves))
-    if index < split:
-        return [*inclusion_proof(leaves[:split], index), root_of(leaves[split:])]
-    return [*inclusion_proof(leaves[split:], index - split), root_of(leaves[:split])]
+def inclusion_path(size: int, index: int) -> list[Span]:
+    """Whose hashes show that leaf ``index`` is in the tree of ``size``: from the bottom (section 2.1.3.1).
+
+    Raises:
+        IndexError: there is no such leaf.
+    """
+    if not 0 <= index < size:
+        raise IndexError(f"the tree has {size} leaves, no number {index}")
+    path: list[Span] = []
+    start, end = 0, size
+    while end - start > 1:
+        middle = start + _split(end - start)
+        if index < middle:
+            path.append((middle, end))
+            end = middle
+        else:
+            path.append((start, middle))
+            start = middle
+    return path[::-1]
 
 
-def consistency_proof(leaves: Sequence[bytes], older: int) -> list[bytes]:
-    """That the tree over ``leaves`` begins with the one of the first ``older`` (section 2.1.4.1)."""
-    if not 0 < older <= len(leaves):
-        raise IndexError(f"the tree has {len(leaves)} leaves, an older one of {older} cannot be in it")
-    return _subproof(leaves, older, whole=True)
+def consistency_path(size: int, older: int) -> list[Span]:
+    """Whose hashes show that the tree of ``size`` begins with the one of ``older`` (section 2.1.4.1).
+
+    Raises:
+        IndexError: an older tree that is empty or larger.
+    """
+    if not 0 < older <= size:
+        raise IndexError(f"the tree has {size} leaves, an older one of {older} cannot be in it")
+    path: list[Span] = []
+    start, end = 0, size
+    while older != end:
+        middle = start + _split(end - start)
+        if older <= middle:
+            path.append((middle, end))
+            end = middle
+        else:
+            path.append((start, middle))
+            start = middle
+    if start:
+        path.append((start, end))
+    return path[::-1]
 
 
-def _subproof(leaves: Sequence[bytes], older: int, *, whole: bool) -> list[bytes]:
-    if older == len(leaves):
-        return [] if whole else [root_of(leaves)]
-    split = _split(len(leaves))
-    if older <= split:
-        return [*_subproof(leaves[:split], older, whole=whole), root_of(leaves[split:])]
-    return [*_subproof(leaves[split:], older - split, whole=False), root_of(leaves[:split])]
+def full_subtrees(span: Span) -> Iterator[tuple[int, int]]:
+    """(height, number) of the full subtrees that make up a span, the largest first.
+
+    A span that is a subtree begins at a multiple of the power of two that it would fill: so it has at most one of
+    each height. Subtree ``number`` of a height is over the leaves from ``number << height`` on.
+    """
+    start, end = span
+    while start < end:
+        height = (end - start).bit_length() - 1
+        yield height, start >> height
+        start += 1 << height
+
+
+def fold_peaks(peaks: Sequence[bytes]) -> bytes:
+    """The hash over full subtrees that lie side by side, the largest first."""
+    if not peaks:
+        return EMPTY_ROOT
+    root = peaks[-1]
+    for peak in reversed(peaks[:-1]):
+        root = node_hash(peak, root)
+    return root
 
 
 def check_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:

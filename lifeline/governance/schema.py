@@ -34,7 +34,7 @@ from sqlalchemy import (
     select,
 )
 
-SCHEMA_VERSION: Final = 9
+SCHEMA_VERSION: Final = 10
 """Raised by one with every change of the tables below, together with a migration from the version before."""
 
 metadata: Final = MetaData()
@@ -474,6 +474,16 @@ audit: Final = Table(
 )
 """Who did, read or tried what, numbered from 0 without a gap; triggers refuse every change and deletion. ``leaf``: the
 entry's hash, which covers the entry before it (``lifeline.governance.audit``)."""
+
+audit_nodes: Final = Table(
+    "audit_nodes",
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", String(64), nullable=False),
+)
+"""Inner hashes of the audit's tree, a row for every 256 of the level below; written with the entries that complete
+them, and guarded as they are (``lifeline.governance.audit_tree``)."""
 
 outbox: Final = Table(
     "outbox",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
-from lifeline.client import ChangedError, Lifeline, NotAllowedError, NotFoundError
+from lifeline.cli.main import app
+from lifeline.client import ApiError, ChangedError, Lifeline, NotAllowedError, NotFoundError
+from lifeline.governance.merkle import check_consistency, check_inclusion
 
 
 @pytest.fixture
@@ -73,3 +77,25 @@ def test_the_stream_goes_on_where_it_was_left(city: Any, client: Any) -> None:
     change = next(again)
     assert (change.action, change.event["event_id"]) == ("note", event_id)
     again.close()
+
+
+def test_an_auditor_gets_proofs_that_anybody_can_check(city: Any, client: Any) -> None:
+    auditor = city("auditor")
+    list(auditor._pages("/audit", "entries", {}, 3))
+    entry = auditor.audit_proof(0)
+    both = auditor.audit_consistency(1)
+    with pytest.raises(ApiError, match="there is no tree of"):
+        auditor.audit_proof(0, size=10**9)
+    with pytest.raises(NotFoundError):
+        auditor.audit_proof(10**9)
+
+    proof, root = [bytes.fromhex(one) for one in entry["proof"]], bytes.fromhex(entry["root"])
+    assert check_inclusion(bytes.fromhex(entry["leaf"]), 0, entry["size"], proof, root)
+    proof, old_root = [bytes.fromhex(one) for one in both["proof"]], bytes.fromhex(both["older_root"])
+    assert old_root.hex() == entry["leaf"]
+    assert check_consistency(1, old_root, both["size"], bytes.fromhex(both["root"]), proof)
+    assert both["size"] > entry["size"]  # asking is an entry too
+    config = ["-c", str(client.town.site.config.path), "--size", str(entry["size"]), "--json"]
+    assert json.loads(CliRunner().invoke(app, ["audit", "proof", "0", *config]).stdout) == entry
+    told = CliRunner().invoke(app, ["audit", "consistency", "1", *config])
+    assert json.loads(told.stdout)["older_root"] == both["older_root"]

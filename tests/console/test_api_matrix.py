@@ -64,6 +64,7 @@ def path_of(template: str, client: Any) -> str:
         "action": "ack" if "alarms" in template else "note",
         "device": "D00000",
         "quantity": "value",
+        "entry": "0",
         "report_id": client.town.tokens.get("report", ""),
         **client.town.tokens.get("made", {}),
     }
@@ -76,6 +77,8 @@ def ask(client: Any, method: str, template: str, token: str | None) -> int:
     body = None if method == "GET" else BODIES.get(template, {"note": "seen"})
     if template == "/open311/v2/requests.json" and method == "GET":
         path += f"?service_request_id={path_of('{report_id}', client)}"
+    if template == "/api/v1/audit/consistency":
+        path += "?older=1"
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     if template.endswith("/stream"):
         with client.http.stream(method, path, headers=headers) as answer:

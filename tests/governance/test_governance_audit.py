@@ -16,11 +16,11 @@ from lifeline.core.errors import ConfigurationError, CorruptionError, LifelineEr
 from lifeline.governance import audit as audit_module
 from lifeline.governance import checkpoint as notes
 from lifeline.governance.actor import Actor
-from lifeline.governance.audit import AuditEntry, leaf_of, leaves
+from lifeline.governance.audit import AuditEntry, leaf_of, walk
 from lifeline.governance.audit_export import AuditExporter, exported
 from lifeline.governance.audit_verify import AuditVerdict, verify_audit
 from lifeline.governance.errors import FieldError, ForbiddenError
-from lifeline.governance.merkle import check_consistency, check_inclusion, consistency_proof, inclusion_proof, root_of
+from lifeline.governance.merkle import check_consistency, check_inclusion, root_of
 from tests.governance.conftest import SQLITE_ONLY, T0, raised
 
 if TYPE_CHECKING:
@@ -490,11 +490,13 @@ def test_a_stranger_can_check_a_checkpoint_and_proofs_with_nothing_of_ours(house
     assert raw[:4] == sha256(name.encode() + b"\n\x01" + key.public_bytes_raw()).digest()[:4]
 
     _, size, root, _ = body.decode().split("\n")
+    entry = house.hands.desk.prove_entry(5, int(size))
     with house.hands.desk._database.read() as connection:
-        known = leaves(connection, int(size))
-    assert base64.b64decode(root) == root_of(known)
-    assert check_inclusion(known[5], 5, int(size), inclusion_proof(known, 5), base64.b64decode(root))
+        known = [bytes.fromhex(row["leaf"]) for row in walk(connection)]
+    assert base64.b64decode(root) == root_of(known[: int(size)]) == bytes.fromhex(entry["root"])
+    proof = [bytes.fromhex(one) for one in entry["proof"]]
+    assert check_inclusion(known[5], 5, int(size), proof, base64.b64decode(root))
     old_root = base64.b64decode(first.path.read_text().split("\n")[2])
-    assert check_consistency(
-        first.size, old_root, int(size), base64.b64decode(root), consistency_proof(known, first.size)
-    )
+    both = house.hands.desk.prove_consistency(first.size, int(size))
+    proof = [bytes.fromhex(one) for one in both["proof"]]
+    assert check_consistency(first.size, old_root, int(size), base64.b64decode(root), proof)

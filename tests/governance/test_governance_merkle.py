@@ -13,8 +13,8 @@ from lifeline.governance.merkle import (
     Frontier,
     check_consistency,
     check_inclusion,
-    consistency_proof,
-    inclusion_proof,
+    consistency_path,
+    inclusion_path,
     leaf_hash,
     root_of,
 )
@@ -45,6 +45,38 @@ def naive_root(data: list[bytes]) -> bytes:
     return sha256(b"\x01" + naive_root(data[:split]) + naive_root(data[split:])).digest()
 
 
+def naive_inclusion(leaves: list[bytes], index: int) -> list[bytes]:
+    """PATH of section 2.1.3.1, word by word, over leaf hashes."""
+    if len(leaves) == 1:
+        return []
+    split = 1
+    while split * 2 < len(leaves):
+        split *= 2
+    if index < split:
+        return [*naive_inclusion(leaves[:split], index), root_of(leaves[split:])]
+    return [*naive_inclusion(leaves[split:], index - split), root_of(leaves[:split])]
+
+
+def naive_consistency(leaves: list[bytes], older: int, *, whole: bool = True) -> list[bytes]:
+    """SUBPROOF of section 2.1.4.1, word by word, over leaf hashes."""
+    if older == len(leaves):
+        return [] if whole else [root_of(leaves)]
+    split = 1
+    while split * 2 < len(leaves):
+        split *= 2
+    if older <= split:
+        return [*naive_consistency(leaves[:split], older, whole=whole), root_of(leaves[split:])]
+    return [*naive_consistency(leaves[split:], older - split, whole=False), root_of(leaves[:split])]
+
+
+def inclusion_proof(leaves: list[bytes], index: int) -> list[bytes]:
+    return [root_of(leaves[start:end]) for start, end in inclusion_path(len(leaves), index)]
+
+
+def consistency_proof(leaves: list[bytes], older: int) -> list[bytes]:
+    return [root_of(leaves[start:end]) for start, end in consistency_path(len(leaves), older)]
+
+
 @pytest.mark.parametrize("size", range(1, 9))
 def test_the_shared_vectors(size: int) -> None:
     assert root_of([leaf_hash(bytes.fromhex(one)) for one in DATA[:size]]).hex() == ROOTS[size - 1]
@@ -63,8 +95,10 @@ def test_roots_and_proofs_agree_with_the_twin(data: list[bytes], draw: st.DataOb
         return
     index = draw.draw(st.integers(0, len(leaves) - 1))
     proof = inclusion_proof(leaves, index)
+    assert proof == naive_inclusion(leaves, index)
     assert check_inclusion(leaves[index], index, len(leaves), proof, root)
     older = draw.draw(st.integers(1, len(leaves)))
+    assert consistency_proof(leaves, older) == naive_consistency(leaves, older)
     old_root = naive_root(data[:older])
     assert check_consistency(older, old_root, len(leaves), root, consistency_proof(leaves, older))
 
@@ -104,9 +138,9 @@ def test_a_frontier_goes_on_where_it_stopped(data: list[bytes], cut: int) -> Non
 
 def test_impossible_questions_are_refused() -> None:
     with pytest.raises(IndexError):
-        inclusion_proof([leaf_hash(b"")], 1)
+        inclusion_path(1, 1)
     with pytest.raises(IndexError):
-        consistency_proof([leaf_hash(b"")], 2)
+        consistency_path(1, 2)
     with pytest.raises(ValueError, match="full subtrees"):
         Frontier(3, [b"x"])
     assert not check_inclusion(leaf_hash(b""), 3, 2, [], EMPTY_ROOT)

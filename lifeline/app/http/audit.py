@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.app.http.queue import refusals
-from lifeline.governance import audit
+from lifeline.governance import audit, audit_proofs
 from lifeline.governance.audit import AuditEntry
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from lifeline.console.ports import Page
+    from lifeline.console.ports import Page, Row
     from lifeline.core.ports import Clock
     from lifeline.core.principal import Principal
     from lifeline.governance.database import Database
@@ -83,3 +83,13 @@ class HttpAudit:
         """As ``audit.list_entries``."""
         with refusals(), self._database.read() as connection:
             return audit.list_entries(connection, **filters)
+
+    def prove_entry(self, entry: int, size: int | None) -> Row:
+        """As ``audit_proofs.inclusion``."""
+        with refusals(f"entry {entry} of the audit"), self._database.read() as connection:
+            return audit_proofs.inclusion(connection, entry, size)
+
+    def prove_consistency(self, older: int, size: int | None) -> Row:
+        """As ``audit_proofs.consistency``."""
+        with refusals(), self._database.read() as connection:
+            return audit_proofs.consistency(connection, older, size)

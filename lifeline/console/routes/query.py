@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from lifeline.console.answers import Answers, Code, Cursor, Limit, Time, Who, Word, json_answer, state_of, time_ms
 from lifeline.console.guard import too_many
-from lifeline.console.models import AuditPage, Kpi, Me, QueryResult
+from lifeline.console.models import AuditPage, ConsistencyProof, InclusionProof, Kpi, Me, QueryResult
 from lifeline.console.models import Query as SqlQuery
 
 router = APIRouter(prefix="/api/v1")
@@ -77,6 +77,27 @@ async def audit(
     await run_in_threadpool(parts.audit.record, who.principal, "audit.read", "audit", {"cursor": cursor})
     rows, following = await run_in_threadpool(parts.audit.list_entries, **filters)
     return json_answer({"entries": rows, "next": following})
+
+
+Size = Annotated[int | None, Query(ge=1, le=2**62, description="of the tree, e.g. a checkpoint's; default: all")]
+
+
+@router.get("/audit/{entry}/proof", response_model=InclusionProof, tags=["audit"])
+async def audit_proof(
+    who: Who, parts: Answers, entry: Annotated[int, Path(ge=0, le=2**62)], size: Size = None
+) -> Response:
+    """That an entry is in the tree that a checkpoint has signed; anybody can check it (docs/security.md)."""
+    await run_in_threadpool(parts.audit.record, who.principal, "audit.proof", f"audit/{entry}", {})
+    return json_answer(await run_in_threadpool(parts.audit.prove_entry, entry, size))
+
+
+@router.get("/audit/consistency", response_model=ConsistencyProof, tags=["audit"])
+async def audit_consistency(
+    who: Who, parts: Answers, older: Annotated[int, Query(ge=1, le=2**62)], size: Size = None
+) -> Response:
+    """That the tree over the first ``size`` entries begins with the one over the first ``older``."""
+    await run_in_threadpool(parts.audit.record, who.principal, "audit.proof", "audit", {"older": older})
+    return json_answer(await run_in_threadpool(parts.audit.prove_consistency, older, size))
 
 
 @router.get("/me", response_model=Me, tags=["me"])
