@@ -1,6 +1,7 @@
 """The durable log: Arrow records in checksummed segments, group commit, recovery, verification.
 
 segment   the format: bytes <-> records, pure
+message   readings as Arrow's messages, by hand where they are small, pure
 scan      what a segment's bytes hold, and whether damage is an interrupted write or a loss, pure
 files     the only module that touches the disk
 store     segments in a directory: recover, commit a group, read, roll, trim (synchronous, one writer)

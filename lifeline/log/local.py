@@ -66,10 +66,7 @@ class _Pending:
     bodies: tuple[Body, ...]
     received_at: int
     on_commit: OnCommit
-
-    @property
-    def size(self) -> int:
-        return sum(body.frame_bytes for body in self.bodies)
+    size: int
 
 
 class LocalLog:
@@ -141,7 +138,7 @@ class LocalLog:
             raise RuntimeError("append from a callback of the log would wait for itself")
         self._refuse()
         bodies = tuple(encode_body(*part) for part in _parts(batch))
-        pending = _Pending(bodies, batch.received_at, on_commit)
+        pending = _Pending(bodies, batch.received_at, on_commit, sum(body.frame_bytes for body in bodies))
         with self._changed:
             self._refuse()
             while len(self._queue) >= self._queue_batches or not self._told:

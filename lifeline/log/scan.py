@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lifeline.log.message import ALIGN
 from lifeline.log.segment import (
-    ALIGN,
     FRAME_HEADER,
     RECORD_MAGIC,
     SEAL_MAGIC,

@@ -41,18 +41,19 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.schema import LOG_READINGS, REJECTS
+from lifeline.log import message
+from lifeline.log.message import padded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ALIGN: Final = 64
 SEGMENT_HEADER: Final = struct.Struct("<8sIIQq8s16s8x")
 FRAME_HEADER: Final = struct.Struct("<4sIQqQIIII12xI")
 SEGMENT_MAGIC: Final = b"LIFELINE"
@@ -127,11 +128,13 @@ class Body:
     rejects_bytes: int
     chunks: tuple[memoryview, ...]
     crc: int
+    frame_bytes: int = field(init=False)
+    """Size of the whole frame."""
 
-    @property
-    def frame_bytes(self) -> int:
-        """Size of the whole frame."""
-        return FRAME_HEADER.size + padded(self.readings_bytes) + padded(self.rejects_bytes)
+    def __post_init__(self) -> None:
+        """Add it up, once."""
+        size = FRAME_HEADER.size + padded(self.readings_bytes) + padded(self.rejects_bytes)
+        object.__setattr__(self, "frame_bytes", size)
 
 
 CLOCK_BODY: Final = Body(0, 0, 0, 0, (), 0)
@@ -163,11 +166,6 @@ class Frame:
         return self.magic == SEAL_MAGIC
 
 
-def padded(size: int) -> int:
-    """``size`` rounded up to the alignment."""
-    return -(-size // ALIGN) * ALIGN
-
-
 def encode_body(readings: Readings, rejects: pa.RecordBatch | None) -> Body:
     """Columns as Arrow IPC messages with their checksum; the values are copied once, here.
 
@@ -175,35 +173,28 @@ def encode_body(readings: Readings, rejects: pa.RecordBatch | None) -> Body:
         ValueError: ``rejects`` is not in the ``REJECTS`` schema.
         pyarrow.ArrowException: columns of ``readings`` have wrong types or different lengths.
     """
-    chunks: list[memoryview] = []
-    sizes = [0, 0]
     if rejects is not None and not rejects.schema.equals(REJECTS):
         raise ValueError(f"rejects are not in the REJECTS schema: {rejects.schema}")
-    for i, batch in enumerate((readings.to_arrow() if len(readings) else None, rejects)):
-        if batch is None or batch.num_rows == 0:
-            continue
-        message = memoryview(batch.serialize()).cast("B")
-        sizes[i] = len(message)
-        chunks.append(message)
-        if gap := padded(len(message)) - len(message):
-            chunks.append(memoryview(bytes(gap)))
+    chunks, readings_bytes = message.encode(readings) if len(readings) else ((), 0)
+    bad, rejects_bytes = message.padded_parts(rejects) if rejects is not None and rejects.num_rows else ((), 0)
     crc = 0
-    for chunk in chunks:
+    for chunk in (*chunks, *bad):
         crc = zlib.crc32(chunk, crc)
-    return Body(len(readings), 0 if rejects is None else rejects.num_rows, sizes[0], sizes[1], tuple(chunks), crc)
+    rows_bad = 0 if rejects is None else rejects.num_rows
+    return Body(len(readings), rows_bad, readings_bytes, rejects_bytes, (*chunks, *bad), crc)
 
 
 def decode_body(body: Body, lsn: int, received_at: int) -> LogRecord:
     """The record of a body that has not left memory: as ``decode_record`` gives it, columns read-only, zero-copy."""
     readings, rejects = Readings.empty(), None
-    chunks = iter(body.chunks)
     if body.readings_bytes:
-        message = pa.py_buffer(next(chunks))
-        readings = Readings.from_arrow(pa.ipc.read_record_batch(message, LOG_READINGS))
-        if padded(body.readings_bytes) > body.readings_bytes:
-            next(chunks)
+        readings = message.decode(pa.py_buffer(body.chunks[0]).slice(0, body.readings_bytes), body.rows)
     if body.rejects_bytes:
-        rejects = pa.ipc.read_record_batch(pa.py_buffer(next(chunks)), REJECTS)
+        at = passed = 0
+        while passed < padded(body.readings_bytes):
+            passed += len(body.chunks[at])
+            at += 1
+        rejects = pa.ipc.read_record_batch(pa.py_buffer(body.chunks[at]), REJECTS)
     return LogRecord(lsn, received_at, readings, rejects)
 
 
@@ -271,12 +262,11 @@ def decode_record(buffer: pa.Buffer, offset: int, frame: Frame) -> LogRecord:
     try:
         readings = Readings.empty()
         if frame.readings_bytes:
-            message = buffer.slice(start, frame.readings_bytes)
-            readings = Readings.from_arrow(pa.ipc.read_record_batch(message, LOG_READINGS))
+            readings = message.decode(buffer.slice(start, frame.readings_bytes), frame.rows)
         rejects = None
         if frame.rejects_bytes:
-            message = buffer.slice(start + padded(frame.readings_bytes), frame.rejects_bytes)
-            rejects = pa.ipc.read_record_batch(message, REJECTS)
+            bad = buffer.slice(start + padded(frame.readings_bytes), frame.rejects_bytes)
+            rejects = pa.ipc.read_record_batch(bad, REJECTS)
     except (pa.ArrowException, OSError) as error:
         raise SegmentError(f"the body is no Arrow record batch: {error}") from error
     if (len(readings), 0 if rejects is None else rejects.num_rows) != (frame.rows, frame.rejects):

@@ -5,8 +5,8 @@
                      └ oldest out: past ``bytes_max``, or older than KEEP_S
 
 Five followers read each record. From a segment each read costs a copy and a checksum: a fifth of the engine's work at
-full load. Here they share the very buffers that were handed to the disk, read-only and decoded as from a segment, so
-nobody can tell the difference. Only what is committed enters; the segments remain the truth.
+full load. Here they share the very buffers that were handed to the disk, read-only and decoded as from a segment by
+whoever comes first, so nobody can tell the difference. Only what is committed enters; the segments remain the truth.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from lifeline.log.segment import decode_body
 
@@ -29,11 +30,20 @@ KEEP_S: Final = 2.0
 """Whoever is further behind reads segments. The whole fleet at 1 Hz fills 15 MB in it."""
 
 
-class _Entry(NamedTuple):
+@dataclass(slots=True)
+class _Entry:
     lsn: int
     received_at: int
     body: Body
     until: float
+    record: LogRecord | None = None
+
+    def decoded(self) -> LogRecord:
+        """The record; two readers at once may make two equal ones, of which one stays."""
+        record = self.record
+        if record is None:
+            record = self.record = decode_body(self.body, self.lsn, self.received_at)
+        return record
 
 
 class Tail:
@@ -72,4 +82,4 @@ class Tail:
                 if chosen and bytes_max < 0:
                     break
                 chosen.append(entry)
-        return [decode_body(entry.body, entry.lsn, entry.received_at) for entry in chosen]
+        return [entry.decoded() for entry in chosen]
