@@ -6,9 +6,9 @@
 
 Arrow takes 27 µs to write a message and 20 to read one, however little it holds, and several times that beside other
 threads; a broker with a window of twenty messages makes hundreds of small ones a second. But two messages of so many
-rows differ in the bytes of their columns only. So for up to ``SMALL_ROWS`` rows the head is learned from Arrow,
-once for each number of rows, and columns are put behind it. A head that is not known so is Arrow's business: in both directions, whatever this module does not recognise
-to the byte takes the long way.
+rows differ in the bytes of their columns only. So for up to ``SMALL_ROWS`` rows the head is learned from Arrow, once
+for each number of rows, and columns are put behind it. In both directions, whatever this module does not recognise to
+the byte takes the long way, through Arrow.
 """
 
 from __future__ import annotations
