@@ -82,6 +82,11 @@ class Window:
                 del self.batches[100:]
         on_commit(None)
 
+    def offer(self, batch: IngestBatch, on_commit: OnCommit) -> bool:
+        """There is always room."""
+        self.append(batch, on_commit)
+        return True
+
     def read(self, after: int, records_max: int = 64, bytes_max: int = READ_BYTES_MAX) -> list[LogRecord]:
         """Nothing is kept."""
         del after, records_max, bytes_max

@@ -36,6 +36,10 @@ class Log(Protocol):
         """
         ...
 
+    def offer(self, batch: IngestBatch, on_commit: OnCommit) -> bool:
+        """Append without waiting; False, and nothing was done, when ``append`` would block."""
+        ...
+
     def read(self, after: int, records_max: int = 64, bytes_max: int = READ_BYTES_MAX) -> list[LogRecord]:
         """Committed records with lsn > ``after`` in order, at least one if there is one; never blocks for new ones.
 

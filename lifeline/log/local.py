@@ -134,18 +134,38 @@ class LocalLog:
         Raises:
             UnavailableError: the log is faulted or closed; ``on_commit`` will not be called.
         """
-        if threading.current_thread() is self._thread:
-            raise RuntimeError("append from a callback of the log would wait for itself")
-        self._refuse()
-        bodies = tuple(encode_body(*part) for part in _parts(batch))
-        pending = _Pending(bodies, batch.received_at, on_commit, sum(body.frame_bytes for body in bodies))
+        pending = self._encoded(batch, on_commit)
         with self._changed:
             self._refuse()
-            while len(self._queue) >= self._queue_batches or not self._told:
+            while not self._room:
                 self._changed.wait()
                 self._refuse()
             self._queue.append(pending)
             self._changed.notify_all()
+
+    def offer(self, batch: IngestBatch, on_commit: OnCommit) -> bool:
+        """Queue a batch unless the queue is full; False when it is. Raises as ``append``."""
+        if self._fault is None and not self._room:
+            return False
+        pending = self._encoded(batch, on_commit)
+        with self._changed:
+            self._refuse()
+            if not self._room:
+                return False
+            self._queue.append(pending)
+            self._changed.notify_all()
+        return True
+
+    @property
+    def _room(self) -> bool:
+        return len(self._queue) < self._queue_batches and self._told
+
+    def _encoded(self, batch: IngestBatch, on_commit: OnCommit) -> _Pending:
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("append from a callback of the log would wait for itself")
+        self._refuse()
+        bodies = tuple(encode_body(*part) for part in _parts(batch))
+        return _Pending(bodies, batch.received_at, on_commit, sum(body.frame_bytes for body in bodies))
 
     def _refuse(self) -> None:
         if self._closing:

@@ -122,6 +122,7 @@ def check_log(make_log: Callable[[], Log]) -> None:
         _check_append_and_read,
         _check_limits_of_read,
         _check_order,
+        _check_offer,
         _check_clock,
         _check_wait,
         _check_trim,
@@ -211,6 +212,17 @@ def _check_order(log: Log) -> None:
         expect(mine == [lane * 1000 + i for i in range(25)], "each appender's batches keep their order")
 
 
+def _check_offer(log: Log) -> None:
+    acks = Acks()
+    for tag in range(1, 201):
+        batch = sample_batch(tag)
+        if tag % 3 == 0 or not log.offer(batch, acks.expecting(tag)):
+            log.append(batch, acks.expecting(tag))
+    acks.wait(200)
+    expect(acks.good == list(range(1, 201)), "offered batches and appended ones are committed in the order given, once")
+    expect(tags(all_records(log)) == acks.good, "and stand so in the log")
+
+
 def _check_clock(log: Log) -> None:
     acks = Acks()
     for tag, at in enumerate((500, 400, 600), 1):
@@ -264,4 +276,10 @@ def _check_close(log: Log) -> None:
         pass
     else:
         raise ContractError("append after close raises UnavailableError")
+    try:
+        log.offer(sample_batch(5), acks.expecting(5))
+    except UnavailableError:
+        pass
+    else:
+        raise ContractError("offer after close raises UnavailableError")
     expect(len(acks.order) == 3, "a refused batch has no callback")

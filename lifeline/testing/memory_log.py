@@ -70,6 +70,15 @@ class MemoryLog:
             self._queue.append((batch, on_commit))
         self._drain()
 
+    def offer(self, batch: IngestBatch, on_commit: OnCommit) -> bool:
+        """See ``ports.Log``; raises as ``append``."""
+        with self._changed:
+            self._refuse()
+            if len(self._queue) >= self._queue_batches:
+                return False
+        self.append(batch, on_commit)
+        return True
+
     def read(self, after: int, records_max: int = 64, bytes_max: int = READ_BYTES_MAX) -> list[LogRecord]:
         """See ``ports.Log``."""
         with self._changed:

@@ -102,6 +102,13 @@ class FakeLog:
     def append(self, batch: IngestBatch, on_commit: OnCommit) -> None:
         self._queue.put((batch, on_commit))
 
+    def offer(self, batch: IngestBatch, on_commit: OnCommit) -> bool:
+        try:
+            self._queue.put_nowait((batch, on_commit))
+        except queue.Full:
+            return False
+        return True
+
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
             self.go.wait()

@@ -158,11 +158,12 @@ def test_appends_wait_until_listeners_have_been_told(no_clock: dict[str, Any]) -
         appender.start()
         appender.join(0.05)
         waited = appender.is_alive()
+        offered = log.offer(sample_batch(3), acks.expecting(3))
         go.set()
         appender.join(PATIENCE_S)
         acks.wait(2)
 
-        assert (waited, acks.good) == (True, [2])
+        assert (waited, offered, acks.good) == (True, False, [2])
 
 
 def test_a_full_disk_stays_a_fault_until_there_is_room_for_what_failed(no_clock: dict[str, Any]) -> None:

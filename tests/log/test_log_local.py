@@ -92,11 +92,14 @@ def test_append_blocks_while_the_queue_is_full(tmp_path: Path, no_clock: dict[st
         fourth.start()
         fourth.join(0.1)
         assert fourth.is_alive()
+        refused = log.offer(sample_batch(5), acks.expecting(5))
         disk.open_gate.set()
         fourth.join(PATIENCE_S)
         acks.wait(4)
+        taken = log.offer(sample_batch(6), acks.expecting(6))
+        acks.wait(5)
 
-        assert (fourth.is_alive(), acks.good) == (False, [1, 2, 3, 4])
+        assert (fourth.is_alive(), refused, taken, acks.good) == (False, False, True, [1, 2, 3, 4, 6])
 
 
 def test_appenders_and_readers_at_once_see_every_record_once_and_in_order(
