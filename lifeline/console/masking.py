@@ -14,7 +14,7 @@ DECIMALS: Final = 2
 """Positions are rounded to 0.01°, about a kilometre."""
 PERSONAL: Final = ("reporter", "contact", "address")
 MASK: Final = "***"
-INTERNAL: Final = frozenset({"group_key"})
+INTERNAL: Final = frozenset({"group_key", "places"})
 
 
 def masked_event(row: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class Event(Answer):
     utility: str | None
     title: str
     area_code: str | None
+    also_in: list[str] = Field(default=[], description="townships, or districts, that it touches beside its own")
     raised_at: int
     detected_at: int
     due_at: int | None = None

@@ -102,7 +102,7 @@ class QueuePort(Protocol):
         ...
 
     def get_report(self, report_id: str) -> Row:
-        """One report with its ``event``; raises ProblemError(not-found)."""
+        """One report with its ``event`` and the ``places`` of that; raises ProblemError(not-found)."""
         ...
 
     def services(self) -> list[Row]:
@@ -118,7 +118,7 @@ class QueuePort(Protocol):
         ...
 
     def sees(self, who: Principal, event: Row) -> bool:
-        """Whether an event (``get_event``) or one of its alarms lies within the caller's reach; pure."""
+        """Whether a place that an event (``get_event``) touches lies within the caller's reach; pure."""
         ...
 
     def actions(self, who: Principal, event: Row) -> list[str]:
@@ -138,7 +138,10 @@ class QueuePort(Protocol):
         ...
 
     def changes(self, after: int, limit: int) -> list[Row]:
-        """Entries of the event log after number ``after`` in order, each with its event, masked: what streams tell."""
+        """Entries of the event log after number ``after`` in order, each with its event, masked: what streams tell.
+
+        ``places``: every (area, utility) that the event touches.
+        """
         ...
 
     def newest_change(self) -> int:

@@ -64,6 +64,7 @@ _EMPTY: Final[dict[str, Any]] = {
     "incident_id": None,
     "related_id": None,
     "rule_id": None,
+    "also_in": None,
 }
 
 

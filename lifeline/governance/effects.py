@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from lifeline.governance import reach
 from lifeline.governance.actor import ENGINE
 from lifeline.governance.journal import Change
 
@@ -45,6 +46,8 @@ class Effects:
     timers: dict[tuple[str, str], Row | None] = field(default_factory=dict)
     """By (event, stage): set to this row, or (None) taken away."""
     escalations: list[Row] = field(default_factory=list)
+    reached: dict[tuple[str, str, str], tuple[str | None, str | None]] = field(default_factory=dict)
+    """Further (event, area, utility) that events touch, with district and township; known ones may be among them."""
 
     def hold(self, rows: Iterable[Row]) -> None:
         """Take stored events in hand."""
@@ -57,6 +60,13 @@ class Effects:
         """Take a new event in hand."""
         self.events[row["event_id"]] = row
         self.new_events.append(row)
+
+    def reach(self, row: Row, place: reach.Place, around: tuple[str | None, str | None]) -> None:
+        """An alarm or a report of the event lies at ``place``; ``around``: the district and township of that."""
+        key = (row["event_id"], place[0] or "", place[1] or "")
+        if place != (row["area_code"], row["utility"]) and key not in self.reached:
+            self.reached[key] = around
+            row["also_in"] = reach.widened(row["also_in"], *around)
 
     def say(
         self,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from sqlalchemy import bindparam, func, select
 
-from lifeline.governance import facets, statements
+from lifeline.governance import facets, reach, statements
 from lifeline.governance.errors import FieldError
 from lifeline.governance.reference import grid_staff, nearest_cameras
 from lifeline.governance.schema import EVENTS, alarm_log, alarms, escalations, event_log, events, tallies
@@ -56,7 +56,8 @@ def list_events(
     """A page of events, newest detection first, and the cursor of the next page (None at the end).
 
     ``status`` is one or several states, or ``open`` for all that are; ``area`` takes in everything below it; ``since``
-    epoch ms of detection; ``within`` the grants of whoever looks (None: everything).
+    epoch ms of detection; ``within`` the grants of whoever looks (None: everything). An event is listed for every area
+    and utility that it touches (``reach``): one such place must lie within filter and grants.
 
     Raises:
         FieldError: a filter, limit or cursor that cannot be.
@@ -68,7 +69,8 @@ def list_events(
 def get_event(connection: Connection, event_id: str) -> Row:
     """One event by its id or the unique beginning of it, with what belongs to it.
 
-    ``alarms``, ``log``, ``actions`` (legal now), ``cameras`` nearby, grid ``staff``; as ``unpacked`` otherwise.
+    ``alarms``, ``log``, ``actions`` (legal now), ``cameras`` nearby, grid ``staff``; ``places``: every (area, utility)
+    that it touches; as ``unpacked`` otherwise.
 
     Raises:
         UnknownIdError: none or several fit; the nearest are named.
@@ -79,6 +81,7 @@ def get_event(connection: Connection, event_id: str) -> Row:
     row["alarms"] = [dict(alarm) for alarm in connection.execute(_ALARMS_OF, of).mappings()]
     row["log"] = [_entry(dict(entry)) for entry in connection.execute(_LOG_OF, of).mappings()][::-1]
     row["actions"] = list(legal(row["status"]))
+    row["places"] = reach.places(connection, [row])[key]
     row["cameras"] = nearest_cameras(connection, row["lon"], row["lat"])
     row["staff"] = grid_staff(connection, row)
     return unpacked(row)
@@ -112,12 +115,16 @@ def newest_change(connection: Connection) -> int:
 
 
 def changes(connection: Connection, after: int, limit: int) -> list[Row]:
-    """Up to ``limit`` entries of the event log after number ``after``, in order, each with its ``event`` of now."""
+    """Up to ``limit`` entries of the event log after number ``after``, in order, each with its ``event`` of now.
+
+    ``places``: every (area, utility) that the event touches.
+    """
     query = select(event_log).where(event_log.c.entry > after).order_by(event_log.c.entry).limit(limit)
     log = [_entry(dict(entry)) for entry in connection.execute(query).mappings()]
     ids = (entry["event_id"] for entry in log)
     rows = {row["event_id"]: row for row in statements.fetch(connection, EVENTS, events.c.event_id, ids)}
-    return [entry | {"event": rows[entry["event_id"]]} for entry in log]
+    touched = reach.places(connection, list(rows.values()))
+    return [entry | {"event": rows[entry["event_id"]], "places": touched[entry["event_id"]]} for entry in log]
 
 
 def list_escalations(

@@ -7,6 +7,9 @@ A filter that leaves a facet open is taken apart into one query for each value o
 each of which is one seek that reads no more rows than the page has; the pieces are merged by time. So "cancelled heat
 events of one district", rare among millions, costs as little as "all". Small areas (township and below) hold so few
 events that their own index is walked instead; without any filter the index by time is.
+
+What an event touches beside its own place (``event_areas``) is looked for in the same way, by the same indices, and
+joined in; nothing is asked where no event crosses a border.
 """
 
 from __future__ import annotations
@@ -14,20 +17,20 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import func, or_, select, text
+from sqlalchemy import and_, func, or_, select, text
 
 from lifeline.core.principal import area_prefixes
 from lifeline.core.schema import LEVELS, UTILITIES
 from lifeline.governance import statements
 from lifeline.governance.errors import FieldError
-from lifeline.governance.schema import EVENTS, OPEN, events
+from lifeline.governance.schema import EVENTS, OPEN, REACHES_OPEN, event_areas, events
 from lifeline.governance.statements import PAGE_ROWS_MAX, one_of, page, read_cursor
 from lifeline.governance.states import OPEN_STATES, STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import ColumnElement, Connection, Select
+    from sqlalchemy import ColumnElement, Connection, Select, Table
 
     from lifeline.core.principal import Grant
 
@@ -80,49 +83,113 @@ def find(
     connection: Connection, wanted: Filter, within: Iterable[Grant] | None, cursor: str | None, limit: int
 ) -> tuple[list[Row], str | None]:
     """A page of events, newest detection first, and the cursor of the next. Raises FieldError."""
-    grants = None if within is None else list(within)
-    narrowed = _narrowed(wanted, grants)
-    if narrowed is None:
+    if not 1 <= limit <= PAGE_ROWS_MAX:
+        raise FieldError(f"limit must be 1 to {PAGE_ROWS_MAX}, not {limit}")
+    search = _narrowed(wanted, None if within is None else list(within))
+    if search is None:
         return [], None
-    wanted, codes = narrowed
-    column = _area_column(wanted.area)
-    if column == "wide" and wanted.area and _is_empty(connection, in_area(wanted.area)):
-        return [], None  # else the whole index would be walked to find nothing
-    pieces = _pieces(wanted)
-    by_facets = wanted.has_facets and column in {"", "wide", "district"} and len(pieces) <= PIECES_MAX
-    if by_facets and codes is not None and wanted[:3] != ((), OPEN_STATES, ()):
-        return _by_facets(connection, wanted, pieces, codes, cursor, limit)
-    query = _walk(wanted)
-    if codes:
-        query = query.where(or_(*(func.substr(events.c.area_code, 1, len(code)) == code for code in codes)))
-    elif codes is None and grants is not None:
-        query = query.where(statements.within(events.c.area_code, events.c.utility, grants))
+    rows, following = _own(connection, search, cursor, limit)
+    anywhere = search.grants is None and search.wanted.area is None and not search.wanted.utilities
+    if anywhere or connection.scalar(_ANY_CROSSING) is None:
+        return rows, following
+    keys = _crossing(connection, search, cursor, limit)
+    return _joined(connection, rows, following, keys, limit) if keys else (rows, following)
+
+
+_ANY_CROSSING: Final = select(event_areas.c.event_id).limit(1)
+
+
+class _Search(NamedTuple):
+    """The filter within the rights of whoever looks."""
+
+    wanted: Filter
+    codes: tuple[str, ...] | None
+    """What area codes must begin with (empty: anything); None: ``grants`` stay a condition of their own."""
+    grants: list[Grant] | None
+
+
+def _own(connection: Connection, search: _Search, cursor: str | None, limit: int) -> tuple[list[Row], str | None]:
+    """The page of events whose own place lies within."""
+    wanted = search.wanted
+    if _in_vain(connection, events, wanted):
+        return [], None
+    if _takes_facets(search):
+        found = _by_facets(connection, events, search, cursor, limit)
+        rows = statements.fetch(connection, EVENTS, events.c.event_id, [event_id for _, event_id in found[:limit]])
+        by_id = {row["event_id"]: row for row in rows}
+        following = f"{found[limit - 1][0]}-{found[limit - 1][1]}" if len(found) > limit else None
+        return [by_id[event_id] for _, event_id in found[:limit]], following
+    query = _walk(events, select(events), search)
     return page(connection, query, (events.c.detected_at, events.c.event_id), cursor, limit)
 
 
-def _walk(wanted: Filter) -> Select[Any]:
+def _crossing(connection: Connection, search: _Search, cursor: str | None, limit: int) -> list[tuple[int, str]]:
+    """(time, id) of up to ``limit`` + 1 events that touch a further place within, newest first."""
+    if _in_vain(connection, event_areas, search.wanted):
+        return []
+    if _takes_facets(search):
+        return _by_facets(connection, event_areas, search, cursor, limit)
+    time, key = event_areas.c.detected_at, event_areas.c.event_id
+    query = _walk(event_areas, select(time, key).distinct(), search)
+    if cursor is not None:
+        at, last = read_cursor(cursor)
+        query = query.where(or_(time < at, and_(time == at, key < last)))
+    return [(at, one) for at, one in connection.execute(query.order_by(time.desc(), key.desc()).limit(limit + 1))]
+
+
+def _joined(
+    connection: Connection, rows: list[Row], following: str | None, keys: list[tuple[int, str]], limit: int
+) -> tuple[list[Row], str | None]:
+    """Both pages in one order, each event once."""
+    known = {row["event_id"]: row for row in rows}
+    newest = sorted({*keys, *((row["detected_at"], row["event_id"]) for row in rows)}, reverse=True)
+    shown = newest[:limit]
+    lacking = [event_id for _, event_id in shown if event_id not in known]
+    known |= {row["event_id"]: row for row in statements.fetch(connection, EVENTS, events.c.event_id, lacking)}
+    more = len(newest) > limit or following is not None
+    return [known[event_id] for _, event_id in shown], f"{shown[-1][0]}-{shown[-1][1]}" if more else None
+
+
+def _in_vain(connection: Connection, table: Table, wanted: Filter) -> bool:
+    """Whether a wide area holds nothing at all: else the whole index would be walked to find that."""
+    if not wanted.area or _area_column(wanted.area) != "wide":
+        return False
+    return connection.scalar(select(table.c.event_id).where(in_area(wanted.area, table)).limit(1)) is None
+
+
+def _takes_facets(search: _Search) -> bool:
+    wanted = search.wanted
+    named = wanted.has_facets and _area_column(wanted.area) in {"", "wide", "district"}
+    return named and search.codes is not None and wanted[:3] != ((), OPEN_STATES, ()) and _count(wanted) <= PIECES_MAX
+
+
+def _walk(table: Table, query: Select[Any], search: _Search) -> Select[Any]:
     """The filter as one query, for the index of its area, or that of time without one or for a wide one.
 
     What another index could be taken for stands in ``coalesce``: planners take a common level for a rare one.
     """
-    query = select(events)
+    wanted = search.wanted
     column = _area_column(wanted.area)
     if wanted.statuses == OPEN_STATES and column in {"", "wide"}:
-        query = query.where(OPEN)
+        query = query.where(OPEN if table is events else REACHES_OPEN)
     elif wanted.statuses:
-        query = query.where(_not_by_index(events.c.status).in_(wanted.statuses))
+        query = query.where(_not_by_index(table.c.status).in_(wanted.statuses))
     for name, values in (("level", wanted.levels), ("utility", wanted.utilities)):
         if values:
-            query = query.where(_not_by_index(events.c[name]).in_(values))
+            query = query.where(_not_by_index(table.c[name]).in_(values))
     if wanted.area and column == "wide":
-        codes = _not_by_index(events.c.area_code)
-        inside = ((codes >= prefix) & (codes < prefix + _END) for prefix in area_prefixes(wanted.area))
-        query = query.where(or_(*inside))
+        inside = _not_by_index(table.c.area_code)
+        ranges = ((inside >= prefix) & (inside < prefix + _END) for prefix in area_prefixes(wanted.area))
+        query = query.where(or_(*ranges))
     elif wanted.area:
-        query = query.where(in_area(wanted.area))
+        query = query.where(in_area(wanted.area, table))
     if wanted.since is not None:
-        time = events.c.detected_at
+        time = table.c.detected_at
         query = query.where((_not_by_index(time) if column == "code" else time) >= wanted.since)
+    if search.codes:
+        return query.where(or_(*(func.substr(table.c.area_code, 1, len(code)) == code for code in search.codes)))
+    if search.codes is None and search.grants is not None:
+        return query.where(statements.within(table.c.area_code, table.c.utility, search.grants))
     return query
 
 
@@ -131,16 +198,16 @@ def _not_by_index(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.coalesce(column, column)
 
 
-def _narrowed(wanted: Filter, grants: list[Grant] | None) -> tuple[Filter, tuple[str, ...] | None] | None:
+def _narrowed(wanted: Filter, grants: list[Grant] | None) -> _Search | None:
     """The filter within the rights of whoever looks, so that an index serves both; None: nothing can be seen.
 
     With it what the area's codes begin with: an index finds by the registry's districts, rights go by the code.
     Without codes (None) the grants are too many for that and stay a condition of their own.
     """
     if grants is None:
-        return wanted, ()
+        return _Search(wanted, (), None)
     if len(grants) != 1 or len(grants[0].areas) > 1:
-        return wanted, None
+        return _Search(wanted, None, grants)
     (grant,) = grants
     utilities = tuple(u for u in wanted.utilities if u in grant.utilities) if wanted.utilities else grant.utilities
     if grant.utilities and not utilities:
@@ -151,19 +218,15 @@ def _narrowed(wanted: Filter, grants: list[Grant] | None) -> tuple[Filter, tuple
         if not inside:
             return None
         area = grant.areas[0]
-    return wanted._replace(area=area, utilities=utilities or wanted.utilities), grant.prefixes
+    return _Search(wanted._replace(area=area, utilities=utilities or wanted.utilities), grant.prefixes, grants)
 
 
-def _is_empty(connection: Connection, inside: ColumnElement[bool]) -> bool:
-    return connection.scalar(select(events.c.event_id).where(inside).limit(1)) is None
-
-
-def in_area(area: str) -> ColumnElement[bool]:
-    """Events of an area and of everything below it, in words that an index serves."""
+def in_area(area: str, table: Table = events) -> ColumnElement[bool]:
+    """Events (or places of ``event_areas``) in an area and everything below it, in words that an index serves."""
     column = _area_column(area)
     if column in {"district", "township"}:
-        return events.c[column] == area
-    codes = events.c.area_code
+        return table.c[column] == area
+    codes = table.c.area_code
     return or_(*((codes >= prefix) & (codes < prefix + _END) for prefix in area_prefixes(area)))
 
 
@@ -184,17 +247,18 @@ def _pieces(wanted: Filter) -> list[tuple[str, str, str | None]]:
     return list(product(levels, statuses, utilities))
 
 
+def _count(wanted: Filter) -> int:
+    return len(_pieces(wanted))
+
+
 def _by_facets(
-    connection: Connection,
-    wanted: Filter,
-    pieces: Sequence[tuple[str, str, str | None]],
-    codes: Sequence[str],
-    cursor: str | None,
-    limit: int,
-) -> tuple[list[Row], str | None]:
-    """The pieces' newest, merged. Values of the closed lists stand in the text, all else is bound."""
-    if not 1 <= limit <= PAGE_ROWS_MAX:
-        raise FieldError(f"limit must be 1 to {PAGE_ROWS_MAX}, not {limit}")
+    connection: Connection, table: Table, search: _Search, cursor: str | None, limit: int
+) -> list[tuple[int, str]]:
+    """(time, id) of the pieces' newest, merged, up to ``limit`` + 1.
+
+    Values of the closed lists stand in the text, all else is bound.
+    """
+    wanted, codes = search.wanted, search.codes or ()
     bound: dict[str, Any] = {"rows": limit + 1}
     more = ""
     if wanted.area and _area_column(wanted.area) == "district":
@@ -213,15 +277,12 @@ def _by_facets(
         bound["at"], bound["last"] = read_cursor(cursor)
         more += " AND (detected_at, event_id) < (:at, :last)"
     order = "ORDER BY detected_at DESC, event_id DESC LIMIT :rows"
+    # an event has one row among the events, and may have many among what they touch
+    once, nothing = ("", "IS NULL") if table is events else ("DISTINCT ", "= ''")
     selects = [
-        f"SELECT * FROM (SELECT detected_at, event_id FROM events WHERE level = '{level}' AND status = '{status}' "  # noqa: S608
-        f"AND utility {'IS NULL' if utility is None else f'= {utility!r}'}{more} {order}) AS piece"
-        for level, status, utility in pieces
+        f"SELECT * FROM (SELECT {once}detected_at, event_id FROM {table.name} WHERE level = '{level}' "  # noqa: S608
+        f"AND status = '{status}' AND utility {f'= {utility!r}' if utility else nothing}{more} {order}) AS piece"
+        for level, status, utility in _pieces(wanted)
     ]
-    union = f"SELECT * FROM ({' UNION ALL '.join(selects)}) AS pieces {order}"  # noqa: S608 - as above
-    found = connection.execute(text(union), bound).all()
-    rows = statements.fetch(connection, EVENTS, events.c.event_id, [event_id for _, event_id in found[:limit]])
-    by_id = {row["event_id"]: row for row in rows}
-    shown = [by_id[event_id] for _, event_id in found[:limit]]
-    following = f"{found[limit - 1][0]}-{found[limit - 1][1]}" if len(found) > limit else None
-    return shown, following
+    union = f"SELECT {once}* FROM ({' UNION ALL '.join(selects)}) AS pieces {order}"  # noqa: S608 - as above
+    return [(at, event_id) for at, event_id in connection.execute(text(union), bound)]

@@ -241,6 +241,7 @@ class Fold:
     def _join(self, alarm: Row, rule: RuleInfo, place: Place, at: int) -> None:
         if rule.folds_under and (cause := self._folds(alarm, rule, place, at)) is not None:
             self._grow(cause, alarm, at)
+            self._reach(cause, place)
             alarm["event_id"] = cause["event_id"]
             return
         where = place.key(rule.place)
@@ -262,7 +263,12 @@ class Fold:
             self._grow(row, alarm, at)
             if row["kind"] != EMERGENCY and _RANK[alarm["level"]] < _RANK[row["level"]]:
                 self._escalate(row, alarm, rule, place, at)
+        self._reach(row, place)
         alarm["event_id"] = row["event_id"]
+
+    def _reach(self, row: Row, place: Place) -> None:
+        """What an alarm lies in, its event touches."""
+        self.effects.reach(row, (place.area_code, place.utility), (place.district, place.township))
 
     def _open(self, alarm: Row, rule: RuleInfo, place: Place, at: int, mode: Row | None) -> Row:
         where = place.key(rule.place)

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from lifeline.governance.errors import FieldError
 from lifeline.governance.schema import MEASURES, kpi_days, kpi_times
-from lifeline.governance.sums import bucket_ms, day_of
+from lifeline.governance.sums import ALSO, bucket_ms, day_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +99,8 @@ def kpi(
     """Figures of the local days from ``start`` to ``end`` (exclusive): ``{from, to, total, groups, meaning}``.
 
     ``by``: a group of ``GROUPS``, each with a row of figures. At most one of town, unit, kind and rule is given.
-    Medians below the whole city are of whole months: given when ``start`` is the first of one.
+    Medians below the whole city are of whole months: given when ``start`` is the first of one. A case that touches
+    several districts counts once for the city and once in each of them: rows by district (or town) may add up to more.
 
     Raises:
         FieldError: an empty or too long span, an unknown group, or filters that no sum knows together.
@@ -109,21 +110,25 @@ def kpi(
         raise FieldError(f"the span {start} to {end} must hold 1 to {DAYS_MAX} days")
     scope, where = _scope(by, district, utility, {"town": town, "unit": unit, "kind": kind, "rule": rule})
     first, last = _number(start), _number(end)
-    where += [kpi_days.c.scope == scope, kpi_days.c.day >= first, kpi_days.c.day < last]
+    inside = district is not None or town is not None
+    whole = _with_also("all" if by == "town" and town is None else scope, inside)
+    parts = _with_also(scope, inside or by in {"district", "town"})
+    where += [kpi_days.c.day >= first, kpi_days.c.day < last]
     sums = [func.sum(kpi_days.c[name]).label(name) for name in MEASURES]
     timed = utility is None and by != "utility"
     timed &= start.day == 1 or (scope == "all" and district is None and by in {None, "day"})
-    total = _figures(dict(connection.execute(select(*sums).where(*where)).mappings().one()))
+    all_of_it = select(*sums).where(kpi_days.c.scope.in_(whole), *where)
+    total = _figures(dict(connection.execute(all_of_it).mappings().one()))
     if timed:
-        total |= _medians(connection, scope, first, last, where, None).get("", {})
+        total |= _medians(connection, whole, first, last, where, None).get("", {})
     answer: Row = {"from": start.isoformat(), "to": end.isoformat(), "total": total, "meaning": meaning()}
     if by is None:
         return answer
     column = kpi_days.c.key if scope == by else kpi_days.c[by]
-    query = select(column.label("_group"), *sums).where(*where).group_by(column)
+    query = select(column.label("_group"), *sums).where(kpi_days.c.scope.in_(parts), *where).group_by(column)
     order = column if by == "day" else func.sum(kpi_days.c.received).desc()
     found = [dict(row) for row in connection.execute(query.order_by(order, column).limit(ROWS_MAX)).mappings()]
-    medians = _medians(connection, scope, first, last, where, by) if timed else {}
+    medians = _medians(connection, parts, first, last, where, by) if timed else {}
     answer["by"] = by
     answer["groups"] = []
     for row in found:
@@ -155,6 +160,11 @@ def _scope(
     return scope, where
 
 
+def _with_also(scope: str, also: bool) -> list[str]:
+    """The scope, and (``also``) the sums of it that cases from elsewhere make."""
+    return [scope, f"{ALSO}{scope}"] if also else [scope]
+
+
 def _figures(sums: Row) -> Row:
     counts = {name: int(sums[name] or 0) for name in MEASURES}
     rates = {
@@ -165,14 +175,20 @@ def _figures(sums: Row) -> Row:
 
 
 def _medians(
-    connection: Connection, scope: str, first: int, last: int, where: Sequence[ColumnElement[bool]], by: str | None
+    connection: Connection,
+    scopes: Sequence[str],
+    first: int,
+    last: int,
+    where: Sequence[ColumnElement[bool]],
+    by: str | None,
 ) -> dict[Any, Row]:
     """Medians by group ("" without one), in seconds."""
+    scope = scopes[0]
     if scope == "all" and by in {None, "day"} and not any(one.left.name == "district" for one in where):
-        scope = "city"  # the only one that is kept by the day; the others are by the month
+        scopes = ["city"]  # the only one that is kept by the day; the others are by the month
     elif by == "day":
         return {}
-    conditions = [kpi_times.c.scope == scope, kpi_times.c.day >= first, kpi_times.c.day < last]
+    conditions = [kpi_times.c.scope.in_(scopes), kpi_times.c.day >= first, kpi_times.c.day < last]
     for condition in where:  # the same filters, said of the other table
         left, right = condition.left, condition.right
         if left.name in {"district", "key"}:

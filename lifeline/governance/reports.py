@@ -25,6 +25,7 @@ from lifeline.governance.fields import text
 from lifeline.governance.fold import REPORTED
 from lifeline.governance.modes import mode_at
 from lifeline.governance.nearby import box, distance_m
+from lifeline.governance.reach import places
 from lifeline.governance.reference import area_at, around
 from lifeline.governance.schema import OPEN, events, reports
 from lifeline.governance.statements import fetch, insert_rows
@@ -124,6 +125,8 @@ def take_report(
         made["merged"] = True
         row["reports"] += 1
         row["version"] += 1
+        if made["area_code"] is not None:
+            effects.reach(row, (made["area_code"], made["utility"] or row["utility"]), (district, township))
         words = f"{SOURCES[made['source']]}（{made['distance_m']:.0f} m）：{made['description'][:500]}"
         effects.say(row, now_ms, actor, "report", words, carried={"report_id": made["report_id"]})
     else:
@@ -260,11 +263,16 @@ def _answer(connection: Connection, report: Row) -> Row:
 
 
 def get_report(connection: Connection, report_id: str) -> Row:
-    """One report with its ``event``; reporter and contact are personal. Raises UnknownIdError."""
+    """One report with its ``event`` and the ``places`` of that; reporter and contact are personal.
+
+    Raises:
+        UnknownIdError: there is none.
+    """
     found = connection.execute(select(reports).where(reports.c.report_id == report_id)).mappings().first()
     if found is None:
         raise UnknownIdError(f"there is no report {report_id[:40]!r}")
-    return dict(found) | {"event": _answer(connection, dict(found))["event"]}
+    event = _answer(connection, dict(found))["event"]
+    return dict(found) | {"event": event, "places": places(connection, [event])[event["event_id"]]}
 
 
 def reports_of(connection: Connection, event_id: str, limit: int = 100) -> list[Row]:

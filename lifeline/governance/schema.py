@@ -4,6 +4,7 @@
        ▲                   ▲ ▲
        │                   │ └── timers (what is due next), escalations (what was), reports (what people told)
        │                   └──── modes (normal or emergency, by area), tallies, kpi_days, kpi_times (sums of events)
+       │                   └── event_areas (where else they reach)
        └── alarm_log (who acknowledged, shelved …)              holds: (rule, point) shelved, suppressed, out of service
     areas, units, duties, staff, cameras: reference data, brought by the engine     settings: policy, time zone
     followers: name → position in the log                       meta: schema version, revision counters
@@ -34,7 +35,7 @@ from sqlalchemy import (
     select,
 )
 
-SCHEMA_VERSION: Final = 10
+SCHEMA_VERSION: Final = 11
 """Raised by one with every change of the tables below, together with a migration from the version before."""
 
 metadata: Final = MetaData()
@@ -101,6 +102,7 @@ events: Final = Table(
     Column("incident_id", String(20)),
     Column("related_id", String(20)),
     Column("rule_id", Text),
+    Column("also_in", Text),
 )
 """Cases. ``lsn``: the log record that opened it; ``active_count``: alarms of it that stand right now; ``normal_at``:
 since when none does; ``version`` rises with every act of a person and every change of level (compare before acting).
@@ -110,7 +112,25 @@ since when none does; ``version`` rises with every act of a person and every cha
 ``round`` counts deadlines given. ``centre``: the area whose operation centre has it on the table. ``routing``: JSON,
 why this unit. ``verified`` and ``recheck``: whether telemetry agreed when it was closed, and its evidence (JSON).
 ``rule_id``: the rule of its worst alarm. ``incident_id``: the emergency incident it belongs to; ``related_id``:
-what alarms nearby have joined, for another report of the same place: it may be the same thing."""
+what alarms nearby have joined, for another report of the same place: it may be the same thing. ``also_in``: null for a
+case of one place, else the townships (or districts) that it touches, as ``reach`` writes them."""
+
+event_areas: Final = Table(
+    "event_areas",
+    metadata,
+    Column("event_id", String(20), ForeignKey("events.event_id"), primary_key=True),
+    Column("area_code", String(32), primary_key=True),
+    Column("utility", String(16), primary_key=True),
+    Column("district", String(32)),
+    Column("township", String(32)),
+    Column("level", String(8), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Column("detected_at", BigInteger, nullable=False),
+)
+"""Where an event reaches beside its own area and utility: one row for each further pair that an alarm or report of it
+lies in ("" for none). Few events have any. Level, status and time are the event's, so that the indices of lists serve
+here as they do there (``facets``)."""
 
 alarms: Final = Table(
     "alarms",
@@ -561,6 +581,7 @@ commands: Final = Table(
 EVENTS: Final = select(events)
 """Whole rows of events; a constant, as ``statements.fetch`` likes it."""
 OPEN: Final = events.c.is_open.is_(True)
+REACHES_OPEN: Final = event_areas.c.is_open.is_(True)
 WAITING: Final = and_(
     alarms.c.event_id.is_(None),
     alarms.c.active.is_(True),
@@ -574,6 +595,22 @@ condition in the same words: so both are said here."""
 REPEATING: Final = and_(alarms.c.active.is_(True), alarms.c.realarm_at.is_not(None))
 """Standing alarms that will be annunciated again."""
 
+for _name, _columns in {
+    "facets": ("level", "status", "utility", "detected_at", "event_id"),
+    "district_facets": ("district", "level", "status", "utility", "detected_at", "event_id"),
+    "district": ("district", "detected_at", "event_id"),
+    "township": ("township", "detected_at", "event_id"),
+    "area": ("area_code", "detected_at", "event_id"),
+    "time": ("detected_at", "event_id"),
+}.items():
+    Index(f"event_areas_by_{_name}", *(event_areas.c[one] for one in _columns))
+Index(
+    "event_areas_open_by_time",
+    event_areas.c.detected_at,
+    event_areas.c.event_id,
+    sqlite_where=REACHES_OPEN,
+    postgresql_where=REACHES_OPEN,
+)
 Index("events_by_time", events.c.detected_at, events.c.event_id)
 Index(
     "events_by_facets",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from lifeline.governance.reach import FACETS
 from lifeline.governance.schema import (
     MEASURES,
     alarm_log,
     alarms,
     causes,
     escalations,
+    event_areas,
     event_log,
     events,
     kpi_days,
@@ -45,6 +47,7 @@ def store(connection: Connection, effects: Effects, journal: Journal, timezone: 
     insert_rows(connection, events, effects.new_events, known="keep")
     changed = effects.changed()
     update_changed(connection, events, events.c.event_id, changed)
+    _store_reach(connection, effects, changed)
     insert_rows(connection, alarms, effects.new_alarms, known="keep")
     _update(connection, effects.cleared, CLEARED_COLUMNS)
     _update(connection, effects.adopted, ("event_id", "cause_id"))
@@ -66,6 +69,20 @@ def store(connection: Connection, effects: Effects, journal: Journal, timezone: 
     )
     if effects.changes:
         journal.write(connection, effects.changes)
+
+
+def _store_reach(connection: Connection, effects: Effects, changed: Sequence[tuple[Row, Row]]) -> None:
+    """Places that events touch, and what the rows of those known repeat of the event."""
+    crossing = [(before, after) for before, after in changed if before["also_in"] is not None]
+    names = ("event_id", *FACETS)
+    pairs = [({name: one[name] for name in names}, {name: two[name] for name in names}) for one, two in crossing]
+    update_changed(connection, event_areas, event_areas.c.event_id, pairs)
+    rows = [
+        {"event_id": event_id, "area_code": area, "utility": utility, "district": district, "township": township}
+        | {name: effects.events[event_id][name] for name in FACETS}
+        for (event_id, area, utility), (district, township) in effects.reached.items()
+    ]
+    insert_rows(connection, event_areas, rows, known="keep")
 
 
 def store_sums(connection: Connection, sums: Sums) -> None:

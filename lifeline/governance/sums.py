@@ -13,8 +13,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
+from lifeline.governance.reach import further
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lifeline.governance.effects import Effects
 
@@ -28,12 +30,14 @@ Time = tuple[str, int, str, str, str, int]
 
 SATISFIED: Final = 4
 """Ratings of 4 and 5 of 5 are satisfied."""
+ALSO: Final = "+"
+"""Before a scope: sums of cases that began elsewhere. A district's figures take them in, the city's do not."""
 PER_OCTAVE: Final = 8
 """Buckets for each doubling of a duration: a median read from them is within 4.5 % of the true one."""
 COLUMNS: Final = (
     *("level", "status", "is_open", "owner", "district", "township", "kind", "utility", "rule_id", "source"),
     *("detected_at", "filed_at", "first_accepted_at", "first_dispatched_at", "resolved_at", "closed_at", "due_at"),
-    *("overdue_at", "reworks", "returns", "extensions", "satisfaction", "false_alarm", "verified"),
+    *("overdue_at", "reworks", "returns", "extensions", "satisfaction", "false_alarm", "verified", "also_in"),
 )
 """Columns of an event that its contribution depends on."""
 
@@ -64,6 +68,12 @@ class Sums:
         self._count(places, _marks(row), sign)
         self._measure(places, _spans(row), sign)
 
+    def add_further(self, row: Mapping[str, Any]) -> None:
+        """Put on only what an event contributes to the districts and townships that are not its own."""
+        places = _further(row)
+        self._count(places, _marks(row), 1)
+        self._measure(places, _spans(row), 1)
+
     def _move(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """An event's contribution before becomes that after; what stays the same is left alone."""
         self._tally(before, -1)
@@ -93,10 +103,11 @@ class Sums:
             for scope, where, key, of in places:
                 self.days[scope, day, where, key, of][measure] += sign
 
-    def _measure(self, places: Iterable[Place], spans: Iterable[tuple[str, int, int]], sign: int) -> None:
+    def _measure(self, places: Sequence[Place], spans: Iterable[tuple[str, int, int]], sign: int) -> None:
         for measure, at, span in spans:
             day, slot = day_of(at, self._timezone), bucket(span)
-            self.times["city", day, "", "", measure, slot] += sign
+            if any(scope == "all" for scope, *_ in places):
+                self.times["city", day, "", "", measure, slot] += sign
             month = month_of(day) if self._monthly else day
             for scope, where, key, _ in places:
                 self.times[scope, month, where, key, measure, slot] += sign
@@ -114,6 +125,20 @@ def _places(row: Mapping[str, Any]) -> list[Place]:
         places.append(("unit", district, row["owner"], utility))
     if row["rule_id"]:
         places.append(("rule", "", row["rule_id"], utility))
+    return places + _further(row) if row["also_in"] else places
+
+
+def _further(row: Mapping[str, Any]) -> list[Place]:
+    """Where else an event counts: in each district and township that it touches, once; never again for the city."""
+    utility, owner = row["utility"] or "", row["owner"]
+    pairs = further(row)
+    places: list[Place] = []
+    for district in sorted({district for district, _ in pairs} - {row["district"] or "", ""}):
+        places += [(f"{ALSO}all", district, "", utility), (f"{ALSO}kind", district, row["kind"], utility)]
+        places += [(f"{ALSO}unit", district, owner, utility)] if owner else []
+    for township in sorted({township for _, township in pairs} - {row["township"] or "", ""}):
+        district = next(one for one, two in pairs if two == township)
+        places.append((f"{ALSO}town", district, township, utility))
     return places
 
 

@@ -73,7 +73,11 @@ def scoped_views(
     everywhere = grants is None
     here = "true" if grants is None else clause(grants)
     seen = "true" if everywhere else f"point IN (SELECT point FROM {source}.points WHERE {here})"  # noqa: S608 - quoted
-    events = f"event_id IN (SELECT event_id FROM {source}.events WHERE {here})"  # noqa: S608 - quoted
+    touched = here
+    if not everywhere and "also_in" in columns.get("events", ()):  # what began elsewhere and has alarms here
+        alarms = f"SELECT event_id FROM {source}.alarms WHERE {seen}"  # noqa: S608 - quoted
+        touched = f"({here} OR (also_in IS NOT NULL AND event_id IN ({alarms})))"
+    events = f"event_id IN (SELECT event_id FROM {source}.events WHERE {touched})"  # noqa: S608 - quoted
     where = {
         "readings": here,
         "readings_raw": seen,
@@ -81,7 +85,7 @@ def scoped_views(
         "areas": "true",
         "alarms": seen,
         "shadow_differences": seen,
-        "events": here,
+        "events": touched,
         "event_log": "true" if everywhere else events,
         # a reject has no place: its topic and payload may be anybody's, households' too
         "rejects": "true" if everywhere and key is None else "false",

@@ -151,9 +151,10 @@ class City:
 
 
 @pytest.fixture
-def city(tmp_path: Path) -> Iterator[City]:
+def city(tmp_path: Path, database_url: str) -> Iterator[City]:
+    """On each of the two databases."""
     config = tmp_path / "lifeline.toml"
-    config.write_text(CONFIG)
+    config.write_text(f'{CONFIG}\n[governance]\ndatabase = "{database_url}"\n')
     site = load_site(config)
     site.state.mkdir(parents=True)
     made = City(site)
@@ -212,6 +213,10 @@ def returned_once_and_taken_by_the_other_district(city: City, event_id: str) -> 
     wang.act(event_id, "dispatch", owner=JINSHUI, co_owners=ZHONGYUAN)
     city.at(8)
     assert [alarm["event_id"] for alarm in zhao.alarms()] == [event_id]
+    (listed,) = zhao.events()  # of the whole case: it touches their district
+    assert (listed["event_id"], listed["also_in"]) == (event_id, ["410105006"])
+    assert [event["event_id"] for event in wang.events(area="410105006")] == [event_id]
+    assert list(wang.events(area="410108")) == []
     assert "accept" in zhao.event(event_id)["actions"]
     zhao.act(event_id, "accept")
     zhao.act(event_id, "handle")
@@ -266,8 +271,16 @@ def figures_of_the_day_agree(city: City) -> None:
     assert rates == RATES
     assert total["response_median_s"] == pytest.approx(8 * 60, rel=0.045)
     assert total["handling_median_s"] == pytest.approx(52 * 60, rel=0.045)
-    elsewhere = wang.kpi(start="2026-11-18", end="2026-11-19", district="410105")["total"]["counts"]
-    assert not any(elsewhere.values())  # a case counts once, in the district where it began
+    for district in ("410102", "410105"):  # a case counts once for the city, and in each district that it touches
+        there = wang.kpi(start="2026-11-18", end="2026-11-19", district=district)["total"]
+        assert {name: there["counts"][name] for name in COUNTS} == COUNTS
+    groups = wang.kpi(start="2026-11-18", end="2026-11-19", by="district")
+    assert [(row["district"], row["counts"]["closed"]) for row in groups["groups"]] == [("410102", 1), ("410105", 1)]
+    assert groups["total"]["counts"]["closed"] == 1
+    nobody = wang.kpi(start="2026-11-18", end="2026-11-19", district="410108")["total"]["counts"]
+    assert not any(nobody.values())
+    mine = city.people["zhao"].kpi(start="2026-11-18", end="2026-11-19", district="410105", utility="gas")
+    assert mine["total"]["counts"]["closed"] == 1
 
 
 def log_stream_and_audit_agree(city: City, event_id: str) -> None:
@@ -281,6 +294,8 @@ def log_stream_and_audit_agree(city: City, event_id: str) -> None:
         if len(told_by_stream) == len(LOG):
             break
     assert told_by_stream == LOG
+    theirs = city.people["zhao"].changes(after=0)  # the other district's people are told from the alarm on
+    assert [(change.actor, change.action) for _, change in zip(LOG, theirs, strict=False)] == LOG
     entries = sun._pages("/audit", "entries", {"object": f"event/{event_id}"}, 3)
     audited = [(entry["actor"], entry["action"], entry["role"], entry["result"]) for entry in entries][::-1]
     done = [(actor, action) for actor, action, _, result in audited if result == "done"]

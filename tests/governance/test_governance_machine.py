@@ -19,6 +19,7 @@ from lifeline.governance.settings import recount
 from lifeline.governance.states import ACTIONS, BY_KEY, ROLES
 from lifeline.governance.steps import Act
 from tests.governance.conftest import RULES, T0, Hands, cleared, raised
+from tests.governance.conftest import rule as a_rule
 
 PEOPLE = ("li", "wang", "zhao", "sun")
 GIVEN: dict[str, Any] = {
@@ -31,6 +32,10 @@ GIVEN: dict[str, Any] = {
 }
 
 
+ACROSS = a_rule("zone", "orange", "zone-leak", "zone")
+"""Its events take in both points, which lie in different districts."""
+
+
 class Loop(RuleBasedStateMachine):
     """Two events, four people in any role, alarms that come and go, time that passes."""
 
@@ -38,6 +43,7 @@ class Loop(RuleBasedStateMachine):
     def open(self) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self.hands = Hands(f"sqlite:///{Path(self._folder.name)}/governance.db")
+        self.hands.queue.rules = RULES | {ACROSS.rule_id: ACROSS}
         self.alarms = [raised("ch4.high", 0, T0), raised("stuck", 1, T0)]
         self.ids = self.hands.apply(*self.alarms)
         self.status = dict.fromkeys(self.ids, "new")
@@ -87,7 +93,7 @@ class Loop(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.hands.tick(seconds)
 
-    @rule(rule_id=st.sampled_from(sorted(RULES)), point=st.integers(0, 1))
+    @rule(rule_id=st.sampled_from([*sorted(RULES), ACROSS.rule_id]), point=st.integers(0, 1))
     def alarm(self, rule_id: str, point: int) -> None:
         self.position += 1
         change = raised(rule_id, point, self.hands.now, lsn=self.position)

@@ -17,6 +17,7 @@ from lifeline.governance.actor import Actor
 from lifeline.governance.database import Database
 from lifeline.governance.schema import SCHEMA_VERSION, meta, metadata
 from tests.governance.conftest import Hands
+from tests.governance.test_governance_lists import cross
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -142,6 +143,32 @@ def expected_indices(database_url: str) -> dict[str, str]:
         connection.rollback()
     engine.dispose()
     return found
+
+
+def test_what_events_touch_is_found_in_a_queue_from_before(hands: Hands) -> None:
+    """Tables as version 10 had them, made from today's: the step and the start after it bring back what was there."""
+    cross(hands)
+    hands.queue.close()
+    engine = create_engine(hands.url)
+    wanted = {"event_areas": [], "kpi_days": [], "kpi_times": [], "events": ["event_id", "also_in"]}
+    before = snapshot(engine, wanted)
+    assert len(before["event_areas"]) > 20
+    with engine.begin() as connection:
+        for statement in (
+            "DROP TABLE event_areas",
+            "ALTER TABLE events DROP COLUMN also_in",
+            "DELETE FROM kpi_days WHERE substr(scope, 1, 1) = '+'",
+            "DELETE FROM kpi_times WHERE substr(scope, 1, 1) = '+'",
+            "DELETE FROM settings WHERE name = 'sums.further'",
+            "UPDATE meta SET value = 10 WHERE name = 'schema_version'",
+            "UPDATE alembic_version SET version_num = '0010'",
+        ):
+            connection.exec_driver_sql(statement)
+
+    hands.reopen()
+
+    assert snapshot(engine, wanted) == before
+    engine.dispose()
 
 
 def test_there_is_a_step_for_every_version() -> None:

@@ -39,7 +39,7 @@ class HttpCommands:
         with refusals(f"event {event_id!r}"):
             if event_id is not None:
                 event = self._desk.get_event(event_id)
-                if not who.sees(event["area_code"], event["utility"]):
+                if not any(who.sees(*touched) for touched in event["places"]):
                     raise ProblemError("not-found", f"there is no event {event_id!r} within your areas and utilities")
                 event_id = event["event_id"]
             actor = Actor(who.name, role, address=who.address)

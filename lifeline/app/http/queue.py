@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifeline.console.problem import ProblemError
 from lifeline.core.personal import masked_text
 from lifeline.core.principal import Grant, narrowed
-from lifeline.governance import alarms, kpi, reports, states
+from lifeline.governance import alarms, kpi, reach, reports, states
 from lifeline.governance.actor import Actor
 from lifeline.governance.errors import (
     ConflictError,
@@ -77,9 +77,7 @@ class HttpQueue:
         """As ``GovernanceDesk.list_events``."""
         with refusals():
             rows, following = self._desk.list_events(within=_reach(within, filters.pop("area", None)), **filters)
-        if masked:
-            self._points.mask_events(rows)
-        return rows, following
+        return self._shown(rows, masked=masked), following
 
     def get_event(self, event_id: str, *, masked: bool) -> Row:
         """As ``GovernanceDesk.get_event``; the engine's and people's words name devices: masked like the alarms."""
@@ -91,12 +89,19 @@ class HttpQueue:
             texts = [(row, "title"), *((entry, "note") for entry in row["log"])]
             texts += [(entry, "description") for entry in row["reports_received"]]
             self._points.mask_texts(texts, devices)
-            self._points.mask_events([row])
             self._points.mask_alarms(row["alarms"])
-        return row
+        return self._shown([row], masked=masked)[0]
+
+    def _shown(self, rows: list[Row], *, masked: bool) -> list[Row]:
+        """Events as they leave, in place: what they touch beside their own place by codes."""
+        for row in rows:
+            row["also_in"] = reach.codes(row)
+        if masked:
+            self._points.mask_events(rows)
+        return rows
 
     def sees(self, who: Principal, event: Row) -> bool:
-        """Whether it or one of its alarms lies within the caller's reach: what crosses districts is of both."""
+        """Whether a place that it touches lies within the caller's reach: what crosses districts is of both."""
         return any(who.sees(*place) for place in _places(event))
 
     def actions(self, who: Principal, event: Row) -> list[str]:
@@ -132,7 +137,7 @@ class HttpQueue:
     def changes(self, after: int, limit: int) -> list[Row]:
         """Entries after a number, each with its event, masked: a stream has no purpose and no case."""
         rows = self._desk.changes(after, limit)
-        self._points.mask_events([row["event"] for row in rows])
+        self._shown(list({row["event"]["event_id"]: row["event"] for row in rows}.values()), masked=True)
         return rows
 
     def kpi(self, who: Principal, start: date | None, end: date | None, **filters: Any) -> Row:
@@ -186,8 +191,7 @@ class HttpQueue:
             event = self._desk.get_event(event_id)
             actor = self._actor(who, event, f"event {event_id!r}", states.roles_of(event["status"], action), wanted)
             row = self._desk.act(event["event_id"], action, actor, note, expected_version=version, key=key, **given)
-        self._points.mask_events([row])
-        return row
+        return self._shown([row], masked=True)[0]
 
     def act_alarm(self, who: Principal, alarm_id: str, action: str, fields: Mapping[str, Any]) -> Row:
         """Acts on alarms change nothing when repeated, so they need no idempotency key."""
@@ -236,9 +240,8 @@ class HttpQueue:
 
 
 def _places(row: Row) -> list[tuple[str | None, str | None]]:
-    """(area, utility) of an event and of its alarms, each once; of an alarm its own."""
-    whole = [row, *row.get("alarms", ())]
-    return list(dict.fromkeys((one["area_code"], one["utility"]) for one in whole))
+    """(area, utility) of everything that an event touches; of an alarm its own."""
+    return row.get("places") or [(row["area_code"], row["utility"])]
 
 
 def _held(who: Principal, row: Row) -> tuple[str, ...]:

@@ -145,7 +145,7 @@ async def _state(who: Caller, parts: Any, report_id: str) -> dict[str, Any]:
     """Of a report that the caller brought, or whose event it may see; nothing personal."""
     row = await run_in_threadpool(parts.queue.get_report, report_id)
     event = row["event"]
-    if row["actor"] != who.principal.name and not who.principal.sees(event["area_code"], event["utility"]):
+    if row["actor"] != who.principal.name and not any(who.principal.sees(*place) for place in row["places"]):
         raise ProblemError("not-found", f"there is no report {report_id!r} within your areas and utilities")
     changed = [event[name] for name in ("closed_at", "resolved_at", "accepted_at", "dispatched_at") if event[name]]
     return {
