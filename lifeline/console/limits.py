@@ -25,6 +25,8 @@ HEAD_S: Final = 10.0
 HEAD_BYTES_MAX: Final = 16 << 10
 CONNECTIONS_MAX: Final = 2_048
 """1,000 live streams and as many pages; beyond it a connection gets 503."""
+DIRECT: Final = "lifeline.direct"
+"""The server's extension of ASGI by which a stream is written to past its task (``server``, ``feed``)."""
 STREAMS_MAX: Final = 1_500
 STREAMS_PER_CREDENTIAL: Final = 1_200
 PAGE_ROWS_MAX: Final = 1_000

@@ -10,13 +10,14 @@ import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from lifeline.console.limits import CONNECTIONS_MAX, HEAD_BYTES_MAX, HEAD_S
+from lifeline.console.limits import CONNECTIONS_MAX, DIRECT, HEAD_BYTES_MAX, HEAD_S
 from lifeline.core.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -41,6 +42,28 @@ class Impatient(H11Protocol):
     """HTTP/1.1 that gives a request's head ``HEAD_S`` seconds, from the connection or from its first byte."""
 
     _patience: asyncio.TimerHandle | None = None
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._plain, self.app = self.app, self._extended
+
+    async def _extended(self, scope: Any, receive: Any, send: Any) -> None:
+        """The application, told of what this server can do beyond ASGI (its `extensions`)."""
+        if scope["type"] == "http" and scope["http_version"] == "1.1":
+            scope["extensions"] = {DIRECT: self._send_now}
+        await self._plain(scope, receive, send)
+
+    def _send_now(self, data: bytes) -> bool:
+        """A chunk of the body under way, at once; False: not now, something is still to be sent.
+
+        A stream's answer has no length, so HTTP/1.1 sends it in chunks (RFC 9112, 7.1); h11 would frame each anew.
+        """
+        if self.conn.our_state is not h11.SEND_BODY or self.transport.is_closing():
+            return False
+        if self.transport.get_write_buffer_size():
+            return False
+        self.transport.write(_chunk(data))
+        return True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The first head is awaited."""
@@ -73,6 +96,12 @@ class Impatient(H11Protocol):
         self._patience = None
         if self.conn.their_state is h11.IDLE:
             self.transport.abort()
+
+
+@lru_cache(maxsize=64)
+def _chunk(data: bytes) -> bytes:
+    """Framed, once for all viewers who are sent the same."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 class Server(uvicorn.Server):

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
 from lifeline.console.answers import Who, state_of
-from lifeline.console.limits import STREAMS_MAX
+from lifeline.console.limits import DIRECT, STREAMS_MAX
 from lifeline.console.problem import ProblemError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from starlette.types import Receive, Scope, Send
 
@@ -26,14 +26,15 @@ class Stream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, frames: AsyncGenerator[bytes, None]) -> None:
+    def __init__(self, listen: Callable[[Callable[[bytes], bool] | None], AsyncGenerator[bytes, None]]) -> None:
+        """``listen``: the frames, given what sends past them where the server can (``DIRECT``)."""
         super().__init__(b"", headers={"X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._frames = frames
+        self._listen = listen
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the viewer has gone or the frames end."""
-        del scope
+        write = scope.get("extensions", {}).get(DIRECT)
         stream = asyncio.current_task()
         assert stream is not None
 
@@ -45,7 +46,7 @@ class Stream(Response):
         watching = asyncio.create_task(watch())
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            async with aclosing(self._frames) as frames:
+            async with aclosing(self._listen(write)) as frames:
                 async for data in frames:
                     await send({"type": "http.response.body", "body": data, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -79,4 +80,4 @@ async def stream(
         return found is not None and found.principal.grants == who.principal.grants
 
     after = int(last_event_id) if last_event_id else None
-    return Stream(state.feed.listen(who.principal, after, valid))
+    return Stream(lambda write: state.feed.listen(who.principal, after, valid, write))
