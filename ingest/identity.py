@@ -63,8 +63,8 @@ class IdentityWindow:
 
     @property
     def rows_kept(self) -> int:
-        """How many rows it remembers at most."""
-        return 2 * self._capacity
+        """How many rows back it is sure to remember, and has to be given by ``rebuild``."""
+        return self._capacity
 
     def mark(self, readings: Readings, object_index: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which rows belong to repeated objects (all rows of an object or none); remembers every row.

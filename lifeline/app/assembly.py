@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
     from lifeline.app.site import Site
     from lifeline.config import BrokerConfig
-    from lifeline.core.batch import LogRecord
+    from lifeline.core.batch import LogRecord, Readings
     from lifeline.core.ports import Follower
     from rules.rule_set import RuleSet
 
@@ -264,16 +264,19 @@ def recall(window: IdentityWindow, log: LocalLog) -> None:
 
     The log holds more of them when the rules' checkpoint is old.
     """
+    newest: list[Readings] = []  # newest first; views of what was read once
     start, found = log.committed, 0
     while start >= log.first and found < window.rows_kept:
-        start = max(start - RECORDS_BACK, log.first - 1)
-        found += sum(len(record.readings.unique()) for record in _records(log, start, start + RECORDS_BACK))
-    window.rebuild(record.readings for record in _records(log, start, log.committed) if len(record.readings))
+        last, start = start, max(start - RECORDS_BACK, log.first - 1)
+        chunk = [record.readings for record in _records(log, start, last) if len(record.readings)]
+        newest += reversed(chunk)
+        found += sum(rows.unique_rows for rows in chunk)
+    window.rebuild(reversed(newest))
 
 
 def _records(log: LocalLog, after: int, last: int) -> Iterator[LogRecord]:
     """The records past ``after`` up to ``last``."""
-    while after < last and (records := log.read(after, records_max=min(RECORDS_BACK, last - after))):
+    while after < last and (records := log.read(after, records_max=last - after)):
         yield from records
         after = records[-1].lsn
 

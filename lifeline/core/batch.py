@@ -63,6 +63,11 @@ class Readings:
         """The chosen rows, by mask, index or slice."""
         return Readings(*(getattr(self, f.name)[rows] for f in fields(self)))
 
+    @property
+    def unique_rows(self) -> int:
+        """How many rows are not flagged as duplicates."""
+        return len(self) - int(np.count_nonzero(self.flags & np.uint8(Flag.DUPLICATE)))
+
     def unique(self) -> Readings:
         """Without the rows flagged as duplicates; the batch itself when there are none."""
         repeated = (self.flags & np.uint8(Flag.DUPLICATE)) != 0

@@ -198,26 +198,36 @@ def write_all(files: Files, fd: int, buffers: Sequence[memoryview], offset: int)
     return offset - start
 
 
-def read_range(files: Files, fd: int, offset: int, size: int) -> pa.Buffer:
+def read_range(files: Files, fd: int, offset: int, size: int, into: Scratch | None = None) -> pa.Buffer:
     """Up to ``size`` bytes from ``offset`` in a 64-byte aligned buffer; fewer when the file ends before."""
-    buffer = pa.allocate_buffer(size)
-    view = memoryview(buffer).cast("B")
+    buffer = pa.allocate_buffer(size) if into is None else into.of(size)
+    view = memoryview(buffer).cast("B")[:size]
     have = 0
-    while have < size:
-        taken = files.read(fd, view[have:], offset + have)
-        if taken == 0:
-            return buffer.slice(0, have)
+    while have < size and (taken := files.read(fd, view[have:], offset + have)):
         have += taken
-    return buffer
+    return buffer.slice(0, have)
 
 
-def read_file(files: Files, path: Path) -> pa.Buffer:
-    """The whole file."""
+def read_file(files: Files, path: Path, into: Scratch | None = None) -> pa.Buffer:
+    """The whole file; ``into`` what was read before, which is overwritten, when nobody looks at it any more."""
     fd = files.open(path, "read")
     try:
-        return read_range(files, fd, 0, files.size(fd))
+        return read_range(files, fd, 0, files.size(fd), into)
     finally:
         files.close(fd)
+
+
+class Scratch:
+    """One buffer for file after file: a fresh one costs a page fault for every 4 KiB, as much as checking them."""
+
+    def __init__(self) -> None:
+        self._buffer = pa.allocate_buffer(0)
+
+    def of(self, size: int) -> pa.Buffer:
+        """The buffer, of ``size`` bytes at least, with what was last in it."""
+        if self._buffer.size < size:
+            self._buffer = pa.allocate_buffer(size)
+        return self._buffer
 
 
 def create_whole(files: Files, path: Path, content: bytes) -> int:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from lifeline.core.errors import ConfigurationError, CorruptionError, Problem
-from lifeline.log.files import explained, read_file, write_all
+from lifeline.log.files import Scratch, explained, read_file, write_all
 from lifeline.log.scan import Scan, proof_of_loss, scan_segment
 from lifeline.log.segment import FRAME_HEADER, ForeignFormatError, SegmentError
 
@@ -117,14 +117,15 @@ def recover(files: Files, directory: Path) -> Recovered:
     with explained("cannot list the log", directory):
         paths = segment_paths(files, directory)
     found = Recovered([], 0, 0, sealed=False, bytes=0, torn_bytes=0, torn_at=None)
+    scratch = Scratch()
     for path in paths:
-        found = _recover_one(files, path, found, last=path == paths[-1])
+        found = _recover_one(files, path, found, scratch, last=path == paths[-1])
     return found
 
 
-def _recover_one(files: Files, path: Path, before: Recovered, *, last: bool) -> Recovered:
+def _recover_one(files: Files, path: Path, before: Recovered, scratch: Scratch, *, last: bool) -> Recovered:
     with explained("cannot be read", path):
-        buffer = read_file(files, path)
+        buffer = read_file(files, path, scratch)
     view = memoryview(buffer).cast("B")
     scan = open_segment(path, view, before.segments[-1].next_lsn if before.segments else None)
     torn = 0

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lifeline.core.errors import UnavailableError
-from lifeline.log.files import OsFiles, read_file
+from lifeline.log.files import OsFiles, Scratch, read_file
 from lifeline.log.recovery import segment_paths
 from lifeline.log.scan import Scan, proof_of_loss, scan_segment
 from lifeline.log.segment import ForeignFormatError, SegmentError, decode_header, decode_record
@@ -82,9 +82,10 @@ def verify(directory: Path | str, *, files: Files | None = None) -> VerifyReport
     try:
         paths = segment_paths(disk, directory)
         expected: int | None = None
+        scratch = Scratch()
         for path in paths:
             try:
-                buffer = read_file(disk, path)
+                buffer = read_file(disk, path, scratch)
             except FileNotFoundError:
                 if report.live:  # trimmed meanwhile: everything before it is gone as well
                     expected = None
