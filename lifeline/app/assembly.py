@@ -21,7 +21,7 @@ from lifeline.app.bookkeeping import keep_books, record_reload
 from lifeline.app.clock import now_ms
 from lifeline.app.decoding import make_decoder
 from lifeline.app.load import LoadGauge
-from lifeline.app.memory import MemoryKeeper, give_back
+from lifeline.app.memory import MemoryKeeper, settle
 from lifeline.app.outgoing import start_sinks
 from lifeline.app.overriding import load_rules
 from lifeline.app.publishing import Publisher
@@ -170,15 +170,12 @@ def assemble(site: Site) -> Assembly:
         # whose registry seems lost
         opening = aside.submit(open_log) if must_exist else None
         ledger = open_registry(site, must_exist=must_exist)
-        machine = RuleMachine(rule_set, ledger, config.site.timezone)
         log = open_log() if opening is None else opening.result()
 
     catalog = Catalog(site.data, grace_ms=int(config.lake.grace_s * 1000))
     queue, desk = open_queue(site, rule_set, ledger)
     books = keep_books(site, desk)
-    rules = RulesFollower(
-        *(machine, queue, SnapshotStore(site.state, "rules"), now_ms, metrics, queue.acknowledged, queue.spans)
-    )
+    rules = rules_follower(site, rule_set, ledger, queue, metrics)
     rules.start_at(log.first, log.committed)
     tally = Tally(metrics, log.committed)
     lake = LakeFollower(site.data, catalog, compact=config.lake.compact, grace_ms=int(config.lake.grace_s * 1000))
@@ -186,7 +183,8 @@ def assemble(site: Site) -> Assembly:
     live.start_at(log.first)
     completeness = CompletenessFollower(site.data, ledger, catalog)
     check_positions(site, log, (rules, lake, live, completeness))
-    follows = [Follow(log, follower, now_ms) for follower in (rules, lake, live, completeness, tally)]
+    follows = [Follow(log, rules, now_ms, rules.open)]
+    follows += [Follow(log, follower, now_ms) for follower in (lake, live, completeness, tally)]
 
     def remember() -> None:
         """Forget what never became durable."""
@@ -237,8 +235,22 @@ def assemble(site: Site) -> Assembly:
         board=board,
         chores=(*work, MemoryKeeper(now_ms).keep, LoadGauge(desk, metrics, now_ms).keep),
     )
-    give_back()
+    settle()
     return Assembly(engine, metrics, board, rules, tally, ledger, watch, shadow, brokers, urls, [outgoing, books, desk])
+
+
+def rules_follower(
+    site: Site, rule_set: RuleSet, ledger: RegistryLedger, queue: GovernanceQueue, metrics: Metrics
+) -> RulesFollower:
+    """Binds the rules once it is opened: beside the first readings, which need not wait for it to be durable."""
+
+    def bind() -> RuleMachine:
+        machine = RuleMachine(rule_set, ledger, site.config.site.timezone)
+        settle()
+        return machine
+
+    snapshots = SnapshotStore(site.state, "rules")
+    return RulesFollower(bind, queue, snapshots, now_ms, metrics, queue.acknowledged, queue.spans)
 
 
 def published(catalog: Catalog, desk: GovernanceDesk, ledger: RegistryLedger, grace_ms: int) -> Publisher:

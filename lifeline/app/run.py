@@ -67,9 +67,6 @@ def running(config: Path, *, console_port: int | None) -> Iterator[Assembly]:
     with ExitStack() as stack:
         assembly = assemble(site)
         stack.callback(assembly.close)
-        # what has been made so far stays: the collector of cycles need not walk it (100 ms) while alarms wait
-        gc.collect()
-        gc.freeze()
         stack.callback(gc.unfreeze)
         address = site.config.metrics.address
         endpoint = Endpoint(address.host, address.port, assembly.metrics.registry, assembly.board.readiness)

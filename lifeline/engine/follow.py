@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 from lifeline.core.errors import LifelineError, UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lifeline.core.ports import Clock, Follower, Log
 
 logger = logging.getLogger(__name__)
@@ -31,8 +33,10 @@ LAST_PAUSE_S: Final = 0.25
 class Follow:
     """Drives one follower over the log until stopped, then drains what is committed and closes it."""
 
-    def __init__(self, log: Log, follower: Follower, clock: Clock) -> None:
+    def __init__(self, log: Log, follower: Follower, clock: Clock, opening: Callable[[], None] | None = None) -> None:
+        """``opening``: what must be done before the first record and takes its time; on the follower's own thread."""
         self.follower = follower
+        self._opening = opening
         self.fault: str | None = None
         """Why it stands still, None while it follows."""
         self._log = log
@@ -62,6 +66,9 @@ class Follow:
     def _run(self) -> None:
         while True:
             try:
+                if self._opening is not None:
+                    self._opening()
+                    self._opening = None
                 self._turn()
                 self.fault = None
                 if self._stop.is_set() and self.follower.position >= self._log.committed:

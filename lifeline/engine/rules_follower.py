@@ -33,6 +33,8 @@ LATENCIES_KEPT: Final = 100_000
 ACKNOWLEDGED_MS: Final = 1_000
 
 Acknowledged = Callable[[Sequence[str]], list[tuple[str, int, int]]]
+Bind = Callable[[], "RuleEngine"]
+"""Makes a machine with its rules bound to the points: a second of work for a city."""
 
 
 class RulesFollower:
@@ -44,7 +46,7 @@ class RulesFollower:
 
     def __init__(
         self,
-        machine: RuleEngine,
+        bind: Bind,
         sink: AlarmSink,
         snapshots: SnapshotStore,
         clock: Clock,
@@ -52,7 +54,9 @@ class RulesFollower:
         acknowledged: Acknowledged | None = None,
         spans: Spans | None = None,
     ) -> None:
-        """``acknowledged`` tells which alarms of the given rules people have seen; latched ones end by it.
+        """``bind`` is called by ``open``, on the follower's own thread: readings are taken and kept meanwhile.
+
+        ``acknowledged`` tells which alarms of the given rules people have seen; latched ones end by it.
 
         ``spans`` tells which parameters hold for a while, and settles from when on.
         """
@@ -60,7 +64,8 @@ class RulesFollower:
         self._asked_at = self._spans_at = 0
         self._spans = spans
         self._known_spans: Sequence[ParameterSpan] = () if spans is None else spans(None)
-        self._machine = machine
+        self._bind = bind
+        self._bound: RuleEngine | None = None
         self._sink = sink
         self._snapshots = snapshots
         self._clock = clock
@@ -76,30 +81,53 @@ class RulesFollower:
         """Why changed rule files are not in force."""
         self._next: tuple[RuleEngine, Callable[[], None]] | None = None
         self._first = 1
-        self._position = self._durable = 0
-        stored = snapshots.load()
-        if stored is not None:
-            lsn, state = stored
-            try:
-                machine.restore(state)
-            except ValueError:
-                snapshots.discard()
-            else:
-                self._position = self._durable = lsn
-        machine.override(self._known_spans)  # what is replayed is judged by what was in force
+        self._position, self._durable = snapshots.newest, 0
         self._snapshot_at = clock()
         self._saving: tuple[int, Future[None]] | None = None
         self._saver = ThreadPoolExecutor(1, "save-rules")
         """Writing and syncing 80 MB takes some 200 ms, for which no alarm should wait."""
 
+    def open(self) -> None:
+        """Bind the rules and take the newest checkpoint back; before the first record, and not again.
+
+        Raises:
+            UnavailableError: the disk refuses; nothing was done.
+        """
+        stored = self._snapshots.load()
+        machine, lsn = self._bind(), 0
+        if stored is not None:
+            try:
+                machine.restore(stored[1])
+            except ValueError:
+                self._snapshots.discard()
+            else:
+                lsn = stored[0]
+        machine.override(self._known_spans)  # what is replayed is judged by what was in force
+        self._position, self._durable = max(lsn, self._first - 1), lsn
+        self._snapshot_at = self._clock()
+        self._bound = machine
+
+    @property
+    def is_open(self) -> bool:
+        """Whether readings are judged yet."""
+        return self._bound is not None
+
+    @property
+    def _machine(self) -> RuleEngine:
+        assert self._bound is not None, "open comes first"
+        return self._bound
+
     @property
     def position(self) -> int:
-        """The lsn of the last consumed record."""
+        """The lsn of the last consumed record; before ``open`` that of the newest checkpoint."""
         return self._position
 
     @property
     def durable(self) -> int:
-        """The lsn of the last snapshot: of a checkpoint of the machine, which lies some readings back."""
+        """The lsn of the last snapshot: of a checkpoint of the machine, which lies some readings back.
+
+        0 until it is opened: which of the snapshots is intact is known then.
+        """
         return self._durable
 
     @property
@@ -110,7 +138,7 @@ class RulesFollower:
     @property
     def too_late(self) -> int:
         """Readings that came too late to be put in their place."""
-        return self._machine.counters["too_late"]
+        return 0 if self._bound is None else self._bound.counters["too_late"]
 
     def hand_over(self, machine: RuleEngine, then: Callable[[], None]) -> None:
         """Other rules from the next turn on, when ``then`` is called too; callable from any thread.
@@ -189,7 +217,7 @@ class RulesFollower:
         self._pending += ended
         self._store()  # under the old names and texts
         then()
-        self._machine = machine
+        self._bound = machine
         self._live_from = max(self._live_from, self._position)
         self._position = max(lsn, self._first - 1)
 

@@ -169,8 +169,9 @@ class StatusBoard:
             return False, "stopped" if self.stopped else "stopping"
         if self._log.fault:
             return False, f"log: {self._log.fault}"
-        if fault := next((follow.fault for follow in self._follows if follow.fault), self._queue_fault):
-            return False, fault
+        fault = next((follow.fault for follow in self._follows if follow.fault), self._queue_fault)
+        if fault or not self._rules.is_open:
+            return False, fault or "rules: being bound to the points"
         for state in states:
             if not state.connected:
                 return False, f"broker {state.name}: {state.last_error or 'not connected'}"

@@ -72,7 +72,10 @@ def live(records: list[LogRecord], crashes: list[int], folder: Path, rng: random
         queue = GovernanceQueue(
             f"sqlite:///{folder}/queue.db", judge.info(), PlaceLookup(lambda: points_of(KIT)), lambda: KIT.t0
         )
-        follower = RulesFollower(judge, queue, SnapshotStore(folder, "rules"), lambda: KIT.t0, Metrics())
+        follower = RulesFollower(
+            lambda judge=judge: judge, queue, SnapshotStore(folder, "rules"), lambda: KIT.t0, Metrics()
+        )
+        follower.open()
         for record in records[follower.position : until]:
             follower.consume([record])
             if rng.random() < 0.1:

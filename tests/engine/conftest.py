@@ -48,11 +48,12 @@ class Running:
             self.site.database_url, rules.info(), places, lambda: self.now, policy=policy_text(self.site)
         )
         self.follower = RulesFollower(
-            *(machine, self.queue, SnapshotStore(self.site.state, "rules"), lambda: self.now, Metrics()),
+            *(lambda: machine, self.queue, SnapshotStore(self.site.state, "rules"), lambda: self.now, Metrics()),
             acknowledged=self.queue.acknowledged,
             spans=self.queue.spans,
         )
         self.follower.start_at(1, len(self.records))
+        self.follower.open()
         self.full = False
         self.watch = RuleWatch(config, rules, self.ledger, self.follower, self.queue, lambda: self.now, self.record)
         known = self.ledger.current()

@@ -113,7 +113,9 @@ def record(lsn: int, *values: float) -> LogRecord:
 
 def follower(tmp_path: Path, sink: Ledger, now: int = 0) -> RulesFollower:
     clock = lambda: now
-    return RulesFollower(Doubling(), sink, SnapshotStore(tmp_path, "rules"), clock, Metrics())
+    made = RulesFollower(Doubling, sink, SnapshotStore(tmp_path, "rules"), clock, Metrics())
+    made.open()
+    return made
 
 
 RECORDS = [record(n, 4.0, 5.0) for n in range(1, 21)]

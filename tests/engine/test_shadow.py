@@ -196,8 +196,9 @@ class Site:
         self.catalog.publish_table("points", REGISTRY.points)
         machine = RuleMachine(RULES, REGISTRY, "UTC")
         self.rules = RulesFollower(
-            machine, self.queue, SnapshotStore(folder / "state", "rules"), lambda: self.now, self.metrics
+            lambda: machine, self.queue, SnapshotStore(folder / "state", "rules"), lambda: self.now, self.metrics
         )
+        self.rules.open()
         self.shadow = ShadowDesk(
             *(self.log, PlaceSource(), SnapshotStore(folder / "state", "shadow"), self.desk, self.catalog),
             *(self.metrics, lambda: self.now),
