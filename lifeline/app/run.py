@@ -66,6 +66,7 @@ def running(config: Path, *, console_port: int | None) -> Iterator[Assembly]:
     site = load_site(config)
     with ExitStack() as stack:
         assembly = assemble(site)
+        gc.enable()
         stack.callback(assembly.close)
         stack.callback(gc.unfreeze)
         address = site.config.metrics.address

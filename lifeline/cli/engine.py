@@ -84,6 +84,9 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="No status line.")] = False,
 ) -> None:
     """Run engine and console until Ctrl-C or SIGTERM; what was read is committed and acknowledged before it ends."""
+    import gc
+
+    gc.disable()  # until it is assembled: what a start makes stays, and would be walked again and again
     from lifeline.app.run import run_site
 
     with failures():
