@@ -21,6 +21,7 @@ judged together (``rules/batch.py``).
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,21 +39,21 @@ from rules.kernels.journal import JOURNALLED, ORDERED, UNWATCHED
 from rules.localtime import LocalClock
 from rules.overrides import Insides, Overlay
 from rules.plan import BoundRule, Plan
-from rules.revision import POINTS, Checkpoint, Past, Verdict, copied
+from rules.revision import ALARM, POINTS, Checkpoint, Past, Verdict
 from rules.rule_set import digest
 from rules.silence import Silence
-from rules.sparse import Sparse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from lifeline.core.alarm import AlarmChange, ChangeKind, RuleInfo
     from lifeline.core.batch import LogRecord, Readings
     from lifeline.core.override import ParameterSpan
-    from rules.memory import Rows
+    from rules.memory import Rows, Track
     from rules.rule_set import RuleSet
+    from rules.sparse import Sparse
     from rules.spec import RuleSpec
 
 
@@ -90,7 +91,7 @@ class RuleMachine:
         self._bound = bound
         self._reading = Plan([r for r in bound if r.spec.evaluate == "reading"])
         self._every = Plan([r for r in bound if r.spec.evaluate == "every"])
-        self._timed = Plan([r for r in bound if r.spec.evaluate == "clock"])
+        self._timed = Plan([r for r in bound if r.spec.evaluate == "clock"], selects=False)
         self._grouped = Plan([r for r in bound if r.spec.evaluate == "group"])
         self._silence = Silence(self._timed.rules, self._clock)
         self._journal = Journal(self._within)
@@ -194,8 +195,8 @@ class RuleMachine:
     def snapshot(self) -> memoryview:
         """The whole state now, a copy. To a machine that takes it back, readings older than those seen are too late."""
         header = self._header() | {"lsn": 0, "at": 0}
-        state = self._state() | self._model_state()
-        return snapshot.pack(header, {name: copied(name, array) for name, array in state.items()})
+        whole = {name: track.state for name, track in self._turning()}
+        return snapshot.pack(header, self._points() | self._state() | self._alarms() | self._model_state() | whole)
 
     def take_over(self, old: RuleMachine) -> tuple[int, list[AlarmChange]]:
         """Go on where another machine is, with other rules over the same log and registry.
@@ -213,8 +214,8 @@ class RuleMachine:
         ended, known = [], {rule.id for rule in self.rules.rules}
         for rule in old._bound:
             if rule.spec.id not in kept:
-                for slot in np.flatnonzero(rule.state.up):
-                    change = alarms.Change(0, int(slot), raised=False, onset=int(rule.state.onset[slot]))
+                for slot in rule.state.up.tolist():
+                    change = alarms.Change(0, slot, raised=False, onset=rule.state.onset_of(slot))
                     end = old._change(rule, change, old._lsn, old._at, old._at, float("nan"))
                     ended.append(replace(end, reason=RULE_CHANGED if rule.spec.id in known else RULE_GONE))
         return lsn, ended
@@ -230,8 +231,8 @@ class RuleMachine:
         It is the older of two checkpoints, so the replay is up to twice ``late_within`` readings long.
         """
         older = self._past.older
-        points = {f"{POINTS}{rule.spec.id}": rule.points for rule in self._bound}
-        return self.checkpoint_lsn, snapshot.pack(older.header, points | older.arrays)
+        whole = {name: track.before(older.arrays[name]) for name, track in self._turning()}
+        return self.checkpoint_lsn, snapshot.pack(older.header, self._points() | older.arrays | whole)
 
     def _header(self) -> dict[str, Any]:
         silence = self._silence
@@ -256,7 +257,9 @@ class RuleMachine:
         kept = {rule.id for rule in self.rules.rules if header["rules"].get(rule.id) == digest(rule.meaning)}
         arrays: dict[str, Any] = {name: array for name, array in found.items() if _rule_of(name) in {None, *kept}}
         models = {name: arrays.pop(name) for name in list(arrays) if name.startswith("model/")}
-        own = {name: array for name, array in self._state().items() if _rule_of(name) in {None, *kept}}
+        whole = {name: track.state for name, track in self._turning()}
+        mine = self._points() | self._state() | self._alarms() | whole
+        own = {name: array for name, array in mine.items() if _rule_of(name) in {None, *kept}}
         if set(own) != set(arrays) or any(len(arrays[k]) > len(own[k]) for k in own):
             raise ValueError("the snapshot was made with another registry")
         if any(not np.array_equal(own[k][: len(arrays[k])], arrays[k]) for k in own if k.startswith(POINTS)):
@@ -264,20 +267,27 @@ class RuleMachine:
         if self._touched:  # a new machine is as it should be: binding the rules to the points takes seconds
             self._reset()
         self._touched = True
-        fresh = self._state()
-        for name, array in arrays.items():
-            if isinstance(array, Sparse):
-                array.put_into(fresh[name])
-            else:
-                fresh[name][: len(array)] = array
+        self._put(arrays, kept)
         self._load_models(models)
         self._silence.instant, self._silence.now = header["instant"], header["now"]
         self._lsn, self._at = header["lsn"], header["at"]
         for one in (self._past.older, self._past.newer):
             one.arrays.clear()
-            one.take(self._state() | self._model_state())
+            one.take(self._state() | self._alarms() | self._model_state())
             one.header = self._header()
+        for _, track in self._turning():
+            track.turns.clear()
         self._look_back_to(self._past.older)
+
+    def _put(self, arrays: dict[str, Any], kept: set[str]) -> None:
+        """Write arrays of a snapshot over the state of a machine that is as new."""
+        fresh = self._state() | {name: track.state for name, track in self._turning()}
+        for name, array in arrays.items():
+            if not name.startswith((ALARM, POINTS)):
+                fresh[name][: len(array)] = array
+        for rule in self._bound:
+            if rule.spec.id in kept:
+                rule.state.load(rule.alarms_of(arrays))
 
     @property
     def counters(self) -> dict[str, int]:
@@ -296,7 +306,7 @@ class RuleMachine:
     @property
     def active(self) -> dict[str, int]:
         """How many alarms are up, by rule."""
-        return {rule.spec.id: int(rule.state.up.sum()) for rule in self._bound}
+        return {rule.spec.id: len(rule.state.up) for rule in self._bound}
 
     @property
     def points(self) -> dict[str, int]:
@@ -320,8 +330,19 @@ class RuleMachine:
     @property
     def state_bytes(self) -> int:
         """Memory of all state and plans."""
-        plans = sum(plan.nbytes for plan in self._plans)
-        return plans + self._journal.nbytes + self._past.nbytes + self._silence.nbytes
+        return sum(self.memory.values())
+
+    @property
+    def memory(self) -> dict[str, int]:
+        """The same by what holds it."""
+        return {
+            "checkpoints": self._past.nbytes,
+            "journal": self._journal.nbytes,
+            "features": sum(track.nbytes for rule in self._bound for track in rule.tracks),
+            "alarms": sum(rule.state.nbytes for rule in self._bound),
+            "plans": sum(plan.nbytes for plan in self._plans),
+            "silence": self._silence.nbytes,
+        }
 
     def _current(self) -> Registry:
         return self._source if isinstance(self._source, Registry) else self._source.current()
@@ -346,7 +367,7 @@ class RuleMachine:
         wanted = np.where(self._reading.watched(len(registry)), JOURNALLED, wanted).astype(np.uint8)
         self._journal.grow(wanted, self._reading.units(registry))
         self._silence.grow(registry)
-        state = self._state()
+        state = self._state() | self._alarms()
         for one in (self._past.older, self._past.newer):
             one.grow(state)
         self._look_back_to(self._past.older)
@@ -386,15 +407,19 @@ class RuleMachine:
         for name in ("newest", "newest_unit", "last"):
             getattr(journal, name)[points] = before[name][points]
         keys: list[tuple[int, int]] = []
-        for order, arrays, slots in self._reading.states_of(points):
+        for rule, arrays, slots in self._reading.states_of(points):
             for name, array in arrays.items():
                 array[slots] = before[name][slots]
-            keys += [(order, int(slot)) for slot in slots if order is not None]
+            if rule is not None:
+                rule.state.put(slots, rule.alarms_of(before))
+                rule.rewind(slots)
+                keys += [(rule.order, int(slot)) for slot in slots]
         past = journal.collect(dirty)
         # what lies before the newer checkpoint becomes part of it: later ones start from there
         newer = self._past.newer
         settled = past.ts <= newer.arrays["newest_unit"][journal.unit[past.point]]
-        early = self._judge(self._reading, past.take(settled), again=True)
+        with self._before_newer():
+            early = self._judge(self._reading, past.take(settled), again=True)
         self._settle(points, past.take(settled))
         late = self._judge(self._reading, past.take(~settled), again=True)
         np.maximum.at(journal.newest_unit, journal.unit[past.point], past.ts)
@@ -408,9 +433,12 @@ class RuleMachine:
     def _settle(self, points: NDArray[np.int32], rows: Rows) -> None:
         """Put the state of some points into the newer checkpoint: it is what these rows have made of it."""
         arrays = self._past.newer.arrays
-        for _, own, slots in self._reading.states_of(points):
+        for rule, own, slots in self._reading.states_of(points):
             for name, array in own.items():
                 arrays[name][slots] = array[slots]
+            if rule is not None:
+                for column, values in rule.state.at(slots).items():
+                    arrays[f"{rule.alarms}{column}"][slots] = values
         for name in ("newest", "last"):
             arrays[name][points] = self._past.older.arrays[name][points]
         arrays["newest"][rows.point] = rows.ts  # rows are in the order of time: the last of a point stays
@@ -433,7 +461,9 @@ class RuleMachine:
     def _mark(self) -> None:
         """Keep the state: the newer checkpoint becomes the one that late readings go back to."""
         at = self._journal.next
-        self._past.mark(at, self._state() | self._model_state(), self._header())
+        self._past.mark(at, self._state() | self._alarms() | self._model_state(), self._header())
+        for _, track in self._turning():
+            track.turns.mark()
         self._look_back_to(self._past.older)
         self._acked = {key: onset for key, onset in self._acked.items() if key in self._past.said}
 
@@ -478,7 +508,7 @@ class RuleMachine:
             rules[rule].load_model(group, judge, members, own)
 
     def _state(self) -> dict[str, NDArray[Any]]:
-        """Every array of state by a stable name."""
+        """What readings change with each, by a stable name: alarms and what changes seldom (``turns``) are apart."""
         journal = self._journal
         state: dict[str, NDArray[Any]] = {"newest": journal.newest, "last": journal.last, "counts": journal.counts}
         state["newest_unit"] = journal.newest_unit
@@ -487,6 +517,27 @@ class RuleMachine:
         for rule in self._bound:
             state |= rule.arrays
         return state
+
+    def _alarms(self) -> dict[str, Sparse]:
+        """A copy of every alarm state by a stable name."""
+        return {name: column for rule in self._bound for name, column in rule.alarm_arrays.items()}
+
+    def _points(self) -> dict[str, NDArray[np.int32]]:
+        """Which points each rule looks at: it never changes but by growing."""
+        return {f"{POINTS}{rule.spec.id}": rule.points for rule in self._bound}
+
+    def _turning(self) -> list[tuple[str, Track]]:
+        """Features of which a part changes seldom, by the names of their state."""
+        return [(name, track) for rule in self._bound for name, track in rule.turning.items()]
+
+    @contextmanager
+    def _before_newer(self) -> Iterator[None]:
+        """What is judged within is part of the newer checkpoint."""
+        for _, track in self._turning():
+            track.turns.since = 0
+        yield
+        for _, track in self._turning():
+            track.turns.since = 1
 
 
 def _newest(rows: Readings) -> int:

@@ -67,6 +67,10 @@ class Feature:
     learns: bool = False
     """Learns what is normal: frozen after the training period where the rule says so."""
     dtype: Any = field(default=np.float64)
+    seldom: Callable[[tuple[float, ...]], int] = lambda _: 0
+    """How many numbers of the state, the first ones, change seldom; ``noting`` tells what they were before."""
+    noting: Callable[..., int] | None = None
+    """The kernel once more: it notes what it overwrites of them (``rules/turns.py``)."""
 
 
 def _fixed(width: int) -> Callable[[tuple[float, ...]], int]:
@@ -215,7 +219,7 @@ FEATURES: Final = (
             "baseline_z": "(value - baseline) / baseline_sigma",
             "trained": "days learned in this slot",
         },
-        lambda options: 3 * int(options[0] * options[1]) + 4,
+        lambda options: normal.SLOT * int(options[0] * options[1]) + 4,
         (
             Option("slots", 24, "slots of a day", choices=(24, 48, 96)),
             Option("days", 1, "1: every day alike, 2: weekdays and weekends, 7: each weekday", choices=(1, 2, 7)),
@@ -224,6 +228,8 @@ FEATURES: Final = (
         local=True,
         learns=True,
         dtype=np.float32,
+        seldom=lambda options: normal.SLOT * int(options[0] * options[1]),
+        noting=normal.baseline_noting,
     ),
     Feature(
         "night",

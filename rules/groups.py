@@ -158,7 +158,7 @@ class BoundGroups(BoundRule):
         out_ts = np.empty(room, np.int64)
         stats = np.empty((room, frames.COUNTS + frames.TERM * n_terms))
         values = np.empty((room, width))
-        ts, value, received = rows.ts[places], rows.value[places], rows.received_at[places]
+        ts, value, received = rows.ts[places], rows.value[places], rows.readings.received_at[rows.row[places]]
         spans = (round(self._options[name] * 1000) for name in ("frame_s", "hold_s", "window_s"))
         frame_ms, hold_ms, window_ms = spans
         f, g = self._frames, self._groups
@@ -248,8 +248,8 @@ class BoundGroups(BoundRule):
 
     def slot_of(self, point: int, onset: int) -> int | None:
         """The group whose alarm of this onset the point carries."""
-        found = np.flatnonzero((self._groups["carrier"] == point) & (self.state.onset == onset))
-        return int(found[0]) if len(found) else None
+        carried = np.flatnonzero(self._groups["carrier"] == point)
+        return next((slot for slot in carried.tolist() if self.state.onset_of(slot) == onset), None)
 
     def member_of(self, slot: int) -> int:
         """A group has the parameters of its first member."""
@@ -285,7 +285,8 @@ class BoundGroups(BoundRule):
     @property
     def nbytes(self) -> int:
         """Memory."""
-        return super().nbytes + sum(model.nbytes for model in self.models.values())
+        own: tuple[Any, ...] = (*self._frames.values(), *self._groups.values(), *self.models.values())
+        return super().nbytes + sum(int(one.nbytes) for one in own)
 
 
 def _judge_name(name: str) -> str:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rules import features
+from rules.coded import Coded
 from rules.instances import VALUE
 from rules.kernels import features as kernels
 from rules.kernels import order
+from rules.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -104,12 +106,17 @@ class Track:
     outputs: tuple[str, ...] = field(init=False)
     prior: NDArray[np.float64] = field(init=False)
     """Time and value of the newest row, for a feature on another column than the value; no columns otherwise."""
+    seldom: int = field(init=False)
+    """So many columns of the state, the first ones, change seldom: checkpoints hold what became of them instead."""
+    turns: Turns = field(init=False)
 
     def __post_init__(self) -> None:
         """No points yet."""
         self.options = np.array(self.instance.options, np.float64)
         self.outputs = self.instance.outputs
         self.state = np.zeros((0, self.instance.width), self.instance.feature.dtype)
+        self.seldom = self.instance.feature.seldom(self.instance.options)
+        self.turns = Turns(self.instance.feature.dtype)
         self.prior = np.zeros((0, 0 if self.instance.on == VALUE else 2))
 
     @property
@@ -119,8 +126,21 @@ class Track:
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Its state by the end of a name."""
-        return {"": self.state} if self.instance.on == VALUE else {"": self.state, "+prior": self.prior}
+        """What each reading changes, by the end of a name."""
+        own = self.state[:, self.seldom :]
+        return {"": own} if self.instance.on == VALUE else {"": own, "+prior": self.prior}
+
+    def before(self, own: NDArray[Any]) -> NDArray[Any]:
+        """The whole state at the older checkpoint, which holds ``own`` of it; a copy."""
+        state = self.state.copy()
+        self.turns.undo(state)
+        state[:, self.seldom :] = own
+        return state
+
+    @property
+    def nbytes(self) -> int:
+        """Memory."""
+        return self.state.nbytes + self.prior.nbytes + self.turns.nbytes
 
     def grow(self, slots: int) -> None:
         """Append empty state up to ``slots`` rows."""
@@ -148,21 +168,22 @@ class Track:
 
     def _run(self, walk: Walk, until: float) -> dict[str, NDArray[np.float64]]:
         out = np.empty((len(self.outputs), len(walk.slots)))
-        self.instance.feature.kernel(
-            *(walk.slots, walk.ts, walk.local, walk.value, walk.prev, walk.dt, walk.limit),
-            *(self.options, until, self.state, out),
-        )
+        given = (walk.slots, walk.ts, walk.local, walk.value, walk.prev, walk.dt, walk.limit)
+        if self.instance.feature.noting is None:
+            self.instance.feature.kernel(*given, self.options, until, self.state, out)
+        else:
+            self.turns.note(self.instance.feature.noting, (*given, self.options, until, self.state, out))
         return dict(zip(self.outputs, out, strict=True))
 
 
-@dataclass
 class Sibling:
     """``device_<quantity>`` of one rule: the newest value of that quantity on the same device, one slot a device."""
 
-    quantity: str
-    slot_of_device: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
-    limit_ms: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    state: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
+    def __init__(self, quantity: str) -> None:
+        self.quantity = quantity
+        self.state = np.zeros((0, 2))
+        self._device = np.zeros(0, np.int32)
+        self._limit_ms = Coded()
 
     def grow(
         self, registry: Registry, start: int, wanting: NDArray[np.int32]
@@ -174,21 +195,29 @@ class Sibling:
             carriers = (np.flatnonzero(registry.point_quantity[start:] == code) + start).astype(np.int32)
         device = registry.point_device
         slots = np.full(len(registry.devices), -1, np.int32)
-        slots[: len(self.slot_of_device)] = self.slot_of_device
+        slots[self._device] = np.arange(len(self._device), dtype=np.int32)
         named = np.zeros(len(slots), bool)
         named[device[carriers]] = named[device[wanting]] = True
-        new = np.flatnonzero(named & (slots < 0))
+        new = np.flatnonzero(named & (slots < 0)).astype(np.int32)
         slots[new] = np.arange(len(self.state), len(self.state) + len(new), dtype=np.int32)
-        self.slot_of_device = slots
+        self._device = np.concatenate([self._device, new])
         self.state = np.concatenate([self.state, np.full((len(new), 2), np.nan)])
-        self.limit_ms = np.concatenate([self.limit_ms, np.full(len(new), float(features.SIBLING_MS_UNKNOWN))])
+        limit_ms = np.full(len(self.state), float(features.SIBLING_MS_UNKNOWN))
+        limit_ms[: len(self._limit_ms)] = self._limit_ms[:]
         limits = registry.interval_ms[carriers] * features.SIBLING_INTERVALS
-        self.limit_ms[slots[device[carriers]][limits > 0]] = limits[limits > 0]
+        limit_ms[slots[device[carriers]][limits > 0]] = limits[limits > 0]
+        self._limit_ms = Coded(limit_ms)
         lane = np.concatenate([2 * slots[device[carriers]], 2 * slots[device[wanting]] + 1])
         return np.concatenate([carriers, wanting]), lane.astype(np.int32)
 
     def compute(self, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32]) -> NDArray[np.float64]:
         """Advance over the lane's rows; one value for each row of the rule, in order."""
         out = np.empty(int(np.count_nonzero(slots % 2)))
-        kernels.sibling(slots, rows.ts[places], rows.value[places], self.limit_ms, self.state, out)
+        limit_ms = self._limit_ms[slots // 2]
+        kernels.sibling(slots, rows.ts[places], rows.value[places], limit_ms, self.state, out)
         return out
+
+    @property
+    def nbytes(self) -> int:
+        """Memory."""
+        return self.state.nbytes + self._device.nbytes + self._limit_ms.nbytes

@@ -15,6 +15,7 @@ import numpy as np
 
 from rules import conditions, features, instances, spec
 from rules.alarms import COLUMNS, AlarmState
+from rules.coded import Coded
 from rules.kernels import select
 from rules.memory import Sibling, Track
 from rules.overrides import Overlay
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from rules.census import Census
     from rules.localtime import LocalClock
     from rules.memory import Rows
+    from rules.sparse import Sparse
     from rules.spec import RuleSpec
 
 
@@ -44,7 +46,7 @@ class BoundRule:
     """Place of the rule in the set: decides ties between changes of one reading."""
     points: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     state: AlarmState = field(default_factory=AlarmState)
-    by_slot: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    by_slot: dict[str, Coded] = field(default_factory=dict)
     """Columns with one entry a slot: parameters that overrides change, and numbers of the registry."""
     tracks: list[Track] = field(default_factory=list)
     siblings: list[Sibling] = field(default_factory=list)
@@ -87,7 +89,7 @@ class BoundRule:
         sources = {track.instance.on for track in self.tracks}
         needed = used | sources
         needed |= {name for column in needed for name in features.NEEDS.get(column, ())}
-        self.by_slot = {name: np.zeros(0) for name in sorted(self._varying | (needed & set(features.REGISTRY)))}
+        self.by_slot = {name: Coded() for name in sorted(self._varying | (needed & set(features.REGISTRY)))}
         beside = sorted(n for n in used | sources if features.is_sibling(n) and n not in made)
         self.siblings = [Sibling(n.removeprefix(features.SIBLING)) for n in beside]
 
@@ -104,7 +106,7 @@ class BoundRule:
         self._overlay = made
         for name in sorted(made.names - self._varying):
             self._varying.add(name)
-            self.by_slot[name] = np.full(len(self.points), self.spec.params[name])
+            self.by_slot[name] = Coded(np.full(len(self.points), self.spec.params[name]))
         self._fix()
 
     def grow(self, census: Census) -> NDArray[np.int32]:
@@ -124,7 +126,7 @@ class BoundRule:
                 for override in self.spec.overrides:
                     if name in override.params:
                         values[census.mask(override.where)[new]] = override.params[name]
-            self.by_slot[name] = np.concatenate([self.by_slot[name], values])
+            self.by_slot[name].append(values)
         self.points = np.concatenate([self.points, new + np.int32(census.start)])
         for track in self.tracks:
             track.grow(len(self.points))
@@ -204,26 +206,47 @@ class BoundRule:
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All state by a stable name: what a snapshot holds."""
-        named: dict[str, NDArray[Any]] = {f"points/{self.spec.id}": self.points}
-        return named | self.slot_arrays | {f"sibling/{self.spec.id}/{s.quantity}": s.state for s in self.siblings}
+        """What readings change with each, by a stable name; alarm states are apart."""
+        return self.slot_arrays | {f"sibling/{self.spec.id}/{s.quantity}": s.state for s in self.siblings}
 
     @property
     def slot_arrays(self) -> dict[str, NDArray[Any]]:
-        """State with one entry a slot."""
-        named: dict[str, NDArray[Any]] = {f"alarm/{self.spec.id}/{name}": getattr(self.state, name) for name in COLUMNS}
-        named |= {
+        """What readings change with each, one entry a slot; ``turns`` of the tracks tell what changes seldom."""
+        return {
             f"feature/{self.spec.id}/{track.name}{part}": array
             for track in self.tracks
             for part, array in track.arrays.items()
         }
-        return named
+
+    @property
+    def turning(self) -> dict[str, Track]:
+        """Tracks of which a part changes seldom, by the names of their state."""
+        return {f"feature/{self.spec.id}/{track.name}": track for track in self.tracks if track.seldom}
+
+    def rewind(self, slots: NDArray[np.int32]) -> None:
+        """Take what changes seldom back to the older checkpoint, at some slots."""
+        for track in self.turning.values():
+            track.turns.rewind(slots, track.state)
+
+    @property
+    def alarm_arrays(self) -> dict[str, Sparse]:
+        """A copy of its alarm states by a stable name."""
+        return {f"{self.alarms}{name}": column for name, column in self.state.columns().items()}
+
+    @property
+    def alarms(self) -> str:
+        """How the names of its alarm states begin."""
+        return f"alarm/{self.spec.id}/"
+
+    def alarms_of(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
+        """Its alarm states among all arrays, by column."""
+        return {name: arrays[f"{self.alarms}{name}"] for name in COLUMNS}
 
     @property
     def nbytes(self) -> int:
-        """Memory of state and columns."""
-        more = sum(s.slot_of_device.nbytes + s.limit_ms.nbytes for s in self.siblings)
-        return more + sum(a.nbytes for a in (*self.arrays.values(), *self.by_slot.values()))
+        """Memory of parameters and siblings; features and alarms are apart."""
+        own: list[Any] = [*self.siblings, *self.by_slot.values(), self.points]
+        return sum(one.nbytes for one in own)
 
 
 class Selected(NamedTuple):
@@ -241,8 +264,10 @@ class Plan:
     Lanes are the rules in order, then the siblings of each; a pair (lane, slot) says that a lane looks at a point.
     """
 
-    def __init__(self, rules: list[BoundRule]) -> None:
+    def __init__(self, rules: list[BoundRule], *, selects: bool = True) -> None:
+        """``selects``: whether it is ever asked which rules look at a row."""
         self.rules = rules
+        self._selects = selects
         self._siblings = [(r, sibling) for r, rule in enumerate(rules) for sibling in rule.siblings]
         self._ptr = np.zeros(1, np.int32)
         self._pairs = np.zeros(0, np.int64)
@@ -258,7 +283,7 @@ class Plan:
             new = rule.grow(census)
             found.append((new, np.arange(first, first + len(new), dtype=np.int32)))
         found += [sibling.grow(registry, census.start, found[r][0]) for r, sibling in self._siblings]
-        if not found:
+        if not found or not self._selects:
             return
         point, slot = (np.concatenate(column) for column in zip(*found, strict=True))
         lane = np.repeat(np.arange(len(found)), [len(points) for points, _ in found])
@@ -313,19 +338,19 @@ class Plan:
 
     def states_of(
         self, points: NDArray[np.int32]
-    ) -> list[tuple[int | None, dict[str, NDArray[Any]], NDArray[np.int32]]]:
-        """All state of some points: arrays by name with the slots concerned, and the rule's order.
+    ) -> list[tuple[BoundRule | None, dict[str, NDArray[Any]], NDArray[np.int32]]]:
+        """What readings change of some points: arrays by name with the slots concerned, and the rule.
 
-        The order is None for what a rule remembers of whole devices.
+        The rule is None for what one remembers of whole devices.
         """
         starts, ends = self._ptr[points], self._ptr[points + 1]
         pairs = np.concatenate([self._pairs[a:b] for a, b in zip(starts, ends, strict=True)])
         lanes, slots = pairs >> 32, (pairs & 0xFFFFFFFF).astype(np.int32)
-        found: list[tuple[int | None, dict[str, NDArray[Any]], NDArray[np.int32]]] = []
+        found: list[tuple[BoundRule | None, dict[str, NDArray[Any]], NDArray[np.int32]]] = []
         for lane in np.unique(lanes):
             own = slots[lanes == lane]
             if lane < len(self.rules):
-                found.append((self.rules[lane].order, self.rules[lane].slot_arrays, own))
+                found.append((self.rules[lane], self.rules[lane].slot_arrays, own))
             else:
                 r, sibling = self._siblings[lane - len(self.rules)]
                 name = f"sibling/{self.rules[r].spec.id}/{sibling.quantity}"
@@ -334,6 +359,6 @@ class Plan:
 
     @property
     def nbytes(self) -> int:
-        """Memory of the plan with all state of its rules."""
+        """Memory of the plan and of what its rules keep of their points."""
         own = self._ptr.nbytes + self._pairs.nbytes
         return own + sum(rule.nbytes for rule in self.rules)

@@ -11,8 +11,8 @@ reading goes back to the older checkpoint, its readings are judged again in orde
 is said: alarms that were missed (*historic* when they are already over), other ends, and alarms that were none
 (*withdrawn*). The older checkpoint is also what a restart resumes from: replaying the log after it rebuilds all this.
 
-Alarm states are kept sparsely (``rules/sparse.py``), and which points a rule looks at is not kept twice: it never
-changes but by growing.
+Alarm states are kept sparsely (``rules/sparse.py``), what a feature seldom changes as notes of what was there before
+(``rules/turns.py``), and which points a rule looks at is not kept twice: it never changes but by growing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 from rules.sparse import Sparse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -35,16 +35,6 @@ if TYPE_CHECKING:
 
 ALARM: Final = "alarm/"
 POINTS: Final = "points/"
-
-
-def copied(name: str, array: NDArray[Any]) -> Sparse | NDArray[Any]:
-    """A copy of the array of that name."""
-    return Sparse.of(array) if name.startswith(ALARM) else array.copy()
-
-
-def moving(state: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Everything that readings change."""
-    return ((name, array) for name, array in state.items() if not name.startswith(POINTS))
 
 
 class Verdict(NamedTuple):
@@ -75,25 +65,27 @@ class Checkpoint:
     """``Sparse`` or arrays."""
     header: dict[str, Any]
 
-    def grow(self, state: Mapping[str, NDArray[Any]]) -> None:
+    def grow(self, state: Mapping[str, Sparse | NDArray[Any]]) -> None:
         """Take in new points: their state begins as it is in ``state``, where nothing has happened to them yet."""
-        for name, array in moving(state):
+        for name, array in state.items():
             mine = self.arrays.get(name)
             if mine is None:
-                self.arrays[name] = copied(name, array)
-            elif len(mine) < len(array) and isinstance(mine, Sparse):
+                self.arrays[name] = array if isinstance(array, Sparse) else array.copy()
+            elif isinstance(array, Sparse):
                 mine.length = len(array)  # a new slot is at rest
             elif len(mine) < len(array):
                 self.arrays[name] = np.concatenate([mine, array[len(mine) :]])
 
-    def take(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Copy the state as it is, into the memory that is there where it fits."""
-        for name, array in moving(state):
+    def take(self, state: Mapping[str, Sparse | NDArray[Any]]) -> None:
+        """Copy the state as it is, into the memory that is there where it fits; what is sparse is a copy already."""
+        for name, array in state.items():
             mine = self.arrays.get(name)
-            if isinstance(mine, np.ndarray) and not name.startswith(ALARM) and mine.shape == array.shape:
+            if isinstance(array, Sparse):
+                self.arrays[name] = array
+            elif isinstance(mine, np.ndarray) and mine.shape == array.shape:
                 np.copyto(mine, array)
             else:
-                self.arrays[name] = copied(name, array)
+                self.arrays[name] = array.copy()
 
 
 @dataclass
@@ -105,7 +97,7 @@ class Past:
     said: dict[tuple[int, int], list[tuple[int, Verdict]]] = field(default_factory=dict)
     """By rule and slot: number of the journal's next row then, and the verdict."""
 
-    def mark(self, at: int, state: Mapping[str, NDArray[Any]], header: dict[str, Any]) -> None:
+    def mark(self, at: int, state: Mapping[str, Sparse | NDArray[Any]], header: dict[str, Any]) -> None:
         """The state now becomes the newer checkpoint, in the memory of the older one."""
         spare = Checkpoint(at, self.older.arrays, header)
         self.older = self.newer

@@ -22,7 +22,6 @@ import numpy as np
 
 from rules.deaf import Deafness
 from rules.kernels import silence as kernels
-from rules.kernels.alarm import NORMAL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -190,8 +189,9 @@ class Silence:
         if not self._speaks_of_silence(rule):
             return np.arange(len(places), dtype=np.int32)
         longest = np.fmax.reduce(own, axis=0)[places]  # NaN, for never heard, is more than nothing
-        restless = (rule.state.phase != NORMAL) | (rule.state.count > 0)
-        return np.flatnonzero((longest > self._interval_s[rule.points]) | restless).astype(np.int32)
+        stirring = longest > self._interval_s[rule.points]
+        stirring[rule.state.restless] = True
+        return np.flatnonzero(stirring).astype(np.int32)
 
     @staticmethod
     def _speaks_of_silence(rule: BoundRule) -> bool:

@@ -1,20 +1,16 @@
 """Arrays of which nearly all entries are zero, kept by the places of the others: how checkpoints keep alarm states.
 
-Of two million alarm states of a city some thousands are not at rest. Two copies of all of them, and the snapshot that a
-restart reads, took a third of the rules' memory.
+Of two million alarm states of a city some thousands are not at rest (``rules/alarms.py``).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-SHARE_MAX: Final = 8
-"""At most one entry in so many is not zero; with more, a copy of the array is hardly larger."""
 
 
 class Sparse:
@@ -25,14 +21,6 @@ class Sparse:
         self.at = at
         """Places that are not zero, rising."""
         self.values = values
-
-    @classmethod
-    def of(cls, array: NDArray[Any]) -> Sparse | NDArray[Any]:
-        """A copy of the array: sparse, unless too much of it is not zero."""
-        at = np.flatnonzero(array)
-        if array.ndim != 1 or len(at) * SHARE_MAX > len(array):
-            return array.copy()
-        return cls(len(array), at.astype(np.int32), array[at])
 
     def __len__(self) -> int:
         """Length of the array, zeros included."""
@@ -65,7 +53,3 @@ class Sparse:
         order = np.argsort(at, kind="stable")
         self.at = at[order]
         self.values = np.concatenate([self.values[kept], values[some]])[order]
-
-    def put_into(self, array: NDArray[Any]) -> None:
-        """Write it over the beginning of an array that is zero there; what stays zero is not touched."""
-        array[self.at] = self.values

@@ -35,6 +35,8 @@ TICKS: Final = 9
 FAULTS: Final = FaultSettings(faults_per_hour=7200, fault_speed=60, early=8)
 SEED: Final = 20260115
 CONDITIONS: Final = 12
+STATE_TARGET: Final = 400.0
+"""Bytes of state a point, the journal's ring full: the ticks of all quantities fill it."""
 RULES: Final = (
     *("device.battery.low", "device.clock", "device.dropout", "device.silence.mass", "device.spikes", "device.stuck"),
     *("gas.ch4.biogas", "gas.ch4.high", "gas.ch4.high-high", "gas.ch4.rise", "gas.cover.opened"),
@@ -71,9 +73,15 @@ def run(scale: float) -> Result:
         if lead:
             add("snapshot_ms", figure((measure(machine.snapshot).wall_s * 1e3 for _ in range(3)), "ms", better="lower"))
             add("state_mib", Figure(machine.state_bytes / 2**20, "MiB"))
-        whole, _ = _ticks(RuleMachine(library, registry, "Asia/Shanghai"), records, yardstick)
+        machine = RuleMachine(library, registry, "Asia/Shanghai")
+        whole, _ = _ticks(machine, records, yardstick)
         add(f"library_{shape}_ms", figure((c.wall_s * 1e3 for c in whole.ours), "ms/tick", better="lower"))
         add(f"library_{shape}_of_numpy", figure(whole.ratios(rows, rows, "cpu_s"), "x"))
+    points = len(registry.current())
+    for name, held in machine.memory.items():
+        add(f"library_{name}_bytes", Figure(held / points, "B/point", better="lower"))
+    add("library_state_bytes", Figure(machine.state_bytes / points, "B/point", STATE_TARGET, better="lower"))
+    add("library_snapshot_ms", figure((measure(machine.snapshot).wall_s * 1e3 for _ in range(3)), "ms", better="lower"))
     result.figures["library_rules"] = Figure(len(library.rules), "rules")
     result.hash = digest.hexdigest()
     return result

@@ -14,6 +14,10 @@ A *run* is a sequence of readings of the point that all satisfy a condition. Pen
 run begun) and clearing (ACTIVE with a clear run begun) are the states with ``count`` > 0. While ACTIVE, a reading that
 satisfies ``raise`` is never part of a clear run. A latched alarm never hides a new one: when the raise run completes
 again, the old alarm is cleared and a new one raised.
+
+By far the most states are at rest (NORMAL, no run), so only the others are held, in an open-addressed table: ``keys``
+(slot, FREE where there is none) beside ``phase``, ``count``, ``run`` and ``onset``. Its length is a power of two. What
+comes to rest stays in the table as zeros until the table is made anew (``rules/alarms.py``).
 """
 
 from numba import njit
@@ -22,6 +26,19 @@ from rules.kernels.types import I8, I32, I64, U8, Mask
 
 NORMAL, ACTIVE, LATCHED, ACKED = 0, 1, 2, 3
 CLEARED, RAISED = 0, 1
+FREE = -1
+SPREAD = 2_654_435_761
+"""Multiplicative hashing (Knuth, The Art of Computer Programming, 6.4): slots that stir often lie side by side."""
+
+
+@njit(cache=True, nogil=True)
+def place_of(keys: I32, slot: int) -> int:
+    """Where a slot is in the table, or the free place at which it would be."""
+    mask = len(keys) - 1
+    at = (slot * SPREAD >> 9) & mask
+    while keys[at] != slot and keys[at] != FREE:
+        at = (at + 1) & mask
+    return int(at)
 
 
 @njit(cache=True, nogil=True)
@@ -30,6 +47,7 @@ def advance(
     raised: Mask,
     clear: Mask,
     ts: I64,
+    keys: I32,
     phase: U8,
     count: I32,
     run: I64,
@@ -45,12 +63,17 @@ def advance(
 ) -> int:
     """Feed rows in reading order; returns how many changes were written to ``out_*`` (at most two a row).
 
-    Row columns: ``slots`` (state row), ``raised`` and ``clear`` (conditions), ``ts`` (ms). State: ``phase``, ``count``
-    (readings in the run), ``run`` (time of its first reading), ``onset`` (of the alarm that is up).
+    Row columns: ``slots``, ``raised`` and ``clear`` (conditions), ``ts`` (ms). State, by place of the table: ``phase``,
+    ``count`` (readings in the run), ``run`` (time of its first reading), ``onset`` (of the alarm that is up). The
+    table must have a free place for each row that is raised, and one more.
     """
     n = 0
     for i in range(len(slots)):
-        s = slots[i]
+        s = place_of(keys, slots[i])
+        if keys[s] == FREE:
+            if not raised[i]:
+                continue
+            keys[s] = slots[i]
         up = phase[s] == ACTIVE or phase[s] == ACKED
         if up:
             if not clear[i] or raised[i]:
@@ -69,6 +92,7 @@ def advance(
                     out_kind[n] = CLEARED
                     out_onset[n] = onset[s]
                     n += 1
+                    onset[s] = 0
             continue
         if not raised[i]:
             count[s] = 0
@@ -90,3 +114,35 @@ def advance(
             out_onset[n] = onset[s]
             n += 1
     return n
+
+
+@njit(cache=True, nogil=True)
+def at_rest(slots: I32, keys: I32, phase: U8, count: I32) -> bool:
+    """Whether all these slots are at rest; ends at the first that is not."""
+    for slot in slots:
+        s = place_of(keys, slot)
+        if keys[s] != FREE and (phase[s] != NORMAL or count[s] != 0):
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def fetch(slots: I32, keys: I32, table: I64, out: I64) -> None:
+    """One column of the table at some slots, 0 for those that are not in it."""
+    for i in range(len(slots)):
+        s = place_of(keys, slots[i])
+        out[i] = 0 if keys[s] == FREE else table[s]
+
+
+@njit(cache=True, nogil=True)
+def put(slots: I32, values: I64, keys: I32, phase: U8, count: I32, run: I64, onset: I64) -> None:
+    """Write states (a row of four numbers a slot); there must be a free place for each, and one more."""
+    for i in range(len(slots)):
+        s = place_of(keys, slots[i])
+        if keys[s] == FREE and values[i, 0] == NORMAL and values[i, 1] == 0:
+            continue
+        keys[s] = slots[i]
+        phase[s] = values[i, 0]
+        count[s] = values[i, 1]
+        run[s] = values[i, 2]
+        onset[s] = values[i, 3]

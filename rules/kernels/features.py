@@ -171,10 +171,10 @@ def steps(
 
 @njit(cache=True, nogil=True)
 def sibling(slots: I32, ts: I64, value: F64, limit_ms: F64, state: F64, out: F64) -> None:
-    """``device_<quantity>``: the newest value of another quantity of the same device, not older than ``limit_ms``.
+    """``device_<quantity>``: the newest value of another quantity of the same device.
 
     ``slots[i]`` is 2 s for a row of that quantity on the device of slot s, and 2 s + 1 for a row that wants it; the
-    wanting rows get their results in order in ``out``. State: [time, value]; ``limit_ms`` a slot.
+    wanting rows get their results in order in ``out``: NaN where older than ``limit_ms[i]``. State: [time, value].
     """
     n = 0
     for i in range(len(slots)):
@@ -184,5 +184,5 @@ def sibling(slots: I32, ts: I64, value: F64, limit_ms: F64, state: F64, out: F64
             state[s, 1] = value[i]
         else:
             age = ts[i] - state[s, 0]
-            out[n] = state[s, 1] if age <= limit_ms[s] else np.nan
+            out[n] = state[s, 1] if age <= limit_ms[i] else np.nan
             n += 1

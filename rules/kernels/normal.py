@@ -12,6 +12,8 @@ from rules.kernels.types import F64, I32, I64
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
+SLOT = 3
+"""Numbers that a slot of the baseline keeps."""
 CLIP = 3.0
 """A day farther away than this many mean deviations pulls no harder than one at that distance (Huber 1964)."""
 CLIP_FROM = 4
@@ -35,7 +37,7 @@ def slot_of(key: int, slots_a_day: int, days: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def baseline(
+def baseline_noting(
     slots: I32,
     ts: I64,
     local: I64,
@@ -47,29 +49,34 @@ def baseline(
     until: float,
     state: F64,
     out: F64,
-) -> None:
-    """``baseline``, ``baseline_sigma``, ``baseline_z``, ``trained``: what this slot of the day was on days before.
+    noted_at: I32,
+    noted: F64,
+) -> int:
+    """``baseline``, noting what it overwrites of the slots: [state row, column] and the numbers that stood there.
 
-    A day has ``options[0]`` slots, of which there are ``options[1]`` kinds: 1 every day alike, 2 weekdays and
-    weekends, 7 each day of the week. When a slot of a day is over, its mean is learned as one observation with weight
-    1 / min(days learned, ``options[2]``); values far out are clipped (Huber's location and scale, learned online). So
-    a reading is always judged by the days before its own. ``trained`` is the number of days learned in the slot.
-    State: [centre, mean deviation, days] a slot, then [slot number, mean, mean deviation, readings] of the one at hand.
+    There must be room for a note a row; returns how many were made. Without room nothing is noted.
     """
+    notes = 0
     per_day = int(options[0])
     days = int(options[1])
-    end = 3 * per_day * days
+    end = SLOT * per_day * days
     step = DAY_MS // per_day
     for i in range(len(slots)):
         s = slots[i]
         v = value[i]
         key = local[i] // step
-        k = 3 * slot_of(key, per_day, days)
+        k = SLOT * slot_of(key, per_day, days)
         if state[s, end] != key:
             if state[s, end + 3] > 0:
-                j = 3 * slot_of(int(state[s, end]), per_day, days)
+                j = SLOT * slot_of(int(state[s, end]), per_day, days)
                 mean = float(state[s, end + 1])
                 deviation = float(state[s, end + 2])
+                if len(noted_at):
+                    noted_at[notes, 0] = s
+                    noted_at[notes, 1] = j
+                    for c in range(SLOT):
+                        noted[notes, c] = state[s, j + c]
+                    notes += 1
                 n = 0.0 if np.isnan(state[s, j + 2]) else float(state[s, j + 2])
                 if n == 0.0:
                     state[s, j] = mean
@@ -102,6 +109,35 @@ def baseline(
             state[s, end + 1] += (v - float(state[s, end + 1])) / count
             state[s, end + 2] += (away - float(state[s, end + 2])) / count
             state[s, end + 3] = count
+    return notes
+
+
+@njit(cache=True, nogil=True)
+def baseline(
+    slots: I32,
+    ts: I64,
+    local: I64,
+    value: F64,
+    prev: F64,
+    dt: F64,
+    limit: F64,
+    options: F64,
+    until: float,
+    state: F64,
+    out: F64,
+) -> None:
+    """``baseline``, ``baseline_sigma``, ``baseline_z``, ``trained``: what this slot of the day was on days before.
+
+    A day has ``options[0]`` slots, of which there are ``options[1]`` kinds: 1 every day alike, 2 weekdays and
+    weekends, 7 each day of the week. When a slot of a day is over, its mean is learned as one observation with weight
+    1 / min(days learned, ``options[2]``); values far out are clipped (Huber's location and scale, learned online). So
+    a reading is always judged by the days before its own. ``trained`` is the number of days learned in the slot.
+    State: [centre, mean deviation, days] a slot, then [slot number, mean, mean deviation, readings] of the one at hand.
+    """
+    baseline_noting(
+        *(slots, ts, local, value, prev, dt, limit, options, until, state, out),
+        *(np.empty((0, 2), np.int32), np.empty((0, SLOT), np.float32)),
+    )
 
 
 @njit(cache=True, nogil=True)

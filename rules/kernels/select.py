@@ -6,7 +6,7 @@ as one number (lane << 32 | slot), and are fetched once: points come in random o
 
 from numba import njit
 
-from rules.kernels.types import F64, I32, I64, U8
+from rules.kernels.types import F64, I32, I64
 
 
 @njit(cache=True, nogil=True)
@@ -47,12 +47,3 @@ def take(
         out_value[i] = value[at]
         out_prev[i] = prev[at]
         out_dt[i] = dt[at]
-
-
-@njit(cache=True, nogil=True)
-def at_rest(slots: I32, phase: U8, count: I32) -> bool:
-    """Whether phase and run length of all these slots are 0; ends at the first that is not."""
-    for slot in slots:  # noqa: SIM110 - numba compiles the loop, not the generator
-        if phase[slot] != 0 or count[slot] != 0:
-            return False
-    return True

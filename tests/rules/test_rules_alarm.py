@@ -87,10 +87,10 @@ def test_latched_alarm_waits_for_the_operator() -> None:
     state.grow(1)
     assert feed(state, rule, 10, is_raised=True) == [(True, 10)]
     assert feed(state, rule, 20, is_raised=False) == []
-    assert state.up.tolist() == [True]
+    assert state.up.tolist() == [0]
     assert state.acknowledge(0, 11) is False
     assert state.acknowledge(0, 10) is True
-    assert state.up.tolist() == [False]
+    assert state.up.tolist() == []
 
 
 def test_latched_alarm_acknowledged_while_active_clears_by_itself() -> None:

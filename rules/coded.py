@@ -1,0 +1,52 @@
+"""Numbers of which there are few different ones, kept as codes: limits and intervals of a rule's points.
+
+A parameter that differs by kind of point has some values, an interval of reporting a dozen; as numbers they took 25
+bytes a point of a city, as codes 3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Coded:
+    """A column of float64 that grows at its end; what is read is what was put in, to the bit."""
+
+    def __init__(self, values: NDArray[np.float64] | None = None) -> None:
+        self.table = np.zeros(0)
+        """The different numbers."""
+        self.codes: NDArray[Any] = np.zeros(0, np.uint8)
+        """Which of them each entry is; as wide as their number needs."""
+        if values is not None:
+            self.append(values)
+
+    def append(self, values: NDArray[np.float64]) -> None:
+        """Put numbers at the end."""
+        coded = pa.array(np.ascontiguousarray(values).view(np.int64)).dictionary_encode()  # bits: -0.0 is not 0.0
+        found = coded.dictionary.to_numpy(zero_copy_only=False)
+        known = {bits: k for k, bits in enumerate(self.table.view(np.int64).tolist())}
+        places = np.array([known.setdefault(bits, len(known)) for bits in found.tolist()], np.int64)
+        self.table = np.fromiter(known, np.int64, len(known)).view(np.float64)
+        width = np.uint8 if len(known) <= 1 << 8 else np.uint16 if len(known) <= 1 << 16 else np.uint32
+        new = places[coded.indices.to_numpy(zero_copy_only=False)].astype(width)
+        self.codes = np.concatenate([self.codes.astype(width, copy=False), new])
+
+    def __len__(self) -> int:
+        """Number of entries."""
+        return len(self.codes)
+
+    def __getitem__(self, places: Any) -> NDArray[np.float64]:
+        """The numbers at some places."""
+        found: NDArray[np.float64] = self.table[self.codes[places]]
+        return found
+
+    @property
+    def nbytes(self) -> int:
+        """Memory."""
+        return self.table.nbytes + self.codes.nbytes
