@@ -114,6 +114,7 @@ class Intake:
     ) -> None:
         """``drops`` reads what the broker counts in its own topics; such messages are no readings."""
         self._drops = drops
+        self._messages_received = None if metrics is None else metrics.messages_received.labels(broker)
         self._broker, self._decoder, self._log, self._metrics, self._wake = broker, decoder, log, metrics, wake
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._settled: deque[tuple[Settled, int]] = deque()
@@ -215,10 +216,10 @@ class Intake:
 
     def _count(self, batch: IngestBatch, messages: int) -> None:
         metrics = self._metrics
-        if metrics is None:
+        if metrics is None or self._messages_received is None:
             return
         # readings, late ones and rejects are counted where they are durable, behind the log
-        metrics.messages_received.labels(self._broker).inc(messages)
+        self._messages_received.inc(messages)
         metrics.log_unacked.inc(len(batch.readings))
 
     # --- the appender's thread -----------------------------------------------------------------------------------

@@ -115,9 +115,12 @@ class Link:
             self._events = events
         if reading and self._secure and isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
             timeout_s = 0.0
-        ready = self._poll.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000)
-        self._bell.quiet()
-        readable = any(fd != self._bell.fd and found & ~select.POLLOUT for fd, found in ready)
+        readable = False
+        for fd, found in self._poll.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000):
+            if fd == self._bell.fd:
+                self._bell.quiet()
+            elif found & ~select.POLLOUT:
+                readable = True
         return reading and (readable or timeout_s == 0.0)
 
     def receive(self, space: memoryview) -> int:

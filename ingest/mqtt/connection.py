@@ -158,7 +158,7 @@ class Connection:
 
     def next_deadline(self) -> float | None:
         """When ``tick`` must be called at the latest; None when nothing is due."""
-        return None if self.phase in {Phase.NEW, Phase.CLOSED} else self._liveness.next_deadline()
+        return self._liveness.next_deadline() if self._alive else None
 
     def tick(self, now: float, reading: bool = True) -> None:
         """Queue PINGREQ in time [MQTT-3.1.2-20]; notice a broker that fell silent.
@@ -170,10 +170,15 @@ class Connection:
         Raises:
             SilentPeerError: see ``liveness``.
         """
-        if self.phase in {Phase.NEW, Phase.CLOSED}:
+        if not self._alive:
             return
         if self._liveness.tick(now, reading):
             self._out += control.PINGREQ
+
+    @property
+    def _alive(self) -> bool:
+        phase = self.phase
+        return phase is not Phase.NEW and phase is not Phase.CLOSED
 
     # --- in ------------------------------------------------------------------------------------------------------
 
@@ -390,14 +395,14 @@ class Connection:
     def _result(self, buffer: NDArray[np.uint8], found: Gathered) -> Received:
         columns = self._columns
         topics = self._topics(buffer, found)
-        names = ("payload_start", "payload_len", "topic_start", "topic_len", "retain")
-        picked = {name: getattr(columns, name)[: found.rows] for name in names}
         refused = {row: item for row, item in found.refused.items() if row < found.rows}
+        rows: slice | NDArray[np.intp] = slice(found.rows)
         if refused:
-            keep = np.ones(found.rows, np.bool_)
-            keep[list(refused)] = False
-            picked = {name: column[keep] for name, column in picked.items()}
-        messages = Messages(buffer=buffer, topic_buffer=topics, **picked)
+            rows = np.delete(np.arange(found.rows), list(refused))
+        payloads = columns.payload_start[rows], columns.payload_len[rows]
+        messages = Messages(
+            buffer, *payloads, topics, columns.topic_start[rows], columns.topic_len[rows], columns.retain[rows]
+        )
         fatal = () if found.fatal is None else (found.fatal,)
         return Received(
             messages=messages,

@@ -9,7 +9,7 @@ The receive window counts *distinct* identifiers; why, says ``kernels.window``.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from ingest.mqtt.spec import Packet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_PUBACK: Final = np.uint32(Packet.PUBACK << 28 | 2 << 16)
 
 
 class InFlight:
@@ -54,15 +56,12 @@ class InFlight:
         ids = self._pop(token - self._acknowledged)
         self._acknowledged = token
         self._distinct = int(window.release(ids, self._held, self._distinct))
-        packets = np.empty((len(ids), 4), np.uint8)
-        packets[:, 0] = Packet.PUBACK << 4
-        packets[:, 1] = 2
-        packets[:, 2] = ids >> 8
-        packets[:, 3] = ids & 0xFF
-        return packets.tobytes()
+        return (ids | _PUBACK).astype(">u4").tobytes()
 
     def _pop(self, count: int) -> NDArray[np.uint16]:
         parts = []
+        if len(self._waiting[0]) == count:
+            return self._waiting.popleft()
         while count:
             head = self._waiting.popleft()
             if len(head) > count:

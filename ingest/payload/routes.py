@@ -105,6 +105,7 @@ class PayloadDecoder:
         self._indexes = Indexes(source)
         self._registrar = Registrar(source, registered_max) if unknown == "register" else None
         self._mark = mark
+        self._scratch = wide.Scratch()
         self._payload_bytes_max = payload_bytes_max
         self._objects_max = objects_max
         self._future_ms_max = future_ms_max
@@ -131,7 +132,7 @@ class PayloadDecoder:
         readings = part.readings(received_at)
         if self._mark is not None:
             repeated = self._mark(readings, part.row_object)
-            if repeated.any():
+            if np.count_nonzero(repeated):
                 readings.flags[repeated] |= np.uint8(Flag.DUPLICATE)
                 part = _with_duplicates(part, np.unique(part.row_object[repeated]))
         return IngestBatch(received_at, readings, rejects(part, messages, received_at, broker))
@@ -153,7 +154,7 @@ class PayloadDecoder:
             if route < 0:
                 parts.append(_unrouted(messages, select))
             elif family is None:
-                parts.append(wide.decode(messages, select, index, bounds, remedy))
+                parts.append(wide.decode(messages, select, index, bounds, remedy, self._scratch))
             else:
                 parts.append(families.decode(family, messages, select.tolist(), index, bounds, remedy))
         return merge(parts) if parts else Sheet().part()

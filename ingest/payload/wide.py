@@ -26,8 +26,34 @@ if TYPE_CHECKING:
 CAPACITY_MIN = 4096
 
 
-def decode(messages: Messages, select: NDArray[np.int64], index: PointIndex, bounds: Bounds, remedy: str) -> Part:
+class Scratch:
+    """The kernel's outputs for small batches, kept from call to call: to allocate them takes as long as to decode.
+
+    One thread at a time; what it holds means nothing between two calls.
+    """
+
+    def __init__(self) -> None:
+        self._outputs: tuple[Any, ...] | None = None
+
+    def outputs(self, capacity: int, messages: int) -> tuple[Any, ...]:
+        """Uninitialised, at least so large."""
+        if capacity > CAPACITY_MIN or messages > CAPACITY_MIN:
+            return outputs(capacity, messages)
+        if self._outputs is None:
+            self._outputs = outputs(CAPACITY_MIN, CAPACITY_MIN)
+        return self._outputs
+
+
+def decode(
+    messages: Messages,
+    select: NDArray[np.int64],
+    index: PointIndex,
+    bounds: Bounds,
+    remedy: str,
+    scratch: Scratch | None = None,
+) -> Part:
     """Decode the native messages ``select`` (int64, ascending); ``remedy`` goes into details of unknown names."""
+    space = outputs if scratch is None else scratch.outputs
     parts = []
     slow: list[int] = []
     lengths = messages.payload_len[select]
@@ -37,7 +63,7 @@ def decode(messages: Messages, select: NDArray[np.int64], index: PointIndex, bou
     capacity = max(CAPACITY_MIN, min(most, bounds.payload_bytes_max) // 5 + 1, usual)
     position = 0
     while position < len(select):
-        out = outputs(capacity, len(select) - position)
+        out = space(capacity, len(select) - position)
         position, rows, objects, rejects, left = decode_native(
             frozen(messages.buffer),
             frozen(messages.payload_start),
@@ -97,14 +123,17 @@ def _part(
 ) -> Part:
     """The used beginnings of the kernel's outputs, copied, with words for the rejects."""
     point, ts, value, seq, quality, flags, row_object, message, start, length, values, reason, j_int, j_value = out[:14]
-    detail = np.full(objects, -1, np.int64)
-    detail[j_int[:rejects, 0]] = np.arange(rejects)
-    details = [
-        _detail(messages, index, bounds, remedy, int(reason[numbers[0]]), numbers, number)
-        for numbers, number in zip(j_int[:rejects].tolist(), j_value[:rejects].tolist(), strict=True)
-    ]
+    detail = np.empty(objects, np.int64)
+    detail.fill(-1)
+    details: list[str] = []
+    if rejects:
+        detail[j_int[:rejects, 0]] = np.arange(rejects)
+        details = [
+            _detail(messages, index, bounds, remedy, int(reason[numbers[0]]), numbers, number)
+            for numbers, number in zip(j_int[:rejects].tolist(), j_value[:rejects].tolist(), strict=True)
+        ]
     return Part(
-        tuple(column[:rows].copy() for column in (point, ts, value, seq, quality, flags)),
+        tuple([column[:rows].copy() for column in (point, ts, value, seq, quality, flags)]),
         row_object[:rows].copy(),
         message[:objects].copy(),
         start[:objects].copy(),

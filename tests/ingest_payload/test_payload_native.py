@@ -52,6 +52,20 @@ def values(part: Any) -> Any:
     return [struct.unpack("<d", struct.pack("<Q", bits))[0] for bits in part["columns"][2]]
 
 
+def test_scratch_that_was_used_leaves_no_trace(index: Any, messages_of: Any, plain: Any) -> None:
+    """Small and large batches one after the other: as if each had outputs of its own, and none is written over later."""
+    scratch = wide.Scratch()
+    unknown, bad = good.replace(b"G1", b"G?"), b'{"id":"G1","ts":1795000000000,"ch4":"x"}'
+    sizes = (3, 200, 1, wide.CAPACITY_MIN + 5, 7, 2)
+    batches = [[(good, unknown, bad, b"no")[(i * k) % 4] for i in range(size)] for k, size in enumerate(sizes, 1)]
+    kept = [
+        wide.decode(messages_of(batch), np.arange(len(batch)), index, BOUNDS, "REMEDY", scratch) for batch in batches
+    ]
+    alone = [wide.decode(messages_of(batch), np.arange(len(batch)), index, BOUNDS, "REMEDY") for batch in batches]
+
+    assert [plain(part) for part in kept] == [plain(part) for part in alone]
+
+
 def test_constants_of_the_kernel_are_those_of_the_schema() -> None:
     assert (Reason.unknown_device, Reason.unknown_quantity) == (kernel.UNKNOWN_DEVICE, kernel.UNKNOWN_QUANTITY)
     assert (Reason.out_of_span, Reason.future_timestamp, Reason.too_old) == (
