@@ -138,6 +138,7 @@ def open_queue(site: Site, rule_set: RuleSet, ledger: RegistryLedger) -> tuple[G
         PlaceLookup(ledger.current),
         now_ms,
         policy=policy_text(site),
+        policy_file=str(site.config.governance.policy or ""),
         timezone=site.config.site.timezone,
     )
     queue.end_without_rule(now_ms())

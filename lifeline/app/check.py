@@ -21,6 +21,7 @@ from lifeline.app.compiled import ensure_warm
 from lifeline.app.decoding import make_decoder
 from lifeline.app.overriding import check_policy
 from lifeline.app.reference import check_reference
+from lifeline.app.settings import kept_where
 from lifeline.app.site import load_site
 from lifeline.core.errors import ConfigurationError
 from lifeline.core.limits import READ_BYTES_MAX
@@ -130,6 +131,7 @@ def check_site(config_path: Path, live_s: float | None, say: Callable[[str], Non
         "rules": len(rules.rules),
         "unknown_quantities": machine.unknown_quantities(),
         "brokers": [broker.name for broker in config.broker],
+        "settings": kept_where(load_site(config_path)),
     }
     if live_s is not None:
         ensure_warm(say)

@@ -88,6 +88,7 @@ def make_parts(
     from lifeline.app.http.emergencies import EmergencyReaders, HttpEmergencies
     from lifeline.app.http.points import Points
     from lifeline.app.http.queue import HttpQueue
+    from lifeline.app.http.settings import HttpSettings
     from lifeline.app.http.sql import SqlRunner
     from lifeline.app.identity import link, make_accounts
     from lifeline.console.ports import Parts
@@ -111,6 +112,7 @@ def make_parts(
         accounts=HttpAccounts(accounts),
         admin=HttpAdmin(accounts, audit, clock, partial(link, site)),
         queue=HttpQueue(desk, points, clock, site.config.site.timezone),
+        settings=HttpSettings(desk, site),
         emergencies=HttpEmergencies(desk),
         commands=HttpCommands(desk, points),
         lake=points,

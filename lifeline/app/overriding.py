@@ -24,13 +24,30 @@ if TYPE_CHECKING:
 def check_policy(site: Site, rules: RuleSet | None) -> list[Problem]:
     """What is wrong with the site's policy, its overrides of rules included (unless ``rules`` are not to be had)."""
     file = str(site.config.governance.policy)
+    text = policy_text(site)
+    if text is None:
+        return []
     try:
-        policy = read_policy(policy_text(site), site.config.site.timezone, file)
+        policy = read_policy(text, site.config.site.timezone, file)
     except ConfigurationError as error:
         return list(error.problems)
     if rules is None:
         return []
     return overrides.faults(rules.rules, policy.emergency.overrides, file, "emergency.overrides")
+
+
+def override_faults(site: Site, text: str) -> list[Problem]:
+    """How a policy's overrides do not fit the site's rules; nothing of a text that is no policy.
+
+    Raises:
+        ConfigurationError: the rules themselves are wrong.
+    """
+    try:
+        given = read_policy(text, site.config.site.timezone).emergency.overrides
+    except ConfigurationError:
+        return []
+    rules = RuleSet.load(site.config.rule_files).rules if given else ()
+    return overrides.faults(rules, given, "policy", "emergency.overrides")
 
 
 def load_rules(site: Site) -> RuleSet:

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from lifeline.governance.desk import GovernanceDesk
 
 FILES: Final = ("units", "duties", "staff", "cameras")
+KEPT: Final = ("units", "duties")
+"""What people may change over the API while no file keeps it (``lifeline.governance.regulations``)."""
 _NUMBERS: Final = {"lon": pa.float64(), "lat": pa.float64(), "capacity": pa.int64()}
 
 
-def policy_text(site: Site) -> str:
-    """The site's policy file, or nothing: the built-in policy."""
+def policy_text(site: Site) -> str | None:
+    """The site's policy file; None without one: the policy is kept in the queue's database."""
     path = site.config.governance.policy
-    return "" if path is None else path.read_text(encoding="utf-8")
+    return None if path is None else path.read_text(encoding="utf-8")
 
 
 def bring_reference(site: Site, registry: Registry, desk: GovernanceDesk) -> list[str]:
@@ -52,9 +54,11 @@ def bring_reference(site: Site, registry: Registry, desk: GovernanceDesk) -> lis
         if known.get(name) != content:
             found[name], tables[name] = content, _rows(path, f"governance.{name}")
     changed = []
+    desk.load_reference({}, files={name: str(getattr(site.config.governance, name) or "") for name in KEPT})
     for name, rows in tables.items():
         try:
-            changed += desk.load_reference({name: rows}, {name: found[name]})
+            kept = {name: str(getattr(site.config.governance, name))} if name in KEPT else {}
+            changed += desk.load_reference({name: rows}, {name: found[name]}, kept)
         except FieldError as error:
             place = getattr(site.config.governance, name, None) or "the registry's areas"
             problem = Problem(str(place), f"governance.{name}", str(error), "mend the file")

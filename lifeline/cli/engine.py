@@ -62,6 +62,10 @@ def check(
             f"[green]✓[/green] configuration · {report['points']:,} points of {report['devices']:,} devices · "
             f"{report['rules']} rules"
         )
+        for name, place in report["settings"]["kept"].items():
+            out.print(f"  {name}: {place}")
+        for warning in report["settings"]["warnings"]:
+            out.print(f"[yellow]![/yellow] {warning}")
         for broker in report.get("live", []):
             _print_live(broker, site_zone(config))
 

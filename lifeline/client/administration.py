@@ -55,6 +55,30 @@ class Administration(Connection):
         """One command: queued, sent, done, refused or expired, with its ``reply``."""
         return self._json("GET", f"/commands/{command_id}")
 
+    # --- policy, units, responsibility matrix (changed by admin, and dispatchers of the whole city) -----------------
+
+    def setting(self, name: str) -> Row:
+        """``policy`` (``text``, TOML), ``units`` or ``duties`` (``rows``) in force, with its ``version``."""
+        return self._json("GET", f"/settings/{name}")
+
+    def setting_versions(self, name: str, page: int = 100) -> Iterator[Row]:
+        """Every version, newest first: who, when, why."""
+        return self._pages(f"/settings/{name}/versions", "versions", {}, page)
+
+    def setting_version(self, name: str, version: int) -> Row:
+        """One version with its content."""
+        return self._json("GET", f"/settings/{name}/versions/{version}")
+
+    def set_policy(self, text: str, reason: str, *, version: int) -> Row:
+        """Put a policy into force from now on; ``version``: the one you saw (else ``ChangedError``)."""
+        body = {"text": text, "reason": reason}
+        return self._json("PUT", "/settings/policy", json=body, headers={"If-Match": f'"{version}"'})
+
+    def set_rows(self, name: str, rows: Sequence[Row], reason: str, *, version: int) -> Row:
+        """Make these all the ``units``, or the whole matrix (``duties``); ``version``: the one you saw."""
+        body = {"rows": list(rows), "reason": reason}
+        return self._json("PUT", f"/settings/{name}", json=body, headers={"If-Match": f'"{version}"'})
+
     # --- accounts and tokens (role security) -------------------------------------------------------------------
 
     def accounts(self, page: int = 200) -> Iterator[Row]:

@@ -36,6 +36,9 @@ from lifeline.console.routes import (
     session,
     stream,
 )
+from lifeline.console.routes import (
+    settings as settings_routes,
+)
 from lifeline.console.sources import Cached, judged, wall_clock
 from lifeline.console.state import State
 from lifeline.core.errors import LifelineError
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
     from lifeline.core.ports import Clock
 
 ROUTES: Final = (
-    *(events, alarms, emergencies, commands, points, query, reports, stream),
+    *(events, alarms, emergencies, commands, settings_routes, points, query, reports, stream),
     *(accounts, health, session, pages),
 )
 STATUS_TTL_MS: Final = 250

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from lifeline.console.models import Answer, Asked, Millis, Text
 
@@ -15,6 +15,85 @@ Utility = Literal["gas", "water", "heat"]
 Grade = Literal["general", "important", "core"]
 Areas = Annotated[list[AreaCode], Field(max_length=200, description="and all within them; empty: everywhere")]
 Utilities = Annotated[list[Utility], Field(max_length=3, description="empty: all")]
+
+
+Unit = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+Why = Annotated[str, Field(min_length=1, max_length=1000, description="why it is changed; in versions and audit")]
+
+
+class Setting(Answer):
+    """Policy, units or duties as they are in force: ``text`` (TOML) of the policy, ``rows`` of the tables."""
+
+    name: str
+    version: int = Field(description="0: nobody has decided anything yet; the ETag")
+    at: int | None
+    actor: str | None
+    source: str = Field(description="built-in, api or file")
+    reason: str
+    file: str | None = Field(description="the file that keeps it: it cannot be changed here")
+    text: str | None = None
+    rows: list[dict[str, Any]] | None = None
+
+
+class SettingVersion(Answer):
+    """One version, with ``text`` or ``rows`` when it is asked for alone."""
+
+    version: int
+    at: int
+    actor: str
+    role: str
+    source: str
+    reason: str
+    digest: str = Field(description="SHA-256 of the content")
+
+
+class SettingVersions(Answer):
+    """Newest first."""
+
+    versions: list[SettingVersion]
+    next: int | None
+
+
+class PolicyAsked(Asked):
+    """A whole policy."""
+
+    text: Annotated[str, StringConstraints(strip_whitespace=False)] = Field(
+        max_length=200_000, description="TOML, as docs/governance.md describes it"
+    )
+    reason: Why
+
+
+class UnitRow(Asked):
+    """Who handles."""
+
+    unit: Unit
+    capacity: int = Field(50, ge=1, le=100_000, description="open events it can carry")
+    contact: Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00-\x1f]*$")] = None
+
+
+class UnitsAsked(Asked):
+    """All the units."""
+
+    rows: list[UnitRow] = Field(max_length=20_000)
+    reason: Why
+
+
+class DutyRow(Asked):
+    """One row of the responsibility matrix; ``*`` means any."""
+
+    utility: Literal["gas", "water", "heat", "*"] = "*"
+    asset_kind: str = Field("*", min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$")
+    area_code: str = Field("*", min_length=1, max_length=32, pattern=r"^([A-Za-z0-9]+|\*)$")
+    unit: Unit
+    co_units: str = Field("", max_length=2000, pattern=r"^[^\x00-\x1f]*$", description="comma-separated")
+    mode: Literal["normal", "emergency", "*"] = "*"
+
+
+class DutiesAsked(Asked):
+    """The whole responsibility matrix."""
+
+    rows: list[DutyRow] = Field(max_length=20_000)
+    reason: Why
 
 
 class Emergency(Answer):

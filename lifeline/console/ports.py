@@ -187,6 +187,30 @@ class CommandsPort(Protocol):
         ...
 
 
+class SettingsPort(Protocol):
+    """Policy, units and responsibility matrix, with versions."""
+
+    def get_setting(self, name: str) -> Row:
+        """What is in force of policy, units or duties."""
+        ...
+
+    def list_setting_versions(self, name: str, before: int | None, limit: int) -> tuple[list[Row], int | None]:
+        """Newest first, without content, and ``before`` of the next page."""
+        ...
+
+    def get_setting_version(self, name: str, version: int) -> Row:
+        """One with its content; raises ProblemError(not-found)."""
+        ...
+
+    def set_policy(self, who: Principal, text: str, reason: str, version: int) -> Row:
+        """Put a policy into force; refuse unless ``version`` is the one there; problems name their places."""
+        ...
+
+    def set_rows(self, who: Principal, name: str, rows: Sequence[Mapping[str, Any]], reason: str, version: int) -> Row:
+        """Make these the units or duties; refuse unless ``version`` is the one there."""
+        ...
+
+
 class AdminPort(Protocol):
     """Keeping accounts and tokens. Refusals are ProblemError and in the audit."""
 
@@ -295,6 +319,7 @@ class Parts:
     accounts: AccountsPort
     admin: AdminPort
     queue: QueuePort
+    settings: SettingsPort
     emergencies: EmergenciesPort
     commands: CommandsPort
     lake: LakePort

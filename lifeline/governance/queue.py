@@ -17,7 +17,7 @@ from sqlalchemy import and_, or_, select
 
 from lifeline.core.alarm import RULE_CHANGED, RULE_GONE, AlarmChange
 from lifeline.governance import alarms as alarm_acts
-from lifeline.governance import consequences, deadlines, idempotency, modes, repeats
+from lifeline.governance import consequences, deadlines, idempotency, modes, regulations, repeats
 from lifeline.governance.actor import ENGINE
 from lifeline.governance.acts import take_acts
 from lifeline.governance.books import Books
@@ -26,7 +26,7 @@ from lifeline.governance.effects import Effects
 from lifeline.governance.fold import REPORTED, Fold, group_key, unknown_rule
 from lifeline.governance.nearby import box
 from lifeline.governance.schema import EVENTS, OPEN, WAITING, alarms, events, followers, holds, timers
-from lifeline.governance.settings import establish
+from lifeline.governance.settings import current_policy, establish
 from lifeline.governance.statements import fetch, insert_into
 from lifeline.governance.steps import Act
 from lifeline.governance.store import CLEARED_COLUMNS, store
@@ -80,7 +80,8 @@ class GovernanceQueue:
 
     ``rules`` by rule id may be replaced (``rules = …``) when rules are reloaded; an alarm of a rule that is not
     there is kept all the same, in an event of its device. ``name`` is the follower whose position is kept.
-    ``policy``: the site's TOML text (``policy``), kept in the database for all other doors, as is ``timezone``.
+    ``policy``: the site's TOML text (``policy``), kept in the database for all other doors, as is ``timezone``; None:
+    the one that is there holds on. ``policy_file``: where it comes from, which keeps people from changing it elsewhere.
 
     Raises:
         ConfigurationError, UnavailableError, CorruptionError: as ``Database``.
@@ -94,7 +95,8 @@ class GovernanceQueue:
         clock: Clock,
         name: str = "rules",
         *,
-        policy: str = "",
+        policy: str | None = None,
+        policy_file: str = "",
         timezone: str = "UTC",
         journal: Journal | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -109,7 +111,9 @@ class GovernanceQueue:
         self._forgot_ms = 0
         self._steady = Steady(monotonic)
         with self._database.write() as connection:
+            before = regulations.content_of(connection, "policy")
             self._policy = establish(connection, policy, timezone)
+            regulations.taken_from_file(connection, "policy", policy_file, before, clock())
         self._position = self._read_position()
 
     @property
@@ -140,6 +144,7 @@ class GovernanceQueue:
         if not changes and position <= self._position:
             return []
         with self._database.write() as connection:
+            self._policy = current_policy(connection)
             effects = self._fold(connection, changes, now_ms) if changes else Effects()
             store(connection, effects, self._journal, self._policy.timezone)
             alarm_acts.end_shelves(connection, effects.unshelved, self._journal)
@@ -171,6 +176,7 @@ class GovernanceQueue:
             self._forgot_ms = now_ms
         self._settle_causes(now_ms)
         with self._database.read() as connection:
+            self._policy = current_policy(connection)
             held = alarm_acts.expired_holds(connection, now_ms, rows_max=1) or _waiting(connection, rows_max=1)
             due = bool(fires and _due_timers(connection, now_ms, rows_max=1))
             again = bool(fires and repeats.due(connection, now_ms, rows_max=1))

@@ -35,7 +35,7 @@ from sqlalchemy import (
     select,
 )
 
-SCHEMA_VERSION: Final = 11
+SCHEMA_VERSION: Final = 12
 """Raised by one with every change of the tables below, together with a migration from the version before."""
 
 metadata: Final = MetaData()
@@ -448,7 +448,23 @@ settings: Final = Table(
     Column("name", String(64), primary_key=True),
     Column("value", Text, nullable=False),
 )
-"""``timezone`` and ``policy`` as every door must apply them; ``digest.…`` of the reference tables."""
+"""``timezone`` and ``policy`` as every door must apply them; ``digest.…`` of the reference tables; ``file.…``: which
+file keeps the policy, the units or the duties."""
+
+regulations: Final = Table(
+    "regulations",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("source", String(8), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("content", Text),
+)
+"""Every version of ``policy``, ``units`` and ``duties``: by whom, why, and from where (``api`` or ``file``)."""
 
 followers: Final = Table(
     "followers",

@@ -33,12 +33,16 @@ def current_policy(connection: Connection) -> Policy:
     return _parsed(found.get("policy", ""), found.get("timezone", "UTC"))
 
 
-def establish(connection: Connection, policy_text: str, timezone: str) -> Policy:
+def establish(connection: Connection, policy_text: str | None, timezone: str) -> Policy:
     """Make these the site's; a new time zone moves the borders of days, so all sums are made anew.
+
+    ``policy_text``: None for the one that is in force already.
 
     Raises:
         ConfigurationError: the policy is wrong.
     """
+    if policy_text is None:
+        policy_text = read_setting(connection, "policy") or ""
     policy = read_policy(policy_text, timezone)
     if read_setting(connection, "timezone") != timezone:
         if connection.scalar(select(events.c.event_id).limit(1)) is not None:

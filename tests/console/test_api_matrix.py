@@ -34,14 +34,25 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/devices/{device}/commands": {"action": "sample-faster"},
     "/api/v1/accounts": {"name": "made1", "grants": [{"role": "viewer"}]},
     "/api/v1/accounts/{name}/grants": {"grants": [{"role": "operator", "areas": ["410102"]}], "grade": "general"},
+    "/api/v1/settings/policy": {"text": "", "reason": "as it was"},
+    "/api/v1/settings/units": {"rows": [], "reason": "as it was"},
+    "/api/v1/settings/duties": {"rows": [], "reason": "as it was"},
     "/api/v1/tokens": {"account": "spare1", "days": 1},
 }
 LIMITED = ("other-area", "other-utility")
 """Tokens of accounts that hold viewer, operator, dispatcher and analyst, but not here."""
 
 
-SHARED = {("GET", "/api/v1/emergencies/{emergency_id}", "other-utility")}
-"""An emergency is of an area, whatever utility somebody looks after there; without its review."""
+SHARED = {
+    ("GET", "/api/v1/emergencies/{emergency_id}", "other-utility"),
+    *(
+        ("GET", f"/api/v1/settings/{{name}}{more}", other)
+        for more in ("", "/versions", "/versions/{version}")
+        for other in LIMITED
+    ),
+}
+"""An emergency is of an area, whatever utility somebody looks after there; without its review. Policy, units and matrix
+are the whole city's, and no secret."""
 
 
 def routes() -> Iterator[tuple[str, str]]:
@@ -68,6 +79,8 @@ def path_of(template: str, client: Any) -> str:
         "report_id": client.town.tokens.get("report", ""),
         **client.town.tokens.get("made", {}),
     }
+    if "settings" in template:
+        values |= {"name": "policy", "version": "1"}
     return re.sub(r"\{(\w+)\}", lambda slot: values[slot[1]], template)
 
 

@@ -86,7 +86,7 @@ class Hands:
         self.queue = self.reopen()
         self.desk = GovernanceDesk(self.url, lambda: self.now)
 
-    def reopen(self, policy: str = "", timezone: str = "UTC") -> GovernanceQueue:
+    def reopen(self, policy: str | None = None, timezone: str = "UTC") -> GovernanceQueue:
         """A queue on the same file, as after a restart."""
         monotonic = lambda: self.now / 1000 - self.jumped_s
         self.queue = GovernanceQueue(
