@@ -212,8 +212,8 @@ class Sibling:
 
     def compute(self, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32]) -> NDArray[np.float64]:
         """Advance over the lane's rows; one value for each row of the rule, in order."""
-        out = np.empty(int(np.count_nonzero(slots % 2)))
-        limit_ms = self._limit_ms[slots // 2]
+        out = np.empty(int(np.count_nonzero(slots & 1)))
+        limit_ms = self._limit_ms[slots >> 1]
         kernels.sibling(slots, rows.ts[places], rows.value[places], limit_ms, self.state, out)
         return out
 

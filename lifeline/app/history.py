@@ -12,7 +12,7 @@ from lifeline.app.foreign_files import epoch_ms, numbers, read_frame
 from lifeline.core.batch import Readings
 from lifeline.core.errors import ConfigurationError, Problem
 from lifeline.core.registry import Registry
-from lifeline.core.schema import AREAS, POINTS, TIME
+from lifeline.core.schema import AREAS, POINTS
 from lifeline.registry import read_points
 from rules.backtest import in_log_order
 
@@ -31,7 +31,9 @@ def lake_history(
     db: duckdb.DuckDBPyConnection, from_ms: int | None, to_ms: int | None
 ) -> tuple[Registry, Iterator[Readings]]:
     """Registry (with its areas) and readings of a published catalog, ``from_ms`` ≤ received_at < ``to_ms``."""
-    points = db.sql("SELECT * FROM points ORDER BY point").to_arrow_table().select(POINTS.names).cast(POINTS)
+    points = db.sql("SELECT * FROM points").to_arrow_table().select(POINTS.names).cast(POINTS)
+    if (np.diff(points["point"].to_numpy()) < 0).any():  # published in order: sorting them all again costs seconds
+        points = points.sort_by("point")
     where = " AND ".join(
         ["true"]
         + ([] if from_ms is None else [f"received_at >= epoch_ms({from_ms})::TIMESTAMPTZ"])
@@ -40,26 +42,36 @@ def lake_history(
     query = "SELECT point, ts, received_at, value, seq, quality, flags FROM readings_raw WHERE "
     table = db.sql(query + where).to_arrow_table()
 
-    def column(name: str, kind: Any, missing: float = 0) -> np.ndarray[Any, Any]:
-        values = table[name].combine_chunks().fill_null(missing).to_numpy(zero_copy_only=False)
-        return np.ascontiguousarray(values, kind)
-
-    def times(name: str) -> np.ndarray[Any, Any]:
-        """Epoch ms: of DuckDB's microseconds, by Arrow, in half of the time that ``epoch_ms`` takes."""
-        made = table[name].cast(TIME).cast(pa.int64()).combine_chunks().fill_null(0)
-        return np.ascontiguousarray(made.to_numpy(zero_copy_only=False), np.int64)
-
     readings = Readings(
-        point=column("point", np.int32),
-        ts=times("ts"),
-        received_at=times("received_at"),
-        value=column("value", np.float64, np.nan),
-        seq=column("seq", np.uint32),
-        quality=column("quality", np.uint8),
-        flags=column("flags", np.uint8),
+        point=_column(table["point"], np.int32),
+        ts=_times(table["ts"]),
+        received_at=_times(table["received_at"]),
+        value=_column(table["value"], np.float64, np.nan),
+        seq=_column(table["seq"], np.uint32),
+        quality=_column(table["quality"], np.uint8),
+        flags=_column(table["flags"], np.uint8),
     )
+    del table
     areas = db.sql("SELECT * FROM areas").to_arrow_table().select(AREAS.names).cast(AREAS)
     return Registry(points, areas), batched(in_log_order(readings))
+
+
+def _column(column: pa.ChunkedArray, kind: Any, missing: float = 0) -> NDArray[Any]:
+    """Numbers in one piece, each copied once."""
+    made, at = np.empty(len(column), kind), 0
+    for chunk in column.chunks:
+        known = chunk.fill_null(missing) if chunk.null_count else chunk
+        made[at : at + len(chunk)] = known.to_numpy(zero_copy_only=True)
+        at += len(chunk)
+    return made
+
+
+def _times(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Epoch ms of DuckDB's microseconds; by numpy, in a third of the time that Arrow's cast takes."""
+    assert column.type.unit == "us", column.type
+    made = _column(pa.chunked_array([chunk.view(pa.int64()) for chunk in column.chunks], pa.int64()), np.int64)
+    made //= 1000
+    return made
 
 
 def foreign_history(

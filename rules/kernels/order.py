@@ -8,7 +8,7 @@ arrives older than the newest is counted as stale and left alone.
 import numpy as np
 from numba import njit
 
-from rules.kernels.types import F64, I32, I64, U8
+from rules.kernels.types import F64, I32, I64, U8, U32
 
 NEVER = np.iinfo(np.int64).min
 
@@ -75,3 +75,18 @@ def previous(slots: I32, ts: I64, value: F64, prior: F64, out_prev: F64, out_dt:
         out_dt[i] = (ts[i] - prior[s, 0]) / 1000.0
         prior[s, 0] = ts[i]
         prior[s, 1] = value[i]
+
+
+@njit(cache=True, nogil=True)
+def in_order(received: I64, point: I32, ts: I64, seq: U32) -> bool:
+    """Whether rows come by time of receipt, then point, event time and number."""
+    for i in range(1, len(point)):
+        if received[i] != received[i - 1]:
+            if received[i] < received[i - 1]:
+                return False
+        elif point[i] != point[i - 1]:
+            if point[i] < point[i - 1]:
+                return False
+        elif ts[i] < ts[i - 1] or (ts[i] == ts[i - 1] and seq[i] < seq[i - 1]):
+            return False
+    return True

@@ -141,3 +141,4 @@ def test_the_order_of_receipt_is_that_of_a_sort_by_four_columns(seed: int, rows:
     )
     expected = some.take(np.lexsort((some.seq, some.ts, some.point, some.received_at)))
     assert backtest.in_log_order(some).to_arrow().equals(expected.to_arrow())
+    assert backtest.in_log_order(expected) is expected
