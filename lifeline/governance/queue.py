@@ -10,10 +10,11 @@ from ``position`` and repeats whatever it likes.
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from sqlalchemy import and_, or_, select
+from sqlalchemy import Float, bindparam, select, union_all
 
 from lifeline.core.alarm import RULE_CHANGED, RULE_GONE, AlarmChange
 from lifeline.governance import alarms as alarm_acts
@@ -27,14 +28,14 @@ from lifeline.governance.fold import REPORTED, Fold, group_key, unknown_rule
 from lifeline.governance.nearby import box
 from lifeline.governance.schema import EVENTS, OPEN, WAITING, alarms, events, followers, holds, timers
 from lifeline.governance.settings import current_policy, establish
-from lifeline.governance.statements import fetch, insert_into
+from lifeline.governance.statements import ask, fetch, insert_into
 from lifeline.governance.steps import Act
 from lifeline.governance.store import CLEARED_COLUMNS, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import CompoundSelect, Connection
 
     from lifeline.core.alarm import RuleInfo
     from lifeline.core.override import ParameterSpan
@@ -50,8 +51,9 @@ FIRE_ROWS_MAX: Final = 1000
 """Deadline steps in one tick; the rest follow in the next."""
 DIRECT_ROWS_MAX: Final = 200
 """Events that an emergency dispatches in one tick."""
-BOXES_MAX: Final = 40
-"""Places in one question for what people have told round them."""
+BOXES: Final = (1, 4, 12, 40)
+BOXES_MAX: Final = BOXES[-1]
+"""Places in one question for what people have told round them, and the sizes of questions there are."""
 FORGET_MS: Final = 3_600_000
 """How often old keys of requests are forgotten."""
 JUMP_MS: Final = 60_000
@@ -360,7 +362,8 @@ class GovernanceQueue:
             if rule.category == "process" and group_key(rule.event, places[point].key(rule.place)) not in open_keys
         ]
         told = _told_of(connection, opening, self._policy.report.radius_m)
-        found += [row for row in told if row["event_id"] not in {one["event_id"] for one in found}]
+        in_hand = {row["event_id"] for row in found}
+        found += [row for row in told if row["event_id"] not in in_hand]
         running = fetch(connection, _TIMERS, timers.c.event_id, (row["event_id"] for row in found))
         return Fold(
             rule=self._rule,
@@ -381,12 +384,26 @@ class GovernanceQueue:
 def _told_of(connection: Connection, places: Iterable[Place], radius_m: float) -> list[Row]:
     """Open events round places that people have told of and telemetry knows nothing of."""
     boxes = {box(place.lon, place.lat, radius_m) for place in places if place.lon is not None and place.lat is not None}
-    found: dict[str, Row] = {}
+    ids: set[str] = set()
     for some in _slices(sorted(boxes), BOXES_MAX):
-        inside = [and_(events.c.lat.between(s, n), events.c.lon.between(w, e)) for w, e, s, n in some]
-        query = select(events).where(OPEN, events.c.place_kind == REPORTED, or_(*inside))
-        found |= {row["event_id"]: dict(row) for row in connection.execute(query).mappings()}
-    return list(found.values())
+        size = next(size for size in BOXES if size >= len(some))
+        filled = [*some, *[some[-1]] * (size - len(some))]
+        bound = {f"{side}{k}": value for k, one in enumerate(filled) for side, value in zip("wesn", one, strict=True)}
+        ids.update(event_id for (event_id,) in ask(connection, _in_boxes(size), bound))
+    return fetch(connection, EVENTS, events.c.event_id, sorted(ids))
+
+
+@lru_cache(maxsize=len(BOXES))
+def _in_boxes(size: int) -> CompoundSelect[Any]:
+    """Ids of reported events in so many squares; put together once a size: that costs more than the search.
+
+    A search for each square, none for "one of the squares": for that SQLite walks every open event there is.
+    """
+    sides = [{side: bindparam(f"{side}{k}", type_=Float) for side in "wesn"} for k in range(size)]
+    told = select(events.c.event_id).where(OPEN, events.c.place_kind == REPORTED)
+    return union_all(
+        *(told.where(events.c.lat.between(of["s"], of["n"]), events.c.lon.between(of["w"], of["e"])) for of in sides)
+    )
 
 
 def _slices(rows: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -14,7 +14,7 @@ from lifeline.governance.errors import FieldError, UnknownIdError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Column, ColumnElement, Connection, Dialect, Select, Table
+    from sqlalchemy import Column, ColumnElement, CompoundSelect, Connection, Dialect, Select, Table
     from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
     from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
@@ -121,6 +121,25 @@ def _compiled(dialect: Dialect, shape: _Shape) -> tuple[str, tuple[str, ...] | N
     compiled = statement.compile(dialect=dialect, column_keys=list(names) or None)
     order = compiled.positiontup
     return str(compiled), None if order is None else tuple(order)
+
+
+def ask(connection: Connection, query: Select[Any] | CompoundSelect[Any], given: Row) -> list[tuple[Any, ...]]:
+    """Rows of a constant query whose named parameters are ``given``: plain numbers and text, and only such are found.
+
+    SQLAlchemy puts the text together once, for this very object; the driver takes the parameters.
+    """
+    text, order, named = _asked(connection.dialect, query)
+    values = named | given
+    bound = values if order is None else tuple(values[name] for name in order)
+    return [tuple(row) for row in connection.exec_driver_sql(text, bound)]
+
+
+@lru_cache(maxsize=64)
+def _asked(dialect: Dialect, query: Select[Any] | CompoundSelect[Any]) -> tuple[str, tuple[str, ...] | None, Row]:
+    """The text, the order of its parameters (None: by name), and those whose values stand in the query itself."""
+    compiled = query.compile(dialect=dialect)
+    order = compiled.positiontup
+    return str(compiled), None if order is None else tuple(order), dict(compiled.params)
 
 
 def fetch(connection: Connection, query: Select[Any], column: ColumnElement[Any], keys: Iterable[object]) -> list[Row]:
