@@ -130,6 +130,7 @@ class Gate:
                 "请登录，或携带有效令牌 / sign in at /login, or send Authorization: Bearer lft_…",
                 headers={"WWW-Authenticate": 'Bearer realm="lifeline"'},
             )
+        request.state.principal = found.principal
         wait = self._buckets.take(f"{found.principal.via}:{found.principal.name}")
         if wait:
             raise too_many(wait)

@@ -51,7 +51,9 @@ async def _caller(
     if not (x_purpose and x_purpose.strip() and x_case_id and x_case_id.strip()):
         raise ProblemError("invalid", "unmasked data needs both X-Purpose and X-Case-Id")
     if not caller.principal.graded("important"):
-        raise ProblemError("forbidden", "unmasked data needs an account of data grade important")
+        said = "unmasked data needs an account of data grade important"
+        wanted = f"purpose {x_purpose.strip()}, case {x_case_id.strip()}: {said}"
+        raise ProblemError("forbidden", said, denied=wanted, tried="read.unmasked")
     details = {"purpose": x_purpose, "case_id": x_case_id, "query": str(request.url.query)[:500]}
     await run_in_threadpool(state.parts.audit.record, caller.principal, "read.unmasked", request.url.path, details)
     return Caller(caller.principal, caller.cookie, unmasked=True, purpose=x_purpose, case_id=x_case_id)

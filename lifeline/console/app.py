@@ -9,10 +9,13 @@ as ports (``ports``).
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from lifeline.console.access import Gate
@@ -22,6 +25,7 @@ from lifeline.console.guard import Guard
 from lifeline.console.limits import ADDRESS, CREDENTIAL, QUERY, SIGN_IN_ADDRESS, SIGN_IN_NAME, Buckets
 from lifeline.console.ports import Parts, Settings
 from lifeline.console.problem import ProblemError
+from lifeline.console.refusals import Refusals
 from lifeline.console.routes import (
     accounts,
     alarms,
@@ -84,6 +88,7 @@ def create_app(parts: Parts, settings: Settings | None = None, *, clock: Clock =
         feed=Feed(parts.queue),
         news=Cached(lambda: judged(parts.status, clock()), STATUS_TTL_MS, clock),
         queries=Buckets(QUERY, time.monotonic),
+        refused=Refusals(parts.audit, time.monotonic),
         sign_in_addresses=Buckets(SIGN_IN_ADDRESS, time.monotonic),
         sign_in_names=Buckets(SIGN_IN_NAME, time.monotonic),
         clock=clock,
@@ -125,9 +130,19 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-async def _problem(_request: Request, error: Exception) -> Response:
+async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, ProblemError)
-    return error.response()
+    answer = error.response()
+    who = getattr(request.state, "principal", None)
+    if who is None or not (error.status == 403 or error.denied):
+        return answer
+    refused: Refusals = request.app.state.lifeline.refused
+    note = partial(refused.note, who, request.method, request.url.path, error)
+    if error.status == 403:
+        await run_in_threadpool(note)
+    else:  # what is not the caller's must take no longer than what is not there
+        answer.background = BackgroundTask(note)
+    return answer
 
 
 async def _not_understood(_request: Request, error: Exception) -> Response:

@@ -53,6 +53,8 @@ CREDENTIAL: Final = Rate(200, 50)
 SIGN_IN_ADDRESS: Final = Rate(20, 0.2)
 SIGN_IN_NAME: Final = Rate(5, 0.05)
 """Five tries, then one in twenty seconds."""
+REFUSED: Final = Rate(20, 0.1)
+"""Refusals of one name that are written to the audit; the others are counted."""
 QUERY: Final = Rate(20, 1)
 """SQL queries of one analyst."""
 BUCKETS_MAX: Final = 100_000

@@ -38,6 +38,10 @@ KINDS: Final[dict[str, tuple[int, str]]] = {
 """Kind → its usual status and title."""
 
 
+OUTSIDE: Final = "outside the caller's areas or utilities"
+"""Said to the audit, never to the caller."""
+
+
 class ProblemError(Exception):
     """A request that is not done; becomes the answer of the route that raises it."""
 
@@ -49,13 +53,20 @@ class ProblemError(Exception):
         status: int | None = None,
         headers: Mapping[str, str] | None = None,
         errors: list[dict[str, Any]] | None = None,
+        denied: str = "",
+        tried: str = "access",
     ) -> None:
+        """``denied``: why, for the audit, of what the caller is told is not there; ``tried``: the audit's action."""
         super().__init__(detail)
         self.kind = kind
         self.status = status or KINDS[kind][0]
         self.detail = detail
         self.headers = dict(headers or {})
         self.errors = errors
+        self.denied = denied
+        self.tried = tried
+        self.recorded = False
+        """Whether the audit has it already."""
 
     def response(self) -> Response:
         """The answer."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lifeline.console.limits import Buckets
     from lifeline.console.oidc import Oidc
     from lifeline.console.ports import Parts, Row, Settings, Within
+    from lifeline.console.refusals import Refusals
     from lifeline.core.ports import Clock
 
 EVENTS_TTL_MS: Final = 1_000
@@ -33,6 +34,7 @@ class State:
     feed: Feed
     news: Cached[dict[str, Any]]
     queries: Buckets
+    refused: Refusals
     sign_in_addresses: Buckets
     sign_in_names: Buckets
     clock: Clock

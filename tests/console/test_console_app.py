@@ -63,7 +63,8 @@ def test_a_broken_queue_is_said(client: Any) -> None:
 
 def test_metrics_pass_through_or_say_why_not(client: Any) -> None:
     answer = client.get("/metrics")
-    assert (answer.status_code, answer.content) == (200, b"lifeline_readings_received_total 7.0\n")
+    assert answer.status_code == 200
+    assert answer.content.startswith(b"lifeline_readings_received_total 7.0\n")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     client.sources.metrics = None
     assert client.get("/metrics").status_code == 503

@@ -133,6 +133,7 @@ class HttpAdmin:
                 yield
         except ProblemError as problem:
             self._audit.record(who, action, subject[:200], {"purpose": problem.detail})
+            problem.recorded = True
             raise
 
 

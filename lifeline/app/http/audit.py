@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 KINDS: Final = {
     "login": "login",
     "account": "user",
+    "access": "right",
     "account.grants": "right",
     "token": "right",
     "read": "read",

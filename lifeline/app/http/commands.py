@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lifeline.app.http.queue import refusals
-from lifeline.console.problem import ProblemError
+from lifeline.console.problem import OUTSIDE, ProblemError
 from lifeline.governance.actor import Actor
 from lifeline.governance.outgoing.downlink import ORDERS
 
@@ -36,11 +36,13 @@ class HttpCommands:
         order = ORDERS.get(action)
         may = order.roles if order else ()
         role = next((role for role in held if role in may), held[0])
-        with refusals(f"event {event_id!r}"):
+        with refusals(f"event {event_id!r}", recorded=True):
             if event_id is not None:
                 event = self._desk.get_event(event_id)
                 if not any(who.sees(*touched) for touched in event["places"]):
-                    raise ProblemError("not-found", f"there is no event {event_id!r} within your areas and utilities")
+                    raise ProblemError(
+                        "not-found", f"there is no event {event_id!r} within your areas and utilities", denied=OUTSIDE
+                    )
                 event_id = event["event_id"]
             actor = Actor(who.name, role, address=who.address)
             row = self._desk.command(
@@ -65,7 +67,9 @@ class HttpCommands:
         with refusals(f"command {command_id!r}"):
             row = self._desk.get_command(command_id)
         if not who.sees(row["area_code"], row["utility"]):
-            raise ProblemError("not-found", f"there is no command {command_id!r} within your areas and utilities")
+            raise ProblemError(
+                "not-found", f"there is no command {command_id!r} within your areas and utilities", denied=OUTSIDE
+            )
         return self._shown([row], masked=masked)[0]
 
     def _shown(self, rows: list[Row], *, masked: bool) -> list[Row]:

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.app.http.queue import refusals
-from lifeline.console.problem import ProblemError
+from lifeline.console.problem import OUTSIDE, ProblemError
 from lifeline.core.areas import lies_in
 from lifeline.core.principal import READERS, Grant
 from lifeline.governance import modes
@@ -62,7 +62,7 @@ class HttpEmergencies:
     def start_emergency(self, who: Principal, fields: Mapping[str, Any], key: str | None) -> Row:
         """Begin one until a time, or for so many hours."""
         area = fields["area_code"]
-        with refusals():
+        with refusals(recorded=True):
             row = self._desk.start_emergency(
                 area,
                 fields.get("until"),
@@ -79,7 +79,7 @@ class HttpEmergencies:
         actor = _actor(who, row["area_code"])
         if row["ended_at"] is not None:
             raise ProblemError("conflict", f"emergency {emergency_id} has ended already")
-        with refusals(f"emergency {emergency_id}"):
+        with refusals(f"emergency {emergency_id}", recorded=True):
             return _shown(who, self._desk.end_emergency(row["area_code"], reason, actor))
 
 
@@ -113,7 +113,9 @@ def _shown(who: Principal, row: Row) -> Row:
 
 
 def _unknown(emergency_id: int) -> ProblemError:
-    return ProblemError("not-found", f"there is no emergency {emergency_id} within your areas and utilities")
+    return ProblemError(
+        "not-found", f"there is no emergency {emergency_id} within your areas and utilities", denied=OUTSIDE
+    )
 
 
 class EmergencyReaders:

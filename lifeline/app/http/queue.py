@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from lifeline.console.problem import ProblemError
+from lifeline.console.problem import OUTSIDE, ProblemError
 from lifeline.core.personal import masked_text
 from lifeline.core.principal import Grant, narrowed
 from lifeline.governance import alarms, kpi, reach, reports, states
@@ -39,11 +39,12 @@ KINDS_OF: Final[dict[type[RefusedError], str]] = {
 
 
 @contextmanager
-def refusals(asked: str = "", conflict: str = "conflict") -> Iterator[None]:
+def refusals(asked: str = "", conflict: str = "conflict", *, recorded: bool = False) -> Iterator[None]:
     """Refusals of the queue as problems.
 
     ``asked``: what was looked for; an unknown id is answered with it alone, because the queue's own words name ids that
-    are near, which may not be the caller's to know. ``conflict``: what it is when somebody else was faster.
+    are near, which may not be the caller's to know. ``conflict``: what it is when somebody else was faster;
+    ``recorded``: the queue has put the refusal into the audit itself.
 
     Raises:
         ProblemError: in place of any ``RefusedError``.
@@ -54,12 +55,14 @@ def refusals(asked: str = "", conflict: str = "conflict") -> Iterator[None]:
         raise unknown(asked) from error
     except RefusedError as error:
         kind = conflict if isinstance(error, ConflictError) else KINDS_OF[type(error)]
-        raise ProblemError(kind, str(error)) from error
+        problem = ProblemError(kind, str(error))
+        problem.recorded = recorded
+        raise problem from error
 
 
-def unknown(what: str) -> ProblemError:
-    """The same words for what is not there and what is not the caller's to see."""
-    return ProblemError("not-found", f"there is no {what} within your areas and utilities")
+def unknown(what: str, denied: str = "") -> ProblemError:
+    """The same words for what is not there and (``denied``, for the audit) what is not the caller's to see."""
+    return ProblemError("not-found", f"there is no {what} within your areas and utilities", denied=denied)
 
 
 class HttpQueue:
@@ -187,7 +190,8 @@ class HttpQueue:
         given = dict(fields)
         wanted = given.pop("role", None)
         note = given.pop("note", None)
-        with refusals(f"event {event_id!r}", conflict="conflict" if version is None else "changed"):
+        missed = "conflict" if version is None else "changed"
+        with refusals(f"event {event_id!r}", missed, recorded=True):
             event = self._desk.get_event(event_id)
             actor = self._actor(who, event, f"event {event_id!r}", states.roles_of(event["status"], action), wanted)
             row = self._desk.act(event["event_id"], action, actor, note, expected_version=version, key=key, **given)
@@ -231,7 +235,7 @@ class HttpQueue:
     def _actor(who: Principal, row: Row, what: str, may: tuple[str, ...], wanted: str | None) -> Actor:
         """``who`` in the role to act in: among those held for this row, the one asked for, or the first that may."""
         if not any(who.sees(*place) for place in _places(row)):
-            raise unknown(what)
+            raise unknown(what, OUTSIDE)
         held = _held(who, row)
         if wanted is not None and wanted not in held:
             raise ProblemError("forbidden", f"you do not hold the role {wanted!r} for this area and utility")

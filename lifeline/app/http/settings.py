@@ -49,13 +49,13 @@ class HttpSettings:
 
     def set_policy(self, who: Principal, text: str, reason: str, version: int) -> Row:
         """As ``GovernanceDesk.set_policy``; overrides must fit the site's rules, too."""
-        with refusals(conflict="changed"), _places():
+        with refusals(conflict="changed", recorded=True), _places():
             faults = override_faults(self._site, text)
             return self._desk.set_policy(text, reason, _actor(who), version, faults)
 
     def set_rows(self, who: Principal, name: str, rows: Sequence[Mapping[str, Any]], reason: str, version: int) -> Row:
         """As ``GovernanceDesk.set_rows``."""
-        with refusals(conflict="changed"):
+        with refusals(conflict="changed", recorded=True):
             return self._desk.set_rows(name, rows, reason, _actor(who), version)
 
 

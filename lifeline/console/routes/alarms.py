@@ -21,7 +21,7 @@ from lifeline.console.answers import (
     time_ms,
 )
 from lifeline.console.models import Alarm, AlarmAct, AlarmDetail, AlarmPage
-from lifeline.console.problem import ProblemError
+from lifeline.console.problem import OUTSIDE, ProblemError
 
 router = APIRouter(prefix="/api/v1", tags=["alarms"])
 
@@ -66,7 +66,9 @@ async def get_alarm(who: Who, parts: Answers, alarm_id: AlarmId) -> Response:
     """One alarm with its log."""
     row = await run_in_threadpool(parts.queue.get_alarm, alarm_id, masked=not who.unmasked)
     if not who.principal.sees(row["area_code"], row["utility"]):
-        raise ProblemError("not-found", f"there is no alarm {alarm_id!r} within your areas and utilities")
+        raise ProblemError(
+            "not-found", f"there is no alarm {alarm_id!r} within your areas and utilities", denied=OUTSIDE
+        )
     return json_answer(row)
 
 

@@ -23,7 +23,7 @@ from lifeline.console.answers import (
     time_ms,
 )
 from lifeline.console.models import Act, Event, EventDetail, EventPage
-from lifeline.console.problem import ProblemError
+from lifeline.console.problem import OUTSIDE, ProblemError
 
 router = APIRouter(prefix="/api/v1", tags=["events"])
 
@@ -113,5 +113,5 @@ def version_of(if_match: str | None) -> int | None:
 
 
 def unknown(event_id: str) -> ProblemError:
-    """The same words for what is not there and what is not the caller's to see."""
-    return ProblemError("not-found", f"there is no event {event_id!r} within your areas and utilities")
+    """What is not the caller's to see, in the words for what is not there."""
+    return ProblemError("not-found", f"there is no event {event_id!r} within your areas and utilities", denied=OUTSIDE)

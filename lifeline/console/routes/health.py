@@ -42,7 +42,7 @@ async def metrics(request: Request) -> Response:
         raise ProblemError("unavailable", f"the engine's metrics cannot be read: {error}") from error
     if text is None:
         raise ProblemError("unavailable", "the engine's metrics cannot be read: the engine does not answer")
-    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(text + state.refused.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _is_loopback(request: Request) -> bool:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from lifeline.console.answers import Answers, Code, Cursor, Limit, Who, Word, json_answer, time_ms
 from lifeline.console.limits import LIVE_ROWS_MAX, READING_ROWS_MAX
 from lifeline.console.models import AreaPage, LivePage, PointPage, Readings
-from lifeline.console.problem import ProblemError
+from lifeline.console.problem import OUTSIDE, ProblemError
 
 router = APIRouter(prefix="/api/v1", tags=["readings"])
 
@@ -61,7 +61,9 @@ async def readings(
         masked=not who.unmasked,
     )
     if not who.principal.sees(body.pop("area_code"), body.pop("utility")):
-        raise ProblemError("not-found", f"there is no point {device}/{quantity} within your areas and utilities")
+        raise ProblemError(
+            "not-found", f"there is no point {device}/{quantity} within your areas and utilities", denied=OUTSIDE
+        )
     return json_answer(body)
 
 

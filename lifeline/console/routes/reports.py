@@ -18,7 +18,7 @@ from starlette.responses import Response
 from lifeline.console.access import Caller
 from lifeline.console.answers import Answers, IdempotencyKey, Who, json_answer, state_of
 from lifeline.console.models import Report, Reported
-from lifeline.console.problem import ProblemError
+from lifeline.console.problem import OUTSIDE, ProblemError
 from lifeline.core.personal import masked_text
 
 router = APIRouter(tags=["reports"])
@@ -146,7 +146,9 @@ async def _state(who: Caller, parts: Any, report_id: str) -> dict[str, Any]:
     row = await run_in_threadpool(parts.queue.get_report, report_id)
     event = row["event"]
     if row["actor"] != who.principal.name and not any(who.principal.sees(*place) for place in row["places"]):
-        raise ProblemError("not-found", f"there is no report {report_id!r} within your areas and utilities")
+        raise ProblemError(
+            "not-found", f"there is no report {report_id!r} within your areas and utilities", denied=OUTSIDE
+        )
     changed = [event[name] for name in ("closed_at", "resolved_at", "accepted_at", "dispatched_at") if event[name]]
     return {
         "service_request_id": row["report_id"],
