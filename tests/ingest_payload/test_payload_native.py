@@ -53,7 +53,7 @@ def values(part: Any) -> Any:
 
 
 def test_scratch_that_was_used_leaves_no_trace(index: Any, messages_of: Any, plain: Any) -> None:
-    """Small and large batches one after the other: as if each had outputs of its own, and none is written over later."""
+    """Small and large batches one after the other: as if each had outputs of its own."""
     scratch = wide.Scratch()
     unknown, bad = good.replace(b"G1", b"G?"), b'{"id":"G1","ts":1795000000000,"ch4":"x"}'
     sizes = (3, 200, 1, wide.CAPACITY_MIN + 5, 7, 2)
