@@ -143,10 +143,10 @@ def _run(load: Load, scale: float, folder: Path) -> EngineRun:
     rounds = rounds_at(scale, load.rounds)
     with started(load, scale, load.warm_rounds + rounds, folder) as running:
         assembly = running.assembly
-        machine = assembly.rules._machine  # noqa: SLF001 - where a planted slow-down goes
-        machine.process_all = planted("engine", machine.process_all)  # type: ignore[method-assign]
         warm = running.tell(f"go {load.warm_rounds}")["readings"]
         wait_for(assembly, warm)
+        machine = assembly.rules._machine  # noqa: SLF001 - where a planted slow-down goes
+        machine.process_all = planted("engine", machine.process_all)  # type: ignore[method-assign]
 
         meter, cpu, began = ThreadMeter(), time.process_time(), time.perf_counter()
         sent = running.tell(f"go {rounds}")

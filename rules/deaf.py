@@ -70,6 +70,15 @@ class Deafness:
             patience = self._heard_patience(last_device != NEVER, device_of[point])
             self._now.append((last + patience, ENDLESS))
 
+    def calm(self, low: int, end: int) -> bool:
+        """Whether nothing deaf can lie between the last reading, rows received from ``low`` on, and ``end``."""
+        return end - min(int(self.state[0, 0]) or low, low) <= self._bound
+
+    def hear_calm(self, last: int) -> None:
+        """``hear`` of records for which it was ``calm``; ``last`` is the newest receipt of the last of them."""
+        self._now = self._periods()
+        self.state[0, 0] = last
+
     def within(self, silent_s: NDArray[np.float64], at: NDArray[np.int64]) -> NDArray[np.float64]:
         """How many of so many seconds before some instants (ms) were deaf."""
         found = np.zeros(len(silent_s))

@@ -28,9 +28,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from lifeline.core.alarm import RULE_CHANGED, RULE_GONE
+from lifeline.core.batch import Readings
 from lifeline.core.registry import Registry, RegistrySource
 from rules import alarms, evidence, features, snapshot
-from rules.batch import BATCH_ROWS, Batch
+from rules.batch import BATCH_ROWS, RUN_ROWS, Batch
 from rules.census import Census
 from rules.columns import Columns, all_rows
 from rules.groups import BoundGroups
@@ -41,7 +42,7 @@ from rules.overrides import Insides, Overlay
 from rules.plan import BoundRule, Plan
 from rules.revision import ALARM, POINTS, Checkpoint, Past, Verdict
 from rules.rule_set import digest
-from rules.silence import Silence
+from rules.silence import CLOCK_MS, Silence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lifeline.core.alarm import AlarmChange, ChangeKind, RuleInfo
-    from lifeline.core.batch import LogRecord, Readings
+    from lifeline.core.batch import LogRecord
     from lifeline.core.override import ParameterSpan
     from rules.memory import Rows, Track
     from rules.rule_set import RuleSet
@@ -121,26 +122,64 @@ class RuleMachine:
         """The same changes as record by record, for less: small records that wait are judged together."""
         changes: list[AlarmChange] = []
         batch = Batch()
-        for record in records:
+        at = 0
+        while at < len(records):
             self._touched = True
-            self._follow_registry(record.readings)
-            if self._timed.rules:
-                told = self._silence.process(record)
-                batch.said += [
-                    ((2 * (batch.rows + c.row), 0), self._change(c.rule, c, record.lsn, c.instant, c.instant, c.value))
-                    for c in told
-                ]
-            dirty = batch.take(record, self._journal) if len(record.readings) else ()
-            self._lsn, self._at = record.lsn, max(self._at, record.received_at, _newest(record.readings))
-            newer = self._past.newer
+            taken, dirty = self._take_run(batch, records, at)
+            if not taken:
+                taken, dirty = 1, self._take_one(batch, records[at])
+            at += taken
+            last, newer = records[at - 1], self._past.newer
+            self._lsn, self._at = last.lsn, max(self._at, last.received_at)
             due = self._journal.next - newer.at >= self._journal.within
-            due |= record.received_at - newer.header["at"] >= WITHIN_MS
-            if due or len(dirty) or batch.rows >= BATCH_ROWS or record is records[-1]:
+            due |= last.received_at - newer.header["at"] >= WITHIN_MS
+            if due or len(dirty) or batch.rows >= BATCH_ROWS or at == len(records):
                 changes += self._judge_batch(batch, dirty)
                 batch = Batch()
             if due:
                 self._mark()
         return changes
+
+    def _take_one(self, batch: Batch, record: LogRecord) -> NDArray[np.int32] | tuple[()]:
+        """Take in a record; returns the units that must be judged again."""
+        self._follow_registry(record.readings)
+        if self._timed.rules:
+            told = self._silence.process(record)
+            batch.said += [
+                ((2 * (batch.rows + c.row), 0), self._change(c.rule, c, record.lsn, c.instant, c.instant, c.value))
+                for c in told
+            ]
+        if not len(record.readings):
+            return ()
+        self._at = max(self._at, int(record.readings.received_at.max()))
+        return batch.take([record], record.readings, self._journal, 0).dirty
+
+    def _take_run(
+        self, batch: Batch, records: Sequence[LogRecord], at: int
+    ) -> tuple[int, NDArray[np.int32] | tuple[()]]:
+        """Take in small records that wait from ``at`` on as if one by one; how many: 0 when that one needs more."""
+        run, rows = [], 0
+        until = self._past.newer.header["at"] + WITHIN_MS
+        if self._timed.rules:
+            until = min(until, self._silence.instant + CLOCK_MS)
+        for k in range(at, len(records)):
+            one = records[k]
+            rows += len(one.readings)
+            if not len(one.readings) or rows > RUN_ROWS or one.received_at >= until:
+                break
+            run.append(one)
+        if len(run) < 2:
+            return 0, ()
+        readings = Readings.concat([one.readings for one in run])
+        if self._timed.rules and not self._silence.calm(readings, run[-1].received_at):
+            return 0, ()
+        self._follow_registry(readings)
+        stop_at = self._past.newer.at + self._journal.within
+        admitted = batch.take(run, readings, self._journal, stop_at)
+        if self._timed.rules:
+            self._silence.hear(admitted.readings, run[admitted.taken - 1])
+        self._at = max(self._at, int(admitted.readings.received_at.max()))
+        return admitted.taken, admitted.dirty
 
     def _judge_batch(self, batch: Batch, dirty: NDArray[np.int32] | tuple[()]) -> list[AlarmChange]:
         """What all rules say of records that were taken in; units are judged again after the last of them only."""
@@ -538,10 +577,6 @@ class RuleMachine:
         yield
         for _, track in self._turning():
             track.turns.since = 1
-
-
-def _newest(rows: Readings) -> int:
-    return int(rows.received_at.max()) if len(rows) else 0
 
 
 _GLOBAL: Final = frozenset({"newest", "last", "newest_unit", "counts"})

@@ -24,6 +24,8 @@ from rules.kernels import order
 from rules.memory import Rows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 COUNTERS: Final = ("repeats", "bad", "null", "stale", "placed", "too_late")
@@ -45,12 +47,15 @@ _RING: Final = {
 
 
 class Admitted(NamedTuple):
-    """Rows of a record to judge as they come, and units (by their first point) to judge again."""
+    """Rows of records to judge as they come, and units (by their first point) to judge again."""
 
+    readings: Readings
+    taken: int
+    """Records."""
     ordered: Rows
     """Later than all before of their point."""
     fresh: Rows
-    """The same without those of dirty units."""
+    """The same without those of dirty units in the last record."""
     dirty: NDArray[np.int32]
 
 
@@ -106,28 +111,40 @@ class Journal:
         self._members = np.argsort(self.unit, kind="stable").astype(np.int32)
         self._member_units = self.unit[self._members]
 
-    def admit(self, readings: Readings, lsn: int) -> Admitted:
-        """Take in a record's rows."""
+    def admit(self, readings: Readings, lsns: Sequence[int], ends: NDArray[np.int64], stop_at: int) -> Admitted:
+        """Take in the rows of records as if record by record.
+
+        The first record that has units to judge again, or after which ``next`` is at least ``stop_at``, is the last.
+
+        Args:
+            readings: of all the records.
+            lsns: of each; at least one, and if there are more, each has rows.
+            ends: int64, the row behind each record's last.
+            stop_at: a number of a row.
+        """
         rows = len(readings)
         self._reserve(rows)
-        self._number(lsn)
         row, prev, dt = np.empty(rows, np.int32), np.empty(rows), np.empty(rows)
-        unit, sizes = np.empty(rows, np.int32), np.zeros(3, np.int64)
+        unit, sizes, begins = np.empty(rows, np.int32), np.zeros(4, np.int64), np.empty(len(lsns), np.int64)
         kernels.admit(
             *(readings.point, readings.ts, readings.received_at, readings.value, readings.quality, readings.flags),
             *(self._watched, self.unit, self.newest, self.last, self.newest_unit, self.before, self.before_unit),
             *(self._head, self._dirty, *self._ring.values()),
-            *(self.first, self.next, self.within, WITHIN_MS),
+            *(self.first, self.next, self.within, WITHIN_MS, ends, stop_at, begins),
             *(row, prev, dt, unit, self.counts, sizes),
         )
-        n, units, self.next = (int(size) for size in sizes)
+        n, units, self.next, taken = sizes.tolist()
+        self._number(begins[:taken].tolist(), lsns[:taken])
         row, prev, dt, dirty = row[:n], prev[:n], dt[:n], unit[:units]
-        taken = (readings.point[row], readings.ts[row], readings.value[row])
-        ordered = fresh = Rows(readings, row, *taken, prev, dt, np.broadcast_to(np.int64(lsn), rows))
+        if taken < len(lsns):
+            readings = readings.take(slice(0, int(ends[taken - 1])))
+        values = (readings.point[row], readings.ts[row], readings.value[row])
+        ordered = fresh = Rows(readings, row, *values, prev, dt, _by_row(lsns[:taken], ends[:taken]))
         if units:
-            fresh = ordered.take(self._dirty[self.unit[ordered.point]] == 0)
+            start = int(ends[taken - 2]) if taken > 1 else 0  # of the record with the late ones
+            fresh = ordered.take((self._dirty[self.unit[ordered.point]] == 0) | (ordered.row < start))
             self._dirty[dirty] = 0
-        return Admitted(ordered, fresh, dirty)
+        return Admitted(readings, taken, ordered, fresh, dirty)
 
     def points_of(self, units: NDArray[np.int32]) -> NDArray[np.int32]:
         """All points of some units, units in rising order."""
@@ -180,12 +197,12 @@ class Journal:
         slots, lsns = numbers % len(ring["point"]), self._lsn_of(numbers)
         return [Evidence(int(n), int(ring["ts"][s]), float(ring["value"][s])) for n, s in zip(lsns, slots, strict=True)]
 
-    def _number(self, lsn: int) -> None:
-        """The next rows are of this log record."""
+    def _number(self, begins: Sequence[int], lsns: Sequence[int]) -> None:
+        """Rows from these on are of these log records."""
         if len(self._begins) >= FORGET_RECORDS and self._begins[len(self._begins) // 2] <= self.first:
             del self._begins[: len(self._begins) // 2], self._lsns[: len(self._lsns) // 2]
-        self._begins.append(self.next)
-        self._lsns.append(lsn)
+        self._begins.extend(begins)
+        self._lsns.extend(lsns)
 
     def _lsn_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """The log records of rows since the checkpoint."""
@@ -220,3 +237,10 @@ class Journal:
         own: tuple[NDArray[Any], ...] = (self.newest, self.last, self.newest_unit, self._head)
         own += (self.unit, self._members, self._watched)
         return sum(column.nbytes for column in (*own, *self._ring.values())) + 16 * len(self._begins)
+
+
+def _by_row(lsns: Sequence[int], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The log record of each row."""
+    if len(lsns) == 1:
+        return np.broadcast_to(np.int64(lsns[0]), int(ends[0]))
+    return np.repeat(np.array(lsns, np.int64), np.diff(ends, prepend=0))

@@ -26,7 +26,7 @@ from rules.kernels import silence as kernels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lifeline.core.batch import LogRecord
+    from lifeline.core.batch import LogRecord, Readings
     from lifeline.core.registry import Registry
     from rules.localtime import LocalClock
     from rules.plan import BoundRule
@@ -140,6 +140,21 @@ class Silence:
             *(self.last_point, self.last_device, self.last_gateway, at, len(rows)),
         )
         return changes
+
+    def calm(self, rows: Readings, end: int) -> bool:
+        """Whether records of these rows, up to log time ``end``, reach no instant and end no deaf time."""
+        end = max(end, int(rows.received_at.max()), self.now)
+        reaches = self.instant < 0 or end >= self.instant + CLOCK_MS
+        return not reaches and self.deafness.calm(int(rows.received_at.min()), end)
+
+    def hear(self, rows: Readings, last: LogRecord) -> None:
+        """``process`` of records for which it is ``calm``, all at once: their rows, and the last of them."""
+        self.now = max(self.now, last.received_at, int(rows.received_at.max()))
+        self.deafness.hear_calm(int(last.readings.received_at.max()))
+        kernels.hear(
+            *(rows.point, rows.received_at, rows.flags, self._device, self._gateway, self._quiet),
+            *(self.last_point, self.last_device, self.last_gateway, 0, len(rows)),
+        )
 
     def _block(
         self,

@@ -44,6 +44,9 @@ def admit(
     at: int,
     within: int,
     within_ms: int,
+    ends: I64,
+    stop_at: int,
+    begins: I64,
     out_row: I32,
     out_prev: F64,
     out_dt: F64,
@@ -57,14 +60,26 @@ def admit(
     ``newest_unit``; ``before`` and ``before_unit`` are the two times at the checkpoint, behind which nothing can be put
     in its place. ``first`` is the ring row after the checkpoint, ``at`` the next one; a row is put in its place when
     the first newer one of its unit is at most ``within`` rows and ``within_ms`` of log time back. ``counts`` [6] grows
-    by repeats, bad, null, stale (same time as one before), placed, too late. ``out_sizes``: rows, units
-    (``out_unit``), next ring row. ``dirty`` marks the units; their rows of this record are judged with those of
-    before, in the order of event time.
+    by repeats, bad, null, stale (same time as one before), placed, too late. ``dirty`` marks the units; their rows of
+    this record are judged with those of before, in the order of event time.
+
+    Record k ends before row ``ends[k]``; ``begins[k]`` is its first ring row. The first record with a unit to judge
+    anew, or after which the next ring row is ``stop_at`` or later, is the last that is looked at. ``out_sizes``: rows,
+    units (``out_unit``), next ring row, records taken.
     """
     size = len(ring_point)
     n = 0
     units = 0
+    record = 0
+    begins[0] = at
     for i in range(len(point)):
+        while i == ends[record]:
+            if units or at >= stop_at:
+                break
+            record += 1
+            begins[record] = at
+        if i == ends[record]:
+            break
         if flags[i] & 8:  # Flag.DUPLICATE
             counts[0] += 1
             continue
@@ -150,6 +165,7 @@ def admit(
     out_sizes[0] = n
     out_sizes[1] = units
     out_sizes[2] = at
+    out_sizes[3] = record + 1
 
 
 @njit(cache=True, nogil=True)
