@@ -1,9 +1,13 @@
-"""A process that takes alarms to a receiver and is killed at its k-th step. Started by test_kill_sweep.py.
+"""A process that takes alarms to two receivers and is killed at its k-th step. Started by test_kill_sweep.py.
 
-``sweep_victim.py PORT`` reads ``run K URL``: forks a child that opens the queue, applies what the log still holds, lets
-a person file each event and delivers the outbox, and kills itself with SIGKILL at step K: before a statement, before a
-commit, after a commit, before a message is sent, after it was. ``run 0 URL`` kills nobody. After each it says
-``gone STATUS STEPS``. Imports nothing from the tests: it is run as a file.
+``sweep_victim.py PORT FOLDER [mutant]`` reads ``run K URL NAME``: forks a child that opens the queue, applies what
+the log still holds, lets deadlines pass (reminders, escalation), lets people walk every event through the loop to its
+rating, exports the audit and delivers the outbox to a webhook and as CAP warnings (the first attempt of a life is
+refused). It kills itself with SIGKILL at step K: before a statement, before and after a commit, before a file is synced or renamed,
+before a message is sent and after it was. ``run 0 …`` kills nobody. After each it says ``gone STATUS STEPS``. Imports
+nothing from the tests: it is run as a file.
+
+Its clocks stand still, so every life of a database leaves the same rows, however many there were.
 """
 
 from __future__ import annotations
@@ -13,6 +17,8 @@ import random
 import signal
 import sys
 import time
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, event
@@ -21,9 +27,13 @@ from lifeline.core.alarm import AlarmChange, RuleInfo, alarm_id
 from lifeline.core.registry import Registry
 from lifeline.core.schema import POINTS as REGISTRY
 from lifeline.governance.actor import Actor
+from lifeline.governance.audit_export import AuditExporter
+from lifeline.governance.database import Database
 from lifeline.governance.desk import GovernanceDesk
 from lifeline.governance.outgoing import outbox
+from lifeline.governance.outgoing.cap import CapSettings
 from lifeline.governance.outgoing.envelope import CONTENT_TYPE, cloud_event, encode
+from lifeline.governance.outgoing.warner import Warner
 from lifeline.governance.outgoing.web import WebTransport
 from lifeline.governance.outgoing.worker import SinkRules, Worker
 from lifeline.governance.places import PlaceLookup
@@ -33,7 +43,21 @@ T0 = 1_795_000_000_000
 RULE = RuleInfo("r", 1, "报警", "Alarm", "orange", "process", "leak", "device", "", "", "", 60.0)
 POSITIONS = 3
 POINTS = 2
-LI = Actor("li", "dispatcher")
+TICKS_MIN = (16, 40, 90, 170)
+"""When deadlines are looked at, after T0: the limits of triage and handling pass, and the steps after them."""
+ACTS_MS = T0 + 3 * 3_600_000
+"""When people act: what they start ends after every tick."""
+LOOP: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+    ("file", "li", "dispatcher", {}),
+    ("dispatch", "li", "dispatcher", {"owner": "unit 3"}),
+    ("accept", "wang", "operator", {}),
+    ("handle", "wang", "operator", {}),
+    ("ask-extension", "wang", "operator", {"until": ACTS_MS + 9 * 3_600_000}),
+    ("grant-extension", "li", "dispatcher", {}),
+    ("feed-back", "wang", "operator", {}),
+    ("close", "sun", "analyst", {"cause": "leak"}),
+    ("evaluate", "sun", "analyst", {"satisfaction": 5}),
+)
 
 
 def batch(position: int) -> list[AlarmChange]:
@@ -73,45 +97,104 @@ class Watched(WebTransport):
         self.steps.step()
 
 
-def live(url: str, port: int, steps: Steps) -> None:
-    """Everything from alarm to receiver, from wherever the last life ended."""
-    places = PlaceLookup(lambda: Registry(REGISTRY.empty_table()))
-    queue = GovernanceQueue(url, {"r": RULE}, places, lambda: T0)
-    desk = GovernanceDesk(url, lambda: T0)
-    transport = Watched(
-        f"http://127.0.0.1:{port}/",
-        lambda message: (CONTENT_TYPE, encode(cloud_event(message, "/sweep"))),
-        lambda: int(time.time() * 1000),
-        keys=[bytes(range(32))],
-        allow_private=True,
-    )
-    transport.steps = steps
-    rules = SinkRules("hook", "there", retry_min_s=0.1, retry_max_s=1)
-    worker = Worker(rules, transport, queue._database, lambda: int(time.time() * 1000), random.Random(1))
-    with queue._database.write() as connection:
-        outbox.register(connection, "hook", "there")
+class Hasty(Worker):
+    """A mutant that says that it has delivered, and then delivers: what a kill in between would lose."""
+
+    def step(self) -> bool:
+        name = self.rules.name
+        with self.database.write() as connection:
+            messages = outbox.after(connection, outbox.stand(connection, name)["position"], 100)
+            if messages:
+                outbox.settle(connection, name, messages[-1].entry, len(messages))
+        for message in messages:
+            self.transport.send(message)
+        return False
+
+
+def watch(steps: Steps) -> None:
+    """A step before every statement and commit, after every transaction, before a file is synced or renamed."""
     for name in ("before_cursor_execute", "commit"):
         event.listen(Engine, name, steps.step)
+    plain, sync, rename = Database.write, os.fsync, os.replace
+
+    @contextmanager
+    def write(self: Database) -> Any:
+        with plain(self) as connection:
+            yield connection
+        steps.step()
+
+    def stepping(call: Any) -> Any:
+        def counted(*given: Any, **named: Any) -> Any:
+            steps.step()
+            return call(*given, **named)
+
+        return counted
+
+    Database.write = write  # type: ignore[method-assign]
+    os.fsync, os.replace = stepping(sync), stepping(rename)
+
+
+def workers(port: int, steps: Steps, database: Database) -> list[Worker]:
+    """A webhook and a CAP receiver."""
+    settings = CapSettings("lifeline@example.org", "Sweep", gbt=("410100", "001", "002", "00"))
+    warner = Warner("cap", settings, database, lambda: ACTS_MS)
+    made = []
+    for name, render in (
+        ("hook", lambda message: (CONTENT_TYPE, encode(cloud_event(message, "/sweep")))),
+        ("cap", warner.render),
+    ):
+        transport = Watched(
+            f"http://127.0.0.1:{port}/{name}",
+            render,
+            lambda: int(time.time() * 1000),
+            keys=[bytes(range(32))],
+            allow_private=True,
+        )
+        transport.steps = steps
+        rules = SinkRules(name, "there", retry_min_s=0.02, retry_max_s=0.02)
+        kind = Hasty if "mutant" in sys.argv else Worker
+        made.append(kind(rules, transport, database, lambda: int(time.time() * 1000), random.Random(1)))
+    return made
+
+
+def live(url: str, port: int, folder: Path, steps: Steps) -> None:
+    """Everything from alarm to receiver, from wherever the last life ended."""
+    places = PlaceLookup(lambda: Registry(REGISTRY.empty_table()))
+    now = [T0]
+    queue = GovernanceQueue(url, {"r": RULE}, places, lambda: T0, monotonic=lambda: now[0] / 1000)
+    desk = GovernanceDesk(url, lambda: ACTS_MS)
+    told = workers(port, steps, queue._database)
+    for worker in told:
+        with queue._database.write() as connection:
+            outbox.register(connection, worker.rules.name, worker.rules.target)
+    exporter = AuditExporter(
+        url, folder / "checkpoints", folder / "audit.pem", "Sweep", lambda: ACTS_MS, every_s=60, every_entries=9
+    )
+    watch(steps)
     for position in range(queue.position + 1, POSITIONS + 1):
         queue.apply(batch(position), position, T0)
-        steps.step()
-    for row in desk.list_events(status="new")[0]:
-        desk.act(row["event_id"], "file", LI, key=f"file-{row['event_id']}")
-        steps.step()
+    for minutes in TICKS_MIN:
+        now[0] = T0 + minutes * 60_000
+        queue.tick(now[0])
+    for event_id in sorted(row["event_id"] for row in desk.list_events()[0]):
+        for action, person, role, fields in LOOP:
+            desk.act(event_id, action, Actor(person, role), "because", key=f"{action}-{event_id}", **fields)
+    exporter.export()
     while any(row["waiting"] for row in desk.list_sinks()):
-        worker.step()
-        steps.step()
+        for worker in told:
+            worker.step()
+        time.sleep(0.025)
 
 
-def main(port: int) -> None:
+def main(port: int, folder: Path) -> None:
     """Obey."""
     for line in sys.stdin:
-        _, number, url = line.split()
+        _, number, url, life = line.split()
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
             steps = Steps(int(number))
-            live(url, port, steps)
+            live(url, port, folder / life, steps)
             os.write(writing, str(steps.count).encode())
             os._exit(0)
         os.close(writing)
@@ -122,4 +205,4 @@ def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), Path(sys.argv[2]))

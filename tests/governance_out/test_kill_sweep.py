@@ -1,12 +1,16 @@
 """kill -9 at every step between alarm, event, outbox and send: each warning once in effect, told at least once.
 
-A step is a statement, a commit (before and after), a message about to leave, a message that the receiver has. The
-ledger is the receiver, outside of the victim. Every twelfth step runs always, all of them with LIFELINE_SOAK=1.
+A step is a statement, a commit (before and after), a file synced or renamed, a message about to leave, a message that
+the receiver has. The ledger is the receiver, outside of the victim. The books of a database whose life was cut, at
+whatever step, and went on must be those of one whose life was never cut, row for row: alarms, events, both logs,
+timers, escalations, key figures, outbox, audit, CAP identifiers. A few steps run always, all with LIFELINE_SOAK=1.
 """
 
 from __future__ import annotations
 
 import os
+import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,25 +18,54 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select
 
+from lifeline.governance.audit_verify import verify_audit
+from lifeline.governance.database import Database
+from lifeline.governance.schema import MEASURES, kpi_days, kpi_times, metadata, tallies
+from lifeline.governance.settings import recount
+from lifeline.governance.verify import verify_queue
 from tests.governance_out import sweep_victim
 from tests.governance_out.conftest import Receiver
 from tests.governance_out.sweep_victim import POINTS, POSITIONS
 
+SUMS = (kpi_days, kpi_times, tallies)
 VICTIM = Path(sweep_victim.__file__)
-STRIDE = 1 if os.environ.get("LIFELINE_SOAK") else 12
+SOAK = bool(os.environ.get("LIFELINE_SOAK"))
+LIVES = 4
+"""Cut in a usual run; in a soak every step is."""
+SAME: dict[str, set[str]] = {
+    "alarms": set(),
+    "events": set(),
+    "event_areas": set(),
+    "event_log": {"entry"},
+    "alarm_log": {"entry"},
+    "timers": set(),
+    "escalations": {"entry"},
+    "tallies": set(),
+    "kpi_days": set(),
+    "kpi_times": set(),
+    "followers": set(),
+    "idempotency": set(),
+    "audit": set(),
+    "audit_nodes": set(),
+    "outbox": set(),
+    "warnings_issued": set(),
+    "sinks": {"delivered", "target"},
+    "undelivered": set(),
+}
+"""Tables that must be the same, without these columns: numbers of PostgreSQL's sequences have gaps, and what was sent
+twice is counted twice."""
 
 
 class Zygote:
     """The forking process."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, folder: Path, *kind: str) -> None:
         root = VICTIM.parents[2]
         self.process = subprocess.Popen(
-            [sys.executable, str(VICTIM), str(port)],
+            [sys.executable, str(VICTIM), str(port), str(folder), *kind],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -40,11 +73,11 @@ class Zygote:
             env=os.environ | {"PYTHONPATH": str(root)},
         )
 
-    def run(self, fatal: int, url: str) -> tuple[int, int]:
+    def run(self, fatal: int, url: str, name: str) -> tuple[int, int]:
         """A life that ends at step ``fatal``; its status and how many steps it took (0 when it was killed)."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(f"run {fatal} {url}\n")
+        self.process.stdin.write(f"run {fatal} {url} {name}\n")
         self.process.stdin.flush()
         word, status, count = self.process.stdout.readline().split()
         assert word == "gone"
@@ -73,59 +106,122 @@ def fresh(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> 
     return make
 
 
-def rows(url: str, query: str) -> list[tuple[Any, ...]]:
+def books(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Every table that must be the same whenever somebody was killed."""
     engine = create_engine(url)
-    try:
-        with engine.connect() as connection:
-            return [tuple(row) for row in connection.execute(text(query))]
-    finally:
-        engine.dispose()
+    found = {}
+    with engine.connect() as connection:
+        for name, without in SAME.items():
+            table = metadata.tables[name]
+            columns = [column for column in table.columns if column.name not in without]
+            order = list(table.primary_key)
+            found[name] = [tuple(row) for row in connection.execute(select(*columns).order_by(*order))]
+    engine.dispose()
+    return found
 
 
-def assert_books_balance(url: str, receiver: Receiver) -> None:
-    """Database and ledger say the same."""
-    assert rows(url, "SELECT count(*), count(DISTINCT alarm_id) FROM alarms") == [
-        (POSITIONS * POINTS, POSITIONS * POINTS)
-    ]
-    assert rows(url, "SELECT count(*) FROM alarms WHERE event_id IS NULL") == [(0,)]
-    told = rows(url, "SELECT message_id, subject, kind, data FROM outbox ORDER BY entry")
-    events = {event_id for (event_id,) in rows(url, "SELECT event_id FROM events WHERE status = 'filed'")}
-    assert len(events) == POINTS
-    once: dict[str, list[str]] = defaultdict(list)
-    for _, subject, _, data in told:
-        once[subject].append(orjson.loads(data)["action"])
-    assert set(once) == events
-    for actions in once.values():
-        assert actions.count("open") == 1
-        assert actions.count("file") == 1
-    got = [(request.headers["webhook-id"], orjson.loads(request.body)["subject"]) for request in receiver.requests]
-    assert set(got) == {(message_id, subject) for message_id, subject, _, _ in told}
-    audited = rows(url, "SELECT object FROM audit WHERE action = 'file' ORDER BY object")
-    assert audited == [(f"event/{event_id}",) for event_id in sorted(events)]
+def assert_told(found: dict[str, list[tuple[Any, ...]]], receiver: Receiver) -> None:
+    """The webhook has had every message of the outbox, and each id one content; the CAP receiver every warning."""
+    bodies: dict[tuple[str, str], set[bytes]] = defaultdict(set)
+    for request in receiver.requests:
+        bodies[request.path, request.headers["webhook-id"]].add(request.body)
+    assert all(len(one) == 1 for one in bodies.values()), "an id with two contents"
+    names = [column.name for column in metadata.tables["outbox"].columns]
+    ids = {dict(zip(names, row, strict=True))["message_id"] for row in found["outbox"]}
+    assert {message_id for path, message_id in bodies if path == "/hook"} == ids
+    issued = [column.name for column in metadata.tables["warnings_issued"].columns]
+    identifiers = [dict(zip(issued, row, strict=True))["identifier"] for row in found["warnings_issued"]]
+    warned = {re.search(rb"<identifier>(.*?)</identifier>", *one)[1].decode() for one in (  # type: ignore[index]
+        tuple(one) for (path, _), one in bodies.items() if path == "/cap")}  # fmt: skip
+    assert len(identifiers) == len(set(identifiers)) == POINTS * 2, "an alert and an all-clear for each event"
+    assert warned == set(identifiers)
+
+
+def assert_whole(url: str, folder: Path) -> None:
+    """The database itself, the audit under its checkpoints, and sums that are those of the events."""
+    verify_queue(url)
+    verdict = verify_audit(url, folder / "checkpoints")
+    assert (verdict.problem, verdict.covered) == (None, verdict.entries)
+    database = Database(url)
+    with database.write() as connection:
+        before = [sorted(map(tuple, connection.execute(table.select()))) for table in SUMS]
+        recount(connection, "UTC")
+        after = [sorted(map(tuple, connection.execute(table.select()))) for table in SUMS]
+    database.close()
+    for one, two in zip(before, after, strict=True):
+        assert _counted(one) == _counted(two)
+
+
+def _counted(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows that count something: those that were taken back to zero stay."""
+    return [row for row in rows if any(row[-len(MEASURES) :] if len(row) > len(MEASURES) else row[-1:])]
 
 
 @pytest.mark.integration
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_killed_at_every_step_each_warning_is_once_in_effect_and_told_at_least_once(
-    fresh: Any, receiver: Receiver, database_url: str
+    fresh: Any, receiver: Receiver, database_url: str, tmp_path: Path
 ) -> None:
-    zygote = Zygote(receiver.port)
+    zygote = Zygote(receiver.port, tmp_path)
     try:
+        receiver.answers = [500]
         url = fresh()
-        status, steps = zygote.run(0, url)
+        status, steps = zygote.run(0, url, "whole")
         assert status == 0
-        assert steps > 60
-        assert_books_balance(url, receiver)
-        tested = doubled = 0
-        stride = STRIDE if database_url.startswith("sqlite") or STRIDE == 1 else STRIDE * 2
-        for fatal in range(1, steps + 1, stride):
+        assert steps > 200
+        expected = books(url)
+        assert len(expected["alarms"]) == POSITIONS * POINTS
+        assert len(expected["events"]) == POINTS
+        assert len(expected["escalations"]) >= POINTS * 2
+        assert_told(expected, receiver)
+        assert_whole(url, tmp_path / "whole")
+        lives = LIVES if database_url.startswith("sqlite") else LIVES // 2
+        fatals = range(1, steps + 1) if SOAK else sorted(random.Random(steps).sample(range(1, steps + 1), lives))
+        doubled = 0
+        for fatal in fatals:
             receiver.requests.clear()
-            url = fresh()
-            assert zygote.run(fatal, url)[0] == signal.SIGKILL
-            assert zygote.run(0, url)[0] == 0
-            assert_books_balance(url, receiver)
-            ids = [request.headers["webhook-id"] for request in receiver.requests]
-            tested += 1
-            doubled += len(ids) > len(set(ids))
+            receiver.answers = [500]
+            url, name = fresh(), f"life{fatal}"
+            assert zygote.run(fatal, url, name)[0] == signal.SIGKILL, fatal
+            assert zygote.run(0, url, name)[0] == 0, fatal
+            found = books(url)
+            for table, rows in expected.items():
+                assert found[table] == rows, (fatal, table)
+            assert_told(found, receiver)
+            assert_whole(url, tmp_path / name)
+            ids = [(request.path, request.headers["webhook-id"]) for request in receiver.requests]
+            doubled += len(ids) > len(set(ids)) + 1  # one was refused
     finally:
         zygote.close()
-    print(f"{tested} of {steps} steps killed; warnings doubled 0, missing 0; {doubled} lives told something twice")
+    print(
+        f"{len(fatals)} of {steps} steps killed; doubled in effect 0, missing 0; {doubled} lives told something twice"
+    )
+
+
+@pytest.mark.integration
+@pytest.mark.soak
+@pytest.mark.skipif(not SOAK, reason="shows in a soak that the sweep above would see a loss: LIFELINE_SOAK=1")
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_the_sweep_sees_a_sink_that_settles_before_it_sends(fresh: Any, receiver: Receiver, tmp_path: Path) -> None:
+    zygote = Zygote(receiver.port, tmp_path, "mutant")
+    seen = False
+    try:
+        url = fresh()
+        status, steps = zygote.run(0, url, "whole")
+        assert status == 0
+        expected = books(url)
+        assert_told(expected, receiver)
+        for fatal in range(steps, steps - 120, -11):
+            receiver.requests.clear()
+            url, name = fresh(), f"life{fatal}"
+            assert zygote.run(fatal, url, name)[0] == signal.SIGKILL
+            assert zygote.run(0, url, name)[0] == 0
+            try:
+                assert_told(books(url), receiver)
+            except AssertionError:
+                seen = True
+                break
+    finally:
+        zygote.close()
+    assert seen
