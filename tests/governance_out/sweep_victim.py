@@ -3,9 +3,9 @@
 ``sweep_victim.py PORT FOLDER [mutant]`` reads ``run K URL NAME``: forks a child that opens the queue, applies what
 the log still holds, lets deadlines pass (reminders, escalation), lets people walk every event through the loop to its
 rating, exports the audit and delivers the outbox to a webhook and as CAP warnings (the first attempt of a life is
-refused). It kills itself with SIGKILL at step K: before a statement, before and after a commit, before a file is synced or renamed,
-before a message is sent and after it was. ``run 0 …`` kills nobody. After each it says ``gone STATUS STEPS``. Imports
-nothing from the tests: it is run as a file.
+refused). It kills itself with SIGKILL at step K: before a statement, before and after a commit, before a file is
+synced or renamed, before a message is sent and after it was. ``run 0 …`` kills nobody. After each it says ``gone
+STATUS STEPS``. Imports nothing from the tests: it is run as a file.
 
 Its clocks stand still, so every life of a database leaves the same rows, however many there were.
 """
