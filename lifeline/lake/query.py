@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import secrets
 import threading
 import unicodedata
 from datetime import UTC, date, datetime
@@ -23,7 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lifeline.core.errors import ConfigurationError, PeerError, Problem, UnavailableError
-from lifeline.lake.scope import scoped_views
+from lifeline.core.personal import masked_text, without_ids
+from lifeline.lake.scope import HOUSEHOLD_PREFIX, pseudonym, scoped_views
 from lifeline.lake.views import COLUMNS
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ DENIED_FUNCTIONS: Final = frozenset(
 """Functions that reach outside the query: files, settings, environment, other SQL."""
 DENIED_PREFIXES: Final = ("read_", "duckdb_", "pragma_", "pg_", "arrow_scan", "pandas_scan", "python_map", "iceberg_",
                           "delta_", "sqlite_", "postgres_", "mysql_", "http_", "st_read", "load_", "enable_",
-                          "disable_")  # fmt: skip
+                          "disable_", "_hide_")  # fmt: skip
 
 REFUSED_REFERENCES: Final = frozenset({"COLUMN_DATA", "BOUND_TABLE_REF", "DELIM_GET"})
 CATALOG_VIEWS: Final = frozenset({("information_schema", "columns"), ("information_schema", "tables")})
@@ -119,8 +121,30 @@ def _open_scoped(
         "SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns() "
         "WHERE schema_name = 'source' GROUP BY table_name"
     ).fetchall()
-    for statement in scoped_views(dict(found), grants, key):
+    hide = "" if key is None else _hiding(connection, key)
+    for statement in scoped_views(dict(found), grants, key, hide=hide):
         connection.execute(statement)
+
+
+def _hiding(connection: duckdb.DuckDBPyConnection, key: str) -> str:
+    """A function that masks texts as the API does, ids of household devices too; its name, which nobody can guess.
+
+    A caller of it could ask for the pseudonym of an id that he knows: so it may not be called by name either.
+    """
+    home = f"SELECT DISTINCT device_id FROM source.points WHERE kind LIKE '{HOUSEHOLD_PREFIX}%'"  # noqa: S608 - ours
+    households = frozenset(connection.sql(home).to_arrow_table()["device_id"].to_pylist())
+
+    def of_id(device: str) -> str:
+        return pseudonym(key, device)
+
+    def hidden(texts: Any) -> pa.Array:
+        shown = (None if one is None else masked_text(without_ids(one, households, of_id)) for one in texts.to_pylist())
+        return pa.array(shown, pa.string())
+
+    name = f"_hide_{secrets.token_hex(16)}"
+    register: Any = connection.create_function  # its stubs know no function of whole arrays
+    register(name, hidden, ["VARCHAR"], "VARCHAR", type="arrow")
+    return name
 
 
 def _lock(connection: duckdb.DuckDBPyConnection, data_dir: Path, memory_limit: str) -> None:

@@ -6,9 +6,8 @@ the full views lie in a schema that queries cannot name.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Final
-
-from lifeline.core.personal import masked_sql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +41,19 @@ def clause(grants: Sequence[Grant], prefix: str = "") -> str:
     return "(" + " OR ".join(parts or ["false"]) + ")"
 
 
+def pseudonym(key: str, name: str) -> str:
+    """What a household's id is shown as; SQL does the same."""
+    return MASK_PREFIX + hashlib.sha256((key + name).encode()).hexdigest()[:16]
+
+
+FREE_TEXTS: Final = {
+    "events": ("owner", "co_owners", "routing", "recheck"),
+    "event_log": ("note", "fields"),
+    "alarms": ("detail",),
+}
+"""Columns in which people or the engine may have written what is personal; titles have an expression of their own."""
+
+
 def masked_columns(columns: Sequence[str], key: str, *, plain: bool = False) -> str:
     """Columns of ``points`` with coarse positions and pseudonyms; ``plain``: expressions without names."""
     household = f"kind LIKE '{HOUSEHOLD_PREFIX}%'"
@@ -60,7 +72,11 @@ def masked_columns(columns: Sequence[str], key: str, *, plain: bool = False) -> 
 
 
 def scoped_views(
-    columns: dict[str, Sequence[str]], grants: Sequence[Grant] | None, key: str | None, source: str = "source"
+    columns: dict[str, Sequence[str]],
+    grants: Sequence[Grant] | None,
+    key: str | None,
+    source: str = "source",
+    hide: str = "",
 ) -> list[str]:
     """Statements that make the views of one reader over the full ones in schema ``source``.
 
@@ -69,6 +85,7 @@ def scoped_views(
         grants: Where the reader may look; None: everywhere.
         key: Secret of the pseudonyms; None: nothing is masked.
         source: Schema of the full views.
+        hide: With ``key``: the function that masks a text, ids of household devices in it too.
     """
     everywhere = grants is None
     here = "true" if grants is None else clause(grants)
@@ -100,31 +117,33 @@ def scoped_views(
         elif key is not None and "device_id" in names:
             # readings and alarms: the kind is a column of points
             hidden = f"'{MASK_PREFIX}' || substr(sha256({text(key)} || r.device_id), 1, 16)"
-            masked = f"CASE WHEN p.household THEN {hidden} ELSE r.device_id END AS device_id"
-            listed = ", ".join(masked if column == "device_id" else f'r."{column}"' for column in names)
+            shown = {column: f'{hide}(r."{column}") AS "{column}"' for column in FREE_TEXTS.get(name, ())}
+            shown["device_id"] = f"CASE WHEN p.household THEN {hidden} ELSE r.device_id END AS device_id"
+            listed = ", ".join(shown.get(column, f'r."{column}"') for column in names)
             home = f"SELECT point, kind LIKE '{HOUSEHOLD_PREFIX}%' AS household FROM {source}.points"  # noqa: S608 - ours
             origin = f"(SELECT * FROM {origin} WHERE {where[name]}) r LEFT JOIN ({home}) p ON p.point = r.point"  # noqa: S608 - quoted
             statements.append(f"CREATE VIEW main.{name} AS SELECT {listed} FROM {origin}")  # noqa: S608 - quoted
             continue
         elif key is not None and name == "events":
-            listed = _masked_event(names, key, source)
+            listed = _masked_event(names, key, source, hide)
         elif key is not None and name == "event_log":
-            # the engine's notes name devices
-            note = f"CASE WHEN actor = 'engine' THEN '' ELSE {masked_sql('note')} END AS note"
-            listed = ", ".join(note if column == "note" else f'"{column}"' for column in names)
+            shown = {column: f'{hide}("{column}") AS "{column}"' for column in FREE_TEXTS[name]}
+            # the engine's notes name devices, whatever their ids look like
+            shown["note"] = f"CASE WHEN actor = 'engine' THEN '' ELSE {hide}(note) END AS note"
+            listed = ", ".join(shown.get(column, f'"{column}"') for column in names)
         statements.append(f"CREATE VIEW main.{name} AS SELECT {listed} FROM {origin} WHERE {where[name]}")  # noqa: S608 - quoted
     return statements
 
 
-def _masked_event(names: Sequence[str], key: str, source: str) -> str:
-    """Columns of ``events``: positions coarse, a household device neither in place nor in title."""
+def _masked_event(names: Sequence[str], key: str, source: str, hide: str) -> str:
+    """Columns of ``events``: positions coarse, a household device neither in place nor in what is written."""
     coarse = {name: f"round({name}, {DECIMALS}) AS {name}" for name in ("lon", "lat")}
     if "place" in names:
         home = f"SELECT device_id FROM {source}.points WHERE kind LIKE '{HOUSEHOLD_PREFIX}%'"  # noqa: S608 - quoted
         hidden = f"'{MASK_PREFIX}' || substr(sha256({text(key)} || place), 1, 16)"
         coarse["place"] = f"CASE WHEN place IN ({home}) THEN {hidden} ELSE place END AS place"
-        title = masked_sql("title")
         coarse["title"] = (
-            f"CASE WHEN place IN ({home}) THEN replace({title}, place, {hidden}) ELSE {title} END AS title"
+            f"{hide}(CASE WHEN place IN ({home}) THEN replace(title, place, {hidden}) ELSE title END) AS title"
         )
+    coarse |= {column: f'{hide}("{column}") AS "{column}"' for column in FREE_TEXTS["events"]}
     return ", ".join(coarse.get(name, f'"{name}"') for name in names)

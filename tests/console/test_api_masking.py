@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import duckdb
 import pytest
 
-from lifeline.core.personal import masked_sql, masked_text
+from lifeline.core.personal import masked_text
 
 SECRETS = ("13812345678", "138 1234 5678", "0371-66666666", "410105199003071234", "wang@example.com")
 
@@ -21,13 +20,15 @@ SECRETS = ("13812345678", "138 1234 5678", "0371-66666666", "410105199003071234"
         ("身份证410105199003071234", "身份证***"),
         ("mail wang@example.com.", "mail ***."),
         ("1795000000123 is a time, a13812345678f an id, 410105001001 a grid", None),
+        ("漏点 113.640123,34.750456 附近", "漏点 113.64,34.75 附近"),
+        ("at 34.750456°N, 113.640123°E", "at 34.75°N, 113.64°E"),
+        ("经度113.640123，纬度34.750456", "经度113.64，纬度34.75"),
+        ("pressures 2.34567, 6.78901 and 25.1234 of 101.3251 kPa", None),
         ("压力 13.812345678 kPa, 2026-11-18 19:07", None),
     ],
 )
-def test_what_is_personal_in_free_text_is_hidden_in_python_and_in_sql_alike(text: str, shown: str | None) -> None:
-    expected = text if shown is None else shown
-    assert masked_text(text) == expected
-    assert duckdb.execute(f"SELECT {masked_sql('t')} FROM (SELECT ? AS t)", [text]).fetchone() == (expected,)
+def test_what_is_personal_in_free_text_is_hidden(text: str, shown: str | None) -> None:
+    assert masked_text(text) == (text if shown is None else shown)
 
 
 def test_nothing_personal_that_people_write_leaves_unmasked(client: Any) -> None:

@@ -6,7 +6,6 @@ are ours alone (analysts' SQL runs elsewhere), two at a time, and none longer th
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from lifeline.core.principal import area_prefixes
 from lifeline.files import write_atomic
 from lifeline.governance.recheck import LastReading
 from lifeline.lake.query import open_catalog
-from lifeline.lake.scope import HOUSEHOLD_PREFIX, MASK_PREFIX, clause, masked_columns
+from lifeline.lake.scope import HOUSEHOLD_PREFIX, MASK_PREFIX, clause, masked_columns, pseudonym
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -336,11 +335,6 @@ def pseudonym_key(path: Path) -> str:
         write_atomic(path, os.urandom(32).hex().encode())
         path.chmod(0o600)
     return path.read_text().strip()
-
-
-def pseudonym(key: str, device_id: str) -> str:
-    """What a household's device is called: the same always, and nobody can go back without the key."""
-    return MASK_PREFIX + hashlib.sha256((key + device_id).encode()).hexdigest()[:16]
 
 
 def _after(cursor: str | None) -> int:

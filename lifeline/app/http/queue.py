@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from lifeline.console.problem import OUTSIDE, ProblemError
 from lifeline.core.personal import masked_text
 from lifeline.core.principal import Grant, narrowed
@@ -101,7 +103,18 @@ class HttpQueue:
             row["also_in"] = reach.codes(row)
         if masked:
             self._points.mask_events(rows)
+            for row in rows:
+                if row["recheck"] is not None:
+                    self._mask_evidence(row)
         return rows
+
+    def _mask_evidence(self, row: Row) -> None:
+        """What telemetry said at closing names the devices that it asked."""
+        packed = row["recheck"] if isinstance(row["recheck"], str) else orjson.dumps(row["recheck"]).decode()
+        told = {"recheck": packed}
+        devices = {alarm["device_id"] for alarm in orjson.loads(packed).get("alarms", ())}
+        self._points.mask_texts([(told, "recheck")], devices)
+        row["recheck"] = told["recheck"] if isinstance(row["recheck"], str) else orjson.loads(told["recheck"])
 
     def sees(self, who: Principal, event: Row) -> bool:
         """Whether a place that it touches lies within the caller's reach: what crosses districts is of both."""
