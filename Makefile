@@ -55,7 +55,6 @@ wheel: setup ## build the wheel into dist/
 	@$(BIN)/python -m build --no-isolation --wheel
 
 lock: ## renew the locked requirements (versions and hashes, no index address)
-	@$(BIN)/python -m pip install -q uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  pyproject.toml -o requirements/run.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
