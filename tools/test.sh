@@ -6,10 +6,12 @@
 #   .venv/wheel/tree   tests and docs     .venv/wheel/numba  compiled kernels, kept from run to run
 #
 # Arguments go to pytest. Without any, the whole of it, laid out for two cores: style, types and floors beside the
-# compilation of the kernels; the demo (a minute, most of it waiting) beside the unit tests, which run on three processes
-# as they wait for disks and brokers half of their time (not sorted by their number in a file: the slow ones are few in
-# theirs and would all come last); and alone, in the end, what is held against the clock.
+# compilation of the kernels and of the tests (which every worker would do for itself); the demo (a minute, most of it
+# waiting) beside the unit tests, which run on four processes as they wait for disks and brokers a part of their time
+# (not sorted by their number in a file: the slow ones are few in theirs and would all come last); and alone, in the end,
+# what is held against the clock.
 set -euo pipefail
+unset PYTHONDONTWRITEBYTECODE # what is not kept is compiled again by each of the hundreds of processes of the tests
 root=$PWD python=$PWD/${VENV:-.venv}/bin/python work=$PWD/${VENV:-.venv}/wheel
 site() { "$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
 
@@ -34,8 +36,7 @@ echo "$work/dependencies" >"$target/dependencies.pth"
 for package in lifeline ingest rules simulators benchmarks; do
   (cd "$target" && find "$package" -name '*.py' -exec touch -r "$root/{}" {} \;)
 done
-# what is not compiled is compiled again by each of the hundreds of processes that the tests start
-(cd "$target" && env -u PYTHONDONTWRITEBYTECODE "$env" -m compileall -q lifeline ingest rules simulators benchmarks)
+(cd "$target" && "$env" -m compileall -q lifeline ingest rules simulators benchmarks)
 
 cp -r tests docs README.md CHANGELOG.md Makefile pyproject.toml requirements "$work/tree/"
 cd "$work/tree"
@@ -53,8 +54,9 @@ demo=tests/e2e/test_demo.py
 
 beside make --no-print-directory -C "$root" check
 "$env" -m lifeline.cli warm
+"$env" -m pytest -q -p no:cacheprovider --collect-only tests >/dev/null
 joined
 beside "$env" -m pytest -q -p no:cacheprovider -s $demo
-"$env" -m pytest -q -p no:cacheprovider -n 3 --dist loadfile --no-loadscope-reorder --ignore tests/e2e tests
+"$env" -m pytest -q -p no:cacheprovider -n 4 --dist loadfile --no-loadscope-reorder --ignore tests/e2e tests
 joined
 "$env" -m pytest -q -p no:cacheprovider -s --ignore $demo tests/e2e

@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-import schemathesis
 from hypothesis import HealthCheck, given, settings
 
 from lifeline.console.access import OPEN, POLICY
@@ -209,6 +208,8 @@ def test_acts_are_done_once_and_on_what_was_seen(client: Any) -> None:
 
 
 def test_schemathesis_finds_no_server_error(client: Any) -> None:
+    import schemathesis  # a second and a half, which no other worker needs to spend
+
     document = client.get("/api/openapi.json", as_="viewer").json()
     for template in [path for path in document["paths"] if path.endswith("/stream")]:
         del document["paths"][template]  # endless by design; tests of its own
