@@ -21,7 +21,7 @@ from lifeline.app.bookkeeping import keep_books, record_reload
 from lifeline.app.clock import now_ms
 from lifeline.app.decoding import make_decoder
 from lifeline.app.load import LoadGauge
-from lifeline.app.memory import MemoryKeeper, settle
+from lifeline.app.memory import MemoryKeeper, settle, settle_allocator
 from lifeline.app.outgoing import start_sinks
 from lifeline.app.overriding import load_rules
 from lifeline.app.publishing import Publisher
@@ -247,6 +247,7 @@ def rules_follower(
 
     def bind() -> RuleMachine:
         machine = RuleMachine(rule_set, ledger, site.config.site.timezone)
+        settle_allocator()  # the start is over
         settle()
         return machine
 

@@ -61,7 +61,7 @@ def running(config: Path, *, console_port: int | None) -> Iterator[Assembly]:
     Raises:
         ConfigurationError, UnavailableError, CorruptionError: the site cannot start.
     """
-    settle_allocator()
+    settle_allocator(starting=True)
     settle_threads()
     site = load_site(config)
     with ExitStack() as stack:
