@@ -107,3 +107,26 @@ def test_what_was_trimmed_before_the_follower_saw_it_is_named() -> None:
     assert not follow.stop(20)
     assert follow.fault is not None
     assert "never saw log records 1 to 2" in follow.fault
+
+
+def test_what_opens_a_follower_comes_first_and_is_tried_again_while_the_disk_refuses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lifeline.engine.follow.BACKOFF_S", 0.01)
+    log = MemoryLog()
+    log.append(sample_batch(1), lambda _: None)
+    follower, tries = Keeping(0), list[int]()
+
+    def opening() -> None:
+        tries.append(follower.position)
+        if len(tries) < 3:
+            raise UnavailableError("state: Input/output error")
+        follower.position = 0
+
+    follow = Follow(log, follower, lambda: 0, opening)
+    follow.start()
+
+    assert follow.stop(20)
+    assert tries == [0, 0, 0], "no record before it is open, and it is opened once"
+    assert follower.turns == [[1]]
+    assert follow.fault is None

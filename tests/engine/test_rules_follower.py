@@ -231,3 +231,37 @@ def test_latency_counts_live_alarms_only(tmp_path: Path) -> None:
 
     assert rules.latencies_ms
     assert max(rules.latencies_ms) <= 50_000 - 11_000
+
+
+def test_before_it_is_opened_nothing_is_judged_and_nothing_may_be_trimmed(tmp_path: Path) -> None:
+    first = follower(tmp_path, Ledger())
+    first.consume(RECORDS)
+    first.snapshot()
+    bound: list[Doubling] = []
+
+    def bind() -> Doubling:
+        bound.append(Doubling())
+        return bound[-1]
+
+    rules = RulesFollower(bind, Ledger(), SnapshotStore(tmp_path, "rules"), lambda: 0, Metrics())
+    rules.start_at(first=7, committed=25)
+    assert (rules.is_open, bound, rules.too_late) == (False, [], 0)
+    assert rules.position == 20, "held against the log's end at a start: a log that was taken away is seen"
+    assert rules.durable == 0, "until the checkpoint is known to be intact the log is kept whole"
+
+    rules.open()
+    assert (rules.is_open, len(bound), rules.position, rules.durable) == (True, 1, 20, 20)
+
+
+@pytest.mark.parametrize("first", [1, 7])
+def test_a_damaged_checkpoint_sends_it_back_to_where_the_log_begins(tmp_path: Path, first: int) -> None:
+    whole = follower(tmp_path, Ledger())
+    whole.consume(RECORDS)
+    whole.snapshot()
+    (snapshot,) = tmp_path.glob("rules-*.snap")
+    snapshot.write_bytes(snapshot.read_bytes()[:-1])
+
+    rules = RulesFollower(Doubling, Ledger(), SnapshotStore(tmp_path, "rules"), lambda: 0, Metrics())
+    rules.start_at(first=first, committed=20)
+    rules.open()
+    assert (rules.position, rules.durable) == (first - 1, 0)
