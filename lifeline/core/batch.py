@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow as pa
 from lifeline.core.schema import LOG_READINGS, Flag
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -94,3 +94,27 @@ class LogRecord:
     """The log's clock, epoch ms; never decreases from record to record."""
     readings: Readings
     rejects: pa.RecordBatch | None = None
+
+
+TOGETHER_ROWS: Final = 1 << 13
+"""A record of so many rows gains nothing from company."""
+
+
+def together(
+    records: Iterable[LogRecord], key: Callable[[LogRecord], object] = lambda _: None
+) -> Iterator[tuple[Readings, LogRecord]]:
+    """Neighbours of one ``key``, while they are small, as the readings of all and the last of them; in order.
+
+    For whoever pays by the record as well as by the row: a broker's window of twenty messages makes hundreds a second.
+    """
+    kept: list[LogRecord] = []
+    rows = 0
+    for record in records:
+        more = len(record.readings)
+        if kept and (rows + more > TOGETHER_ROWS or key(record) != key(kept[0])):
+            yield Readings.concat([one.readings for one in kept]), kept[-1]
+            kept, rows = [], 0
+        kept.append(record)
+        rows += more
+    if kept:
+        yield Readings.concat([one.readings for one in kept]), kept[-1]

@@ -52,18 +52,18 @@ class Tally:
 
     def consume(self, records: Sequence[LogRecord]) -> None:
         """Count."""
+        full = [record for record in records if len(record.readings)]
+        if full:
+            flags = np.concatenate([record.readings.flags for record in full])
+            late = int(np.count_nonzero(flags & Flag.LATE))
+            self.received += len(flags)
+            self.late += late
+            self.duplicates += int(np.count_nonzero(flags & Flag.DUPLICATE))
+            self._metrics.readings_received.inc(len(flags))
+            self._metrics.readings_late.inc(late)
+            with self._recent_lock:
+                self._recent.extend((record.received_at, len(record.readings)) for record in full)
         for record in records:
-            rows = len(record.readings)
-            if rows:
-                flags = record.readings.flags
-                late = int(np.count_nonzero(flags & Flag.LATE))
-                self.received += rows
-                self.late += late
-                self.duplicates += int(np.count_nonzero(flags & Flag.DUPLICATE))
-                self._metrics.readings_received.inc(rows)
-                self._metrics.readings_late.inc(late)
-                with self._recent_lock:
-                    self._recent.append((record.received_at, rows))
             if record.rejects is not None:
                 self._count_rejects(record)
             self._position = record.lsn

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lifeline.core.batch import together
 from lifeline.core.errors import CorruptionError, UnavailableError
 from lifeline.core.schema import Flag
 from lifeline.files import write_atomic
@@ -129,13 +130,13 @@ class CompletenessFollower:
             UnavailableError: the disk refuses the file of an hour that is over, or a snapshot that must be made now;
                 the records before are counted.
         """
-        for record in records:
-            if record.lsn <= self._position:
-                continue
-            self._advance(record.received_at)
-            if len(record.readings):
-                self._count(record.readings)
-            self._position = record.lsn
+        position = self._position
+        news = (record for record in records if record.lsn > position)
+        for readings, last in together(news, lambda record: record.received_at // HOUR_MS):
+            self._advance(last.received_at)
+            if len(readings):
+                self._count(readings)
+            self._position = last.lsn
         if len(self._pending) > PENDING_MAX:
             self.snapshot()
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lifeline.core.batch import together
 from lifeline.core.errors import UnavailableError
 from lifeline.core.schema import Flag
 from lifeline.live.kernels.seqlock import write_rows
@@ -88,13 +89,12 @@ class LiveValues:
         Raises:
             UnavailableError: the file could not grow; the records before are applied.
         """
-        for record in records:
-            if record.lsn <= self._position:
-                continue
-            if len(record.readings):
-                self._apply(record.readings)
-            self._position = record.lsn
-            self._header["position"][0] = record.lsn
+        position = self._position
+        for readings, last in together(record for record in records if record.lsn > position):
+            if len(readings):
+                self._apply(readings)
+            self._position = last.lsn
+            self._header["position"][0] = last.lsn
 
     def tick(self, now_ms: int) -> None:
         """Flush to disk every SYNC_MS.

@@ -3,6 +3,9 @@
 ``held`` counts how often each of the 65,536 identifiers waits. The receive window counts *distinct* identifiers:
 a broker that sends a packet again on a live connection (EMQX does, after its retry interval) is answered twice, but
 not accused of exceeding the window.
+
+These kernels keep Python's lock: at most 65,535 identifiers take 0.1 ms, and for the twenty of a broker's window it
+costs more to let the lock go than to count.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def admit(
     packet_id: NDArray[np.uint16],
     qos: NDArray[np.uint8],
@@ -36,7 +39,7 @@ def admit(
     return len(packet_id), distinct
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def release(packet_id: NDArray[np.uint16], held: NDArray[np.int32], distinct: int) -> int:
     """Take identifiers out; returns how many distinct ones are still held."""
     for identifier in packet_id:
