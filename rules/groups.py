@@ -78,7 +78,7 @@ class BoundGroups(BoundRule):
         self._ptr = np.zeros(1, np.int32)
         self._frames: dict[str, NDArray[Any]] = {
             "last_ts": np.zeros(0, np.int64), "last_value": np.zeros(0), "hit_ts": np.zeros(0, np.int64),
-            "seen_in": np.zeros(0, np.int64),
+            "seen_in": np.zeros(0, np.int64), "cadence": np.zeros((0, 2)),
         }  # fmt: skip
         self._groups: dict[str, NDArray[Any]] = {
             "frame": np.zeros(0, np.int64), "newest": np.zeros(0, np.int64), "seen": np.zeros(0, np.int32),
@@ -122,6 +122,9 @@ class BoundGroups(BoundRule):
         for name, more in (("last_ts", never), ("last_value", np.full(len(new), np.nan)), ("hit_ts", never)):
             self._frames[name] = np.concatenate([self._frames[name], more])
         self._frames["seen_in"] = np.concatenate([self._frames["seen_in"], never])
+        if self._judges:
+            unknown = np.column_stack([np.full(len(new), np.nan), np.zeros(len(new))])
+            self._frames["cadence"] = np.concatenate([self._frames["cadence"], unknown])
         self._grow_groups(len(self._key_of) - len(self._groups["frame"]))
         self._members = np.argsort(self.group, kind="stable").astype(np.int32)
         sizes = np.bincount(self.group, minlength=len(self._key_of))
@@ -167,7 +170,7 @@ class BoundGroups(BoundRule):
                 slots, ts, value, hits.view(np.uint8), start, frame_ms, hold_ms, window_ms,
                 self.group, self._ptr, self._members, self._terms, n_terms,
                 f["last_ts"], f["last_value"], f["hit_ts"], f["seen_in"],
-                g["frame"], g["newest"], g["seen"], g["before"],
+                g["frame"], g["newest"], g["seen"], g["before"], f["cadence"],
                 out_row, out_group, out_ts, out_worst, stats, values,
             )  # fmt: skip
             if n:

@@ -36,6 +36,8 @@ CAP: Final = 5.0
 """One frame counts at most this many times the limit, so that an alarm does not outlast its cause."""
 LEAST: Final = 1e-12
 """Below this a statistic of normal frames is nothing but rounding."""
+SHARES: Final = 6
+"""Shares of variance from ``variance_low`` to ``variance``."""
 FLAT: Final = 1e-9
 """A member whose deviation is below this share of its mean did not move in the normal period and is left out."""
 
@@ -94,13 +96,18 @@ class Residual:
     options: Final[Mapping[str, Bounds]] = {
         "lags": (2, 0, 16, "`t2`, `q`: frames before that belong to a vector"),
         "variance": (0.99, 0.1, 1, "`t2`, `q`: share of variance that the principal components explain"),
+        "variance_low": (0, 0, 1, "`q`: geometric mean over shares from this one to `variance`; 0: `variance` alone"),
         "smooth_n": (4, 1, 1000, "`t2`, `q`: frames of smoothing"),
+        "accuracy": (0, 0, 1, "`t2`, `q`: share of a member's mean by which its readings may be wrong and mean nothing"),
     }
 
     def __init__(self, members: int, options: Mapping[str, float]) -> None:
         self.members = members
         self._lags = int(options["lags"])
-        self._variance = options["variance"]
+        low, high = options["variance_low"], options["variance"]
+        # evenly spaced by the logarithm of what is left over, as the components' variances fall
+        self._shares = 1.0 - np.geomspace(1.0 - low, 1.0 - high, SHARES) if 0.0 < low < high < 1.0 else np.array([high])
+        self._accuracy = options["accuracy"]
         self._smooth = 2.0 / (options["smooth_n"] + 1.0)
         width = members * (self._lags + 1)
         self.arrays: dict[str, NDArray[np.float64]] = {
@@ -114,6 +121,8 @@ class Residual:
             "scale": np.zeros(width),
             "axes": np.zeros((0, width)),
             "spread": np.zeros(0),
+            "cuts": np.zeros(0),
+            "precision": np.zeros((0, width)),
             "cap": np.full(2, np.inf),
             "smoothed": np.full(2, np.nan),
         }
@@ -140,23 +149,32 @@ class Residual:
         deviation = np.sqrt(np.diag(a["scatter"]) / max(n - 1.0, 1.0))
         mean = np.nan_to_num(a["mean"])
         moved = deviation > FLAT * np.maximum(1.0, np.abs(mean))
-        scale = np.where(moved, 1.0 / np.where(moved, deviation, 1.0), 0.0)
+        # what moves by less than its instrument can tell would otherwise count for as much as what moves by half
+        told = np.hypot(deviation, self._accuracy * mean)
+        scale = np.where(moved, 1.0 / np.where(moved, told, 1.0), 0.0)
         if not moved.any():
             return
         correlation = a["scatter"] / max(n - 1.0, 1.0) * np.outer(scale, scale)
         values, axes = np.linalg.eigh(correlation)
         values, axes = values[::-1], axes[:, ::-1]
-        kept = int(np.searchsorted(np.cumsum(values) / values.sum(), self._variance)) + 1
+        cuts = np.searchsorted(np.cumsum(values) / values.sum(), self._shares) + 1
         # one direction at least is left for Q: where all are taken, what is left is rounding
-        kept = max(1, min(kept, int(np.count_nonzero(values > FLAT)) - 1))
+        cuts = np.maximum(1, np.minimum(cuts, np.count_nonzero(values > FLAT) - 1))
+        kept = int(cuts[-1])
         axes[~moved] = 0.0
         a["fit_mean"], a["scale"] = mean, scale
+        a["cuts"] = cuts.astype(np.float64)
         a["axes"], a["spread"] = np.ascontiguousarray(axes[:, :kept].T), values[:kept].copy()
+        # outside of the components every direction is taken to be alike (probabilistic PCA; Tipping and Bishop 1999)
+        rest = max(values[kept:].sum() / max(np.count_nonzero(moved) - kept, 1), FLAT)
+        a["precision"] = (a["axes"].T * (1.0 / a["spread"] - 1.0 / rest)) @ a["axes"] + np.eye(len(scale)) / rest
 
     def judge(self, ts: NDArray[np.float64], frames: NDArray[np.float64], *, follow: bool) -> NDArray[np.float64]:
         """T², Q and the member that stands out, one row a frame. With ``follow`` normal frames go on being learned."""
         vectors, whole = self._embed(ts, frames)
         a, out = self.arrays, np.empty((len(ts), 3))
+        if len(a["precision"]):
+            residual_kernel.fill(vectors, whole, a["fit_mean"], a["scale"], a["precision"])
         residual_kernel.judge(
             vectors,
             whole,
@@ -164,6 +182,7 @@ class Residual:
             a["scale"],
             a["axes"],
             a["spread"],
+            a["cuts"],
             self._smooth,
             a["cap"],
             a["smoothed"],

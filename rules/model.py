@@ -82,8 +82,7 @@ class Model:
     def _turn(self, *, over: bool) -> None:
         """Fit to what was learned; ``over``: the normal period is, so what it reached is the limit."""
         if over:
-            if self.judge.refit:
-                self.judge.fit()
+            self.judge.fit()
             self._calibration.close()
             self.judge.calibrated(self._calibration.limit)
             self._meta[PHASE] = JUDGING

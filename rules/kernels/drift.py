@@ -52,15 +52,16 @@ def learn(frames: F64, clock: F64, ring: F64, sums: F64, counts: F64, block: F64
         for j in range(frames.shape[1]):
             here = (int(clock[0]) // n - 1) % recent.shape[0]
             recent[here, j] = np.nan
-            if counts[j] < n:
+            if counts[j] < max(2.0, n / 2):
                 block[0, j] = np.nan
                 continue
-            mean = sums[j] / n
+            mean = sums[j] / counts[j]
             within = 0.0
             for k in range(n):
-                within += (ring[k, j] - mean) ** 2
+                if not np.isnan(ring[k, j]):
+                    within += (ring[k, j] - mean) ** 2
             block[1, j] += 1.0
-            block[2, j] += within / (n - 1)
+            block[2, j] += within / (counts[j] - 1.0)
             block[5, j] += (mean - block[5, j]) / block[1, j]
             if not np.isnan(block[0, j]):
                 block[3, j] += (mean - block[0, j]) ** 2
@@ -93,7 +94,8 @@ def judge(
         for j in range(frames.shape[1]):
             if level[2, j] <= 0.0 or counts[j] < max(1.0, n / 2):
                 continue
-            z = (sums[j] / counts[j] - level[0, j]) / np.sqrt(level[1, j] + level[3, j] + level[2, j])
+            noise = level[2, j] * n / counts[j]
+            z = (sums[j] / counts[j] - level[0, j]) / np.sqrt(level[1, j] + level[3, j] + noise)
             members += 1
             square += z * z
             if np.isnan(most) or abs(z) > most:
@@ -108,15 +110,16 @@ def judge(
             if not follow or level[2, j] <= 0.0 or counts[j] < max(1.0, n / 2):
                 continue
             mean = sums[j] / counts[j]
-            z = (mean - level[0, j]) / np.sqrt(level[1, j] + level[2, j])
+            noise = level[2, j] * n / counts[j]
+            z = (mean - level[0, j]) / np.sqrt(level[1, j] + noise)
             if abs(z) > gate:
                 level[4, j] += 1.0
                 if patience <= 0.0 or level[4, j] < patience:
                     continue
                 level[0, j] = mean
-                level[1, j] = level[2, j]
+                level[1, j] = noise
             else:
-                gain = level[1, j] / (level[1, j] + level[2, j])
+                gain = level[1, j] / (level[1, j] + noise)
                 level[0, j] += gain * (mean - level[0, j])
                 level[1, j] *= 1.0 - gain
             level[4, j] = 0.0

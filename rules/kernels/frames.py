@@ -3,6 +3,10 @@
 A frame is a stretch of event time. It closes when every member has reported in it, or when a reading of a later frame
 arrives; without frames (``frame_ms`` = 0) every reading closes one. A reading of a frame that is over moves its
 member's newest value and closes nothing.
+
+Counts and terms take a member's last value for as long as it holds. Judges look at relations between values of one
+moment, and a value that only holds breaks them: a member that reports at even spacing has no value for them in a frame
+in which it missed its turn.
 """
 
 import numpy as np
@@ -15,12 +19,35 @@ COUNTS = 3
 """Columns of every frame: members, reporting, hits."""
 TERM = 6
 """Columns of each term: sum, mean, min, max, n, rate (change of the mean per second since the frame before)."""
+EVEN = 0.25
+"""A spacing that differs from the usual one by less than this share of it is even."""
+TURN = 0.9
+"""A member that is heard of again later than this share of its usual spacing has missed its turn."""
+
+
+@njit(cache=True, nogil=True)
+def _keep_time(s: int, spacing: float, cadence: F64) -> None:
+    """Follow a member's spacing: ``cadence[s]`` = [usual spacing in ms (NaN: unknown), share of even ones lately].
+
+    Usual is a low expectile: readings that are left out make longer spacings, nothing makes shorter ones.
+    """
+    usual = cadence[s, 0]
+    if np.isnan(usual):
+        cadence[s, 0] = spacing
+        return
+    even = 1.0 if abs(spacing - usual) <= EVEN * usual else 0.0
+    cadence[s, 1] += 0.1 * (even - cadence[s, 1])
+    if spacing < usual:
+        cadence[s, 0] += 0.3 * (spacing - usual)
+    else:
+        cadence[s, 0] += 0.02 * (min(spacing, 2.0 * usual) - usual)
 
 
 @njit(cache=True, nogil=True)
 def _describe(
     g: int,
     now: int,
+    frame_ms: int,
     hold_ms: int,
     window_ms: int,
     ptr: I32,
@@ -31,6 +58,7 @@ def _describe(
     last_value: F64,
     hit_ts: I64,
     before: F64,
+    cadence: F64,
     stats: F64,
     values: F64,
 ) -> int:
@@ -55,7 +83,8 @@ def _describe(
         known = last_ts[s] != NEVER and now - last_ts[s] <= hold_ms
         reporting += known
         if values.shape[0] > 0:
-            values[j - ptr[g]] = last_value[s] if known else np.nan
+            fresh = cadence[s, 1] < 0.5 or now - last_ts[s] < max(TURN * cadence[s, 0], float(frame_ms))
+            values[j - ptr[g]] = last_value[s] if known and fresh else np.nan
         if not known:
             continue
         v = last_value[s]
@@ -106,6 +135,7 @@ def walk(
     newest: I64,
     seen: I32,
     before: F64,
+    cadence: F64,
     out_row: I32,
     out_group: I32,
     out_ts: I64,
@@ -118,7 +148,8 @@ def walk(
     Rows: ``slots ts value hit``. Slots belong to ``group``; ``ptr`` and ``members`` list the slots of each group;
     bit t of ``terms`` says that the slot counts in term t. State of a slot: newest time and value, time of its last
     hit, the frame it last reported in. State of a group: its frame, the newest time in it, how many members were seen
-    (-1 once it is closed), and time and mean of each term at the frame ``before``. Out, a frame closed: the row that
+    (-1 once it is closed), and time and mean of each term at the frame ``before``. ``cadence`` is that of the slots, and
+    of length 0 where no values are wanted. Out, a frame closed: the row that
     closed it, the group, its newest time, the slot it is about, ``out_stats`` and, unless of width 0, the values.
     """
     n = 0
@@ -133,13 +164,15 @@ def walk(
                 out_group[n] = g
                 out_ts[n] = newest[g]
                 out_worst[n] = _describe(
-                    g, newest[g], hold_ms, window_ms, ptr, members, terms, n_terms,
-                    last_ts, last_value, hit_ts, before, out_stats[n], out_values[n],
+                    g, newest[g], frame_ms, hold_ms, window_ms, ptr, members, terms, n_terms,
+                    last_ts, last_value, hit_ts, before, cadence, out_stats[n], out_values[n],
                 )  # fmt: skip
                 n += 1
             frame[g] = f
             newest[g] = ts[i]
             seen[g] = 0
+        if out_values.shape[1] > 0 and last_ts[s] != NEVER and ts[i] > last_ts[s]:
+            _keep_time(s, float(ts[i] - last_ts[s]), cadence)
         last_ts[s] = ts[i]
         last_value[s] = value[i]
         if hit[i]:
@@ -154,8 +187,8 @@ def walk(
             out_group[n] = g
             out_ts[n] = newest[g]
             out_worst[n] = _describe(
-                g, newest[g], hold_ms, window_ms, ptr, members, terms, n_terms,
-                last_ts, last_value, hit_ts, before, out_stats[n], out_values[n],
+                g, newest[g], frame_ms, hold_ms, window_ms, ptr, members, terms, n_terms,
+                last_ts, last_value, hit_ts, before, cadence, out_stats[n], out_values[n],
             )  # fmt: skip
             n += 1
             if frame_ms > 0:

@@ -29,8 +29,10 @@ Row = tuple[int, int, float, bool]
 
 
 def naive_frames(rows: list[Row], group: list[int], frame: int, hold: int, window: int) -> list[tuple[Any, ...]]:
-    """(row, group, ts, members, reporting, hits, sum of term 0, worst), from the definition."""
+    """(row, group, ts, members, reporting, hits, sum of term 0, worst, values for judges), from the definition."""
     last: dict[int, tuple[int, float]] = {}
+    usual: dict[int, float] = {}
+    even: dict[int, float] = {}
     hit: dict[int, int] = {}
     now: dict[int, int] = {}
     seen: dict[int, set[int]] = {}
@@ -44,7 +46,10 @@ def naive_frames(rows: list[Row], group: list[int], frame: int, hold: int, windo
         hitting = [s for s in own if s in hit and newest[g] - hit[s] <= window]
         worst = max(hitting, key=lambda s: (hit[s], -s)) if hitting else own[0]
         total = sum(last[s][1] for s in known) if known else math.nan
-        out.append((i, g, newest[g], len(own), len(known), len(hitting), total, worst))
+        turn = {s: max(0.9 * usual.get(s, math.inf), frame) for s in known if even.get(s, 0.0) >= 0.5}
+        late = [s for s in turn if newest[g] - last[s][0] >= turn[s]]
+        values = [last[s][1] if s in known and s not in late else math.nan for s in own]
+        out.append((i, g, newest[g], len(own), len(known), len(hitting), total, worst, values))
 
     for i, (s, ts, value, is_hit) in enumerate(rows):
         g = group[s]
@@ -54,6 +59,13 @@ def naive_frames(rows: list[Row], group: list[int], frame: int, hold: int, windo
                 close(i, g)
             now[g], seen[g], newest[g] = f, set(), ts
             closed.discard(g)
+        if s in usual:
+            spacing = ts - last[s][0]
+            even[s] += 0.1 * ((abs(spacing - usual[s]) <= 0.25 * usual[s]) - even[s])
+            pull = 0.3 if spacing < usual[s] else 0.02
+            usual[s] += pull * (min(spacing, 2 * usual[s]) - usual[s])
+        elif s in last:
+            usual[s], even[s] = float(ts - last[s][0]), 0.0
         last[s] = (ts, value)
         if is_hit:
             hit[s] = ts
@@ -74,9 +86,10 @@ def group_rows(draw: st.DrawFn) -> tuple[list[int], list[Row]]:
     group = [sorted(set(group)).index(g) for g in group]
     clock = [0] * len(group)
     rows: list[Row] = []
-    for _ in range(draw(st.integers(0, 40))):
+    steps = st.integers(1, 40) if draw(st.booleans()) else st.sampled_from([10, 10, 10, 11, 30])
+    for _ in range(draw(st.integers(0, 60))):
         s = draw(st.integers(0, len(group) - 1))
-        clock[s] += draw(st.integers(1, 40))  # newer than all before of its point, as fresh rows are
+        clock[s] += draw(steps)  # newer than all before of its point, as fresh rows are
         rows.append((s, clock[s], float(draw(st.integers(0, 5))), draw(st.booleans())))
     return group, rows
 
@@ -93,6 +106,7 @@ def test_frames_equal_their_definition_in_any_batching(
     never = np.iinfo(np.int64).min
     state = (np.full(n, never), np.full(n, np.nan), np.full(n, never), np.full(n, never))
     groups = (np.full(g, never), np.full(g, never), np.zeros(g, np.int32), np.full((g, 2), np.nan))
+    cadence, widest = np.column_stack([np.full(n, np.nan), np.zeros(n)]), int(np.diff(ptr).max())
     out, room, a = [], data.draw(st.integers(2, 9)), 0
     while a < len(rows):
         b = data.draw(st.integers(a + 1, len(rows)))
@@ -106,10 +120,10 @@ def test_frames_equal_their_definition_in_any_batching(
         at = 0
         while at < len(part):
             row, of, worst = (np.zeros(room, np.int32) for _ in range(3))
-            ts, stats = np.zeros(room, np.int64), np.zeros((room, 9))
+            ts, stats, values = np.zeros(room, np.int64), np.zeros((room, 9)), np.zeros((room, widest))
             k, at = frames.walk(
                 *columns, at, frame, hold, window, np.array(group, np.int32), ptr, members,
-                np.ones(n, np.uint8), 1, *state, *groups, row, of, ts, worst, stats, np.zeros((room, 0)),
+                np.ones(n, np.uint8), 1, *state, *groups, cadence, row, of, ts, worst, stats, values,
             )  # fmt: skip
             out += [
                 (
@@ -119,6 +133,7 @@ def test_frames_equal_their_definition_in_any_batching(
                     *(int(x) for x in stats[i, :3]),
                     float(stats[i, 3]),
                     int(worst[i]),
+                    values[i, : group.count(int(of[i]))].tolist(),
                 )
                 for i in range(k)
             ]

@@ -26,23 +26,29 @@ def walk(frames: int, members: int, seed: int = 3) -> tuple[NDArray[np.int64], M
 
 
 def naive_vectors(ts: Matrix, frames: Matrix, lags: int) -> list[Matrix | None]:
-    """Each frame beside the frames before it, unless there is a gap among them."""
+    """Each frame beside the frames before it, NaN for one left out, unless there is a gap among them."""
     spacing, run, out = math.nan, 0, []
+    past: list[Matrix] = []
     for i in range(len(ts)):
         step = ts[i] - ts[i - 1] if i else math.nan
         if step > 5 * spacing:
             run = 0
+        elif i and spacing > 0:
+            left_out = min(lags, math.floor(step / spacing + 0.5) - 1)
+            past += [np.full(frames.shape[1], np.nan)] * left_out
+            run += max(left_out, 0)
         if math.isnan(spacing):
             spacing = step
         elif step <= 5 * spacing:
             spacing += 0.05 * (step - spacing)
-        out.append(np.concatenate([frames[i - k] for k in range(lags + 1)]) if run >= lags else None)
+        past.append(frames[i])
+        out.append(np.concatenate([past[-1 - k] for k in range(lags + 1)]) if run >= lags else None)
         run += 1
     return out
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(0, 3), st.lists(st.sampled_from([1.0, 1.0, 1.0, 2.0, 30.0]), min_size=2, max_size=25), st.data())
+@given(st.integers(0, 3), st.lists(st.sampled_from([1.0, 1.0, 1.0, 1.2, 2.0, 3.0, 30.0]), min_size=2, max_size=25), st.data())
 def test_a_frame_stands_beside_those_before_it_unless_there_was_a_gap(
     lags: int, steps: list[float], data: st.DataObject
 ) -> None:
@@ -56,7 +62,7 @@ def test_a_frame_stands_beside_those_before_it_unless_there_was_a_gap(
     for i, expected in enumerate(naive_vectors(ts, frames, lags)):
         assert whole[i] == (expected is not None)
         if expected is not None:
-            assert out[i].tolist() == expected.tolist()
+            assert np.array_equal(out[i], expected, equal_nan=True)
 
 
 def test_moments_are_mean_and_scatter() -> None:
@@ -75,14 +81,68 @@ def test_t2_and_q_are_distance_within_and_from_the_normal_space() -> None:
     mean, scale = frames.mean(axis=0), 1 / frames.std(axis=0)
     values, axes = np.linalg.eigh(np.cov(((frames - mean) * scale).T))
     axes, spread = np.ascontiguousarray(axes[:, ::-1][:, :3].T), values[::-1][:3].copy()
-    out = np.empty((300, 3))
-    residual.judge(frames, np.ones(300), mean, scale, axes, spread, 1.0, np.full(2, np.inf), np.full(2, np.nan), out)
     z = (frames - mean) * scale
     scores = z @ axes.T
-    rest = z - scores @ axes
-    assert out[:, 0] == pytest.approx((scores**2 / spread).sum(axis=1))
-    assert out[:, 1] == pytest.approx((rest**2).sum(axis=1))
-    assert out[:, 2].tolist() == np.argmax(rest**2, axis=1).tolist()
+    rest = [z - scores[:, :k] @ axes[:k] for k in range(4)]
+    for cuts in ([3], [1, 3], [1, 1, 2, 3]):
+        out, state = np.empty((300, 3)), np.full(2, np.nan)
+        to = np.array(cuts, np.float64)
+        residual.judge(frames, np.ones(300), mean, scale, axes, spread, to, 1.0, np.full(2, np.inf), state, out)
+        assert out[:, 0] == pytest.approx((scores**2 / spread).sum(axis=1))
+        logs = [np.log((rest[k] ** 2).sum(axis=1)) for k in cuts]
+        assert out[:, 1] == pytest.approx(np.exp(np.mean(logs, axis=0)))
+        assert out[:, 2].tolist() == np.argmax(rest[3] ** 2, axis=1).tolist()
+
+
+def test_what_is_missing_is_what_the_rest_lets_expect_and_half_must_be_there() -> None:
+    random = np.random.default_rng(8)
+    covariance = np.cov(random.normal(size=(6, 40)))
+    covariance[5], covariance[:, 5] = 0.0, 0.0
+    mean, scale = random.normal(size=6), np.array([1.0, 2.0, 0.5, 1.0, 3.0, 0.0])
+    precision = np.zeros((6, 6))
+    precision[:5, :5] = np.linalg.inv(covariance[:5, :5])
+    vectors = random.normal(size=(6, 6))
+    vectors[1, [0]] = vectors[2, [1, 3]] = vectors[3, [0, 1, 2]] = vectors[4, 5] = np.nan
+    given, whole = vectors.copy(), np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.0])
+    residual.fill(vectors, whole, mean, scale, precision)
+    assert whole.tolist() == [1, 1, 1, -1, 1, 0]
+    for i, missing in ((1, [0]), (2, [1, 3])):
+        known = [j for j in range(5) if j not in missing]
+        z = (given[i, known] - mean[known]) * scale[known]
+        # the other form of the same thing: a regression on the known part by its covariance
+        expected = covariance[np.ix_(missing, known)] @ np.linalg.solve(covariance[np.ix_(known, known)], z)
+        assert vectors[i, missing] == pytest.approx(mean[missing] + expected / scale[missing])
+        assert np.array_equal(vectors[i, known], given[i, known])
+    for i in (0, 3, 4, 5):
+        assert np.array_equal(vectors[i], given[i], equal_nan=True)
+
+
+def test_some_missing_values_change_q_little() -> None:
+    random = np.random.default_rng(4)
+    frames = random.normal(size=(3000, 3)) @ random.normal(size=(3, 9)) + random.normal(0, 0.1, (3000, 9))
+    frames[2900:, 4] += 1.0
+    ts = np.arange(3000, dtype=np.int64) * 60_000
+    torn = np.where(random.random(frames.shape) < 0.05, np.nan, frames)
+    learn = Learn(2000 * 60.0, follow=False)
+    whole, holed = (Model(Residual, 9, DEFAULTS, learn, None).process(ts, x)[:, 1] for x in (frames, torn))
+    assert not np.isnan(holed[2001:]).any()
+    for part in (slice(2001, 2900), slice(2905, 3000)):
+        assert np.median(holed[part]) == pytest.approx(np.median(whole[part]), rel=0.25)
+    assert (holed[2910:] > 1).mean() > 0.9 > 0.02 > (holed[2001:2900] > 1).mean()
+
+
+def test_what_an_instrument_cannot_tell_counts_little() -> None:
+    random = np.random.default_rng(6)
+    frames = random.normal(size=(1500, 2)) @ random.normal(size=(2, 5)) + random.normal(0, 0.1, (1500, 5)) + 3.0
+    frames[:, 3] = 300.0 + 0.01 * frames[:, 3]
+    frames[1200:, 3] += 0.1
+    ts = np.arange(1500, dtype=np.int64) * 60_000
+    said = [
+        Model(Residual, 5, DEFAULTS | {"accuracy": a}, Learn(1000 * 60.0, follow=False), None).process(ts, frames)
+        for a in (0.0, 0.005)
+    ]
+    assert np.median(said[0][1210:, 1]) > 2
+    assert np.median(said[1][1210:, 1]) < 1
 
 
 @settings(deadline=None, max_examples=25)
@@ -100,22 +160,23 @@ def test_drift_is_the_distance_of_the_last_block_from_the_level(n: int, follow: 
             recent = [x for x in frames[max(0, i - n + 1) : i + 1, j] if not math.isnan(x)]
             if r[j] <= 0 or len(recent) < max(1, n / 2):
                 continue
-            found[j] = (sum(recent) / len(recent), (sum(recent) / len(recent) - a[j]) / math.sqrt(v[j] + q[j] + r[j]))
-        distances = [abs(z) for _, z in found.values()]
+            own = r[j] * n / len(recent)  # a mean of fewer is noisier
+            found[j] = (sum(recent) / len(recent), (sum(recent) / len(recent) - a[j]) / math.sqrt(v[j] + q[j] + own), own)
+        distances = [abs(z) for _, z, _ in found.values()]
         assert out[i, 0] == pytest.approx(max(distances, default=math.nan), nan_ok=True)
         assert (out[i, 1] ** 2 * len(found) if found else 0) == pytest.approx(sum(z * z for z in distances))
         if i % n != n - 1:
             continue
         v = [x + y for x, y in zip(v, q, strict=True)]
-        for j, (mean, _) in found.items():
+        for j, (mean, _, own) in found.items():
             if not follow:
                 continue
-            far = abs(mean - a[j]) / math.sqrt(v[j] + r[j]) > 1.5
+            far = abs(mean - a[j]) / math.sqrt(v[j] + own) > 1.5
             if far and (patience == 0 or gated[j] + 1 < patience):
                 gated[j] += 1
                 continue
-            gain = v[j] / (v[j] + r[j])
-            a[j], v[j] = (mean, r[j]) if far else (a[j] + gain * (mean - a[j]), v[j] * (1 - gain))
+            gain = v[j] / (v[j] + own)
+            a[j], v[j] = (mean, own) if far else (a[j] + gain * (mean - a[j]), v[j] * (1 - gain))
             gated[j] = 0
     assert level[0] == pytest.approx(a)
 
