@@ -98,7 +98,12 @@ class Residual:
         "variance": (0.99, 0.1, 1, "`t2`, `q`: share of variance that the principal components explain"),
         "variance_low": (0, 0, 1, "`q`: geometric mean over shares from this one to `variance`; 0: `variance` alone"),
         "smooth_n": (4, 1, 1000, "`t2`, `q`: frames of smoothing"),
-        "accuracy": (0, 0, 1, "`t2`, `q`: share of a member's mean by which its readings may be wrong and mean nothing"),
+        "accuracy": (
+            0,
+            0,
+            1,
+            "`t2`, `q`: share of a member's mean by which its readings may be wrong and mean nothing",
+        ),
     }
 
     def __init__(self, members: int, options: Mapping[str, float]) -> None:

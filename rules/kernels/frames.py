@@ -148,7 +148,7 @@ def walk(
     Rows: ``slots ts value hit``. Slots belong to ``group``; ``ptr`` and ``members`` list the slots of each group;
     bit t of ``terms`` says that the slot counts in term t. State of a slot: newest time and value, time of its last
     hit, the frame it last reported in. State of a group: its frame, the newest time in it, how many members were seen
-    (-1 once it is closed), and time and mean of each term at the frame ``before``. ``cadence`` is that of the slots, and
+    (-1 once it is closed), and time and mean of each term at the frame ``before``. ``cadence`` is that of the slots,
     of length 0 where no values are wanted. Out, a frame closed: the row that
     closed it, the group, its newest time, the slot it is about, ``out_stats`` and, unless of width 0, the values.
     """

@@ -158,10 +158,10 @@ def judge(
     state: F64,
     out: F64,
 ) -> None:
-    """T² and Q of each vector, smoothed with weight ``smooth``; NaN where ``whole`` is not 1 (0: smoothing begins anew).
+    """T² and Q of each vector, smoothed with weight ``smooth``; NaN where ``whole`` is not 1 (0: begin anew).
 
     ``scale`` is 1/deviation (0: left out), ``axes`` (components x width) the principal axes, ``spread`` their variance.
-    ``cuts``, rising to the number of axes: Q is the geometric mean of the squared distances from the first so many axes.
+    ``cuts``, rising to the number of axes: Q is the geometric mean of the squared distances from so many axes.
     ``cap`` bounds both before smoothing, so that one wild frame does not last; ``state`` are the smoothed values.
     ``out[i]`` = T², Q, and the member with the largest share of Q, as a place in the vector.
     """

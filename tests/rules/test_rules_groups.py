@@ -28,6 +28,16 @@ Row = tuple[int, int, float, bool]
 """Slot, ms, value, hit."""
 
 
+def keep_time(s: int, spacing: int, usual: dict[int, float], even: dict[int, float]) -> None:
+    """Usual spacing and share of even ones of a member, after one more."""
+    if s not in usual:
+        usual[s], even[s] = float(spacing), 0.0
+        return
+    even[s] += 0.1 * ((abs(spacing - usual[s]) <= 0.25 * usual[s]) - even[s])
+    pull = 0.3 if spacing < usual[s] else 0.02
+    usual[s] += pull * (min(spacing, 2 * usual[s]) - usual[s])
+
+
 def naive_frames(rows: list[Row], group: list[int], frame: int, hold: int, window: int) -> list[tuple[Any, ...]]:
     """(row, group, ts, members, reporting, hits, sum of term 0, worst, values for judges), from the definition."""
     last: dict[int, tuple[int, float]] = {}
@@ -59,13 +69,8 @@ def naive_frames(rows: list[Row], group: list[int], frame: int, hold: int, windo
                 close(i, g)
             now[g], seen[g], newest[g] = f, set(), ts
             closed.discard(g)
-        if s in usual:
-            spacing = ts - last[s][0]
-            even[s] += 0.1 * ((abs(spacing - usual[s]) <= 0.25 * usual[s]) - even[s])
-            pull = 0.3 if spacing < usual[s] else 0.02
-            usual[s] += pull * (min(spacing, 2 * usual[s]) - usual[s])
-        elif s in last:
-            usual[s], even[s] = float(ts - last[s][0]), 0.0
+        if s in last:
+            keep_time(s, ts - last[s][0], usual, even)
         last[s] = (ts, value)
         if is_hit:
             hit[s] = ts
