@@ -42,14 +42,27 @@ def face(*values: float) -> Series:
 
 
 def network(wrong: bool) -> Series:
-    """Four signals of a pump and its tank; where wrong, the tank's level is replayed from another time."""
-    n = 80 * 24
-    pump = (np.sin(np.arange(n) / 4.0) + noise(n, 0.3) > 0).astype(float)
-    level = np.convolve(pump - 0.5, np.ones(6) / 6, "same")
+    """A pump fills a tank between two levels while a town drinks; where wrong, the level told is of another time."""
+    n = 66 * 24
+    demand = 0.5 + 0.3 * np.sin(np.arange(n) / 24 * 2 * np.pi) + noise(n, 0.03)
+    pump, level = np.zeros(n), np.full(n, 3.0)
+    for k in range(1, n):
+        pump[k] = level[k - 1] < 2 or (pump[k - 1] and level[k - 1] < 4)
+        level[k] = level[k - 1] + pump[k] - demand[k]
     told = level.copy()
     if wrong:
         told[-72:] = level[100:172]
-    return {"s_pu1": pump, "f_pu1": 90 * pump + noise(n, 1.0), "l_t1": told + noise(n, 0.01), "p_j1": 30 - 5 * pump}
+    return {
+        "s_pu1": pump,
+        "f_pu1": 90 * pump + noise(n, 1.0),
+        "l_t1": told + noise(n, 0.01),
+        "p_j1": 30 - 5 * pump - 4 * demand + noise(n, 0.1),
+    }
+
+
+def torn(whole: Series) -> Series:
+    """The same with one value in twenty missing."""
+    return {name: np.where(RANDOM.random(len(values)) < 0.05, np.nan, values) for name, values in whole.items()}
 
 
 def rig(step: float) -> Series:
@@ -122,6 +135,7 @@ CASES: list[Case] = [
     ),
     ("scada.water.pattern", "water-scada", 3600, lambda: network(wrong=True), lambda: network(wrong=False)),
     ("scada.energy.pattern", "heat-scada", 3600, lambda: network(wrong=True), lambda: network(wrong=False)),
+    ("scada.water.pattern", "water-scada", 3600, lambda: torn(network(wrong=True)), lambda: torn(network(wrong=False))),
     ("rig.drift", "rig", 1, lambda: rig(1.4), lambda: rig(0.0)),
     ("quality.water.drift", "water-quality", 60, lambda: works(0.2), lambda: works(0.0)),
     ("quality.water.pattern", "water-quality", 60, lambda: works(0.0, torn=True), lambda: works(0.0)),
@@ -162,6 +176,7 @@ def fired(kit: Any, rule: str, kind: str, step_s: int, series: Series) -> bool:
         for k in range(len(columns[0]))
         for t in [MIDNIGHT + k * step_s * 1000]
         for p, column in enumerate(columns)
+        if not np.isnan(column[k])
     ]
     return any(change.kind == "raised" for change in machine.process(kit.record(1, rows)))
 
