@@ -235,7 +235,8 @@ class RuleMachine:
         """The whole state now, a copy. To a machine that takes it back, readings older than those seen are too late."""
         header = self._header() | {"lsn": 0, "at": 0}
         whole = {name: track.state for name, track in self._turning()}
-        return snapshot.pack(header, self._points() | self._state() | self._alarms() | self._model_state() | whole)
+        known = {name: array for name, array in self._state().items() if name not in self._derived()}
+        return snapshot.pack(header, self._points() | known | self._alarms() | self._model_state() | whole)
 
     def take_over(self, old: RuleMachine) -> tuple[int, list[AlarmChange]]:
         """Go on where another machine is, with other rules over the same log and registry.
@@ -271,7 +272,8 @@ class RuleMachine:
         """
         older = self._past.older
         whole = {name: track.before(older.arrays[name]) for name, track in self._turning()}
-        return self.checkpoint_lsn, snapshot.pack(older.header, self._points() | older.arrays | whole)
+        known = {name: array for name, array in older.arrays.items() if name not in self._derived()}
+        return self.checkpoint_lsn, snapshot.pack(older.header, self._points() | known | whole)
 
     def _header(self) -> dict[str, Any]:
         silence = self._silence
@@ -291,6 +293,8 @@ class RuleMachine:
             ValueError: the state is damaged, or was made in another time zone or with another registry.
         """
         header, found = snapshot.unpack(state)
+        for name in self._derived():
+            found.pop(name, None)
         if header["timezone"] != self.timezone:
             raise ValueError(f"the snapshot was made in another time zone ({header['timezone']}, now {self.timezone})")
         kept = {rule.id for rule in self.rules.rules if header["rules"].get(rule.id) == digest(rule.meaning)}
@@ -298,7 +302,8 @@ class RuleMachine:
         models = {name: arrays.pop(name) for name in list(arrays) if name.startswith("model/")}
         whole = {name: track.state for name, track in self._turning()}
         mine = self._points() | self._state() | self._alarms() | whole
-        own = {name: array for name, array in mine.items() if _rule_of(name) in {None, *kept}}
+        derived = self._derived()
+        own = {n: array for n, array in mine.items() if _rule_of(n) in {None, *kept} and n not in derived}
         if set(own) != set(arrays) or any(len(arrays[k]) > len(own[k]) for k in own):
             raise ValueError("the snapshot was made with another registry")
         if any(not np.array_equal(own[k][: len(arrays[k])], arrays[k]) for k in own if k.startswith(POINTS)):
@@ -307,6 +312,8 @@ class RuleMachine:
             self._reset()
         self._touched = True
         self._put(arrays, kept)
+        for plan in self._plans:
+            plan.recall(self._current(), kept, self._journal.newest, self._journal.last)
         self._load_models(models)
         self._silence.instant, self._silence.now = header["instant"], header["now"]
         self._lsn, self._at = header["lsn"], header["at"]
@@ -401,9 +408,9 @@ class RuleMachine:
         if more or not start:
             census = Census(registry, start)
             for plan in self._plans:
-                plan.grow(registry, census)
-        wanted = np.where(self._grouped.watched(len(registry)), ORDERED, UNWATCHED)
-        wanted = np.where(self._reading.watched(len(registry)), JOURNALLED, wanted).astype(np.uint8)
+                plan.grow(registry, census, self._journal.newest, self._journal.last)
+        wanted = np.where(self._grouped.watched(registry), ORDERED, UNWATCHED)
+        wanted = np.where(self._reading.watched(registry), JOURNALLED, wanted).astype(np.uint8)
         self._journal.grow(wanted, self._reading.units(registry))
         self._silence.grow(registry)
         state = self._state() | self._alarms()
@@ -443,7 +450,7 @@ class RuleMachine:
         """Judge units again from the older checkpoint; the changes come after those of the record's ``rows``."""
         journal, before = self._journal, self._past.older.arrays
         points = journal.points_of(dirty)
-        for name in ("newest", "newest_unit", "last"):
+        for name in ("newest", "last"):
             getattr(journal, name)[points] = before[name][points]
         keys: list[tuple[int, int]] = []
         for rule, arrays, slots in self._reading.states_of(points):
@@ -456,12 +463,11 @@ class RuleMachine:
         past = journal.collect(dirty)
         # what lies before the newer checkpoint becomes part of it: later ones start from there
         newer = self._past.newer
-        settled = past.ts <= newer.arrays["newest_unit"][journal.unit[past.point]]
+        settled = past.ts <= journal.newest_by_unit(newer.arrays["newest"], past.point)
         with self._before_newer():
             early = self._judge(self._reading, past.take(settled), again=True)
         self._settle(points, past.take(settled))
         late = self._judge(self._reading, past.take(~settled), again=True)
-        np.maximum.at(journal.newest_unit, journal.unit[past.point], past.ts)
         late += self._acknowledge_again(keys, past)
         said = [(newer.at, verdict) for verdict in early] + [(journal.next, verdict) for verdict in late]
         return [
@@ -494,8 +500,7 @@ class RuleMachine:
         return found
 
     def _look_back_to(self, older: Checkpoint) -> None:
-        self._journal.first = older.at
-        self._journal.before, self._journal.before_unit = older.arrays["newest"], older.arrays["newest_unit"]
+        self._journal.look_back_to(older.at, older.arrays["newest"])
 
     def _mark(self) -> None:
         """Keep the state: the newer checkpoint becomes the one that late readings go back to."""
@@ -550,7 +555,6 @@ class RuleMachine:
         """What readings change with each, by a stable name: alarms and what changes seldom (``turns``) are apart."""
         journal = self._journal
         state: dict[str, NDArray[Any]] = {"newest": journal.newest, "last": journal.last, "counts": journal.counts}
-        state["newest_unit"] = journal.newest_unit
         state |= {"silence/point": self._silence.last_point, "silence/device": self._silence.last_device}
         state["silence/gateway"], state["silence/deaf"] = self._silence.last_gateway, self._silence.deafness.state
         for rule in self._bound:
@@ -560,6 +564,11 @@ class RuleMachine:
     def _alarms(self) -> dict[str, Sparse]:
         """A copy of every alarm state by a stable name."""
         return {name: column for rule in self._bound for name, column in rule.alarm_arrays.items()}
+
+    def _derived(self) -> frozenset[str]:
+        """State that the newest reading of each point tells, so that no snapshot holds it (older ones do)."""
+        told = (r for r in self._bound if r.spec.evaluate != "every")
+        return frozenset({"newest_unit"}.union(*(rule.sibling_arrays for rule in told)))
 
     def _points(self) -> dict[str, NDArray[np.int32]]:
         """Which points each rule looks at: it never changes but by growing."""
@@ -579,7 +588,7 @@ class RuleMachine:
             track.turns.since = 1
 
 
-_GLOBAL: Final = frozenset({"newest", "last", "newest_unit", "counts"})
+_GLOBAL: Final = frozenset({"newest", "last", "counts"})
 
 
 def _rule_of(name: str) -> str | None:

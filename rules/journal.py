@@ -12,7 +12,6 @@ uploads yesterday's values in any order is put right.
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -32,16 +31,16 @@ COUNTERS: Final = ("repeats", "bad", "null", "stale", "placed", "too_late")
 WITHIN_PER_POINT: Final = 2
 """Readings of every point that the bound spans at least."""
 WITHIN_ROWS_MIN: Final = 1 << 16
-FORGET_RECORDS: Final = 1024
+STRETCHES_SPARE: Final = 1024
 WITHIN_MS: Final = 3_600_000
 """Log time."""
 
 _RING: Final = {
     "point": np.int32,
     "back": np.int32,
-    "ts": np.int64,
+    "ts": np.int32,
     "value": np.float64,
-    "received": np.int64,
+    "received": np.int32,
     "marks": np.uint8,
 }
 
@@ -81,35 +80,75 @@ class Journal:
         """First row after the older checkpoint."""
         self.newest = np.zeros(0, np.int64)
         self.last = np.zeros(0)
-        self.newest_unit = np.zeros(0, np.int64)
         self.counts = np.zeros(len(COUNTERS), np.int64)
-        self.before = np.zeros(0, np.int64)
-        """``newest`` at the older checkpoint; ``before_unit`` likewise."""
-        self.before_unit = np.zeros(0, np.int64)
-        self._head = np.zeros(0, np.int64)
+        self._before = np.zeros(0, np.int64)
+        """``newest`` at the older checkpoint."""
+        self._head = np.zeros(0, np.int32)
         self._dirty = np.zeros(0, np.uint8)
-        self.unit = np.zeros(0, np.int32)
+        self._unit = np.zeros(0, np.int32)
         self._watched = np.zeros(0, np.uint8)
-        self._members = self._member_units = np.zeros(0, np.int32)
-        self._begins, self._lsns = array("q"), array("q")
-        """Number of the first row of each record, and the record's place in the log: by the row it would be a fifth of
-        the ring."""
+        self._couple = np.zeros(0, np.int32)
+        """Units of more than one point, by their first; the points of each in ``_members``."""
+        self._members, self._ptr = np.zeros(0, np.int32), np.zeros(1, np.int64)
+        self._newest_couple = self._before_couple = np.zeros(0, np.int64)
+        """The newest time of each: the latest of its members."""
+        self._stretches, self._stretched = np.zeros((4, 1), np.int64), 0
+        """Where each record's rows begin, and what their times are told from (``kernels.journal``)."""
         self._ring: dict[str, NDArray[Any]] = {name: np.zeros(1, dtype) for name, dtype in _RING.items()}
 
     def grow(self, watched: NDArray[np.uint8], unit: NDArray[np.int32]) -> None:
         """Take in the points of a registry: what is wanted of each (``kernels.journal``), and its unit."""
         more = len(watched) - len(self.newest)
-        for name in ("newest", "newest_unit", "before", "before_unit"):
-            setattr(self, name, np.concatenate([getattr(self, name), np.full(more, order.NEVER)]))
+        self.newest = np.concatenate([self.newest, np.full(more, order.NEVER)])
         self.last = np.concatenate([self.last, np.zeros(more)])
-        self._head = np.concatenate([self._head, np.full(more, -1)])
+        self._head = np.concatenate([self._head, np.full(more, -1, np.int32)])
         self._dirty = np.zeros(len(watched), np.uint8)
-        self._watched, self.unit = watched, unit
+        self._watched = watched
+        self._pair_off(unit)
+        self.look_back_to(self.first, np.concatenate([self._before, np.full(more, order.NEVER)]))
         if self._wanted is None:
             journalled = int(np.count_nonzero(watched == kernels.JOURNALLED))
             self.within = max(WITHIN_ROWS_MIN, WITHIN_PER_POINT * journalled)
-        self._members = np.argsort(self.unit, kind="stable").astype(np.int32)
-        self._member_units = self.unit[self._members]
+
+    def _pair_off(self, unit: NDArray[np.int32]) -> None:
+        """Learn the unit of each point."""
+        sizes = np.bincount(unit, minlength=len(unit))
+        self._couple = np.flatnonzero(sizes > 1).astype(np.int32)
+        number = np.zeros(len(unit), np.int32)
+        number[self._couple] = np.arange(len(self._couple))
+        coupled = np.flatnonzero(sizes[unit] > 1).astype(np.int32)
+        self._members = coupled[np.argsort(unit[coupled], kind="stable")]
+        self._ptr = np.concatenate([[0], np.cumsum(sizes[self._couple])]).astype(np.int64)
+        self._unit = unit.copy()
+        self._unit[coupled] = -1 - number[unit[coupled]]
+
+    def look_back_to(self, first: int, newest: NDArray[np.int64]) -> None:
+        """The older checkpoint is before row ``first``; ``newest`` was then the newest time of each point."""
+        if first > self.first:
+            self._head = (np.maximum(self._head, first - self.first - 1) - (first - self.first)).astype(np.int32)
+        self.first, self._before = first, newest
+        self._before_couple, self._newest_couple = self._newest_of_couples(newest), self._newest_of_couples(self.newest)
+
+    def _newest_of_couples(self, newest: NDArray[np.int64]) -> NDArray[np.int64]:
+        if not len(self._couple):
+            return np.zeros(0, np.int64)
+        found: NDArray[np.int64] = np.maximum.reduceat(newest[self._members], self._ptr[:-1])
+        return found
+
+    def newest_by_unit(self, newest: NDArray[np.int64], points: NDArray[np.int32]) -> NDArray[np.int64]:
+        """The newest time in the unit of each of some points, by that of every point."""
+        found, unit = newest[points], self._unit[points]
+        coupled = unit < 0
+        if coupled.any():
+            found[coupled] = self._newest_of_couples(newest)[-1 - unit[coupled]]
+        return found
+
+    def unit_of(self, points: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The units of some points."""
+        unit = self._unit[points]
+        coupled = unit < 0
+        unit[coupled] = self._couple[-1 - unit[coupled]]
+        return unit
 
     def admit(self, readings: Readings, lsns: Sequence[int], ends: NDArray[np.int64], stop_at: int) -> Admitted:
         """Take in the rows of records as if record by record.
@@ -124,17 +163,18 @@ class Journal:
         """
         rows = len(readings)
         self._reserve(rows)
+        self._forget(rows)
         row, prev, dt = np.empty(rows, np.int32), np.empty(rows), np.empty(rows)
-        unit, sizes, begins = np.empty(rows, np.int32), np.zeros(4, np.int64), np.empty(len(lsns), np.int64)
+        unit, sizes = np.empty(rows, np.int32), np.zeros(5, np.int64)
         kernels.admit(
             *(readings.point, readings.ts, readings.received_at, readings.value, readings.quality, readings.flags),
-            *(self._watched, self.unit, self.newest, self.last, self.newest_unit, self.before, self.before_unit),
-            *(self._head, self._dirty, *self._ring.values()),
-            *(self.first, self.next, self.within, WITHIN_MS, ends, stop_at, begins),
+            *(self._watched, self._unit, self.newest, self.last),
+            *(self._couple, self._newest_couple, self._before, self._before_couple),
+            *(self._head, self._dirty, *self._ring.values(), self._stretches, self._stretched),
+            *(self.first, self.next, self.within, WITHIN_MS, ends, np.array(lsns, np.int64), stop_at),
             *(row, prev, dt, unit, self.counts, sizes),
         )
-        n, units, self.next, taken = sizes.tolist()
-        self._number(begins[:taken].tolist(), lsns[:taken])
+        n, units, self.next, taken, self._stretched = sizes.tolist()
         row, prev, dt, dirty = row[:n], prev[:n], dt[:n], unit[:units]
         if taken < len(lsns):
             readings = readings.take(slice(0, int(ends[taken - 1])))
@@ -142,16 +182,19 @@ class Journal:
         ordered = fresh = Rows(readings, row, *values, prev, dt, _by_row(lsns[:taken], ends[:taken]))
         if units:
             start = int(ends[taken - 2]) if taken > 1 else 0  # of the record with the late ones
-            fresh = ordered.take((self._dirty[self.unit[ordered.point]] == 0) | (ordered.row < start))
+            fresh = ordered.take((self._dirty[self.unit_of(ordered.point)] == 0) | (ordered.row < start))
             self._dirty[dirty] = 0
         return Admitted(readings, taken, ordered, fresh, dirty)
 
     def points_of(self, units: NDArray[np.int32]) -> NDArray[np.int32]:
         """All points of some units, units in rising order."""
         units = np.sort(units)
-        start = np.searchsorted(self._member_units, units, side="left")
-        end = np.searchsorted(self._member_units, units, side="right")
-        return np.concatenate([self._members[a:b] for a, b in zip(start, end, strict=True)])
+        numbers = self._unit[units]
+        parts = [
+            units[k : k + 1] if unit >= 0 else self._members[self._ptr[-1 - unit] : self._ptr[-unit]]
+            for k, unit in enumerate(numbers.tolist())
+        ]
+        return np.concatenate(parts)
 
     def collect(self, units: NDArray[np.int32]) -> Rows:
         """The readings of some units since the checkpoint, in the order of event time (equal times as they arrived).
@@ -159,14 +202,16 @@ class Journal:
         ``newest`` and ``last`` of their points must be those of the checkpoint; they are moved on.
         """
         numbers = self._walk(units)
-        slots = numbers % len(self._ring["point"])
-        sort = np.lexsort((numbers, self._ring["ts"][slots]))
-        taken = {name: column[slots[sort]] for name, column in self._ring.items()}
+        slots, stretch = self._places(numbers)
+        ts = self._stretches[kernels.TS, stretch] + self._ring["ts"][slots]
+        sort = np.lexsort((numbers, ts))
+        numbers, slots, stretch = numbers[sort], slots[sort], stretch[sort]
+        taken = {name: column[slots] for name, column in self._ring.items()}
         n = len(numbers)
         readings = Readings(
             taken["point"],
-            taken["ts"],
-            taken["received"],
+            ts[sort],
+            self._stretches[kernels.RECEIVED, stretch] + taken["received"],
             taken["value"],
             np.zeros(n, np.uint32),
             np.asarray(taken["marks"] >> 5, np.uint8),
@@ -177,9 +222,10 @@ class Journal:
             *(readings.point, readings.ts, readings.value, readings.quality, readings.flags),
             *(self.newest, self.last, row, prev, dt, np.zeros(4, np.int64)),
         )
+        self._newest_couple = self._newest_of_couples(self.newest)
         row = row[:found]
         points, ts, value = readings.point[row], readings.ts[row], readings.value[row]
-        return Rows(readings, row, points, ts, value, prev[:found], dt[:found], self._lsn_of(numbers[sort]))
+        return Rows(readings, row, points, ts, value, prev[:found], dt[:found], self._stretches[kernels.LSN, stretch])
 
     def evidence(self, point: int, start: int, end: int, detected_at: int, rows_max: int) -> list[Evidence]:
         """The newest readings of a point with start ≤ ts ≤ end, oldest first: those heard by ``detected_at``.
@@ -187,27 +233,32 @@ class Journal:
         How far back they reach is the declared bound, though more may be held: what is told must not depend on how the
         log was cut into records.
         """
-        numbers = self._walk(self.unit[[point]])
-        ring, slots = self._ring, numbers % len(self._ring["point"])
-        ts, received = ring["ts"][slots], ring["received"][slots]
-        told = (ring["point"][slots] == point) & (ts >= start) & (ts <= end)
-        numbers = numbers[told & (received <= detected_at) & (received > detected_at - WITHIN_MS)]
-        numbers = numbers[numbers > numbers.max(initial=0) - self.within]
-        numbers = numbers[np.argsort(ring["ts"][numbers % len(ring["point"])], kind="stable")][-rows_max:]
-        slots, lsns = numbers % len(ring["point"]), self._lsn_of(numbers)
-        return [Evidence(int(n), int(ring["ts"][s]), float(ring["value"][s])) for n, s in zip(lsns, slots, strict=True)]
+        numbers = self._walk(self.unit_of(np.array([point], np.int32)))
+        slots, stretch = self._places(numbers)
+        ts = self._stretches[kernels.TS, stretch] + self._ring["ts"][slots]
+        received = self._stretches[kernels.RECEIVED, stretch] + self._ring["received"][slots]
+        told = (self._ring["point"][slots] == point) & (ts >= start) & (ts <= end)
+        told &= (received <= detected_at) & (received > detected_at - WITHIN_MS)
+        told &= numbers > numbers[told].max(initial=0) - self.within
+        chosen = np.flatnonzero(told)
+        chosen = chosen[np.argsort(ts[chosen], kind="stable")][-rows_max:]
+        value, lsn = self._ring["value"][slots], self._stretches[kernels.LSN, stretch]
+        return [Evidence(int(lsn[k]), int(ts[k]), float(value[k])) for k in chosen]
 
-    def _number(self, begins: Sequence[int], lsns: Sequence[int]) -> None:
-        """Rows from these on are of these log records."""
-        if len(self._begins) >= FORGET_RECORDS and self._begins[len(self._begins) // 2] <= self.first:
-            del self._begins[: len(self._begins) // 2], self._lsns[: len(self._lsns) // 2]
-        self._begins.extend(begins)
-        self._lsns.extend(lsns)
+    def _places(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+        """Where rows are in the ring, and the stretch of each."""
+        begins = self._stretches[kernels.BEGIN, : self._stretched]
+        return numbers % len(self._ring["point"]), np.searchsorted(begins, numbers, side="right") - 1
 
-    def _lsn_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The log records of rows since the checkpoint."""
-        record = np.searchsorted(np.array(self._begins), numbers, side="right") - 1
-        return np.asarray(np.array(self._lsns)[record])
+    def _forget(self, rows: int) -> None:
+        """Room for the stretches of so many rows more; those before the older checkpoint go."""
+        if self._stretched + rows <= self._stretches.shape[1]:
+            return
+        kept = int(np.searchsorted(self._stretches[kernels.BEGIN, : self._stretched], self.first, side="right")) - 1
+        held = self._stretches[:, max(kept, 0) : self._stretched]
+        larger = np.empty((4, 2 * held.shape[1] + rows + STRETCHES_SPARE), np.int64)  # pages not used take no memory
+        larger[:, : held.shape[1]] = held
+        self._stretches, self._stretched = larger, held.shape[1]
 
     def _walk(self, units: NDArray[np.int32]) -> NDArray[np.int64]:
         numbers = np.empty(1024, np.int64)
@@ -234,9 +285,10 @@ class Journal:
     @property
     def nbytes(self) -> int:
         """Memory."""
-        own: tuple[NDArray[Any], ...] = (self.newest, self.last, self.newest_unit, self._head)
-        own += (self.unit, self._members, self._watched)
-        return sum(column.nbytes for column in (*own, *self._ring.values())) + 16 * len(self._begins)
+        own: tuple[NDArray[Any], ...] = (self.newest, self.last, self._head, self._unit, self._watched, self._dirty)
+        own += (self._members, self._ptr, self._couple, self._newest_couple, self._before_couple)
+        stretches = self._stretches[:, : self._stretched].nbytes
+        return sum(column.nbytes for column in (*own, *self._ring.values())) + stretches
 
 
 def _by_row(lsns: Sequence[int], ends: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -177,7 +177,10 @@ class Track:
 
 
 class Sibling:
-    """``device_<quantity>`` of one rule: the newest value of that quantity on the same device, one slot a device."""
+    """``device_<quantity>`` of one rule: the newest value of that quantity on the same device.
+
+    A slot for each device that has both a point that carries the quantity and one that wants it.
+    """
 
     def __init__(self, quantity: str) -> None:
         self.quantity = quantity
@@ -186,35 +189,76 @@ class Sibling:
         self._limit_ms = Coded()
 
     def grow(
-        self, registry: Registry, start: int, wanting: NDArray[np.int32]
+        self,
+        registry: Registry,
+        start: int,
+        wanting: NDArray[np.int32],
+        newest: NDArray[np.int64],
+        last: NDArray[np.float64],
     ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Take in new points from ``start`` on, of which ``wanting`` are the rule's; returns (points, lane slots)."""
-        carriers = np.zeros(0, np.int32)
-        if self.quantity in registry.quantities:
-            code = registry.quantities.index(self.quantity)
-            carriers = (np.flatnonzero(registry.point_quantity[start:] == code) + start).astype(np.int32)
-        device = registry.point_device
-        slots = np.full(len(registry.devices), -1, np.int32)
-        slots[self._device] = np.arange(len(self._device), dtype=np.int32)
-        named = np.zeros(len(slots), bool)
-        named[device[carriers]] = named[device[wanting]] = True
-        new = np.flatnonzero(named & (slots < 0)).astype(np.int32)
-        slots[new] = np.arange(len(self.state), len(self.state) + len(new), dtype=np.int32)
+        """Take in new points from ``start`` on; ``wanting`` are all of the rule's.
+
+        Returns (points, lane slots): of the new points, and of older ones on devices that now have a slot. What was
+        newest of those carriers before is in ``newest`` and ``last``, by point.
+        """
+        carriers, device = self.carriers(registry), registry.point_device
+        slots = self._slots(registry)
+        carried = np.zeros(len(slots), bool)
+        carried[device[carriers]] = True
+        wanted = np.zeros(len(slots), bool)
+        wanted[device[wanting]] = True
+        new = np.flatnonzero(carried & wanted & (slots < 0)).astype(np.int32)
+        first = len(self._device)
+        slots[new] = np.arange(first, first + len(new), dtype=np.int32)
         self._device = np.concatenate([self._device, new])
         self.state = np.concatenate([self.state, np.full((len(new), 2), np.nan)])
         limit_ms = np.full(len(self.state), float(features.SIBLING_MS_UNKNOWN))
-        limit_ms[: len(self._limit_ms)] = self._limit_ms[:]
+        of = slots[device[carriers]]
         limits = registry.interval_ms[carriers] * features.SIBLING_INTERVALS
-        limit_ms[slots[device[carriers]][limits > 0]] = limits[limits > 0]
+        limit_ms[of[(limits > 0) & (of >= 0)]] = limits[(limits > 0) & (of >= 0)]
         self._limit_ms = Coded(limit_ms)
-        lane = np.concatenate([2 * slots[device[carriers]], 2 * slots[device[wanting]] + 1])
-        return np.concatenate([carriers, wanting]), lane.astype(np.int32)
+        self.recall(registry, newest, last, first)
+        points, lanes = [], []
+        for some, odd in ((carriers, 0), (wanting, 1)):
+            of = slots[device[some]]
+            told = (of >= 0) & ((some >= start) | (of >= first))
+            points.append(some[told])
+            lanes.append(2 * of[told] + odd)
+        return np.concatenate(points), np.concatenate(lanes).astype(np.int32)
 
-    def compute(self, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32]) -> NDArray[np.float64]:
-        """Advance over the lane's rows; one value for each row of the rule, in order."""
-        out = np.empty(int(np.count_nonzero(slots & 1)))
+    def carriers(self, registry: Registry) -> NDArray[np.int32]:
+        """The points of the quantity."""
+        if self.quantity not in registry.quantities:
+            return np.zeros(0, np.int32)
+        return np.flatnonzero(registry.point_quantity == registry.quantities.index(self.quantity)).astype(np.int32)
+
+    def recall(self, registry: Registry, newest: NDArray[np.int64], last: NDArray[np.float64], first: int = 0) -> None:
+        """Know the newest reading of each carrier, by point, for the slots from ``first`` on."""
+        carriers = self.carriers(registry)
+        carriers = carriers[carriers < len(newest)]
+        carriers = carriers[newest[carriers] != order.NEVER]
+        of = self._slots(registry)[registry.point_device[carriers]]
+        carriers, of = carriers[of >= first], of[of >= first]
+        self.state[of, 0], self.state[of, 1] = newest[carriers], last[carriers]
+
+    def _slots(self, registry: Registry) -> NDArray[np.int32]:
+        """The slot of each device, -1 for none."""
+        slots = np.full(len(registry.devices), -1, np.int32)
+        slots[self._device] = np.arange(len(self._device), dtype=np.int32)
+        return slots
+
+    def compute(
+        self, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32], of_rule: NDArray[np.int32]
+    ) -> NDArray[np.float64]:
+        """Advance over the lane's rows; one value for each row of the rule (``of_rule``, rising), in order."""
+        wants = (slots & 1) == 1
+        found = np.empty(int(np.count_nonzero(wants)))
         limit_ms = self._limit_ms[slots >> 1]
-        kernels.sibling(slots, rows.ts[places], rows.value[places], limit_ms, self.state, out)
+        kernels.sibling(slots, rows.ts[places], rows.value[places], limit_ms, self.state, found)
+        if len(found) == len(of_rule):
+            return found
+        out = np.full(len(of_rule), np.nan)  # the other rows are of devices that do not have the quantity
+        out[np.searchsorted(of_rule, places[wants])] = found
         return out
 
     @property

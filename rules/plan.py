@@ -207,7 +207,12 @@ class BoundRule:
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What readings change with each, by a stable name; alarm states are apart."""
-        return self.slot_arrays | {f"sibling/{self.spec.id}/{s.quantity}": s.state for s in self.siblings}
+        return self.slot_arrays | self.sibling_arrays
+
+    @property
+    def sibling_arrays(self) -> dict[str, NDArray[Any]]:
+        """What it remembers of whole devices, by a stable name."""
+        return {f"sibling/{self.spec.id}/{s.quantity}": s.state for s in self.siblings}
 
     @property
     def slot_arrays(self) -> dict[str, NDArray[Any]]:
@@ -270,28 +275,37 @@ class Plan:
         self._selects = selects
         self._siblings = [(r, sibling) for r, rule in enumerate(rules) for sibling in rule.siblings]
         self._ptr = np.zeros(1, np.int32)
-        self._pairs = np.zeros(0, np.int64)
+        self._lanes, self._slots = np.zeros(0, np.uint16), np.zeros(0, np.int32)
+        """Of each pair."""
         self._pairs_max = 0
         """Most pairs of one point: bounds what one row can select."""
         self._pair, self._row = np.zeros(0, np.int64), np.zeros(0, np.int32)
 
-    def grow(self, registry: Registry, census: Census) -> None:
-        """Take in the points of the census, which is of this registry."""
+    def grow(self, registry: Registry, census: Census, newest: NDArray[np.int64], last: NDArray[np.float64]) -> None:
+        """Take in the points of the census, which is of this registry; time and value of what was newest at others."""
         found: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
         for rule in self.rules:
             first = len(rule.points)
             new = rule.grow(census)
             found.append((new, np.arange(first, first + len(new), dtype=np.int32)))
-        found += [sibling.grow(registry, census.start, found[r][0]) for r, sibling in self._siblings]
+        for r, sibling in self._siblings:
+            found.append(sibling.grow(registry, census.start, self.rules[r].points, newest, last))
         if not found or not self._selects:
             return
         point, slot = (np.concatenate(column) for column in zip(*found, strict=True))
         lane = np.repeat(np.arange(len(found)), [len(points) for points, _ in found])
+        start = census.start
+        if len(point) and int(point.min()) < start:  # a device got the other half of a comparison: list all anew
+            of = np.repeat(np.arange(start, dtype=np.int32), np.diff(self._ptr))
+            point, lane = np.concatenate([of, point]), np.concatenate([self._lanes, lane])
+            slot, start = np.concatenate([self._slots, slot]), 0
+            self._ptr, self._lanes, self._slots = self._ptr[:1], self._lanes[:0], self._slots[:0]
         order = np.argsort(point, kind="stable")
-        counts = np.bincount(point - census.start, minlength=len(census))
+        counts = np.bincount(point - start, minlength=len(registry) - start)
         self._pairs_max = max(self._pairs_max, int(counts.max(initial=0)))
         self._ptr = np.concatenate([self._ptr, (self._ptr[-1] + np.cumsum(counts)).astype(np.int32)])
-        self._pairs = np.concatenate([self._pairs, (lane << 32 | slot)[order]])
+        self._lanes = np.concatenate([self._lanes, lane[order].astype(np.uint16)])
+        self._slots = np.concatenate([self._slots, slot[order]])
 
     def select(self, rows: Rows) -> list[Selected]:
         """The rules that look at any of the rows, each with its rows in reading order. Moves the siblings on."""
@@ -299,7 +313,7 @@ class Plan:
             return []
         totals = np.zeros(len(self.rules) + len(self._siblings), np.int64)
         pair, row = self._room(len(rows.point) * self._pairs_max)
-        n = select.fetch_pairs(rows.point, self._ptr, self._pairs, totals, pair, row)
+        n = select.fetch_pairs(rows.point, self._ptr, self._lanes, self._slots, totals, pair, row)
         places, slots = np.empty(n, np.int32), np.empty(n, np.int32)
         ends = np.cumsum(totals)
         select.group_pairs(pair[:n], row[:n], ends - totals, places, slots)
@@ -307,7 +321,8 @@ class Plan:
         beside: list[dict[str, NDArray[np.float64]]] = [{} for _ in self.rules]
         for (r, sibling), part in zip(self._siblings, parts[len(self.rules) :], strict=True):
             if part.start < part.stop:
-                beside[r][features.SIBLING + sibling.quantity] = sibling.compute(rows, places[part], slots[part])
+                made = sibling.compute(rows, places[part], slots[part], places[parts[r]])
+                beside[r][features.SIBLING + sibling.quantity] = made
         chosen = zip(self.rules, parts, beside, strict=False)
         return [Selected(rule, places[p], slots[p], more) for rule, p, more in chosen if p.start < p.stop]
 
@@ -319,17 +334,25 @@ class Plan:
             self._pair, self._row = np.empty(pairs, np.int64), np.empty(pairs, np.int32)
         return self._pair, self._row
 
-    def watched(self, points: int) -> NDArray[np.bool_]:
-        """Which of so many points any rule looks at."""
-        return np.diff(self._ptr) > 0 if len(self._ptr) > points else np.zeros(points, bool)
+    def recall(self, registry: Registry, kept: set[str], newest: NDArray[np.int64], last: NDArray[np.float64]) -> None:
+        """Let siblings of the rules with these ids know what was newest of every point."""
+        for r, sibling in self._siblings:
+            if self.rules[r].spec.id in kept:
+                sibling.recall(registry, newest, last)
+
+    def watched(self, registry: Registry) -> NDArray[np.bool_]:
+        """Which points any rule looks at, or may have to as another point's sibling."""
+        found = np.diff(self._ptr) > 0 if len(self._ptr) > len(registry) else np.zeros(len(registry), bool)
+        for _, sibling in self._siblings:
+            found[sibling.carriers(registry)] = True
+        return found
 
     def units(self, registry: Registry) -> NDArray[np.int32]:
         """For each point the first of those that must be judged in one order with it: the compared ones of a device."""
         unit = np.arange(len(registry), dtype=np.int32)
         coupled = np.zeros(len(registry), bool)
-        lanes = self._pairs >> 32
-        point = np.repeat(unit[: len(self._ptr) - 1], np.diff(self._ptr))
-        coupled[point[lanes >= len(self.rules)]] = True
+        for r, sibling in self._siblings:
+            coupled[sibling.carriers(registry)] = coupled[self.rules[r].points] = True
         device = registry.point_device
         first = np.full(len(registry.devices), len(registry), np.int32)
         np.minimum.at(first, device[coupled], unit[coupled])
@@ -344,8 +367,8 @@ class Plan:
         The rule is None for what one remembers of whole devices.
         """
         starts, ends = self._ptr[points], self._ptr[points + 1]
-        pairs = np.concatenate([self._pairs[a:b] for a, b in zip(starts, ends, strict=True)])
-        lanes, slots = pairs >> 32, (pairs & 0xFFFFFFFF).astype(np.int32)
+        pairs = np.concatenate([np.arange(a, b) for a, b in zip(starts, ends, strict=True)])
+        lanes, slots = self._lanes[pairs], self._slots[pairs]
         found: list[tuple[BoundRule | None, dict[str, NDArray[Any]], NDArray[np.int32]]] = []
         for lane in np.unique(lanes):
             own = slots[lanes == lane]
@@ -360,5 +383,5 @@ class Plan:
     @property
     def nbytes(self) -> int:
         """Memory of the plan and of what its rules keep of their points."""
-        own = self._ptr.nbytes + self._pairs.nbytes
+        own = self._ptr.nbytes + self._lanes.nbytes + self._slots.nbytes
         return own + sum(rule.nbytes for rule in self.rules)

@@ -3,6 +3,10 @@
 A *unit* is what must be judged in one order: a point, or the points of a device that rules compare with each other; it
 is named by its first point. Rows of all units go into one ring in order of arrival; each remembers the row of its unit
 before it, so a unit's past is walked without touching any other.
+
+Times take four bytes in the ring: they are told from the bases of a *stretch* of rows, which begins with each record
+and wherever a time is too far from them (24 days). ``stretches`` has one column a stretch: its first row, its log
+record, and the bases of ``ts`` and ``received``.
 """
 
 import numpy as np
@@ -13,8 +17,24 @@ from rules.kernels.types import F64, I32, I64, U8
 NEVER = np.iinfo(np.int64).min
 UNWATCHED, ORDERED, JOURNALLED = 0, 1, 2
 """What is wanted of a point: nothing, its rows in order, or that late ones are put in their place."""
+BEGIN, LSN, TS, RECEIVED = 0, 1, 2, 3
+FAR = 1 << 31
 WALK_MAX = 20_000
 """Rows of one unit that are looked back through at most: with more since the checkpoint, late ones are too late."""
+
+
+@njit(cache=True, nogil=True)
+def stretch_of(stretches: I64, count: int, row: int) -> int:
+    """The stretch that a ring row belongs to, of the first ``count``."""
+    low = 0
+    high = count
+    while high - low > 1:
+        middle = (low + high) // 2
+        if stretches[BEGIN, middle] <= row:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 @njit(cache=True, nogil=True)
@@ -29,24 +49,27 @@ def admit(
     unit: I32,
     newest: I64,
     last: F64,
-    newest_unit: I64,
+    couple: I32,
+    newest_couple: I64,
     before: I64,
-    before_unit: I64,
-    head: I64,
+    before_couple: I64,
+    head: I32,
     dirty: U8,
     ring_point: I32,
     ring_back: I32,
-    ring_ts: I64,
+    ring_ts: I32,
     ring_value: F64,
-    ring_received: I64,
+    ring_received: I32,
     ring_marks: U8,
+    stretches: I64,
+    known_stretches: int,
     first: int,
     at: int,
     within: int,
     within_ms: int,
     ends: I64,
+    lsns: I64,
     stop_at: int,
-    begins: I64,
     out_row: I32,
     out_prev: F64,
     out_dt: F64,
@@ -56,28 +79,30 @@ def admit(
 ) -> None:
     """Find the rows later than all before of their point (``out_row out_prev out_dt``) and units to judge anew.
 
-    State per point: ``newest`` (ms, NEVER), ``last`` (value), ``head`` (newest ring row of the unit, -1),
-    ``newest_unit``; ``before`` and ``before_unit`` are the two times at the checkpoint, behind which nothing can be put
-    in its place. ``first`` is the ring row after the checkpoint, ``at`` the next one; a row is put in its place when
-    the first newer one of its unit is at most ``within`` rows and ``within_ms`` of log time back. ``counts`` [6] grows
-    by repeats, bad, null, stale (same time as one before), placed, too late. ``dirty`` marks the units; their rows of
-    this record are judged with those of before, in the order of event time.
+    State per point: ``newest`` (ms, NEVER), ``last`` (value), ``head`` (newest ring row of the unit, from ``first`` on;
+    negative for none). ``unit`` is the point itself or, for a point of couple k, -1 - k: ``couple`` names its unit,
+    ``newest_couple`` its newest time. ``before`` and ``before_couple`` are the times at the checkpoint, behind which
+    nothing can be put in its place. ``first`` is the ring row after the checkpoint, ``at`` the next one; a row is put
+    in its place when the first newer one of its unit is at most ``within`` rows and ``within_ms`` of log time back.
+    ``counts`` [6] grows by repeats, bad, null, stale (same time as one before), placed, too late. ``dirty`` marks the
+    units; their rows of this record are judged with those of before, in the order of event time.
 
-    Record k ends before row ``ends[k]``; ``begins[k]`` is its first ring row. The first record with a unit to judge
-    anew, or after which the next ring row is ``stop_at`` or later, is the last that is looked at. ``out_sizes``: rows,
-    units (``out_unit``), next ring row, records taken.
+    Record k ends before row ``ends[k]`` and is ``lsns[k]`` of the log. The first record with a unit to judge anew, or
+    after which the next ring row is ``stop_at`` or later, is the last that is looked at. ``out_sizes``: rows, units
+    (``out_unit``), next ring row, records taken, stretches; there must be room for one more a row.
     """
+    here = known_stretches - 1
+    own = False  # whether the last stretch is of this record
     size = len(ring_point)
     n = 0
     units = 0
     record = 0
-    begins[0] = at
     for i in range(len(point)):
         while i == ends[record]:
             if units or at >= stop_at:
                 break
             record += 1
-            begins[record] = at
+            own = False
         if i == ends[record]:
             break
         if flags[i] & 8:  # Flag.DUPLICATE
@@ -94,8 +119,13 @@ def admit(
         if not watched[p]:
             continue
         t = ts[i]
-        u = unit[p]
         known = newest[p]
+        u = unit[p]
+        k_couple = -1 - u
+        newest_unit = known
+        if u < 0:
+            u = couple[k_couple]
+            newest_unit = newest_couple[k_couple]
         if t == known:
             counts[3] += 1
             continue
@@ -115,20 +145,21 @@ def admit(
             else:
                 counts[5] += 1
             continue
-        if t < known or t < newest_unit[u] or dirty[u]:
+        if t < known or t < newest_unit or dirty[u]:
             if before[p] == t:
                 counts[3] += 1
                 continue
-            late = before[p] > t or before_unit[u] > t
+            late = before[p] > t or (k_couple >= 0 and before_couple[k_couple] > t)
             same = False
             newer = at
-            k = head[u]
+            k = first + head[u] if head[u] >= 0 else -1
             steps = 0
             while k >= first and not late:
                 r = k % size
-                if ring_ts[r] > t:
+                then = stretches[TS, stretch_of(stretches, here + 1, k)] + ring_ts[r]
+                if then > t:
                     newer = k
-                elif ring_ts[r] == t and ring_point[r] == p:
+                elif then == t and ring_point[r] == p:
                     same = True
                     break
                 steps += 1
@@ -137,7 +168,10 @@ def admit(
             if same:
                 counts[3] += 1
                 continue
-            late |= at - newer > within or (newer < at and received[i] - ring_received[newer % size] > within_ms)
+            late |= at - newer > within
+            if newer < at and not late:
+                heard = stretches[RECEIVED, stretch_of(stretches, here + 1, newer)] + ring_received[newer % size]
+                late = received[i] - heard > within_ms
             if late:
                 if t < known:
                     counts[5] += 1
@@ -149,32 +183,43 @@ def admit(
                     dirty[u] = 1
                     out_unit[units] = u
                     units += 1
+        if not (
+            own and -FAR <= t - stretches[TS, here] < FAR and -FAR <= received[i] - stretches[RECEIVED, here] < FAR
+        ):
+            own = True
+            here += 1
+            stretches[BEGIN, here] = at
+            stretches[LSN, here] = lsns[record]
+            stretches[TS, here] = t
+            stretches[RECEIVED, here] = received[i]
         r = at % size
         ring_point[r] = p
-        ring_back[r] = at - head[u] if head[u] >= first else 0
-        ring_ts[r] = t
+        ring_back[r] = at - first - head[u] if head[u] >= 0 else 0
+        ring_ts[r] = t - stretches[TS, here]
         ring_value[r] = v
-        ring_received[r] = received[i]
+        ring_received[r] = received[i] - stretches[RECEIVED, here]
         ring_marks[r] = quality[i] << 5 | (flags[i] & 31)
-        head[u] = at
+        head[u] = at - first
         at += 1
         if t > known:
             newest[p] = t
             last[p] = v
-        newest_unit[u] = max(newest_unit[u], t)
+        if k_couple >= 0:
+            newest_couple[k_couple] = max(newest_couple[k_couple], t)
     out_sizes[0] = n
     out_sizes[1] = units
     out_sizes[2] = at
     out_sizes[3] = record + 1
+    out_sizes[4] = here + 1
 
 
 @njit(cache=True, nogil=True)
-def walk(units: I32, head: I64, ring_back: I32, first: int, out: I64) -> int:
+def walk(units: I32, head: I32, ring_back: I32, first: int, out: I64) -> int:
     """Ring rows of some units since ``first``, newest first within a unit; returns how many (``out`` may be empty)."""
     size = len(ring_back)
     n = 0
     for u in units:
-        k = head[u]
+        k = first + head[u] if head[u] >= 0 else -1
         while k >= first:
             if n < len(out):
                 out[n] = k

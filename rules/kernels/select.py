@@ -4,14 +4,15 @@ A lane is a rule, or a rule's wish for another quantity of the device. The pairs
 as one number (lane << 32 | slot), and are fetched once: points come in random order, so each fetch is a cache miss.
 """
 
+import numpy as np
 from numba import njit
 
-from rules.kernels.types import F64, I32, I64
+from rules.kernels.types import F64, I32, I64, U16
 
 
 @njit(cache=True, nogil=True)
-def fetch_pairs(point: I32, ptr: I32, pairs: I64, totals: I64, out_pair: I64, out_row: I32) -> int:
-    """List the pairs of all rows; returns how many. ``ptr`` (points + 1) delimits the pairs of each point.
+def fetch_pairs(point: I32, ptr: I32, lanes: U16, of: I32, totals: I64, out_pair: I64, out_row: I32) -> int:
+    """List the pairs of all rows; returns how many. ``ptr`` (points + 1) delimits the lanes and slots of each point.
 
     ``totals[k]`` grows by the rows that lane k looks at.
     """
@@ -19,9 +20,10 @@ def fetch_pairs(point: I32, ptr: I32, pairs: I64, totals: I64, out_pair: I64, ou
     for i in range(len(point)):
         p = point[i]
         for k in range(ptr[p], ptr[p + 1]):
-            out_pair[n] = pairs[k]
+            lane = np.int64(lanes[k])
+            out_pair[n] = lane << 32 | of[k]
             out_row[n] = i
-            totals[pairs[k] >> 32] += 1
+            totals[lane] += 1
             n += 1
     return n
 

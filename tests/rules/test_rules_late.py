@@ -6,13 +6,17 @@ import itertools
 import random
 from typing import Any
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifeline.core.alarm import AlarmChange
+from lifeline.core.batch import Readings
 from lifeline.core.schema import Flag
 from rules import backtest
-from rules.journal import WITHIN_MS
+from rules.journal import WITHIN_MS, Journal
+from rules.kernels.journal import JOURNALLED, NEVER
 
 SECOND = 1000
 Row = tuple[Any, ...]
@@ -156,3 +160,41 @@ def test_beyond_the_bound_it_is_counted_and_moves_nothing(kit: Any) -> None:
         assert len(found) == 2 * expected, (count, gap)
         assert machine.counters["too_late"] == 1 - expected
         assert machine.counters["placed"] == expected
+
+
+@pytest.mark.parametrize("step_ms", [20, 400 * 86_400_000])
+def test_rows_held_are_those_that_came_however_far_their_times_are_apart(step_ms: int) -> None:
+    """The journal against a list: times are told from bases of stretches, in four bytes.
+
+    With steps of 20 ms event times go back and forth by years; with those of 400 days everything is in order.
+    """
+    rng, day = random.Random(11), 86_400_000
+    journal = Journal(10_000)
+    journal.grow(np.full(5, JOURNALLED, np.uint8), np.array([0, 0, 2, 3, 3], np.int32))
+    held: dict[tuple[int, int], tuple[int, int, float]] = {}
+    received = 0
+    for lsn in range(1, 60):
+        rows = []
+        for _ in range(rng.randrange(1, 30)):
+            received += step_ms
+            ts = received if step_ms > day else rng.choice([0, day, 30 * day, -400 * day]) + rng.randrange(99)
+            rows.append((rng.randrange(5), ts, received, rng.random()))
+            held.setdefault((rows[-1][0], ts), (received, lsn, rows[-1][3]))
+        readings = Readings.empty(len(rows))
+        columns = zip(*rows, strict=True)
+        for mine, column in zip(
+            (readings.point, readings.ts, readings.received_at, readings.value), columns, strict=True
+        ):
+            mine[:] = column
+        journal.admit(readings, [lsn], np.array([len(rows)]), 0)
+    assert journal.counts[5] == 0, "nothing was too late"
+    twin = sorted((ts, point, *rest) for (point, ts), rest in held.items())
+    assert len(twin) > 300
+    one = journal.evidence(3, -(10**15), 10**15, received, 16)
+    own = [(ts, lsn, value) for ts, point, at, lsn, value in twin if point == 3 and at > received - WITHIN_MS]
+    assert [(e.ts, e.lsn, e.value) for e in one] == own[-16:]
+    journal.newest[:] = NEVER
+    got = journal.collect(np.array([0, 2, 3], np.int32))
+    received_at = got.readings.received_at[got.row]
+    found = zip(*(c.tolist() for c in (got.ts, got.point, received_at, got.lsn[got.row], got.value)), strict=True)
+    assert sorted(found) == twin

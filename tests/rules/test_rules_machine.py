@@ -19,7 +19,7 @@ from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.ports import RuleEngine
 from lifeline.core.registry import Registry
 from lifeline.core.schema import Flag
-from rules import backtest
+from rules import backtest, snapshot
 
 DROPOUT = {
     "id": '"device.dropout"',
@@ -355,6 +355,39 @@ def test_registry_that_grew_equals_one_that_was_whole(kit: Any) -> None:
     assert growing.snapshot() == whole.snapshot()
     growing.restore(state)  # of the smaller registry
     assert plain(growing.process(second)) == plain(after)
+
+
+def test_siblings_that_come_in_any_order_are_known(kit: Any) -> None:
+    """A device gets the quantity that is compared, or the one that compares, after the other: also across a restart."""
+    points = [
+        {"device_id": d, "quantity": q} for d, q in (("D0", "c2h6"), ("D1", "ch4"), ("D0", "ch4"), ("D1", "c2h6"))
+    ]
+    rule = kit.rule(raise_='"value > device_c2h6"', clear='"value <= device_c2h6"')
+    source, t = Growing(kit.registry(points[:2])), kit.t0
+    growing, whole = kit.machine(rule, source), kit.machine(rule, kit.registry(points))
+    early = kit.record(1, [(0, t, t, 5.0), (1, t, t, 9.0)])
+    assert plain(growing.process(early)) == plain(whole.process(early)) == []
+    source.registry = kit.registry(points)
+    restored = kit.machine(rule, source)
+    restored.restore(growing.snapshot())
+    later = kit.record(
+        2, [(2, t + 1, t + 1, 6.0), (3, t + 2, t + 2, 1.0), (1, t + 3, t + 3, 2.0), (2, t + 4, t + 4, 4.0)]
+    )
+    expected = whole.process(later)
+    assert [(c.point, c.kind) for c in expected] == [(2, "raised"), (1, "raised"), (2, "cleared")]
+    assert plain(growing.process(later)) == plain(restored.process(later)) == plain(expected)
+    assert growing.snapshot() == restored.snapshot() == whole.snapshot()
+
+
+def test_a_snapshot_from_before_some_state_was_derived_is_taken(kit: Any) -> None:
+    rows = stream(kit, 9, 120)
+    machine, again = (kit.machine(rules_text(kit), registry(kit)) for _ in range(2))
+    machine.process(kit.record(1, rows[:60]))
+    header, arrays = snapshot.unpack(machine.snapshot())
+    older = {"newest_unit": np.zeros(8, np.int64), "sibling/a.beside/c2h6": np.zeros((4, 2))}
+    assert not older.keys() & arrays.keys()
+    again.restore(snapshot.pack(header, arrays | older))
+    assert plain(again.process(kit.record(2, rows[60:]))) == plain(machine.process(kit.record(2, rows[60:])))
 
 
 def test_restore_refuses_what_is_not_its_own(kit: Any) -> None:

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from rules.alarms import COLUMNS, AlarmState
 from rules.coded import Coded
 from rules.kernels import normal
-from rules.spec import Delay
+from rules.spec import Delay, RuleSpec
 from rules.turns import Turns
-from tests.rules.test_rules_alarm import spec
 
 HOUR_MS = 3_600_000
 POINTS = 3
@@ -108,7 +107,12 @@ def test_alarm_states_copied_loaded_and_put_are_the_same(held: dict[int, tuple[i
 
 
 def test_a_table_that_fills_up_makes_room() -> None:
-    rule, state = spec(Delay(), Delay(), latch=False), AlarmState()
+    texts = dict.fromkeys(("title_zh", "title_en", "cause", "consequence", "action"), "x")
+    rule = RuleSpec(
+        **texts, id="a.b", version=1, where="true", raise_="true", clear="true", level="red", category="process",
+        respond_within_s=1, raise_after=Delay(), clear_after=Delay(), latch=False,
+    )  # fmt: skip
+    state = AlarmState()
     state.grow(5000)
     every, ts = np.arange(5000, dtype=np.int32), np.full(5000, 10, np.int64)
     up = np.ones(5000, bool)
