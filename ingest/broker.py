@@ -36,6 +36,7 @@ class BrokerSettings:
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
+    crl_file: str | None = None
     protocol: int = 5
     share: str | None = None
     receive_maximum: int = RECEIVE_MAXIMUM

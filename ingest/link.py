@@ -55,7 +55,7 @@ class Bell:
 
 
 def tls_context(settings: BrokerSettings) -> ssl.SSLContext:
-    """Verifies the broker by ``ca_file`` (or the system's store) and its host name; TLS 1.2 at least.
+    """Verifies the broker by ``ca_file`` (or the system's store), its host name and ``crl_file``; TLS 1.2 at least.
 
     Raises:
         ConfigurationError: a file is missing or no PEM.
@@ -65,12 +65,23 @@ def tls_context(settings: BrokerSettings) -> ssl.SSLContext:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if settings.cert_file is not None:
             context.load_cert_chain(settings.cert_file, settings.key_file)
+        if settings.crl_file is not None:
+            _refuse_revoked(context, settings.crl_file)
     except (OSError, ssl.SSLError) as error:
         where = f"broker {settings.name}"
-        files = ", ".join(filter(None, (settings.ca_file, settings.cert_file, settings.key_file)))
-        problem = Problem(where, "ca_file, cert_file, key_file", f"{error} ({files})", "give readable PEM files")
+        given = (settings.ca_file, settings.cert_file, settings.key_file, settings.crl_file)
+        files = ", ".join(filter(None, given))
+        keys = "ca_file, cert_file, key_file, crl_file"
+        problem = Problem(where, keys, f"{error} ({files})", "give readable PEM files")
         raise ConfigurationError([problem]) from error
     return context
+
+
+def _refuse_revoked(context: ssl.SSLContext, crl_file: str) -> None:
+    context.load_verify_locations(crl_file)
+    if not context.cert_store_stats()["crl"]:
+        raise OSError("crl_file holds no list of revoked certificates")
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
 
 
 class ClosedByBrokerError(UnavailableError):

@@ -314,6 +314,7 @@ def broker_settings(broker: BrokerConfig, url: str, protocol: int) -> BrokerSett
         ca_file=text(broker.ca_file),
         cert_file=text(broker.cert_file),
         key_file=text(broker.key_file),
+        crl_file=text(broker.crl_file),
         protocol=protocol,
         share=broker.share,
         receive_maximum=broker.receive_maximum,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lifeline.config.models import HttpConfig
     from lifeline.console.oidc import Provider
     from lifeline.console.ports import Parts
+    from lifeline.console.server import Tls
     from lifeline.core.ports import Clock
 
 METRICS_S: Final = 2.0
@@ -139,7 +140,7 @@ def main(config: Path, host: str, port: int, endpoint: str, engine: int) -> None
     from lifeline.console.app import create_app
     from lifeline.console.guard import LOCAL_HOSTS
     from lifeline.console.ports import Settings
-    from lifeline.console.server import Tls, serve
+    from lifeline.console.server import serve
 
     die_with_parent(engine)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -156,10 +157,19 @@ def main(config: Path, host: str, port: int, endpoint: str, engine: int) -> None
         public_url=http.base_url,
         provider=_provider(http),
     )
-    tls = Tls(str(http.cert_file), str(http.key_file)) if http.cert_file and http.key_file else None
+    tls = _tls(http)
     with ExitStack() as stack:
         app = create_app(make_parts(site, stack.callback, endpoint), settings)
         serve(host, port, app, tls, on_stop=app.state.lifeline.feed.close)
+
+
+def _tls(http: HttpConfig) -> Tls | None:
+    from lifeline.console.server import Tls
+
+    if http.cert_file is None or http.key_file is None:
+        return None
+    clients = [None if path is None else str(path) for path in (http.client_ca_file, http.client_crl_file)]
+    return Tls(str(http.cert_file), str(http.key_file), *clients)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from lifeline.governance.outgoing.bus import Bus, BusSettings
 from lifeline.governance.outgoing.cap import CapSettings
 from lifeline.governance.outgoing.downlink import KIND, LIFE_MS, SINK, Downlink
 from lifeline.governance.outgoing.signing import parse_secret
+from lifeline.governance.outgoing.tls import Trust
 from lifeline.governance.outgoing.topics import EventsOnBus
 from lifeline.governance.outgoing.warner import Warner
 from lifeline.governance.outgoing.web import WebTransport
@@ -101,7 +102,7 @@ def _transport(sink: SinkConfig, site: Site, database: Database) -> Transport:
         return EventsOnBus(Bus(_bus(sink)), source_of(site), sink.prefix, retain=sink.retain)
     options: dict[str, Any] = {
         "allow_private": sink.allow_private,
-        "ca_file": sink.ca_file,
+        "trust": _trust(sink),
         "timeout_s": sink.timeout_s,
         "keys": [parse_secret(secret) for secret in read_secrets(sink)],
     }
@@ -129,6 +130,10 @@ def _renderer(sink: SinkConfig, site: Site, database: Database) -> Callable[[Mes
     return lambda message: (envelope.CONTENT_TYPE, envelope.encode(envelope.cloud_event(message, source)))
 
 
+def _trust(sink: SinkConfig) -> Trust:
+    return Trust(sink.ca_file, sink.cert_file, sink.key_file, sink.crl_file)
+
+
 def _bus(sink: SinkConfig) -> BusSettings:
     parts = urlsplit(sink.url)
     return BusSettings(
@@ -138,7 +143,7 @@ def _bus(sink: SinkConfig) -> BusSettings:
         tls=parts.scheme == "mqtts",
         username=sink.username,
         password=read_password(sink),
-        ca_file=sink.ca_file,
+        trust=_trust(sink),
         protocol=sink.protocol,
         timeout_s=sink.timeout_s,
     )

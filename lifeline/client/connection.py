@@ -11,6 +11,7 @@ import httpx
 from lifeline.client.errors import TooFastError, error_of
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
     from types import TracebackType
 
@@ -23,7 +24,9 @@ TRIES: Final = 5
 class Connection:
     """Requests, pages, and what is tried again."""
 
-    def __init__(self, url: str, token: str, *, timeout_s: float = 30.0, verify: bool | str = True) -> None:
+    def __init__(
+        self, url: str, token: str, *, timeout_s: float = 30.0, verify: ssl.SSLContext | str | bool = True
+    ) -> None:
         self._http = httpx.Client(
             base_url=f"{url.rstrip('/')}/api/v1",
             headers={"Authorization": f"Bearer {token}"},

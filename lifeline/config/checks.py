@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _WEB = ("webhook", "cap", "alertmanager")
 _MQTT = ("mqtt", "downlink")
+TLS_FILES = ("ca_file", "cert_file", "key_file", "crl_file")
 SINK_KEYS = {
     "secret_file": ("webhook", "cap"),
     "secret_env": ("webhook", "cap"),
@@ -190,22 +191,25 @@ class Checker:
             self._note(f"{key}.reconnect", "min_s is above max_s", "exchange or correct them")
         self._check_credentials(key, broker)
         if not address.tls:
-            for name in ("ca_file", "cert_file", "key_file"):
+            for name in TLS_FILES:
                 if getattr(broker, name) is not None:
                     self._note(
                         f"{key}.{name}", "has no effect without TLS", "write mqtts:// or wss:// in url, or remove it"
                     )
         if "listen" in broker.model_fields_set and not address.embedded:
             self._note(f"{key}.listen", "belongs to the embedded broker", 'remove it, or write url = "embedded"')
-        return self._check_password(key, self._files(key, broker, ["ca_file", "cert_file", "key_file"]))
+        return self._check_password(key, self._files(key, broker, TLS_FILES))
 
     def _check_credentials(self, key: str, broker: BrokerConfig) -> None:
         has_password = broker.password_file is not None or broker.password_env is not None
         if has_password and broker.username is None:
             self._note(f"{key}.username", "is missing beside the password", "give the account's name")
-        if (broker.cert_file is None) != (broker.key_file is None):
-            there, absent = ("cert_file", "key_file") if broker.cert_file else ("key_file", "cert_file")
-            self._note(f"{key}.{absent}", f"is missing beside {there}", "mutual TLS needs both")
+        self._check_pair(key, broker, "mutual TLS needs both")
+
+    def _check_pair(self, key: str, table: BrokerConfig | SinkConfig | HttpConfig, remedy: str) -> None:
+        if (table.cert_file is None) != (table.key_file is None):
+            there, absent = ("cert_file", "key_file") if table.cert_file else ("key_file", "cert_file")
+            self._note(f"{key}.{absent}", f"is missing beside {there}", remedy)
 
     def _check_filter(self, key: str, text: str) -> None:
         """MQTT 5, 4.7.1: ``#`` only as the last level, ``+`` and ``#`` only as whole levels."""
@@ -266,7 +270,12 @@ class Checker:
     def _check_sink_secrets(self, key: str, sink: SinkConfig) -> SinkConfig:
         if sink.secret_file and sink.secret_env:
             self._note(f"{key}.secret_env", "secret_file is given too", "keep one of them")
-        sink = self._check_password(key, self._files(key, sink, ["ca_file", "secret_file", "previous_secret_file"]))
+        self._check_pair(key, sink, "mutual TLS needs both")
+        for name in TLS_FILES:
+            if getattr(sink, name) is not None and urlsplit(sink.url).scheme not in {"https", "mqtts"}:
+                self._note(f"{key}.{name}", "has no effect without TLS", "write https:// or mqtts:// in url")
+        files = [*TLS_FILES, "secret_file", "previous_secret_file"]
+        sink = self._check_password(key, self._files(key, sink, files))
         try:
             read_secrets(sink, self._environ)
         except ConfigurationError as error:
@@ -347,12 +356,15 @@ class Checker:
     def _check_tls(self, http: HttpConfig | None) -> HttpConfig | None:
         if http is None:
             return None
-        if (http.cert_file is None) != (http.key_file is None):
-            there, absent = ("cert_file", "key_file") if http.cert_file else ("key_file", "cert_file")
-            self._note(f"http.{absent}", f"is missing beside {there}", "TLS needs both")
+        self._check_pair("http", http, "TLS needs both")
+        if http.client_ca_file is not None and http.cert_file is None:
+            self._note("http.client_ca_file", "has no effect without TLS of our own", "give cert_file and key_file")
+        if http.client_crl_file is not None and http.client_ca_file is None:
+            self._note("http.client_crl_file", "has no effect without client_ca_file", "give it, or remove this")
         if bool(http.oidc_issuer) != bool(http.oidc_client_id and http.oidc_secret_file):
             self._note("http.oidc_issuer", "goes with oidc_client_id and oidc_secret_file", "give all three or none")
-        return self._files("http", http, ["cert_file", "key_file", "oidc_secret_file"])
+        files = ["cert_file", "key_file", "client_ca_file", "client_crl_file", "oidc_secret_file"]
+        return self._files("http", http, files)
 
     def _check_listeners(self, tables: dict[str, Any]) -> None:
         """No address twice; nothing without a password is open to other machines by accident."""

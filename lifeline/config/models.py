@@ -106,6 +106,9 @@ class BrokerConfig(Section):
     ca_file: Path | None = Field(None, description="PEM file of the authority that signed the broker's certificate")
     cert_file: Path | None = Field(None, description="our certificate, for mutual TLS; goes with key_file")
     key_file: Path | None = Field(None, description="our private key, for mutual TLS; goes with cert_file")
+    crl_file: Path | None = Field(
+        None, description="PEM list of certificates that the authority has revoked: such a broker is not trusted"
+    )
     protocol: Literal[4, 5] = Field(5, description="5 (MQTT 5) or 4 (MQTT 3.1.1)")
     share: str | None = Field(
         None, pattern=r"^[^/+#\x00]{1,64}$", description="name of a $share group: several engines split the messages"
@@ -206,6 +209,11 @@ class SinkConfig(Section):
         None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the environment variable that holds the password"
     )
     ca_file: Path | None = Field(None, description="PEM file of the authority that signed the receiver's certificate")
+    cert_file: Path | None = Field(None, description="our certificate, for mutual TLS; goes with key_file")
+    key_file: Path | None = Field(None, description="our private key, for mutual TLS; goes with cert_file")
+    crl_file: Path | None = Field(
+        None, description="PEM list of certificates that the authority has revoked: such a receiver is not told"
+    )
     protocol: Literal[4, 5] = Field(5, description="of MQTT: 5 or 4 (MQTT 3.1.1)")
     prefix: str = Field(
         "lifeline-out", pattern=r"^[^+#\x00/$][^+#\x00]{0,127}$", description="what MQTT topics begin with"
@@ -294,6 +302,10 @@ class HttpConfig(Section):
     )
     cert_file: Path | None = Field(None, description="our certificate (PEM) for TLS; goes with key_file")
     key_file: Path | None = Field(None, description="our private key (PEM) for TLS; goes with cert_file")
+    client_ca_file: Path | None = Field(
+        None, description="PEM file of an authority: only who shows a certificate that it signed is let in (mutual TLS)"
+    )
+    client_crl_file: Path | None = Field(None, description="PEM list of client certificates that were revoked")
     oidc_issuer: str = Field(
         "",
         pattern=r"^(https?://[^\s?#]+)?$",

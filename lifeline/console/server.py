@@ -32,10 +32,27 @@ STOP_S: Final = 3
 
 @dataclass(frozen=True)
 class Tls:
-    """Our certificate and its key, PEM files."""
+    """Our certificate and its key, PEM files. ``client_ca_file``: who may connect at all shows a certificate of it.
+
+    ``client_crl_file``: but none of these. Read when the server is made.
+    """
 
     cert_file: str
     key_file: str
+    client_ca_file: str | None = None
+    client_crl_file: str | None = None
+
+    def demand(self, context: ssl.SSLContext) -> None:
+        """Ask clients for theirs. Raises OSError for files that are not what they should be."""
+        if self.client_ca_file is None:
+            return
+        context.load_verify_locations(self.client_ca_file)
+        context.verify_mode = ssl.CERT_REQUIRED
+        if self.client_crl_file is not None:
+            context.load_verify_locations(self.client_crl_file)
+            if not context.cert_store_stats()["crl"]:
+                raise OSError(f"{self.client_crl_file} holds no list of revoked certificates")
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
 
 
 class Impatient(H11Protocol):
@@ -162,8 +179,12 @@ def make_server(app: ASGIApp, tls: Tls | None = None, on_stop: Callable[[], None
         config.load()
     except (OSError, ssl.SSLError) as error:
         raise UnavailableError(f"[http] cert_file or key_file cannot be used: {error}") from error
-    if config.ssl is not None:
+    if config.ssl is not None and tls is not None:
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            tls.demand(config.ssl)
+        except OSError as error:
+            raise UnavailableError(f"[http] client_ca_file or client_crl_file cannot be used: {error}") from error
     return Server(config, on_stop)
 
 

@@ -396,3 +396,23 @@ def test_a_servers_password_comes_from_its_file(site: Path) -> None:
     assert make_url(loaded.database_url).password == "p@ss/word"  # noqa: S105 it is made up
     assert make_url(loaded.database_url).host == "db"
     assert "p@ss" not in repr(loaded.config.governance)
+
+
+@pytest.mark.parametrize(
+    ("key", "lines"),
+    [
+        ("http.client_ca_file", '[http]\nclient_ca_file = "ca.pem"\n'),
+        ("http.client_crl_file", '[http]\ncert_file = "ca.pem"\nkey_file = "ca.pem"\nclient_crl_file = "ca.pem"\n'),
+        (
+            "sink[0].key_file",
+            '[[sink]]\nname = "a"\nkind = "webhook"\nurl = "https://a.example/"\ncert_file = "ca.pem"\n',
+        ),
+        (
+            "sink[0].crl_file",
+            '[[sink]]\nname = "a"\nkind = "webhook"\nurl = "http://a.example/"\ncrl_file = "ca.pem"\n',
+        ),
+    ],
+)
+def test_tls_files_without_effect_or_their_half_are_problems(tmp_path: Path, key: str, lines: str) -> None:
+    (tmp_path / "ca.pem").write_text("")
+    assert list(wrong(tmp_path, MINIMAL + lines)) == [key]

@@ -25,6 +25,7 @@ from lifeline.console.app import create_app
 from lifeline.console.ports import Settings
 from lifeline.console.server import Tls, bind, make_server
 from lifeline.core.errors import UnavailableError
+from tests.authority import Authority, Certificate
 
 PASSWORD = "correct horse 2026"  # noqa: S105
 
@@ -143,3 +144,81 @@ def test_who_holds_a_place_and_says_nothing_is_shown_out(
         assert time.monotonic() - started < 15
         assert heard == b"" or b" 408 " in heard
     assert client.get("/healthz").status_code == 200
+
+
+class House:
+    """An authority, a stranger's, and clients of both."""
+
+    def __init__(self, folder: Path) -> None:
+        own, stranger = Authority(folder / "own", "own"), Authority(folder / "strange", "strange")
+        server = own.issue("server")
+        self.clients: dict[str, Certificate | None] = {
+            "good": own.issue("client"),
+            "none": None,
+            "expired": own.issue("old-client", days=-1),
+            "wrong authority": stranger.issue("stranger"),
+            "revoked": own.issue("revoked"),
+        }
+        revoked = self.clients["revoked"]
+        assert revoked is not None
+        own.revoke(revoked)
+        self.ca_file = str(own.ca_file)
+        self.tls = Tls(str(server.cert_file), str(server.key_file), self.ca_file, str(own.crl_file))
+
+    def ask(self, port: int, client: str, path: str = "/healthz") -> int:
+        """The status of a request, as a browser with this certificate asks it."""
+        context = ssl.create_default_context(cafile=self.ca_file)
+        shown = self.clients[client]
+        if shown is not None:
+            context.load_cert_chain(shown.cert_file, shown.key_file)
+        return httpx.get(f"https://127.0.0.1:{port}{path}", verify=context, timeout=20).status_code
+
+
+def test_with_a_client_authority_only_its_certificates_are_let_in(serve: Any, tmp_path: Path) -> None:
+    """Mutual TLS: before a word of HTTP is heard; and it is no account: that is asked for as ever."""
+    house = House(tmp_path)
+    port = serve(house.tls)
+    assert house.ask(port, "good") == 200
+    assert house.ask(port, "good", "/api/v1/me") == 401
+    for client in ("none", "expired", "wrong authority", "revoked"):
+        with pytest.raises(httpx.HTTPError):
+            house.ask(port, client)
+    assert house.ask(port, "good") == 200
+
+
+def test_a_client_authority_that_is_none_is_a_sentence(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    tls = house.tls
+    for wrong in (
+        Tls(tls.cert_file, tls.key_file, "/nowhere.pem"),
+        Tls(*(tls.cert_file, tls.key_file), *[house.ca_file] * 2),
+    ):
+        with pytest.raises(UnavailableError, match="client_ca_file or client_crl_file"):
+            make_server(lambda *_: None, wrong)  # type: ignore[arg-type]
+
+
+def test_no_secret_is_in_what_is_logged(
+    serve: Any, town: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Passwords, cookies and tokens, in requests that fail in many ways; neither in the log nor in an answer."""
+    caplog.set_level("DEBUG")
+    tls = certificate(tmp_path, "good", days=30)
+    port = serve(tls)
+    token = town.tokens["viewer"]
+    answers = []
+    with httpx.Client(
+        base_url=f"https://127.0.0.1:{port}", verify=ssl.create_default_context(cafile=tls.cert_file)
+    ) as web:
+        answers.append(web.post("/login", data={"name": "viewer1", "password": PASSWORD + "!"}))
+        answers.append(web.post("/login", data={"name": "viewer1", "password": PASSWORD}))
+        cookie = dict(web.cookies)["__Host-lifeline"]
+        bearer = {"Authorization": f"Bearer {token}"}
+        paths = ("/api/v1/me", "/api/v1/events/nothing", "/api/v1/events?limit=x", "/api/v1/audit", f"/{token}")
+        answers += [web.get(path, headers=bearer) for path in paths]
+        answers.append(web.post("/api/v1/sql", json={"sql": token}, headers=bearer))
+    told = "\n".join(
+        record.getMessage() for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))
+    )
+    told += "\n".join(answer.text for answer in answers)
+    for secret in (PASSWORD, cookie, token):
+        assert secret not in told

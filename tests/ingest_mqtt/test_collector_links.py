@@ -16,11 +16,12 @@ from ingest.backoff import STABLE_S, Backoff
 from ingest.broker import BrokerSettings, Subscribe
 from ingest.collector import Collector
 from ingest.intake import split
-from ingest.link import tls_context
+from ingest.link import Bell, Link, tls_context
 from lifeline.core.batch import IngestBatch, Readings
-from lifeline.core.errors import ConfigurationError
+from lifeline.core.errors import ConfigurationError, UnavailableError
 from lifeline.core.limits import LOG_QUEUE_BATCHES
 from lifeline.core.schema import REJECTS
+from tests.authority import Authority, tls_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,6 +98,36 @@ def test_certificate_of_a_stranger_is_refused(
     collector = collect(flavour, tls_broker[1], scheme="mqtts", ready=False, ca_file=str(certificates / "stranger.pem"))
     wait_for(lambda: collector.state.last_error, "the refusal")
     assert "certificate verify failed" in collector.state.last_error
+
+
+@pytest.mark.parametrize("server", ["expired", "wrong name", "wrong authority", "revoked", "TLS 1.1"])
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning")
+def test_a_broker_that_is_not_the_one_hears_nothing(tmp_path: Path, server: str) -> None:
+    """S05, from our side of the connection: nothing is sent, not even who we are."""
+    own = Authority(tmp_path, "own")
+    made = {
+        "expired": lambda: own.issue("old", days=-1),
+        "wrong name": lambda: own.issue("elsewhere", address="192.0.2.1"),
+        "wrong authority": lambda: Authority(tmp_path, "strange").issue("stranger"),
+    }.get(server, lambda: own.issue("server"))()
+    if server == "revoked":
+        own.revoke(made)
+    heard: list[bytes] = []
+    with tls_server(made, lambda connection: heard.append(connection.recv(100)), old=server == "TLS 1.1") as port:
+        files = {"ca_file": str(own.ca_file), "crl_file": str(own.crl_file)}
+        settings = BrokerSettings("city", f"mqtts://127.0.0.1:{port}", "c", **files)
+        bell = Bell()
+        with pytest.raises(UnavailableError):
+            Link(settings, bell, tls_context(settings))
+        bell.close()
+    assert not any(heard)
+
+
+def test_a_list_of_revoked_certificates_that_is_none_is_a_configuration_error(tmp_path: Path) -> None:
+    own = Authority(tmp_path, "own")
+    settings = BrokerSettings("city", "mqtts://127.0.0.1", "c", ca_file=str(own.ca_file), crl_file=str(own.ca_file))
+    with pytest.raises(ConfigurationError, match="no list of revoked certificates"):
+        tls_context(settings)
 
 
 def test_unreadable_ca_is_a_configuration_error(tmp_path: Path) -> None:

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 import threading
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from lifeline.governance.outgoing.tls import Trust
 from lifeline.governance.outgoing.worker import DeliveryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ class BusSettings:
     tls: bool = False
     username: str | None = None
     password: str | None = None
-    ca_file: Path | None = None
+    trust: Trust = field(default_factory=Trust)
     protocol: int = 5
     timeout_s: float = 15.0
 
@@ -114,7 +113,7 @@ class Bus:
             return self._client
         await self._drop()
         settings = self._settings
-        context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
+        context = settings.trust.context() if settings.tls else None
         kept: dict[str, Any] = {}
         if self._listen is not None and settings.protocol == 5:
             session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -130,7 +129,7 @@ class Bus:
             identifier=settings.client_id,
             protocol=aiomqtt.ProtocolVersion.V5 if settings.protocol == 5 else aiomqtt.ProtocolVersion.V311,
             timeout=settings.timeout_s,
-            tls_context=context if settings.tls else None,
+            tls_context=context,
             **kept,
         )
         await client.__aenter__()

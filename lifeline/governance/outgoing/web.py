@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 from contextlib import suppress
 from http.client import HTTPException
@@ -15,16 +14,17 @@ import urllib3
 from lifeline.core.errors import UnavailableError
 from lifeline.governance.outgoing import signing
 from lifeline.governance.outgoing.guard import resolve
+from lifeline.governance.outgoing.tls import Trust
 from lifeline.governance.outgoing.worker import DeliveryError, GoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from lifeline.core.ports import Clock
     from lifeline.governance.outgoing.outbox import Message
 
 GONE: Final = 410
+SYSTEM: Final = Trust()
 USER_AGENT: Final = "Lifeline"
 
 Body = tuple[str, bytes]
@@ -35,6 +35,7 @@ class WebTransport:
     """Posts what ``render`` makes of a message. ``keys``: Standard Webhooks secrets, the newest first; none: unsigned.
 
     ``headers``: sent along, such as a bearer token. ``allow_private``: the receiver may be inside the network.
+    ``trust``: of https, both ways.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class WebTransport:
         keys: Sequence[bytes] = (),
         headers: dict[str, str] | None = None,
         allow_private: bool = False,
-        ca_file: Path | None = None,
+        trust: Trust = SYSTEM,
         timeout_s: float = 15.0,
     ) -> None:
         parts = urlsplit(url)
@@ -60,7 +61,7 @@ class WebTransport:
         self._keys = tuple(keys)
         self._headers = headers or {}
         self._allow_private = allow_private
-        self._ca_file = str(ca_file) if ca_file else None
+        self._trust = trust
         self._timeout_s = timeout_s
 
     def send(self, message: Message) -> None:
@@ -94,8 +95,11 @@ class WebTransport:
             raise DeliveryError(str(error)) from None
         options: dict[str, Any] = {"timeout": self._timeout_s}
         if self._tls:
-            context = ssl.create_default_context(cafile=self._ca_file)
-            options |= {"ssl_context": context, "server_hostname": self._host, "assert_hostname": self._host}
+            try:
+                context = self._trust.context()
+            except OSError as error:
+                raise DeliveryError(f"{self._authority}: TLS files: {error}") from None
+            options |= {"ssl_context": context, "server_hostname": self._host}
             connection: Any = urllib3.connection.HTTPSConnection(address, self._port, **options)
         else:
             connection = urllib3.connection.HTTPConnection(address, self._port, **options)
