@@ -198,10 +198,10 @@ class Postgres:
         """How a program names a database here."""
         return f"postgresql+psycopg://lifeline@127.0.0.1:{self.port}/{name}"
 
-    def database(self) -> str:
-        """The URL of a new, empty database."""
+    def database(self, template: str = "") -> str:
+        """The URL of a new database: empty, or a copy of one that nobody is connected to."""
         name = f"city{next(self._names)}"
-        self.execute(f"CREATE DATABASE {name}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}" if template else f"CREATE DATABASE {name}")
         return self.url(name)
 
     def schema(self) -> str:

@@ -152,10 +152,15 @@ class Town:
         return make_accounts(database), database
 
 
-def build(directory: Path) -> Town:
-    """A site that looks as if an engine had run."""
+def on(database: str) -> str:
+    """The section of the configuration that names a database; nothing for the default, a file."""
+    return f'\n[governance]\ndatabase = "{database}"\n' if database else ""
+
+
+def build(directory: Path, database: str = "") -> Town:
+    """A site that looks as if an engine had run; ``database``: its URL, a file of its own without one."""
     config = directory / "lifeline.toml"
-    config.write_text(CONFIG)
+    config.write_text(f"{CONFIG}{on(database)}")
     site = load_site(config)
     source = _Source()
     site.state.mkdir(parents=True)
@@ -267,15 +272,48 @@ def model_town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A site that is built once; tests work on copies."""
     directory = tmp_path_factory.mktemp("town") / "model"
     directory.mkdir()
-    town = build(directory)
+    return keep(build(directory), directory)
+
+
+def keep(town: Town, directory: Path) -> Path:
+    """What tests must know of a town, beside it."""
     facts = {"events": town.events, "alarms": town.alarms, "tokens": town.tokens}
     (directory / "facts.json").write_text(json.dumps(facts))
     return directory
 
 
+@pytest.fixture(scope="session")
+def model_town_on_postgresql(tmp_path_factory: pytest.TempPathFactory, postgres: Any) -> tuple[Path, str]:
+    """The same over PostgreSQL, and the name of its database: a template for those of tests."""
+    directory = tmp_path_factory.mktemp("town-pg") / "model"
+    directory.mkdir()
+    url: str = postgres.database()
+    return keep(build(directory, url), directory), url.rpartition("/")[2]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What is marked ``both_databases`` runs over each."""
+    if metafunc.definition.get_closest_marker("both_databases"):
+        metafunc.parametrize("on_database", ["sqlite", "postgresql"], indirect=True)
+
+
 @pytest.fixture
-def town(model_town: Path) -> Iterator[Town]:
-    """The town, with its database as it was when it was built."""
+def on_database(request: pytest.FixtureRequest) -> str:
+    """Which database the town has."""
+    return str(getattr(request, "param", "sqlite"))
+
+
+@pytest.fixture
+def town(request: pytest.FixtureRequest, on_database: str, tmp_path: Path) -> Iterator[Town]:
+    """The town, with its database as it was when it was built; on PostgreSQL a copy of it."""
+    if on_database == "postgresql":
+        model, template = request.getfixturevalue("model_town_on_postgresql")
+        url = request.getfixturevalue("postgres").database(template)
+        config = tmp_path / "lifeline.toml"  # the lake is the model's: its catalog names files by their whole paths
+        config.write_text(CONFIG.replace('"var"', f'"{model / "var"}"') + on(url))
+        yield Town(load_site(config), **json.loads((model / "facts.json").read_text()))
+        return
+    model_town: Path = request.getfixturevalue("model_town")
     site = load_site(model_town / "lifeline.toml")
     database = site.config.database_path
     backup = {path: path.read_bytes() for path in database.parent.glob("governance.db*")}

@@ -46,6 +46,7 @@ def audited(client: Any, **filters: str) -> list[tuple[str, str, str, str]]:
 # --- emergencies ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.both_databases
 def test_an_emergency_is_switched_once_listed_ended_and_reviewed(city: Any, client: Any) -> None:
     dispatcher = city("dispatcher")
     begun = dispatcher.start_emergency("410102", "暴雨红色预警", hours=1, key="storm-1")
@@ -166,6 +167,7 @@ def test_commands_reach_no_further_than_rights_do(city: Any, client: Any) -> Non
 # --- accounts and tokens -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.both_databases
 def test_an_account_is_made_changed_and_closed_by_the_security_administrator(city: Any, client: Any) -> None:
     security = city("security")
     grants = [{"role": "operator", "areas": ["410102"], "utilities": ["gas"]}]
@@ -206,6 +208,7 @@ def test_an_account_is_made_changed_and_closed_by_the_security_administrator(cit
     assert (entry["role"], entry["address"]) == ("security", "127.0.0.1")
 
 
+@pytest.mark.both_databases
 def test_a_token_is_told_once_narrows_and_is_revoked(city: Any, client: Any) -> None:
     security = city("security")
     made = security.create_token("operator1", label="dashboard", days=1, areas=["410105"], key="t-1")

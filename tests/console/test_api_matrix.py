@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from lifeline.console.access import OPEN, POLICY
@@ -156,6 +157,7 @@ def _grants() -> list[Any]:
     return [Grant(role) for role in ("viewer", "operator", "dispatcher", "analyst", "admin")]
 
 
+@pytest.mark.both_databases
 def test_lists_show_nothing_of_other_areas_and_utilities(client: Any) -> None:
     for path, name in (
         ("/api/v1/events", "events"), ("/api/v1/alarms", "alarms"), ("/api/v1/points", "points"),
@@ -175,6 +177,7 @@ def test_what_is_not_yours_looks_like_what_is_not_there(client: Any) -> None:
     assert theirs.json()["detail"].replace(there, "") == missing.json()["detail"].replace(nowhere, "")
 
 
+@pytest.mark.both_databases
 def test_refused_acts_change_nothing_and_are_audited(client: Any) -> None:
     event_id = client.town.events[0]["event_id"]
     before = client.get(f"/api/v1/events/{event_id}", as_="viewer").json()
@@ -186,6 +189,7 @@ def test_refused_acts_change_nothing_and_are_audited(client: Any) -> None:
     assert [entry["result"] for entry in entries[:2]] == ["refused", "refused"]
 
 
+@pytest.mark.both_databases
 def test_acts_are_done_once_and_on_what_was_seen(client: Any) -> None:
     event_id = client.town.events[0]["event_id"]
     path = f"/api/v1/events/{event_id}/actions/file"

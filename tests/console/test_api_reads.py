@@ -11,6 +11,7 @@ import pytest
 NOW_MS = 1_795_000_000_000
 
 
+@pytest.mark.both_databases
 def test_events_are_pages_and_a_page_goes_on_where_the_last_ended(client: Any) -> None:
     seen, cursor = [], None
     while True:
@@ -56,6 +57,7 @@ def test_what_is_not_understood_is_said(client: Any, path: str) -> None:
     assert answer.json().keys() >= {"type", "title", "status", "detail"}
 
 
+@pytest.mark.both_databases
 def test_one_event_tells_everything_and_what_the_caller_may_do(client: Any) -> None:
     event_id = client.town.events[0]["event_id"]
     answer = client.get(f"/api/v1/events/{event_id[:8]}", as_="operator")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
+
 from lifeline.console.limits import REFUSED
 
 
@@ -19,6 +21,7 @@ def refused(client: Any, *, count: int = 1, **of: str) -> list[dict[str, Any]]:
         time.sleep(0.05)
 
 
+@pytest.mark.both_databases
 def test_a_role_that_may_not_is_on_record_before_the_answer(client: Any) -> None:
     assert client.ask("POST", "/api/v1/sql", as_="viewer", json={"sql": "SELECT 1"}).status_code == 403
     (entry,) = refused(client, actor="viewer1")

@@ -13,6 +13,7 @@ def report(client: Any, as_: str = "reporter", headers: dict[str, str] | None = 
     return client.ask("POST", "/api/v1/events", as_=as_, json=GAS | more, headers=headers or {})
 
 
+@pytest.mark.both_databases
 def test_a_report_opens_an_event_and_its_reporter_stays_hidden(client: Any) -> None:
     answer = report(client, reporter="王先生", contact="13800000000", address="school road 1")
     assert answer.status_code == 201
@@ -96,6 +97,7 @@ def test_other_forms_are_refused(client: Any, form: dict[str, str]) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.both_databases
 def test_figures_name_their_denominators_and_keep_to_the_grants(client: Any) -> None:
     report(client)
     body = client.get("/api/v1/kpi", as_="viewer").json()

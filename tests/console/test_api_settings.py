@@ -42,6 +42,7 @@ def triage_due(client: Any, queue: GovernanceQueue, point: int, onset: int) -> i
         return int(row.scalar() or 0) // 60_000
 
 
+@pytest.mark.both_databases
 def test_a_policy_is_in_force_at_once_and_after_a_start(client: Any) -> None:
     first = client.get("/api/v1/settings/policy", as_="viewer")
     assert (first.json()["version"], first.json()["source"], first.headers["etag"]) == (0, "built-in", '"0"')
@@ -115,6 +116,7 @@ def test_a_wrong_policy_is_refused_with_its_place(client: Any, text: str, where:
     assert client.get("/api/v1/settings/policy", as_="admin").json()["version"] == 0
 
 
+@pytest.mark.both_databases
 def test_the_next_proposal_goes_by_the_new_matrix(client: Any) -> None:
     event_id = client.town.events[0]["event_id"]
     rows = [{"utility": "gas", "area_code": "410102", "unit": "中原燃气所"}, {"unit": "值班室"}]

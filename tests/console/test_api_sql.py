@@ -40,6 +40,7 @@ def test_a_query_answers_in_three_forms(client: Any) -> None:
     assert len(ask(client, "DESCRIBE readings").json()["rows"]) >= 12
 
 
+@pytest.mark.both_databases
 def test_every_text_is_audited_before_it_runs(client: Any) -> None:
     ask(client, "SELECT 41 + 1")
     ask(client, "DROP TABLE points")
@@ -64,6 +65,7 @@ def test_households_are_pseudonyms_and_positions_coarse(client: Any) -> None:
     assert shown[1][:3] == ["D00001", "A1", 114.612345]
 
 
+@pytest.mark.both_databases
 def test_what_people_write_is_masked_as_over_the_api(client: Any) -> None:
     """Ids of household devices, positions, numbers: in notes, carried fields, titles and evidence of every view."""
     town, secrets = client.town, ("D00001", "13812345678", "113.612345", "34.712345", "wang@example.com")

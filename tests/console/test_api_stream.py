@@ -46,6 +46,7 @@ def listen(client: Any, as_: str = "viewer", **headers: str) -> Any:
     )  # fmt: skip
 
 
+@pytest.mark.both_databases
 def test_a_change_is_told_at_once_and_masked(client: Any) -> None:
     with listen(client) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
@@ -58,6 +59,7 @@ def test_a_change_is_told_at_once_and_masked(client: Any) -> None:
     assert second["event"]["place"].startswith("masked-")
 
 
+@pytest.mark.both_databases
 def test_a_stream_goes_on_where_it_was_left(client: Any) -> None:
     for _ in range(3):
         act(client, 0)

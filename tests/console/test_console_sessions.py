@@ -22,6 +22,7 @@ def test_without_a_session_the_console_sends_to_the_sign_in_page(client: Any) ->
     assert client.get("/events.json").status_code == 401
 
 
+@pytest.mark.both_databases
 def test_a_password_opens_the_console_and_signing_out_closes_it(client: Any) -> None:
     browser = client.sign_in("operator1")
     cookie = next(iter(browser.cookies.jar))
