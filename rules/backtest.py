@@ -68,6 +68,8 @@ class BacktestResult:
     start_ms: int
     end_ms: int
     counters: dict[str, int]
+    learning: dict[str, dict[str, int]]
+    """Groups that were never judged, by rule, with the frames seen: the normal period was not over at the end."""
 
     @property
     def days(self) -> float:
@@ -115,7 +117,7 @@ def run(
     raised = [c for c in everything if c.detected_at >= start]
     table = _table(raised, cleared, rules, registry)
     figures = _figures(raised, cleared, machine, max(last - start, 1) / DAY_MS)
-    return BacktestResult(table, figures, start, last, machine.counters)
+    return BacktestResult(table, figures, start, last, machine.counters, machine.learning())
 
 
 def settled(changes: Iterable[AlarmChange]) -> tuple[list[AlarmChange], dict[str, int]]:

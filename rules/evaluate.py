@@ -359,6 +359,11 @@ class RuleMachine:
         """How many points each rule looks at; 0 is worth a warning."""
         return {rule.spec.id: len(rule.points) for rule in self._bound}
 
+    def learning(self) -> dict[str, dict[str, int]]:
+        """Groups that are not judged yet, by rule, with the frames seen: their normal period is not over."""
+        groups = {rule.spec.id: rule.learning() for rule in self._bound if isinstance(rule, BoundGroups)}
+        return {rule: found for rule, found in groups.items() if found}
+
     @property
     def evaluated(self) -> dict[str, int]:
         """How many rows each rule has judged since it was made or restored."""

@@ -285,6 +285,11 @@ class BoundGroups(BoundRule):
         model.load(arrays)
         self.models[group, judge] = model
 
+    def learning(self) -> dict[str, int]:
+        """Groups of which a judge has not learned what is normal yet, with the frames that it has seen."""
+        names = {number: key for key, number in self._key_of.items()}
+        return {names[group]: model.seen for (group, _), model in self.models.items() if not model.judging}
+
     @property
     def nbytes(self) -> int:
         """Memory."""

@@ -113,6 +113,16 @@ class Model:
                     self.judge.fit()
 
     @property
+    def judging(self) -> bool:
+        """Whether its normal period is over."""
+        return bool(self._meta[PHASE] == JUDGING)
+
+    @property
+    def seen(self) -> int:
+        """Frames so far."""
+        return int(self._meta[SEEN])
+
+    @property
     def limit(self) -> NDArray[np.float64]:
         """What normal reaches, one number an output; NaN until the normal period is over."""
         return self._calibration.limit

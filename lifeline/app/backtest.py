@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
+from lifeline.app.backtest_doubts import unjudged, unlearned
 from lifeline.app.backtest_report import busiest, page
 from lifeline.app.foreign_files import NAMES, epoch_ms, read_frame
 from lifeline.app.history import foreign_history, lake_history
@@ -64,13 +65,14 @@ def backtest_rules(
     ``progress`` is told (readings done, readings in all) after each batch.
 
     Raises:
-        ConfigurationError: rules, times or files are wrong.
+        ConfigurationError: rules, times or files are wrong, or ``train_to`` leaves nothing to judge.
     """
     began = time.monotonic()
     rules = _chosen(path, shadow=shadow)
     labelled = None if truth is None else _truth(truth)
     history = _history(config, data, registry, start, end, timezone)
     train_ms = parse_time(train_to, "--train-to")
+    doubts = unjudged(history.batches, train_ms)
     batches = _watched(history.batches, progress)
     until, spans = parse_time(end, "--to"), history.spans
     result = run(rules, history.points, batches, history.zone, train_to=train_ms, end=until, spans=spans)
@@ -78,6 +80,7 @@ def backtest_rules(
         "rules": result.rules,
         "alarms": result.alarms.num_rows,
         "load": burden(result.alarms, result.start_ms, result.end_ms),
+        "warnings": doubts + unlearned(result.learning),
     }
     if labelled is not None:
         found["score"] = score(result.alarms, labelled, result.days, _members(rules, history.points))
@@ -120,6 +123,7 @@ def fit_rules(
     rules = RuleSet.load([path])
     history = _history(config, data, registry, start, end, timezone)
     train_ms = parse_time(train_to, "--train-to")
+    unjudged(history.batches, train_ms)
     batches = list(history.batches)
 
     def replay(changed: RuleSet, number: int, of: int) -> BacktestResult:
@@ -153,7 +157,7 @@ class _History:
     """Points and readings in order of receipt, and how to read chosen points again."""
 
     points: Registry
-    batches: Iterable[Readings]
+    batches: Sequence[Readings]
     zone: str
     spans: Sequence[ParameterSpan] = ()
     """What emergencies set of the rules' parameters at that time."""

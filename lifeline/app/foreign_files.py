@@ -1,7 +1,7 @@
 """Files of others as frames: CSV or Parquet, times as they are written, and what is wrong named with its remedy.
 
 Nothing is guessed that could be wrong in silence: a day that may be a month, seconds for milliseconds and text for
-numbers are refused.
+numbers are refused. Where a column of times holds a 13 or more it tells by itself which of both is the day.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ SECONDS_BELOW: Final = 1e11
 MICROSECONDS_ABOVE: Final = 1e14
 """Epoch milliseconds of the year 5138."""
 DAY_FIRST: Final = r"^\s*\d{1,2}[/.\-]\d{1,2}[/.\-]\d{2,4}"
+DATE_PARTS: Final = (
+    r"^\s*(?P<a>\d{1,2})[/.\-](?P<b>\d{1,2})[/.\-](?P<year>\d{4}|\d{2})"
+    r"(?:[ T]+(?P<hour>\d{1,2})(?P<rest>(?::\d{2}){0,2}(?:\.\d+)?))?\s*$"
+)
+MONTHS: Final = 12
 FORMATS: Final = (None, "%Y%m%dT%H%M%SZ")
 """Those that polars finds by itself, and the basic form of ISO 8601."""
 
@@ -76,7 +81,7 @@ def epoch_ms(times: pl.Series, path: Path) -> pl.Series:
             raise wrong("looks like micro- or nanoseconds, not milliseconds")
         return found.cast(pl.Int64)
     if found.dtype == pl.String and found.str.contains(DAY_FIRST).any():
-        raise wrong(f"{found.drop_nulls()[0]!r}: day and month cannot be told apart")
+        raise wrong(f"{found.drop_nulls()[0]!r}: day and month cannot be told apart (无法区分日与月)")
     if not found.dtype.is_temporal() or found.dtype == pl.Time:
         example = f" such as {found.drop_nulls()[0]!r}" if found.dtype == pl.String and found.count() else ""
         raise wrong(f"holds {found.dtype}{example}, not times")
@@ -91,11 +96,37 @@ def _numbers_or_times(times: pl.Series) -> pl.Series:
     if numbers.null_count() == times.null_count() and times.count():
         return numbers
     if times.str.contains(DAY_FIRST).any():
-        return times
+        return _by_parts(times)
     for form in FORMATS:
         with suppress(pl.exceptions.PolarsError):
             return times.str.to_datetime(form, time_zone="UTC")
     return times
+
+
+def _by_parts(times: pl.Series) -> pl.Series:
+    """Dates that begin with a day or a month, where one of the two is above twelve somewhere; else the text itself."""
+    parts = times.str.extract_groups(DATE_PARTS).struct.unnest()
+    a, b = (parts[name].cast(pl.Int64) for name in ("a", "b"))
+    day_first, month_first = bool((a > MONTHS).any()), bool((b > MONTHS).any())
+    if day_first == month_first or a.null_count() > times.null_count():
+        return times
+    day, month = ("a", "b") if day_first else ("b", "a")
+    two = pl.lit("20") + pl.col("year")
+    text = pl.concat_str(
+        pl.when(pl.col("year").str.len_chars() == 2).then(two).otherwise("year"),
+        pl.lit("-"),
+        pl.col(month).str.zfill(2),
+        pl.lit("-"),
+        pl.col(day).str.zfill(2),
+        pl.lit("T"),
+        pl.col("hour").fill_null("00").str.zfill(2),
+        # seconds and minutes that are not told are 0
+        pl.when(pl.col("rest").fill_null("") == "").then(pl.lit(":00")).otherwise("rest"),
+    )
+    try:
+        return parts.select(text.alias(times.name)).to_series().str.to_datetime(time_zone="UTC")
+    except pl.exceptions.PolarsError:
+        return times
 
 
 def numbers(values: pl.Series, path: Path) -> pl.Series:

@@ -153,6 +153,8 @@ def backtest(
                 shadow=shadow,
                 progress=progress,
             )
+        for doubt in found["warnings"]:
+            console(stderr=True).print(f"[yellow]![/yellow] {doubt}", soft_wrap=True)
         if json:
             print_json(found)
             return

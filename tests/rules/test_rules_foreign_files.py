@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import rules
 from lifeline.app.backtest import backtest_rules, fit_rules
+from lifeline.app.foreign_files import epoch_ms
 from lifeline.cli.main import app
 from lifeline.core.errors import ConfigurationError
 from rules.backtest import ALARMS
@@ -216,6 +217,7 @@ def test_mistakes_in_the_data_name_the_column_and_the_remedy(
     [
         ({"timezone": "Mars/Olympus"}, "is no time zone"),
         ({"train_to": "soon"}, "is not a time"),
+        ({"train_to": "2026-03-02T01:00:00Z"}, "after the last reading: nothing is left to judge"),
         ({"alarms": Path("/nonexistent/a.parquet")}, "cannot be written"),
         ({"truth": Path("/nonexistent/t.csv")}, "cannot be read"),
     ],
@@ -226,3 +228,48 @@ def test_mistakes_of_the_command_line_are_named(
     SHAPES["wide.parquet"](tmp_path / "d.parquet")
     with pytest.raises(ConfigurationError, match=message):
         run(tmp_path, tmp_path / "d.parquet", registry, **more)
+
+
+def test_what_was_not_judged_is_said(tmp_path: Path, registry: Path) -> None:
+    SHAPES["wide.parquet"](tmp_path / "d.parquet")
+    assert run(tmp_path, tmp_path / "d.parquet", registry)["warnings"] == []
+    (doubt,) = run(tmp_path, tmp_path / "d.parquet", registry, train_to="2026-03-01T00:00:00Z")["warnings"]
+    assert "--train-to: 2026-03-01T00:00:00Z is not after the first reading" in doubt
+    (doubt,) = run(tmp_path, tmp_path / "d.parquet", registry, start="2027-01-01T00:00:00Z")["warnings"]
+    assert "holds no readings" in doubt
+    names = ("a", "b")
+    points = pl.DataFrame(
+        [("R", name, "rig", "rig 1") for name in names], ["device_id", "quantity", "kind", "group"], orient="row"
+    )
+    points.write_csv(registry)
+    values = np.random.default_rng(2).normal(size=(20, 2))
+    pl.DataFrame(values, schema=["R/a", "R/b"]).insert_column(0, wide()["ts"].head(20)).write_parquet(
+        tmp_path / "d.parquet"
+    )
+    for train_to in (None, "2026-03-01T00:05:00Z"):
+        (doubt,) = run(tmp_path, tmp_path / "d.parquet", registry, train_to=train_to)["warnings"]
+        assert "rule rig.drift: 1 groups were never judged" in doubt
+        assert "group rig 1: 20 frames" in doubt
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (["13/09/16 23", "01/10/16 00"], ["2016-09-13T23:00", "2016-10-01T00:00"]),
+        (["1.3.2026 6:05", "28.3.2026 18:00"], ["2026-03-01T06:05", "2026-03-28T18:00"]),
+        (["9/13/2016 1:15:07", "10/1/2016 23:00:01.5"], ["2016-09-13T01:15:07", "2016-10-01T23:00:01.5"]),
+        (["13-12-2016", None], ["2016-12-13T00:00", None]),
+        (["12/12/2016", "11/12/2016"], "day and month"),
+        (["13/02/2016", "02/13/2016"], "day and month"),
+        (["31/02/2016", "02/01/2016"], "day and month"),
+        (["13/02/2016 noon", "02/01/2016"], "day and month"),
+    ],
+)
+def test_a_thirteen_tells_the_day_from_the_month(written: list[str | None], read: list[str | None] | str) -> None:
+    times = pl.Series("ts", written)
+    if isinstance(read, str):
+        with pytest.raises(ConfigurationError, match=read):
+            epoch_ms(times, Path("d.csv"))
+        return
+    stamps = [None if t is None else np.datetime64(t, "ms").astype(int) for t in read]
+    assert epoch_ms(times, Path("d.csv")).to_list() == stamps

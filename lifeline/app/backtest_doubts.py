@@ -1,0 +1,59 @@
+"""What a backtest cannot judge, said aloud: silence must not look like a clean bill of health.
+
+Each doubt is one sentence in English and one in Chinese, with the place and what to do about it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from lifeline.core.errors import ConfigurationError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lifeline.core.batch import Readings
+
+SHOWN: Final = 5
+"""Groups named of one rule."""
+
+
+def unjudged(batches: Sequence[Readings], train_to: int | None) -> list[str]:
+    """Doubts about a period of readings and the end of its training (epoch ms).
+
+    Raises:
+        ConfigurationError: nothing is left to judge.
+    """
+    times = [batch.received_at for batch in batches if len(batch)]
+    if not times:
+        return ["the period holds no readings: check --from and --to (所选时段内没有读数，请检查 --from 和 --to)"]
+    first, last = int(min(part.min() for part in times)), int(max(part.max() for part in times))
+    if train_to is None or first < train_to <= last:
+        return []
+    between = f"{_iso(first)} .. {_iso(last)}"
+    if train_to > last:
+        message = (
+            f"{_iso(train_to)} is after the last reading: nothing is left to judge (晚于最后一条读数，没有可评判的数据)"
+        )
+        remedy = f"give a time within {between}, or leave it out (请取该时段内的时间，或省略此项)"
+        raise ConfigurationError([Problem("command line", "--train-to", message, remedy)])
+    doubt = (
+        f"--train-to: {_iso(train_to)} is not after the first reading: nothing is learned as normal before it; "
+        f"give a time within {between} (不晚于第一条读数，没有可学习的正常时段，请取该时段内的时间)"
+    )
+    return [doubt]
+
+
+def unlearned(learning: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Doubts about rules whose normal period was not over at the end, by rule: groups and the frames that they had."""
+    return [
+        f"rule {rule}: {len(groups)} groups were never judged, their normal period was not over "
+        f"({', '.join(f'{name}: {frames} frames' for name, frames in list(groups.items())[:SHOWN])}); "
+        "give --train-to, or more history (正常时段未结束，该规则从未评判，请给出 --train-to 或更长的历史)"
+        for rule, groups in learning.items()
+    ]
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
