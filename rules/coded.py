@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from rules.kernels import select
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -41,9 +43,10 @@ class Coded:
         """Number of entries."""
         return len(self.codes)
 
-    def __getitem__(self, places: Any) -> NDArray[np.float64]:
+    def __getitem__(self, places: NDArray[np.int32]) -> NDArray[np.float64]:
         """The numbers at some places."""
-        found: NDArray[np.float64] = self.table[self.codes[places]]
+        found = np.empty(len(places))
+        select.decode(places, self.codes, self.table, found)
         return found
 
     @property

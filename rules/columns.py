@@ -84,11 +84,11 @@ class Columns:
         if name in rule.by_slot:
             made = rule.column(name, slots, self._times(rule, rows, places))
         elif name in _STORED:
-            made = getattr(rows, _STORED[name])[places]
+            made = _picked(getattr(rows, _STORED[name]), places)
         elif name == "step":
-            made = rows.value[places] - rows.prev[places]
+            made = _picked(rows.value, places) - _picked(rows.prev, places)
         elif name == "gap_n":
-            made = _per_interval(rows.dt[places], rule, slots)
+            made = _per_interval(_picked(rows.dt, places), rule, slots)
         elif name == "late":
             made = (rows.readings.flags[rows.row[places]] & np.uint8(Flag.LATE)) != 0
         elif name == "age_s":
@@ -112,6 +112,14 @@ def all_rows(readings: Readings, lsn: NDArray[np.int64]) -> Rows:
         return Rows(readings, row, point, readings.ts, readings.value, nothing, nothing, lsn)
     row = np.flatnonzero(~repeated).astype(np.int32)
     return Rows(readings, row, readings.point[row], readings.ts[row], readings.value[row], nothing, nothing, lsn)
+
+
+def _picked(column: NDArray[np.float64], places: NDArray[np.int32]) -> NDArray[np.float64]:
+    if not column.flags.writeable:  # the log's own: to numba another type
+        return column[places]
+    made = np.empty(len(places))
+    select.pick(places, column, made)
+    return made
 
 
 def _per_interval(seconds: NDArray[np.float64], rule: BoundRule, slots: NDArray[np.int32]) -> NDArray[np.float64]:

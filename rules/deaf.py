@@ -58,10 +58,14 @@ class Deafness:
         ``device_of`` is the device of each point, ``last_device`` when each device was heard last before them; ``end``
         is the log time that the record reaches.
         """
-        if len(received) and received[-1] - min(self.state[0, 0] or received[0], received[0]) > self._bound:
-            before = np.concatenate([self.state[:1, 0], received[:-1]])
-            for row in np.flatnonzero((received - before > self._bound) & (before > 0)):
-                self._mark(int(before[row]), int(received[row]), last_device != NEVER, device_of[point[:row]])
+        if len(received):
+            before = int(self.state[0, 0])
+            if before > 0 and received[0] - before > self._bound:
+                self._mark(before, int(received[0]), last_device != NEVER, device_of[:0])
+            if received[-1] - received[0] > self._bound:  # else there is no such gap between two rows
+                for row in np.flatnonzero((np.diff(received) > self._bound) & (received[:-1] > 0)) + 1:
+                    now = int(received[row])
+                    self._mark(int(received[row - 1]), now, last_device != NEVER, device_of[point[:row]])
         self._now = self._periods()
         if len(received):
             self.state[0, 0] = received[-1]

@@ -165,6 +165,7 @@ class Journal:
         self._reserve(rows)
         self._forget(rows)
         row, prev, dt = np.empty(rows, np.int32), np.empty(rows), np.empty(rows)
+        point, ts, value = np.empty(rows, np.int32), np.empty(rows, np.int64), np.empty(rows)
         unit, sizes = np.empty(rows, np.int32), np.zeros(5, np.int64)
         kernels.admit(
             *(readings.point, readings.ts, readings.received_at, readings.value, readings.quality, readings.flags),
@@ -172,14 +173,14 @@ class Journal:
             *(self._couple, self._newest_couple, self._before, self._before_couple),
             *(self._head, self._dirty, *self._ring.values(), self._stretches, self._stretched),
             *(self.first, self.next, self.within, WITHIN_MS, ends, np.array(lsns, np.int64), stop_at),
-            *(row, prev, dt, unit, self.counts, sizes),
+            *(row, point, ts, value, prev, dt, unit, self.counts, sizes),
         )
         n, units, self.next, taken, self._stretched = sizes.tolist()
         row, prev, dt, dirty = row[:n], prev[:n], dt[:n], unit[:units]
         if taken < len(lsns):
             readings = readings.take(slice(0, int(ends[taken - 1])))
-        values = (readings.point[row], readings.ts[row], readings.value[row])
-        ordered = fresh = Rows(readings, row, *values, prev, dt, _by_row(lsns[:taken], ends[:taken]))
+        own = (point[:n], ts[:n], value[:n])
+        ordered = fresh = Rows(readings, row, *own, prev, dt, _by_row(lsns[:taken], ends[:taken]))
         if units:
             start = int(ends[taken - 2]) if taken > 1 else 0  # of the record with the late ones
             fresh = ordered.take((self._dirty[self.unit_of(ordered.point)] == 0) | (ordered.row < start))

@@ -71,13 +71,16 @@ def admit(
     lsns: I64,
     stop_at: int,
     out_row: I32,
+    out_point: I32,
+    out_ts: I64,
+    out_value: F64,
     out_prev: F64,
     out_dt: F64,
     out_unit: I32,
     counts: I64,
     out_sizes: I64,
 ) -> None:
-    """Find the rows later than all before of their point (``out_row out_prev out_dt``) and units to judge anew.
+    """Find the rows later than all before of their point (``out_row`` … ``out_dt``) and units to judge anew.
 
     State per point: ``newest`` (ms, NEVER), ``last`` (value), ``head`` (newest ring row of the unit, from ``first`` on;
     negative for none). ``unit`` is the point itself or, for a point of couple k, -1 - k: ``couple`` names its unit,
@@ -131,6 +134,9 @@ def admit(
             continue
         if t > known:
             out_row[n] = i
+            out_point[n] = p
+            out_ts[n] = t
+            out_value[n] = v
             if known == NEVER:
                 out_prev[n] = np.nan
                 out_dt[n] = np.nan

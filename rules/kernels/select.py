@@ -7,7 +7,7 @@ as one number (lane << 32 | slot), and are fetched once: points come in random o
 import numpy as np
 from numba import njit
 
-from rules.kernels.types import F64, I32, I64, U16
+from rules.kernels.types import F64, I32, I64, U8, U16
 
 
 @njit(cache=True, nogil=True)
@@ -36,6 +36,20 @@ def group_pairs(pair: I64, row: I32, cursor: I64, rows: I32, slots: I32) -> None
         cursor[pair[i] >> 32] += 1
         rows[at] = row[i]
         slots[at] = pair[i] & 0xFFFFFFFF
+
+
+@njit(cache=True, nogil=True)
+def pick(places: I32, column: F64, out: F64) -> None:
+    """A column at some places; numpy would make the places 64 bits wide first."""
+    for i in range(len(places)):
+        out[i] = column[places[i]]
+
+
+@njit(cache=True, nogil=True)
+def decode(places: I32, codes: U8, table: F64, out: F64) -> None:
+    """The numbers of a coded column at some places."""
+    for i in range(len(places)):
+        out[i] = table[codes[places[i]]]
 
 
 @njit(cache=True, nogil=True)
