@@ -43,6 +43,7 @@ TABLE: Final = (
     Workload(
         "governance", "governance", "the queue with 7,216,000 events on record: lists, acts, figures, a storm", 1800
     ),
+    Workload("stream", "stream", "the console with 1,000 viewers of the live stream: delay, memory", 300),
     Workload("broker", "broker", "behind a real Mosquitto at QoS 1: CPU a message, ours and the peers'", 400),
     Workload("scale", "scale", "the whole engine for 0.1, 1, 5 and 20 cities: the cost of a reading stays flat", 3000),
     Workload("quality", "quality", "foreign history through the rules as they ship; public sets under --data", 900),

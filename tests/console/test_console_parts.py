@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from lifeline.app import http
 from lifeline.console.limits import Buckets, Rate
 from lifeline.console.server import bind
 from lifeline.console.sources import Cached, StatusFile, judged
@@ -184,3 +185,12 @@ def test_a_bucket_gives_its_burst_then_its_rate() -> None:
     assert buckets.take("a") == 0
     now[0] = 1e6
     assert [buckets.take("a") for _ in range(4)] == [0, 0, 0, 2.0]
+
+
+def test_the_console_starts_without_the_rules_compiler() -> None:
+    """Numba, LLVM and Polars are 100 MB that 1,000 streams have no room for."""
+    modules = sorted(path.stem for path in Path(http.__file__).parent.glob("*.py") if path.stem != "__init__")
+    lines = ["import sys", "import lifeline.app.console", *(f"import lifeline.app.http.{name}" for name in modules)]
+    lines.append("print(sorted({'numba', 'llvmlite', 'polars'} & set(sys.modules)))")
+    told = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"

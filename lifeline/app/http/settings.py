@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lifeline.app.http.queue import refusals
-from lifeline.app.overriding import override_faults
 from lifeline.console.problem import ProblemError
 from lifeline.core.errors import ConfigurationError
 from lifeline.governance.actor import Actor
@@ -49,6 +48,8 @@ class HttpSettings:
 
     def set_policy(self, who: Principal, text: str, reason: str, version: int) -> Row:
         """As ``GovernanceDesk.set_policy``; overrides must fit the site's rules, too."""
+        from lifeline.app.overriding import override_faults  # brings the rules' compiler: 100 MB, and seldom asked for
+
         with refusals(conflict="changed", recorded=True), _places():
             faults = override_faults(self._site, text)
             return self._desk.set_policy(text, reason, _actor(who), version, faults)
