@@ -78,15 +78,12 @@ class Journal:
         """Number of the next row."""
         self.first = 0
         """First row after the older checkpoint."""
-        self.newest = np.zeros(0, np.int64)
-        self.last = np.zeros(0)
+        self._times = np.zeros((0, 3), np.int64)
+        """What is known of each point: see ``kernels.journal``."""
         self.counts = np.zeros(len(COUNTERS), np.int64)
         self._before = np.zeros(0, np.int64)
         """``newest`` at the older checkpoint."""
-        self._head = np.zeros(0, np.int32)
         self._dirty = np.zeros(0, np.uint8)
-        self._unit = np.zeros(0, np.int32)
-        self._watched = np.zeros(0, np.uint8)
         self._couple = np.zeros(0, np.int32)
         """Units of more than one point, by their first; the points of each in ``_members``."""
         self._members, self._ptr = np.zeros(0, np.int32), np.zeros(1, np.int64)
@@ -98,20 +95,39 @@ class Journal:
 
     def grow(self, watched: NDArray[np.uint8], unit: NDArray[np.int32]) -> None:
         """Take in the points of a registry: what is wanted of each (``kernels.journal``), and its unit."""
-        more = len(watched) - len(self.newest)
-        self.newest = np.concatenate([self.newest, np.full(more, order.NEVER)])
-        self.last = np.concatenate([self.last, np.zeros(more)])
-        self._head = np.concatenate([self._head, np.full(more, -1, np.int32)])
+        more = len(watched) - len(self._times)
+        self._times = np.concatenate([self._times, np.zeros((more, 3), np.int64)])
+        if more:
+            self.newest[-more:] = order.NEVER
+            self._links[-more:, kernels.HEAD] = -1
         self._dirty = np.zeros(len(watched), np.uint8)
-        self._watched = watched
-        self._pair_off(unit)
+        self._pair_off(unit, watched)
         self.look_back_to(self.first, np.concatenate([self._before, np.full(more, order.NEVER)]))
         if self._wanted is None:
             journalled = int(np.count_nonzero(watched == kernels.JOURNALLED))
             self.within = max(WITHIN_ROWS_MIN, WITHIN_PER_POINT * journalled)
 
-    def _pair_off(self, unit: NDArray[np.int32]) -> None:
-        """Learn the unit of each point."""
+    @property
+    def newest(self) -> NDArray[np.int64]:
+        """The newest time of each point (ms, NEVER)."""
+        return self._times[:, kernels.NEWEST]
+
+    @property
+    def last(self) -> NDArray[np.float64]:
+        """Its value then."""
+        found: NDArray[np.float64] = self._times.view(np.float64)[:, kernels.LAST]
+        return found
+
+    @property
+    def _links(self) -> NDArray[np.int32]:
+        return self._times.view(np.int32)
+
+    def _unit_word(self, points: NDArray[np.int32]) -> NDArray[np.int32]:
+        found: NDArray[np.int32] = self._links[points, kernels.UNIT] >> 2
+        return found
+
+    def _pair_off(self, unit: NDArray[np.int32], watched: NDArray[np.uint8]) -> None:
+        """Learn the unit of each point, and what is wanted of it."""
         sizes = np.bincount(unit, minlength=len(unit))
         self._couple = np.flatnonzero(sizes > 1).astype(np.int32)
         number = np.zeros(len(unit), np.int32)
@@ -119,13 +135,15 @@ class Journal:
         coupled = np.flatnonzero(sizes[unit] > 1).astype(np.int32)
         self._members = coupled[np.argsort(unit[coupled], kind="stable")]
         self._ptr = np.concatenate([[0], np.cumsum(sizes[self._couple])]).astype(np.int64)
-        self._unit = unit.copy()
-        self._unit[coupled] = -1 - number[unit[coupled]]
+        word = unit.copy()
+        word[coupled] = -1 - number[unit[coupled]]
+        self._links[:, kernels.UNIT] = (word << 2) + watched
 
     def look_back_to(self, first: int, newest: NDArray[np.int64]) -> None:
         """The older checkpoint is before row ``first``; ``newest`` was then the newest time of each point."""
         if first > self.first:
-            self._head = (np.maximum(self._head, first - self.first - 1) - (first - self.first)).astype(np.int32)
+            head = self._links[:, kernels.HEAD]
+            head[:] = np.maximum(head, first - self.first - 1) - (first - self.first)
         self.first, self._before = first, newest
         self._before_couple, self._newest_couple = self._newest_of_couples(newest), self._newest_of_couples(self.newest)
 
@@ -137,7 +155,7 @@ class Journal:
 
     def newest_by_unit(self, newest: NDArray[np.int64], points: NDArray[np.int32]) -> NDArray[np.int64]:
         """The newest time in the unit of each of some points, by that of every point."""
-        found, unit = newest[points], self._unit[points]
+        found, unit = newest[points], self._unit_word(points)
         coupled = unit < 0
         if coupled.any():
             found[coupled] = self._newest_of_couples(newest)[-1 - unit[coupled]]
@@ -145,7 +163,7 @@ class Journal:
 
     def unit_of(self, points: NDArray[np.int32]) -> NDArray[np.int32]:
         """The units of some points."""
-        unit = self._unit[points]
+        unit = self._unit_word(points)
         coupled = unit < 0
         unit[coupled] = self._couple[-1 - unit[coupled]]
         return unit
@@ -169,9 +187,9 @@ class Journal:
         unit, sizes = np.empty(rows, np.int32), np.zeros(5, np.int64)
         kernels.admit(
             *(readings.point, readings.ts, readings.received_at, readings.value, readings.quality, readings.flags),
-            *(self._watched, self._unit, self.newest, self.last),
+            *(self._times, self._times.view(np.float64), self._links),
             *(self._couple, self._newest_couple, self._before, self._before_couple),
-            *(self._head, self._dirty, *self._ring.values(), self._stretches, self._stretched),
+            *(self._dirty, *self._ring.values(), self._stretches, self._stretched),
             *(self.first, self.next, self.within, WITHIN_MS, ends, np.array(lsns, np.int64), stop_at),
             *(row, point, ts, value, prev, dt, unit, self.counts, sizes),
         )
@@ -190,7 +208,7 @@ class Journal:
     def points_of(self, units: NDArray[np.int32]) -> NDArray[np.int32]:
         """All points of some units, units in rising order."""
         units = np.sort(units)
-        numbers = self._unit[units]
+        numbers = self._unit_word(units)
         parts = [
             units[k : k + 1] if unit >= 0 else self._members[self._ptr[-1 - unit] : self._ptr[-unit]]
             for k, unit in enumerate(numbers.tolist())
@@ -263,10 +281,10 @@ class Journal:
 
     def _walk(self, units: NDArray[np.int32]) -> NDArray[np.int64]:
         numbers = np.empty(1024, np.int64)
-        found = kernels.walk(units, self._head, self._ring["back"], self.first, numbers)
+        found = kernels.walk(units, self._links, self._ring["back"], self.first, numbers)
         if found > len(numbers):
             numbers = np.empty(found, np.int64)
-            kernels.walk(units, self._head, self._ring["back"], self.first, numbers)
+            kernels.walk(units, self._links, self._ring["back"], self.first, numbers)
         return numbers[:found]
 
     def _reserve(self, rows: int) -> None:
@@ -286,7 +304,7 @@ class Journal:
     @property
     def nbytes(self) -> int:
         """Memory."""
-        own: tuple[NDArray[Any], ...] = (self.newest, self.last, self._head, self._unit, self._watched, self._dirty)
+        own: tuple[NDArray[Any], ...] = (self._times, self._dirty)
         own += (self._members, self._ptr, self._couple, self._newest_couple, self._before_couple)
         stretches = self._stretches[:, : self._stretched].nbytes
         return sum(column.nbytes for column in (*own, *self._ring.values())) + stretches

@@ -18,6 +18,9 @@ NEVER = np.iinfo(np.int64).min
 UNWATCHED, ORDERED, JOURNALLED = 0, 1, 2
 """What is wanted of a point: nothing, its rows in order, or that late ones are put in their place."""
 BEGIN, LSN, TS, RECEIVED = 0, 1, 2, 3
+NEWEST, LAST, HEAD, UNIT = 0, 1, 4, 5
+"""What is known of a point lies together, in one or two lines of the cache, for points come in random order: 24 bytes
+as three numbers of 64 bits (``NEWEST``, ``LAST``) or six of 32 (``HEAD``, ``UNIT``)."""
 FAR = 1 << 31
 WALK_MAX = 20_000
 """Rows of one unit that are looked back through at most: with more since the checkpoint, late ones are too late."""
@@ -45,15 +48,13 @@ def admit(
     value: F64,
     quality: U8,
     flags: U8,
-    watched: U8,
-    unit: I32,
-    newest: I64,
-    last: F64,
+    times: I64,
+    values: F64,
+    links: I32,
     couple: I32,
     newest_couple: I64,
     before: I64,
     before_couple: I64,
-    head: I32,
     dirty: U8,
     ring_point: I32,
     ring_back: I32,
@@ -82,8 +83,9 @@ def admit(
 ) -> None:
     """Find the rows later than all before of their point (``out_row`` … ``out_dt``) and units to judge anew.
 
-    State per point: ``newest`` (ms, NEVER), ``last`` (value), ``head`` (newest ring row of the unit, from ``first`` on;
-    negative for none). ``unit`` is the point itself or, for a point of couple k, -1 - k: ``couple`` names its unit,
+    State per point, the same memory three times: ``times[:, NEWEST]`` (ms, NEVER), ``values[:, LAST]``,
+    ``links[:, HEAD]`` (newest ring row of the unit, from ``first`` on; negative for none) and ``links[:, UNIT]``, four
+    times the unit and what is wanted of the point. The unit is the point itself or, for a point of couple k, -1 - k: ``couple`` names it,
     ``newest_couple`` its newest time. ``before`` and ``before_couple`` are the times at the checkpoint, behind which
     nothing can be put in its place. ``first`` is the ring row after the checkpoint, ``at`` the next one; a row is put
     in its place when the first newer one of its unit is at most ``within`` rows and ``within_ms`` of log time back.
@@ -119,11 +121,13 @@ def admit(
             counts[2] += 1
             continue
         p = point[i]
-        if not watched[p]:
+        word = links[p, UNIT]
+        watched = word & 3
+        if watched == UNWATCHED:
             continue
         t = ts[i]
-        known = newest[p]
-        u = unit[p]
+        known = times[p, NEWEST]
+        u = word >> 2
         k_couple = -1 - u
         newest_unit = known
         if u < 0:
@@ -141,24 +145,25 @@ def admit(
                 out_prev[n] = np.nan
                 out_dt[n] = np.nan
             else:
-                out_prev[n] = last[p]
+                out_prev[n] = values[p, LAST]
                 out_dt[n] = (t - known) / 1000.0
             n += 1
-        if watched[p] == ORDERED:
+        if watched == ORDERED:
             if t > known:
-                newest[p] = t
-                last[p] = v
+                times[p, NEWEST] = t
+                values[p, LAST] = v
             else:
                 counts[5] += 1
             continue
-        if t < known or t < newest_unit or dirty[u]:
+        if t < known or t < newest_unit or (units and dirty[u]):
             if before[p] == t:
                 counts[3] += 1
                 continue
             late = before[p] > t or (k_couple >= 0 and before_couple[k_couple] > t)
             same = False
             newer = at
-            k = first + head[u] if head[u] >= 0 else -1
+            head = links[u, HEAD]
+            k = first + head if head >= 0 else -1
             steps = 0
             while k >= first and not late:
                 r = k % size
@@ -200,16 +205,17 @@ def admit(
             stretches[RECEIVED, here] = received[i]
         r = at % size
         ring_point[r] = p
-        ring_back[r] = at - first - head[u] if head[u] >= 0 else 0
+        head = links[u, HEAD]
+        ring_back[r] = at - first - head if head >= 0 else 0
         ring_ts[r] = t - stretches[TS, here]
         ring_value[r] = v
         ring_received[r] = received[i] - stretches[RECEIVED, here]
         ring_marks[r] = quality[i] << 5 | (flags[i] & 31)
-        head[u] = at - first
+        links[u, HEAD] = at - first
         at += 1
         if t > known:
-            newest[p] = t
-            last[p] = v
+            times[p, NEWEST] = t
+            values[p, LAST] = v
         if k_couple >= 0:
             newest_couple[k_couple] = max(newest_couple[k_couple], t)
     out_sizes[0] = n
@@ -220,12 +226,13 @@ def admit(
 
 
 @njit(cache=True, nogil=True)
-def walk(units: I32, head: I32, ring_back: I32, first: int, out: I64) -> int:
+def walk(units: I32, links: I32, ring_back: I32, first: int, out: I64) -> int:
     """Ring rows of some units since ``first``, newest first within a unit; returns how many (``out`` may be empty)."""
     size = len(ring_back)
     n = 0
     for u in units:
-        k = first + head[u] if head[u] >= 0 else -1
+        head = links[u, HEAD]
+        k = first + head if head >= 0 else -1
         while k >= first:
             if n < len(out):
                 out[n] = k
