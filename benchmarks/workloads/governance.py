@@ -2,15 +2,17 @@
 
 First pages: every filter that the console offers, alone and combined, common and rare, 100 rows each; once more when
 one event of 200 reaches into a second district. Acts: 32 people at once walk new events through the whole loop; each
-act is durable when it returns. Storm: 10,000 alarms arrive in ten seconds, a hundred batches, while people go on
-listing and acting. Times are wall time, for people wait in it; on a shared machine ``cpu`` figures beside them are
-steadier.
+act is durable when it returns; once more while a webhook is told of every one. Storm: 10,000 alarms arrive in ten
+seconds, a hundred batches, while people go on listing and acting. Times are wall time, for people wait in it; on a
+shared machine ``cpu`` figures beside them are steadier.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -29,7 +31,12 @@ from lifeline.core.alarm import AlarmChange, RuleInfo, alarm_id
 from lifeline.core.registry import Registry
 from lifeline.core.schema import POINTS
 from lifeline.governance.actor import Actor
+from lifeline.governance.database import Database
 from lifeline.governance.desk import GovernanceDesk
+from lifeline.governance.outgoing import outbox
+from lifeline.governance.outgoing.envelope import CONTENT_TYPE, cloud_event, encode
+from lifeline.governance.outgoing.web import WebTransport
+from lifeline.governance.outgoing.worker import SinkRules, Worker
 from lifeline.governance.places import PlaceLookup
 from lifeline.governance.queue import GovernanceQueue
 
@@ -81,6 +88,7 @@ def run(scale: float) -> Result:
         result.notes.append(f"then {let_cross(path):,} events reach into a second district")
         _lists(result, desk, "first_page_crossing")
         _acts(result, desk, queue, clock)
+        _told(result, desk, queue, clock, f"sqlite:///{path}")
         _storm(result, desk, queue, clock)
         result.figures["rss_mib"] = Figure(rss_mib_max(), "MiB", better="lower")
         desk.close()
@@ -179,7 +187,57 @@ def _figures(result: Result, desk: GovernanceDesk, digest: blake2b) -> None:
 
 
 def _acts(result: Result, desk: GovernanceDesk, queue: GovernanceQueue, clock: _Clock) -> None:
-    """Everybody at once; an act counts when it is durable."""
+    """Everybody at once, then one alone; an act counts when it is durable."""
+    opened, times, wall, cpu = _everybody(desk, queue, clock)
+    result.figures["transitions_per_s"] = Figure(len(times) / wall, "1/s", 1500, runs=len(times))
+    result.figures["transitions_per_cpu_s"] = Figure(len(times) / cpu, "1/CPU-s", runs=len(times))
+    _percentiles(result, "act_of_32", times, 500)
+    alone = [
+        _timed(lambda: desk.act(opened[0], "reopen", Actor("chief", "dispatcher"), "again")),
+        *(_timed(lambda: desk.act(opened[0], "note", Actor("chief", "dispatcher"), "noted")) for _ in range(200)),
+    ]
+    _percentiles(result, "act_alone", alone, 50)
+
+
+def _told(result: Result, desk: GovernanceDesk, queue: GovernanceQueue, clock: _Clock, url: str) -> None:
+    """The same while a webhook, signed, is told of every step; then how long it takes until it has had them all."""
+    command = [sys.executable, "-m", "benchmarks.receiver"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as receiver:
+        assert receiver.stdout is not None
+        port = int(receiver.stdout.readline())
+        database = Database(url, create=False)
+        transport = WebTransport(
+            f"http://127.0.0.1:{port}/",
+            lambda message: (CONTENT_TYPE, encode(cloud_event(message, "/bench"))),
+            clock,
+            keys=[bytes(32)],
+            allow_private=True,
+        )
+        worker = Worker(SinkRules("bench", "receiver"), transport, database, clock)
+        worker.start()
+        _, times, wall, cpu = _everybody(desk, queue, clock)
+        began, (before,) = time.perf_counter(), desk.list_sinks()
+        while any(row["waiting"] for row in desk.list_sinks()):
+            time.sleep(0.02)
+        rest = time.perf_counter() - began
+        (after,) = desk.list_sinks()
+        worker.stop()
+        with database.write() as connection:
+            outbox.forget_others(connection, [])
+        database.close()
+        receiver.communicate()
+    result.figures["transitions_with_sink_per_s"] = Figure(len(times) / wall, "1/s", 1500, runs=len(times))
+    result.figures["transitions_with_sink_per_cpu_s"] = Figure(len(times) / cpu, "1/CPU-s", runs=len(times))
+    _percentiles(result, "act_with_sink", times, 500)
+    sent = after["delivered"] - before["delivered"]
+    result.figures["webhooks_per_s"] = Figure(sent / rest if sent else 0.0, "1/s", runs=sent)
+    result.notes.append(f"a webhook was told {after['delivered']:,} times, {sent:,} of them after the last act")
+
+
+def _everybody(
+    desk: GovernanceDesk, queue: GovernanceQueue, clock: _Clock
+) -> tuple[list[str], list[tuple[float, float]], float, float]:
+    """32 people at once walk new events through the loop: (events, (wall, CPU) of each act in ms, wall s, CPU s)."""
     changes = [_alarm(point, clock(), queue.position + 1) for point in range(PEOPLE * LOOPS)]
     opened = queue.apply([one for change in changes for one in change], queue.position + 1, clock())
     waits: list[list[tuple[float, float]]] = [[] for _ in range(PEOPLE)]
@@ -205,15 +263,7 @@ def _acts(result: Result, desk: GovernanceDesk, queue: GovernanceQueue, clock: _
     wall, cpu = time.perf_counter() - began, time.process_time() - cpu
     if failed:
         raise failed[0]
-    count = sum(len(one) for one in waits)
-    result.figures["transitions_per_s"] = Figure(count / wall, "1/s", 1500, runs=count)
-    result.figures["transitions_per_cpu_s"] = Figure(count / cpu, "1/CPU-s", runs=count)
-    _percentiles(result, "act_of_32", [one for each in waits for one in each], 500)
-    alone = [
-        _timed(lambda: desk.act(opened[0], "reopen", Actor("chief", "dispatcher"), "again")),
-        *(_timed(lambda: desk.act(opened[0], "note", Actor("chief", "dispatcher"), "noted")) for _ in range(200)),
-    ]
-    _percentiles(result, "act_alone", alone, 50)
+    return opened, [one for each in waits for one in each], wall, cpu
 
 
 def _alarm(point: int, at: int, lsn: int) -> tuple[AlarmChange, AlarmChange]:
