@@ -31,7 +31,7 @@ def _part(name: str) -> str:
 def render(site: str, timezone: str, nonce: str, *, name: str = "", csrf: str = "") -> str:
     """The console for a site and its viewer. ``nonce`` is fresh for every request."""
     values = {"nonce": nonce, "site": site, "timezone": timezone, "name": name, "csrf": csrf}
-    return _filled("page.html", values, style="page.css", script="page.js")
+    return _filled("page.html", values, style="page.css", scripts=("page.js", "event.js"))
 
 
 def render_login(
@@ -48,11 +48,11 @@ def render_login(
         "oidc": "shown" if oidc and not kind else "",
         "fresh": "new-password" if kind else "current-password",
     }
-    return _filled("login.html", values, style="login.css", script="login.js")
+    return _filled("login.html", values, style="login.css", scripts=("login.js",))
 
 
-def _filled(page: str, values: dict[str, str], *, style: str, script: str) -> str:
+def _filled(page: str, values: dict[str, str], *, style: str, scripts: tuple[str, ...]) -> str:
     slots = {name: html.escape(value) for name, value in values.items()}
-    slots |= {"style": _part(style), "script": _part(script)}
+    slots |= {"style": _part(style), "script": "\n".join(map(_part, scripts))}
     # One pass, so that braces inside a value stay what they are.
     return re.sub(r"\{\{(\w+)\}\}", lambda slot: slots[slot[1]], _part(page))

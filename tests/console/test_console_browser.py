@@ -94,6 +94,35 @@ def test_a_person_signs_in_sees_an_act_at_once_and_signs_out(client: Any, chromi
     assert chromium.run(refused) == "refused"  # the page's own policy lets it ask nobody
 
 
+def test_a_person_opens_an_event_and_acts_on_what_they_saw(client: Any, chromium: Any) -> None:
+    chromium.open(one_time_link(client, "operator1"))
+    chromium.until("document.querySelectorAll('tr.can').length === 4")
+    event_id = client.town.events[0]["event_id"]
+    rows = "[...document.querySelectorAll('tr.can')]"
+    chromium.run(f"{rows}.find((row) => row.textContent.includes('D00000')).click()")
+    chromium.until("document.querySelector('#event').open")
+    assert event_id in chromium.run("document.querySelector('#event .facts').textContent")
+
+    def act(action: str, words: str) -> None:
+        chromium.run(f"document.querySelector('#event [data-action={action}]').click()")
+        chromium.run(f"document.querySelector('#event .words').value = {words!r}")
+        chromium.run("document.querySelector('#event .send').click()")
+
+    act("file", f"属实 {HOSTILE}")
+    chromium.until("document.querySelector('#event .facts').textContent.includes('filed')")
+    assert "属实" in chromium.run("document.querySelector('#event .log').textContent")
+    assert "<img" not in chromium.run("document.querySelector('#event').innerHTML")
+
+    client.ask(
+        "POST", f"/api/v1/events/{event_id}/actions/note", as_="dispatcher", json={"note": "somebody was faster"}
+    )
+    act("note", "mine")
+    chromium.until("document.querySelector('#event .fault').textContent !== ''")
+    assert "look again" in chromium.run("document.querySelector('#event .fault').textContent")
+    refused = [text for text in chromium.complaints if "412" not in text]
+    assert refused == []
+
+
 def test_the_policy_stops_what_an_injection_would_try(client: Any, chromium: Any) -> None:
     chromium.open(one_time_link(client, "operator1"))
     chromium.until("document.querySelectorAll('td.title').length === 4")

@@ -3,11 +3,13 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from lifeline.console.server import bind
 from lifeline.console.sources import Cached, StatusFile, judged
 from lifeline.console.terminal import StatusLine, human, status_line, summary_table
 from lifeline.core.errors import UnavailableError
+from lifeline.governance import states
+from lifeline.governance.causes import CAUSES
 
 STATUS = {
     "ready": True,
@@ -194,3 +198,11 @@ def test_the_console_starts_without_the_rules_compiler() -> None:
     lines.append("print(sorted({'numba', 'llvmlite', 'polars'} & set(sys.modules)))")
     told = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+def test_the_pages_words_are_those_of_the_queue() -> None:
+    script = resources.files("lifeline.console").joinpath("web", "event.js").read_text(encoding="utf-8")
+    causes = re.findall(r'\["([a-z-]+)", "[^"]+"\]', script[script.index("CAUSES =") : script.index("LEVELS =")])
+    actions = re.findall(r'"?([a-z-]+)"?: "', script[script.index("ACTIONS =") : script.index("CAUSES =")])
+    assert causes == list(CAUSES)
+    assert set(actions) == set(states.ACTIONS)

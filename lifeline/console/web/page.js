@@ -4,7 +4,7 @@
 (() => {
   const SECOND = 1000, HISTORY = 180, ROWS = 40, TIMEOUT = 4000, LAG_FULL_S = 30, LAG_WARN_S = 5;
   const LEVELS = [["red", "红色", "Red", "I"], ["orange", "橙色", "Orange", "II"], ["yellow", "黄色", "Yellow", "III"], ["blue", "蓝色", "Blue", "IV"]];
-  const FOLLOWERS = { rules: "规则", lake: "数据湖", live: "实时值", completeness: "完整性" };
+  const FOLLOWERS = { rules: "规则", lake: "数据湖", live: "实时值", completeness: "完整性", tally: "统计", shadow: "影子规则" };
   const REASONS = {
     malformed_packet: "报文损坏", malformed_payload: "载荷格式错误", unknown_device: "未知设备", unknown_quantity: "未知测量量",
     not_a_number: "不是数值", out_of_span: "超出量程", future_timestamp: "时间超前", too_old: "时间过旧", oversized: "报文过大", duplicate: "重复上报",
@@ -154,11 +154,19 @@
     const place = make("td", "place", event.place || event.area_name || event.area_code || "–");
     const below = [UTILITIES[event.utility], event.area_name || (event.place ? event.area_code : null)].filter(Boolean).join(" · ");
     if (below) place.append(make("small", "", below));
+    if ((event.also_in || []).length) place.append(make("small", "also", "也涉及 also " + event.also_in.join(" ")));
     const state = make("td", "state", (STATES[event.status] || "") + " ");
     state.append(english(event.status));
     const late = due && !DONE.has(event.status) && due < new Date();
     row.append(level, make("td", "when", raised ? moment(raised) : "–"), make("td", "title", event.title), place, state,
       make("td", "number", count(event.alarm_count)), make("td", "when" + (late ? " late-due" : ""), due ? moment(due) + (late ? " 超时 overdue" : "") : "–"));
+    if (event.event_id) {
+      const tell = () => document.dispatchEvent(new CustomEvent("lifeline:event", { detail: event.event_id }));
+      row.classList.add("can");
+      row.tabIndex = 0;
+      row.addEventListener("click", tell);
+      row.addEventListener("keydown", (key) => { if (key.key === "Enter") tell(); });
+    }
     return row;
   }
   function showEvents(events) {

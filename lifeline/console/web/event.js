@@ -1,0 +1,137 @@
+"use strict";
+// One event in a dialog: what is known, what was done, and what the viewer may do now. Whatever came from a device or a
+// person is put on the page as text only; acts carry the session's token, the version that was seen, and a key of their own.
+(() => {
+  const ACTIONS = {
+    file: "立案", cancel: "注销", dispatch: "派遣", accept: "接受", return: "退单", handle: "处置", "co-handle": "联合处置",
+    "ask-extension": "申请延期", "grant-extension": "同意延期", "refuse-extension": "不同意延期", suspend: "挂账", resume: "恢复",
+    "feed-back": "反馈", close: "结案", "fail-check": "核查不通过", evaluate: "评价", reopen: "重新立案", note: "备注",
+    supervise: "督办", grade: "定级",
+  };
+  const CAUSES = [
+    ["leak", "泄漏"], ["burst", "爆管"], ["third-party-damage", "第三方破坏"], ["equipment-fault", "设备故障"],
+    ["operation", "操作或调度"], ["biogas", "沼气"], ["maintenance", "检修作业"], ["sensor-fault", "传感器故障"],
+    ["no-fault-found", "未发现异常"], ["other", "其他"],
+  ];
+  const LEVELS = [["red", "红色"], ["orange", "橙色"], ["yellow", "黄色"], ["blue", "蓝色"]];
+  /** What an action carries beside a note: [field, words, choices or kind of input]. */
+  const FIELDS = {
+    dispatch: ["owner", "单位（空：按责任矩阵） unit; empty: as proposed", "text"],
+    "co-handle": ["co_owners", "协办单位 co-units", "text"],
+    close: ["cause", "原因 cause", CAUSES],
+    "ask-extension": ["until", "延期至 until", "datetime-local"],
+    evaluate: ["satisfaction", "满意度 satisfaction", [["5", "5 分"], ["4", "4 分"], ["3", "3 分"], ["2", "2 分"], ["1", "1 分"]]],
+    supervise: ["supervision", "督办级别 supervision", [["1", "一级"], ["2", "二级"], ["3", "三级"]]],
+    grade: ["level", "等级 level", LEVELS],
+  };
+  const NUMBERS = new Set(["satisfaction", "supervision"]);
+  const dialog = document.getElementById("event");
+  const part = (name) => dialog.querySelector("." + name);
+  const zone = document.documentElement.dataset.timezone || "UTC";
+  const format = new Intl.DateTimeFormat("zh-CN", { timeZone: zone, hour12: false, month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const time = (at) => (Number.isFinite(at) ? format.format(new Date(at)) : "–");
+  let shown = null, chosen = "";
+
+  function make(tag, name, text) {
+    const element = document.createElement(tag);
+    if (name) element.className = name;
+    if (text !== undefined && text !== null) element.textContent = String(text);
+    return element;
+  }
+  function fact(list, words, value) {
+    if (value === null || value === undefined || value === "" || value === "–") return;
+    const box = make("div");
+    box.append(make("dt", "", words), make("dd", "", value));
+    list.append(box);
+  }
+  async function ask(path, options) {
+    const answer = await fetch(path, { cache: "no-store", ...options });
+    if (answer.status === 401) location.assign("/login");
+    const body = await answer.json();
+    if (!answer.ok) throw new Error(body.detail || body.title || answer.status);
+    return body;
+  }
+
+  function show(event) {
+    shown = event;
+    part("title").textContent = event.title;
+    const facts = part("facts"), list = [];
+    facts.replaceChildren();
+    fact(facts, "编号 id", event.event_id);
+    fact(facts, "状态 status", event.status);
+    fact(facts, "区划 area", [event.area_code, ...(event.also_in || [])].filter(Boolean).join(", "));
+    fact(facts, "单位 unit", [event.owner, event.co_owners].filter(Boolean).join(" + "));
+    fact(facts, "时限 due", time(event.due_at));
+    fact(facts, "督办 supervision", event.supervision || "");
+    fact(facts, "原因 cause", event.cause);
+    fact(facts, "为何派给 why", event.routing && event.routing.zh);
+    fact(facts, "网格员 staff", (event.staff || []).map((one) => one.name).join(", "));
+    fact(facts, "摄像机 cameras", (event.cameras || []).map((one) => one.name + " " + Math.round(one.distance_m) + " m").join(", "));
+    for (const alarm of (event.alarms || []).slice(-50).reverse()) {
+      const item = make("li");
+      item.append(make("time", "", time(alarm.detected_at)), make("span", "", alarm.device_id + " · " + alarm.quantity + " · " + alarm.rule_id),
+        make("b", "", (Number.isFinite(alarm.value) ? alarm.value.toPrecision(4) : "") + (alarm.cleared_at ? " 已恢复 cleared" : "")));
+      list.push(item);
+    }
+    part("alarms").replaceChildren(...list);
+    part("log").replaceChildren(...(event.log || []).slice(-100).reverse().map((entry) => {
+      const item = make("li");
+      item.append(make("time", "", time(entry.at)), make("span", "", entry.actor + " · " + (ACTIONS[entry.action] || "") + " " + entry.action), make("b", "", entry.note));
+      return item;
+    }));
+    part("acts").replaceChildren(...(event.actions || []).map((action) => {
+      const button = make("button", "", (ACTIONS[action] || "") + " " + action);
+      button.type = "button";
+      button.dataset.action = action;
+      button.addEventListener("click", () => choose(action));
+      return button;
+    }));
+    if (!(event.actions || []).length) part("acts").append(make("span", "quiet", "您在此无可用操作 nothing for you to do here"));
+    choose("");
+  }
+
+  function choose(action) {
+    chosen = action;
+    for (const button of part("acts").querySelectorAll("button")) button.classList.toggle("chosen", button.dataset.action === action);
+    part("form").hidden = !action;
+    const slot = part("slot"), known = FIELDS[action];
+    slot.replaceChildren();
+    if (known) {
+      const label = make("label", "", known[1] + " ");
+      const input = make(Array.isArray(known[2]) ? "select" : "input");
+      if (Array.isArray(known[2])) for (const [value, words] of known[2]) { const option = make("option", "", words + " " + value); option.value = value; input.append(option); }
+      else input.type = known[2];
+      input.name = known[0];
+      label.append(input);
+      slot.append(label);
+    }
+    if (action) part("words").focus();
+  }
+
+  async function act() {
+    const body = {}, words = part("words").value.trim(), input = part("slot").querySelector("input, select");
+    if (words) body.note = words;
+    if (input && input.value) body[input.name] = NUMBERS.has(input.name) ? Number(input.value) : input.type === "datetime-local" ? new Date(input.value).getTime() : input.value;
+    const headers = { "Content-Type": "application/json", "X-CSRF-Token": document.documentElement.dataset.csrf, "If-Match": '"' + shown.version + '"', "Idempotency-Key": crypto.randomUUID() };
+    part("send").disabled = true;
+    try {
+      await ask("/api/v1/events/" + shown.event_id + "/actions/" + chosen, { method: "POST", headers, body: JSON.stringify(body) });
+      part("words").value = "";
+      say("");
+      show(await ask("/api/v1/events/" + shown.event_id));
+    } catch (error) { say(error.message); }
+    part("send").disabled = false;
+  }
+  function say(text) { part("fault").textContent = text; }
+
+  async function open(id) {
+    say("");
+    try { show(await ask("/api/v1/events/" + id)); }
+    catch (error) { return; } // gone, or no longer ours
+    if (!dialog.open) dialog.showModal();
+  }
+  document.addEventListener("lifeline:event", (message) => open(message.detail));
+  part("send").addEventListener("click", act);
+  part("shut").addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (click) => { if (click.target === dialog) dialog.close(); });
+})();
