@@ -234,13 +234,14 @@ class Drift:
     def _ring(self, name: str) -> dict[str, NDArray[np.float64]]:
         zeros = np.zeros(self.members)
         ring = np.full((self._n, self.members), np.nan)
-        return {f"{name}_clock": np.zeros(1), f"{name}_ring": ring, f"{name}_sum": zeros, f"{name}_count": zeros.copy()}
+        clock = np.array([0.0, np.nan, np.nan])
+        return {f"{name}_clock": clock, f"{name}_ring": ring, f"{name}_sum": zeros, f"{name}_count": zeros.copy()}
 
-    def learn(self, ts: NDArray[np.float64], frames: NDArray[np.float64]) -> None:  # noqa: ARG002 - as every judge
+    def learn(self, ts: NDArray[np.float64], frames: NDArray[np.float64]) -> None:
         """Take normal frames in."""
         a = self.arrays
         drift_kernel.learn(
-            frames, a["learn_clock"], a["learn_ring"], a["learn_sum"], a["learn_count"], a["block"], a["recent"]
+            ts, frames, a["learn_clock"], a["learn_ring"], a["learn_sum"], a["learn_count"], a["block"], a["recent"]
         )
 
     def fit(self) -> None:
@@ -255,26 +256,40 @@ class Drift:
         moved = (blocks > 1) & (noise + walk > (FLAT * np.maximum(1.0, np.abs(mean))) ** 2)
         # a member that only steps between blocks, never within one, has noise all the same: a block's share of its walk
         noise = np.where(moved, np.maximum(noise, walk / self._n), 0.0)
-        steady = (walk + np.sqrt(walk * walk + 4.0 * walk * noise)) / 2.0
-        gain = np.divide(steady, steady + noise, out=np.zeros_like(noise), where=moved)
-        level = np.full(self.members, np.nan)
-        order = int(a["learn_clock"][0]) // self._n
-        for k in range(max(0, order - self.RECENT), order):
-            block = a["recent"][k % self.RECENT]
-            share = np.maximum(gain, 1.0 / (k - max(0, order - self.RECENT) + 1))
-            level = np.where(np.isnan(block), level, np.where(np.isnan(level), block, level + share * (block - level)))
+        level, variance = self._level(noise, walk, moved)
         moved &= ~np.isnan(level)
         level = np.where(walk > 0, level, mean)
-        variance = np.where(walk > 0, steady * (1.0 - gain), noise / np.maximum(blocks, 1))
+        variance = np.where(walk > 0, variance, noise / np.maximum(blocks, 1))
         a["level"] = np.stack(
             [np.nan_to_num(level), variance, np.where(moved, noise, 0.0), walk, np.zeros(self.members)]
         )
+
+    def _level(self, noise: Any, walk: Any, moved: Any) -> tuple[Any, Any]:
+        """Level of each member at the end of what was learned, and its variance, by Kalman's filter over the blocks.
+
+        The last step is over the frames of the block that is not whole yet: where blocks begin must not matter.
+        """
+        a = self.arrays
+        level, variance = np.full(self.members, np.nan), noise.copy()
+        frames = int(a["learn_clock"][0])
+        order, begun = divmod(frames, self._n)
+        steps = [(a["recent"][k % self.RECENT], noise, walk) for k in range(max(0, order - self.RECENT), order)]
+        count = np.count_nonzero(~np.isnan(a["learn_ring"][:begun]), axis=0)
+        part = np.where(count > 1, np.nansum(a["learn_ring"][:begun], axis=0) / np.maximum(count, 1), np.nan)
+        steps.append((part, noise * self._n / np.maximum(count, 1), walk * begun / self._n))
+        for seen, doubt, wander in steps:
+            known, first = ~np.isnan(seen), np.isnan(level)
+            variance = np.where(first, variance, variance + wander)
+            gain = np.divide(variance, variance + doubt, out=np.zeros_like(noise), where=moved & known)
+            level = np.where(known, np.where(first, seen, level + gain * (seen - level)), level)
+            variance = np.where(known & ~first, variance * (1.0 - gain), variance)
+        return level, variance
 
     def judge(self, ts: NDArray[np.float64], frames: NDArray[np.float64], *, follow: bool) -> NDArray[np.float64]:
         """The two distances and the member with the largest, one row a frame."""
         out, a = np.empty((len(ts), 3)), self.arrays
         drift_kernel.judge(
-            frames, follow, self._gate, self._patience,
+            ts, frames, follow, self._gate, self._patience,
             a["judge_clock"], a["judge_ring"], a["judge_sum"], a["judge_count"], a["level"], out,
         )  # fmt: skip
         return out

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FORMAT: Final = "lifeline-rules-4"
+FORMAT: Final = "lifeline-rules-5"
 ALIGN: Final = 64
 _LENGTH: Final = struct.Struct(">I")
 _DAMAGE: Final = (LookupError, ValueError, TypeError, OverflowError, MemoryError, struct.error)

@@ -31,25 +31,54 @@ def _push(frame: F64, ring: F64, at: int, sums: F64, counts: F64) -> None:
 
 
 @njit(cache=True, nogil=True)
-def learn(frames: F64, clock: F64, ring: F64, sums: F64, counts: F64, block: F64, recent: F64) -> None:
-    """Measure noise and walk of each member over blocks.
+def _left_out(now: float, clock: F64) -> float:
+    """How many frames are missing before the one of time ``now``, by the usual spacing of those before.
 
-    ``clock`` [frames seen]. ``block`` (7 x members): mean of the last block, blocks, sum of variances within blocks,
-    sum of squared steps between blocks, steps, mean of all blocks, smallest change from frame to frame (NaN: none yet).
+    ``clock`` [frames seen, time of the last, usual spacing (NaN: unknown)].
+    """
+    spacing = now - clock[1]
+    clock[1] = now
+    if np.isnan(spacing) or spacing <= 0.0:
+        return 0.0
+    if np.isnan(clock[2]):
+        clock[2] = spacing
+        return 0.0
+    missing = np.floor(spacing / clock[2] + 0.5) - 1.0
+    if missing < 1.0:
+        clock[2] += 0.05 * (spacing - clock[2])
+    return max(0.0, missing)
+
+
+@njit(cache=True, nogil=True)
+def learn(ts: F64, frames: F64, clock: F64, ring: F64, sums: F64, counts: F64, block: F64, recent: F64) -> None:
+    """Measure noise and walk of each member over blocks; a block that is not half full is none, nor is a step over it.
+
+    ``clock`` as in ``_left_out``. ``block`` (7 x members): mean of the last block, blocks, sum of variances within
+    blocks, sum of squared steps between blocks, steps, mean of all blocks, smallest change from frame
+    to frame (NaN: none yet).
     ``recent`` is a ring of the means of blocks.
     """
     n = ring.shape[0]
+    none = np.full(frames.shape[1], np.nan)
     for i in range(len(frames)):
-        at = int(clock[0]) % n
-        for j in range(frames.shape[1]):
-            change = abs(frames[i, j] - ring[(at - 1) % n, j])
-            if change > 0.0 and not change >= block[6, j]:
-                block[6, j] = change
-        _push(frames[i], ring, at, sums, counts)
-        clock[0] += 1.0
-        if at != n - 1:
-            continue
-        for j in range(frames.shape[1]):
+        # of more than two blocks nothing would be learned but that they are empty
+        for _ in range(int(min(_left_out(ts[i], clock), 2.0 * n))):
+            _learn_one(none, clock, ring, sums, counts, block, recent)
+        _learn_one(frames[i], clock, ring, sums, counts, block, recent)
+
+
+@njit(cache=True, nogil=True)
+def _learn_one(frame: F64, clock: F64, ring: F64, sums: F64, counts: F64, block: F64, recent: F64) -> None:
+    n = ring.shape[0]
+    at = int(clock[0]) % n
+    for j in range(len(frame)):
+        change = abs(frame[j] - ring[(at - 1) % n, j])
+        if change > 0.0 and not change >= block[6, j]:
+            block[6, j] = change
+    _push(frame, ring, at, sums, counts)
+    clock[0] += 1.0
+    if at == n - 1:
+        for j in range(len(frame)):
             here = (int(clock[0]) // n - 1) % recent.shape[0]
             recent[here, j] = np.nan
             if counts[j] < max(2.0, n / 2):
@@ -72,7 +101,7 @@ def learn(frames: F64, clock: F64, ring: F64, sums: F64, counts: F64, block: F64
 
 @njit(cache=True, nogil=True)
 def judge(
-    frames: F64, follow: bool, gate: float, patience: float,
+    ts: F64, frames: F64, follow: bool, gate: float, patience: float,
     clock: F64, ring: F64, sums: F64, counts: F64, level: F64, out: F64,
 ) -> None:  # fmt: skip
     """Distance of each frame: ``out[i]`` = the largest, the root mean square, and the member with the largest.
@@ -83,43 +112,58 @@ def judge(
     is further than ``gate`` away, at most ``patience`` blocks in a row (then it takes the new level; 0: never).
     """
     n = ring.shape[0]
+    none = np.full(frames.shape[1], np.nan)
     for i in range(len(frames)):
-        at = int(clock[0]) % n
-        _push(frames[i], ring, at, sums, counts)
-        clock[0] += 1.0
-        most = np.nan
-        square = 0.0
-        members = 0
-        out[i, 2] = np.nan
-        for j in range(frames.shape[1]):
-            if level[2, j] <= 0.0 or counts[j] < max(1.0, n / 2):
-                continue
-            noise = level[2, j] * n / counts[j]
-            z = (sums[j] / counts[j] - level[0, j]) / np.sqrt(level[1, j] + level[3, j] + noise)
-            members += 1
-            square += z * z
-            if np.isnan(most) or abs(z) > most:
-                most = abs(z)
-                out[i, 2] = j
-        out[i, 0] = most
-        out[i, 1] = np.sqrt(square / members) if members else np.nan
-        if at != n - 1:
+        missing = _left_out(ts[i], clock)
+        for _ in range(int(min(missing, 2.0 * n))):
+            _judge_one(none, follow, gate, patience, clock, ring, sums, counts, level, out[i])
+        if missing > 2.0 * n:
+            level[1] += level[3] * np.floor((missing - 2.0 * n) / n)
+        _judge_one(frames[i], follow, gate, patience, clock, ring, sums, counts, level, out[i])
+
+
+@njit(cache=True, nogil=True)
+def _judge_one(
+    frame: F64, follow: bool, gate: float, patience: float,
+    clock: F64, ring: F64, sums: F64, counts: F64, level: F64, out: F64,
+) -> None:  # fmt: skip
+    n = ring.shape[0]
+    at = int(clock[0]) % n
+    _push(frame, ring, at, sums, counts)
+    clock[0] += 1.0
+    most = np.nan
+    square = 0.0
+    members = 0
+    out[2] = np.nan
+    for j in range(len(frame)):
+        if level[2, j] <= 0.0 or counts[j] < max(1.0, n / 2):
             continue
-        for j in range(frames.shape[1]):
-            level[1, j] += level[3, j]
-            if not follow or level[2, j] <= 0.0 or counts[j] < max(1.0, n / 2):
+        noise = level[2, j] * n / counts[j]
+        z = (sums[j] / counts[j] - level[0, j]) / np.sqrt(level[1, j] + level[3, j] + noise)
+        members += 1
+        square += z * z
+        if np.isnan(most) or abs(z) > most:
+            most = abs(z)
+            out[2] = j
+    out[0] = most
+    out[1] = np.sqrt(square / members) if members else np.nan
+    if at != n - 1:
+        return
+    for j in range(len(frame)):
+        level[1, j] += level[3, j]
+        if not follow or level[2, j] <= 0.0 or counts[j] < max(1.0, n / 2):
+            continue
+        mean = sums[j] / counts[j]
+        noise = level[2, j] * n / counts[j]
+        z = (mean - level[0, j]) / np.sqrt(level[1, j] + noise)
+        if abs(z) > gate:
+            level[4, j] += 1.0
+            if patience <= 0.0 or level[4, j] < patience:
                 continue
-            mean = sums[j] / counts[j]
-            noise = level[2, j] * n / counts[j]
-            z = (mean - level[0, j]) / np.sqrt(level[1, j] + noise)
-            if abs(z) > gate:
-                level[4, j] += 1.0
-                if patience <= 0.0 or level[4, j] < patience:
-                    continue
-                level[0, j] = mean
-                level[1, j] = noise
-            else:
-                gain = level[1, j] / (level[1, j] + noise)
-                level[0, j] += gain * (mean - level[0, j])
-                level[1, j] *= 1.0 - gain
-            level[4, j] = 0.0
+            level[0, j] = mean
+            level[1, j] = noise
+        else:
+            gain = level[1, j] / (level[1, j] + noise)
+            level[0, j] += gain * (mean - level[0, j])
+            level[1, j] *= 1.0 - gain
+        level[4, j] = 0.0

@@ -154,40 +154,89 @@ def test_what_an_instrument_cannot_tell_counts_little() -> None:
 @given(st.integers(2, 6), st.booleans(), st.integers(0, 3))
 def test_drift_is_the_distance_of_the_last_block_from_the_level(n: int, follow: bool, patience: int) -> None:
     _, frames = walk(60, 3)
+    skipped = np.random.default_rng(n).choice([0, 0, 0, 0, 1, 3, 2 * n + 1, 7 * n], 60)
+    skipped[:2] = 0
+    ts = np.cumsum(60_000.0 * (1 + skipped))
     start = np.array([[0.5, 0.0, 0.0], [0.1, 0.2, 0.3], [0.4, 0.3, 0.0], [0.0, 0.1, 0.1], [0.0, 0.0, 0.0]])
     level, out = start.copy(), np.empty((60, 3))
     ring, sums, counts = np.full((n, 3), np.nan), np.zeros(3), np.zeros(3)
-    drift.judge(frames, follow, 1.5, patience, np.zeros(1), ring, sums, counts, level, out)
-    a, v, r, q, gated = (row.tolist() for row in start)
+    clock = np.array([0.0, np.nan, np.nan])
+    drift.judge(ts, frames, follow, 1.5, patience, clock, ring, sums, counts, level, out)
+    twin = NaiveDrift(start, n, patience, follow=follow)
     for i in range(60):
+        for _ in range(min(skipped[i], 2 * n)):
+            twin.take([math.nan] * 3)
+        twin.v = [v + q * max(0, (skipped[i] - 2 * n) // n) for v, q in zip(twin.v, twin.q, strict=True)]
+        distances = twin.take(frames[i].tolist())
+        assert out[i, 0] == pytest.approx(max(distances, default=math.nan), nan_ok=True)
+        assert (out[i, 1] ** 2 * len(distances) if distances else 0) == pytest.approx(sum(z * z for z in distances))
+    assert level[0] == pytest.approx(twin.a)
+
+
+class NaiveDrift:
+    """Levels followed frame by frame, with everything that was ever seen at hand."""
+
+    def __init__(self, start: Matrix, n: int, patience: int, *, follow: bool) -> None:
+        self.a, self.v, self.r, self.q, self.gated = (row.tolist() for row in start)
+        self.n, self.patience, self.follow = n, patience, follow
+        self.past: list[list[float]] = []
+
+    def take(self, frame: list[float]) -> list[float]:
+        """The distances of the members that have one."""
+        n = self.n
+        self.past.append(frame)
         found = {}
         for j in range(3):
-            recent = [x for x in frames[max(0, i - n + 1) : i + 1, j] if not math.isnan(x)]
-            if r[j] <= 0 or len(recent) < max(1, n / 2):
+            recent = [row[j] for row in self.past[-n:] if not math.isnan(row[j])]
+            if self.r[j] <= 0 or len(recent) < max(1, n / 2):
                 continue
-            own = r[j] * n / len(recent)  # a mean of fewer is noisier
-            found[j] = (
-                sum(recent) / len(recent),
-                (sum(recent) / len(recent) - a[j]) / math.sqrt(v[j] + q[j] + own),
-                own,
+            own = self.r[j] * n / len(recent)  # a mean of fewer is noisier
+            mean = sum(recent) / len(recent)
+            found[j] = (mean, (mean - self.a[j]) / math.sqrt(self.v[j] + self.q[j] + own), own)
+        if len(self.past) % n == 0:
+            self._close({j: (mean, own) for j, (mean, _, own) in found.items()})
+        return [abs(z) for _, z, _ in found.values()]
+
+    def _close(self, found: dict[int, tuple[float, float]]) -> None:
+        self.v = [x + y for x, y in zip(self.v, self.q, strict=True)]
+        for j, (mean, own) in found.items():
+            if not self.follow:
+                continue
+            far = abs(mean - self.a[j]) / math.sqrt(self.v[j] + own) > 1.5
+            if far and (self.patience == 0 or self.gated[j] + 1 < self.patience):
+                self.gated[j] += 1
+                continue
+            gain = self.v[j] / (self.v[j] + own)
+            self.a[j], self.v[j] = (
+                (mean, own) if far else (self.a[j] + gain * (mean - self.a[j]), self.v[j] * (1 - gain))
             )
-        distances = [abs(z) for _, z, _ in found.values()]
-        assert out[i, 0] == pytest.approx(max(distances, default=math.nan), nan_ok=True)
-        assert (out[i, 1] ** 2 * len(found) if found else 0) == pytest.approx(sum(z * z for z in distances))
-        if i % n != n - 1:
-            continue
-        v = [x + y for x, y in zip(v, q, strict=True)]
-        for j, (mean, _, own) in found.items():
-            if not follow:
-                continue
-            far = abs(mean - a[j]) / math.sqrt(v[j] + own) > 1.5
-            if far and (patience == 0 or gated[j] + 1 < patience):
-                gated[j] += 1
-                continue
-            gain = v[j] / (v[j] + own)
-            a[j], v[j] = (mean, own) if far else (a[j] + gain * (mean - a[j]), v[j] * (1 - gain))
-            gated[j] = 0
-    assert level[0] == pytest.approx(a)
+            self.gated[j] = 0
+
+
+def learned(ts: NDArray[np.int64], values: Matrix) -> Matrix:
+    """Level, its variance, noise and walk of one member."""
+    judge = Drift(1, DEFAULTS)
+    judge.learn(ts.astype(np.float64), values.reshape(-1, 1))
+    judge.fit()
+    return judge.arrays["level"][:4, 0]
+
+
+def test_a_step_over_an_outage_is_no_walk_but_makes_the_level_uncertain() -> None:
+    values = np.random.default_rng(9).normal(0, 1.0, 600) + np.cumsum(np.random.default_rng(3).normal(0, 0.1, 600))
+    ts = np.arange(600, dtype=np.int64) * 1000
+    torn = ts + np.where(np.arange(600) >= 300, 3_600_000, 0)
+    jumped = values + np.where(np.arange(600) >= 300, 50.0, 0.0)
+    calm, after = learned(ts, values), learned(torn, jumped)
+    assert after[2:] == pytest.approx(calm[2:], rel=0.15)
+    assert after[0] == pytest.approx(calm[0] + 50.0, abs=1.0)
+    ending = learned(np.append(ts, ts[-1] + 200_000), np.append(values, values[-1]))
+    assert ending[1] > 1.5 * calm[1]
+
+
+def test_where_blocks_begin_does_not_matter_for_the_level_at_the_end() -> None:
+    values = 0.01 * np.arange(400.0) + np.random.default_rng(2).normal(0, 0.02, 400)
+    ends = [learned(np.arange(400 - k, dtype=np.int64) * 1000, values[k:])[0] for k in range(10)]
+    assert max(ends) - min(ends) < 0.05
 
 
 @pytest.mark.parametrize("judge", [Residual, Drift])
