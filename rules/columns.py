@@ -9,7 +9,7 @@ import numpy as np
 from lifeline.core.schema import Flag
 from rules import features
 from rules.kernels import select
-from rules.memory import Rows, Walk
+from rules.memory import Known, Rows, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,8 +59,9 @@ class Columns:
         if rule.tracks:
             walk = self._walk(rule, rows, places, slots)
             columns["value"] = walk.value
+            walks: dict[str, Known] = {}
             for track in rule.tracks:
-                columns.update(track.compute(walk, columns, rule.until))
+                columns.update(track.compute(walk, columns, rule.until, walks))
         return columns
 
     def _walk(self, rule: BoundRule, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32]) -> Walk:

@@ -38,6 +38,7 @@ from rules.groups import BoundGroups
 from rules.journal import COUNTERS, WITHIN_MS, Journal
 from rules.kernels.journal import JOURNALLED, ORDERED, UNWATCHED
 from rules.localtime import LocalClock
+from rules.narrow import Narrow
 from rules.overrides import Insides, Overlay
 from rules.plan import BoundRule, Plan
 from rules.revision import ALARM, POINTS, Checkpoint, Past, Verdict
@@ -272,7 +273,9 @@ class RuleMachine:
         """
         older = self._past.older
         whole = {name: track.before(older.arrays[name]) for name, track in self._turning()}
-        known = {name: array for name, array in older.arrays.items() if name not in self._derived()}
+        derived = self._derived()
+        known = {name: array for name, array in older.arrays.items() if name not in derived}
+        known |= {name: array.array() for name, array in known.items() if isinstance(array, Narrow)}
         return self.checkpoint_lsn, snapshot.pack(older.header, self._points() | known | whole)
 
     def _header(self) -> dict[str, Any]:
@@ -386,12 +389,13 @@ class RuleMachine:
     @property
     def memory(self) -> dict[str, int]:
         """The same by what holds it."""
+        points = {id(rule.points): rule.points.nbytes for rule in self._bound}
         return {
             "checkpoints": self._past.nbytes,
             "journal": self._journal.nbytes,
             "features": sum(track.nbytes for rule in self._bound for track in rule.tracks),
             "alarms": sum(rule.state.nbytes for rule in self._bound),
-            "plans": sum(plan.nbytes for plan in self._plans),
+            "plans": sum(plan.nbytes for plan in self._plans) + sum(points.values()),
             "silence": self._silence.nbytes,
         }
 
@@ -414,6 +418,9 @@ class RuleMachine:
             census = Census(registry, start)
             for plan in self._plans:
                 plan.grow(registry, census, self._journal.newest, self._journal.last)
+        same: dict[bytes, NDArray[np.int32]] = {}
+        for rule in self._bound:  # many rules look at the same points
+            rule.points = same.setdefault(rule.points.tobytes(), rule.points)
         wanted = np.where(self._grouped.watched(registry), ORDERED, UNWATCHED)
         wanted = np.where(self._reading.watched(registry), JOURNALLED, wanted).astype(np.uint8)
         self._journal.grow(wanted, self._reading.units(registry))
@@ -571,9 +578,10 @@ class RuleMachine:
         return {name: column for rule in self._bound for name, column in rule.alarm_arrays.items()}
 
     def _derived(self) -> frozenset[str]:
-        """State that the newest reading of each point tells, so that no snapshot holds it (older ones do)."""
+        """State that other state tells, so that no snapshot holds it (older ones do)."""
         told = (r for r in self._bound if r.spec.evaluate != "every")
-        return frozenset({"newest_unit"}.union(*(rule.sibling_arrays for rule in told)))
+        shared = {f"{name}+prior" for rule in self._bound for name in rule.sharing}
+        return frozenset(shared.union({"newest_unit"}, *(rule.sibling_arrays for rule in told)))
 
     def _points(self) -> dict[str, NDArray[np.int32]]:
         """Which points each rule looks at: it never changes but by growing."""

@@ -97,11 +97,17 @@ class Walk:
         return replace(self, slots=slots, ts=ts, local=local, value=value[rows], prev=prev, dt=dt, limit=limit)
 
 
+Known = tuple["NDArray[np.intp]", Walk]
+"""The rows at which a column has a value, and the walk over them."""
+
+
 @dataclass
 class Track:
     """One feature of one rule."""
 
     instance: Instance
+    leads: bool = True
+    """Whether it is the first of the rule on its column: those after it go by what it knows of the row before."""
     state: NDArray[Any] = field(init=False)
     outputs: tuple[str, ...] = field(init=False)
     prior: NDArray[np.float64] = field(init=False)
@@ -117,7 +123,7 @@ class Track:
         self.state = np.zeros((0, self.instance.width), self.instance.feature.dtype)
         self.seldom = self.instance.feature.seldom(self.instance.options)
         self.turns = Turns(self.instance.feature.dtype)
-        self.prior = np.zeros((0, 0 if self.instance.on == VALUE else 2))
+        self.prior = np.zeros((0, 2 if self._on_column else 0))
 
     @property
     def name(self) -> str:
@@ -128,7 +134,11 @@ class Track:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What each reading changes, by the end of a name."""
         own = self.state[:, self.seldom :]
-        return {"": own} if self.instance.on == VALUE else {"": own, "+prior": self.prior}
+        return {"": own, "+prior": self.prior} if self._on_column else {"": own}
+
+    @property
+    def _on_column(self) -> bool:
+        return self.leads and self.instance.on != VALUE
 
     def before(self, own: NDArray[Any]) -> NDArray[Any]:
         """The whole state at the older checkpoint, which holds ``own`` of it; a copy."""
@@ -150,17 +160,20 @@ class Track:
             setattr(self, name, np.concatenate([array, more]))
 
     def compute(
-        self, walk: Walk, columns: Mapping[str, NDArray[np.float64]], until: float
+        self, walk: Walk, columns: Mapping[str, NDArray[np.float64]], until: float, walks: dict[str, Known]
     ) -> dict[str, NDArray[np.float64]]:
         """Advance over the rule's rows; columns by name. Every row exactly once, in order.
 
-        ``columns`` holds the one that the feature is computed on.
+        ``columns`` holds the one that the feature is computed on; ``walks`` those over such columns, made so far.
         """
         if self.instance.on == VALUE:
             return self._run(walk, until)
         value = columns[self.instance.on]
-        known = np.flatnonzero(~np.isnan(value))
-        found = self._run(walk.take(known, value, self.prior), until)
+        if self.leads:
+            rows = np.flatnonzero(~np.isnan(value))
+            walks[self.instance.on] = rows, walk.take(rows, value, self.prior)
+        known, own = walks[self.instance.on]
+        found = self._run(own, until)
         wide = {name: np.full(len(value), np.nan) for name in found}
         for name, column in found.items():
             wide[name][known] = column

@@ -83,7 +83,9 @@ class BoundRule:
         self._parsed = parsed
         self._varying = {name for override in rule.overrides for name in override.params}
         used = self._fix()
-        self.tracks = [Track(instance) for instance in instances.wanted(self.names, made)]
+        found = instances.wanted(self.names, made)
+        first = {instance.on: instance for instance in reversed(found)}
+        self.tracks = [Track(instance, leads=first[instance.on] is instance) for instance in found]
         self.wants_local = any(track.instance.feature.local for track in self.tracks)
         self.wants_limit = any(track.instance.feature.limit for track in self.tracks)
         sources = {track.instance.on for track in self.tracks}
@@ -228,6 +230,11 @@ class BoundRule:
         """Tracks of which a part changes seldom, by the names of their state."""
         return {f"feature/{self.spec.id}/{track.name}": track for track in self.tracks if track.seldom}
 
+    @property
+    def sharing(self) -> list[str]:
+        """Names of the state of tracks that need no ``prior`` of their own."""
+        return [f"feature/{self.spec.id}/{track.name}" for track in self.tracks if not track.leads]
+
     def rewind(self, slots: NDArray[np.int32]) -> None:
         """Take what changes seldom back to the older checkpoint, at some slots."""
         for track in self.turning.values():
@@ -249,8 +256,8 @@ class BoundRule:
 
     @property
     def nbytes(self) -> int:
-        """Memory of parameters and siblings; features and alarms are apart."""
-        own: list[Any] = [*self.siblings, *self.by_slot.values(), self.points]
+        """Memory of parameters and siblings; features, alarms and points are apart."""
+        own: list[Any] = [*self.siblings, *self.by_slot.values()]
         return sum(one.nbytes for one in own)
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from rules.narrow import NARROW, Narrow
 from rules.sparse import Sparse
 
 if TYPE_CHECKING:
@@ -62,14 +63,18 @@ class Checkpoint:
 
     at: int
     arrays: dict[str, Any]
-    """``Sparse`` or arrays."""
+    """Arrays, ``Sparse`` or ``Narrow``."""
     header: dict[str, Any]
 
     def grow(self, state: Mapping[str, Sparse | NDArray[Any]]) -> None:
         """Take in new points: their state begins as it is in ``state``, where nothing has happened to them yet."""
         for name, array in state.items():
             mine = self.arrays.get(name)
-            if mine is None:
+            if name in NARROW and (mine is None or len(mine) < len(array)):
+                assert isinstance(array, np.ndarray)
+                known = array[:0] if mine is None else mine.array()
+                self.arrays[name] = Narrow(np.concatenate([known, array[len(known) :]]))
+            elif mine is None:
                 self.arrays[name] = array if isinstance(array, Sparse) else array.copy()
             elif isinstance(array, Sparse):
                 mine.length = len(array)  # a new slot is at rest
@@ -82,6 +87,8 @@ class Checkpoint:
             mine = self.arrays.get(name)
             if isinstance(array, Sparse):
                 self.arrays[name] = array
+            elif name in NARROW:
+                self.arrays[name] = Narrow(array)
             elif isinstance(mine, np.ndarray) and mine.shape == array.shape:
                 np.copyto(mine, array)
             else:

@@ -85,12 +85,13 @@ def admit(
 
     State per point, the same memory three times: ``times[:, NEWEST]`` (ms, NEVER), ``values[:, LAST]``,
     ``links[:, HEAD]`` (newest ring row of the unit, from ``first`` on; negative for none) and ``links[:, UNIT]``, four
-    times the unit and what is wanted of the point. The unit is the point itself or, for a point of couple k, -1 - k: ``couple`` names it,
-    ``newest_couple`` its newest time. ``before`` and ``before_couple`` are the times at the checkpoint, behind which
-    nothing can be put in its place. ``first`` is the ring row after the checkpoint, ``at`` the next one; a row is put
-    in its place when the first newer one of its unit is at most ``within`` rows and ``within_ms`` of log time back.
-    ``counts`` [6] grows by repeats, bad, null, stale (same time as one before), placed, too late. ``dirty`` marks the
-    units; their rows of this record are judged with those of before, in the order of event time.
+    times the unit and what is wanted of the point. The unit is the point itself or, for a point of couple k, -1 - k:
+    ``couple`` names it, ``newest_couple`` its newest time. ``before`` and ``before_couple`` are the times at the
+    checkpoint, behind which nothing can be put in its place. ``first`` is the ring row after the checkpoint, ``at`` the
+    next one; a row is put in its place when the first newer one of its unit is at most ``within`` rows and
+    ``within_ms`` of log time back. ``counts`` [6] grows by repeats, bad, null, stale (same time as one before), placed,
+    too late. ``dirty`` marks the units; their rows of this record are judged with those of before, in the order of
+    event time.
 
     Record k ends before row ``ends[k]`` and is ``lsns[k]`` of the log. The first record with a unit to judge anew, or
     after which the next ring row is ``stop_at`` or later, is the last that is looked at. ``out_sizes``: rows, units

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from rules.alarms import COLUMNS, AlarmState
 from rules.coded import Coded
 from rules.kernels import normal
+from rules.kernels.silence import NEVER
+from rules.narrow import Narrow
 from rules.spec import Delay, RuleSpec
 from rules.turns import Turns
 
@@ -126,3 +128,18 @@ def test_a_table_that_fills_up_makes_room() -> None:
     for k in range(40):
         assert len(state.advance(rule, every[k : k + 1], up[:1], ~up[:1], ts[:1])) == 1
     assert state.up.tolist() == list(range(40))
+
+
+times = st.one_of(st.just(NEVER), st.integers(0, 1 << 33), st.integers(-(1 << 62), 1 << 62))
+
+
+@given(st.lists(times, max_size=40))
+def test_narrow_times_come_back(entries: list[int]) -> None:
+    array = np.array(entries, np.int64)
+    narrow = Narrow(array)
+    array_before = array.copy()
+    array[:] = 0
+    assert np.array_equal(narrow.array(), array_before)
+    assert len(narrow) == len(entries)
+    recent = Narrow(np.arange(1000) + 1_795_000_000_000)
+    assert recent.nbytes == 4000
