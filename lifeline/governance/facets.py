@@ -6,7 +6,8 @@
 A filter that leaves a facet open is taken apart into one query for each value of it (their lists are closed and short),
 each of which is one seek that reads no more rows than the page has; the pieces are merged by time. So "cancelled heat
 events of one district", rare among millions, costs as little as "all". Small areas (township and below) hold so few
-events that their own index is walked instead; without any filter the index by time is.
+events that their own index is walked instead; without any filter the index by time is. What is open in the city or in
+a district, the pages that people look at all day, has indices of its own, of open events only.
 
 What an event touches beside its own place (``event_areas``) is looked for in the same way, by the same indices, and
 joined in; nothing is asked where no event crosses a border.
@@ -170,7 +171,7 @@ def _walk(table: Table, query: Select[Any], search: _Search) -> Select[Any]:
     """
     wanted = search.wanted
     column = _area_column(wanted.area)
-    if wanted.statuses == OPEN_STATES and column in {"", "wide"}:
+    if wanted.statuses == OPEN_STATES and (column in {"", "wide"} or (column == "district" and table is events)):
         query = query.where(OPEN if table is events else REACHES_OPEN)
     elif wanted.statuses:
         query = query.where(_not_by_index(table.c.status).in_(wanted.statuses))

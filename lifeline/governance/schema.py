@@ -35,7 +35,7 @@ from sqlalchemy import (
     select,
 )
 
-SCHEMA_VERSION: Final = 12
+SCHEMA_VERSION: Final = 13
 """Raised by one with every change of the tables below, together with a migration from the version before."""
 
 metadata: Final = MetaData()
@@ -667,6 +667,12 @@ Index(
     "events_open_by_time",
     events.c.detected_at,
     events.c.event_id,
+    sqlite_where=OPEN,
+    postgresql_where=OPEN,
+)
+Index(
+    "events_open_by_district",
+    *(events.c[name] for name in ("district", "detected_at", "event_id")),
     sqlite_where=OPEN,
     postgresql_where=OPEN,
 )

@@ -155,6 +155,7 @@ def test_what_events_touch_is_found_in_a_queue_from_before(hands: Hands) -> None
     assert len(before["event_areas"]) > 20
     with engine.begin() as connection:
         for statement in (
+            "DROP INDEX events_open_by_district",
             "DROP TABLE regulations",
             "DROP TABLE event_areas",
             "ALTER TABLE events DROP COLUMN also_in",

@@ -120,6 +120,16 @@ def test_first_pages_one_event_figures_and_news_walk_no_growing_table(hands: Han
 
 
 @SQLITE_ONLY
+def test_what_is_open_in_a_district_is_looked_up_among_open_events_only(hands: Hands, said: set[str]) -> None:
+    """Three in a hundred are open: a walk through the district's events reads thirty to show one."""
+    hands.desk.list_events(status="open", area="410105", limit=100)
+    (text,) = [one for one in said if "FROM events" in one and "is_open IS 1" in one]
+    with closing(sqlite3.connect(hands.url.removeprefix("sqlite:///"))) as connection:
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {text}", [0] * text.count("?")).fetchall()
+    assert [row[3] for row in rows] == ["SEARCH events USING INDEX events_open_by_district (district=?)"]
+
+
+@SQLITE_ONLY
 def test_the_check_itself_sees_a_walk(hands: Hands) -> None:
     assert walks(hands.url, {"SELECT event_id FROM events WHERE title = ?"})
     assert not walks(hands.url, {"SELECT event_id FROM events WHERE event_id = ?"})
