@@ -46,7 +46,7 @@ def _left_out(now: float, clock: F64) -> float:
     missing = np.floor(spacing / clock[2] + 0.5) - 1.0
     if missing < 1.0:
         clock[2] += 0.05 * (spacing - clock[2])
-    return max(0.0, missing)
+    return float(max(0.0, missing))
 
 
 @njit(cache=True, nogil=True)

@@ -77,6 +77,15 @@ def rig(step: float) -> Series:
     }
 
 
+def daily(*, missing: bool) -> Series:
+    """Twelve days of a load that peaks from nine to six, the last time not at all."""
+    hour = np.arange(12 * 288) / 12 % 24
+    peak = 60 * ((hour >= 9) & (hour < 18))
+    if missing:
+        peak[-288:] = 0
+    return {"v": 20 + peak + RANDOM.normal(0, 2.0, len(hour)).round(2)}
+
+
 def works(step: float, *, torn: bool = False) -> Series:
     """Eight days of a waterworks by the minute; ``torn``: two indicators no longer go together."""
     n = 8 * 1440
@@ -137,6 +146,8 @@ CASES: list[Case] = [
     ("scada.energy.pattern", "heat-scada", 3600, lambda: network(wrong=True), lambda: network(wrong=False)),
     ("scada.water.pattern", "water-scada", 3600, lambda: torn(network(wrong=True)), lambda: torn(network(wrong=False))),
     ("rig.drift", "rig", 1, lambda: rig(1.4), lambda: rig(0.0)),
+    ("rig.season", "rig", 300, lambda: daily(missing=True), lambda: daily(missing=False)),
+    ("rig.season", "rig", 300, lambda: daily(missing=True), lambda: {"v": np.full(12 * 288, 45.0)}),
     ("quality.water.drift", "water-quality", 60, lambda: works(0.2), lambda: works(0.0)),
     ("quality.water.pattern", "water-quality", 60, lambda: works(0.0, torn=True), lambda: works(0.0)),
     ("meter.water.running", "water-meter", 3600, lambda: home(5.0), lambda: home(0.0)),
