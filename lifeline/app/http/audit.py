@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.app.http.queue import refusals
 from lifeline.governance import audit, audit_proofs
+from lifeline.governance.acts import GroupCommit
 from lifeline.governance.audit import AuditEntry
 
 if TYPE_CHECKING:
@@ -67,18 +68,22 @@ def audit_with(clock: Clock, who: Principal | None = None) -> Any:
 
 
 class HttpAudit:
-    """``lifeline.console.ports.AuditPort``."""
+    """``lifeline.console.ports.AuditPort``. Entries of requests that come together share a transaction and fsync."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._group: GroupCommit[AuditEntry, None] = GroupCommit(self._write)
 
     def record(self, who: Principal, action: str, subject: str, details: Mapping[str, Any]) -> None:
         """One entry, durable on return; what it raises refuses the request."""
         told = {**details, "address": who.address, "via": who.via}
+        self._group.submit(entry_of(who.name, action, subject, told, role=" ".join(who.roles)))
+
+    def _write(self, entries: list[AuditEntry]) -> list[None]:
         with self._database.write() as connection:
-            entry = entry_of(who.name, action, subject, told, role=" ".join(who.roles))
-            audit.append(connection, [entry], self._clock())
+            audit.append(connection, entries, self._clock())
+        return [None] * len(entries)
 
     def list_entries(self, **filters: Any) -> Page:
         """As ``audit.list_entries``."""
