@@ -36,11 +36,11 @@ WITHIN_MS: Final = 3_600_000
 """Log time."""
 
 _RING: Final = {
-    "point": np.int32,
+    "member": np.uint8,
     "back": np.int32,
     "ts": np.int32,
     "value": np.float64,
-    "received": np.int32,
+    "received": np.int16,
     "marks": np.uint8,
 }
 
@@ -188,7 +188,7 @@ class Journal:
         kernels.admit(
             *(readings.point, readings.ts, readings.received_at, readings.value, readings.quality, readings.flags),
             *(self._times, self._times.view(np.float64), self._links),
-            *(self._couple, self._newest_couple, self._before, self._before_couple),
+            *(self._couple, self._members, self._ptr, self._newest_couple, self._before, self._before_couple),
             *(self._dirty, *self._ring.values(), self._stretches, self._stretched),
             *(self.first, self.next, self.within, WITHIN_MS, ends, np.array(lsns, np.int64), stop_at),
             *(row, point, ts, value, prev, dt, unit, self.counts, sizes),
@@ -220,7 +220,7 @@ class Journal:
 
         ``newest`` and ``last`` of their points must be those of the checkpoint; they are moved on.
         """
-        numbers = self._walk(units)
+        numbers, points = self._walk(units)
         slots, stretch = self._places(numbers)
         ts = self._stretches[kernels.TS, stretch] + self._ring["ts"][slots]
         sort = np.lexsort((numbers, ts))
@@ -228,7 +228,7 @@ class Journal:
         taken = {name: column[slots] for name, column in self._ring.items()}
         n = len(numbers)
         readings = Readings(
-            taken["point"],
+            points[sort],
             ts[sort],
             self._stretches[kernels.RECEIVED, stretch] + taken["received"],
             taken["value"],
@@ -243,8 +243,8 @@ class Journal:
         )
         self._newest_couple = self._newest_of_couples(self.newest)
         row = row[:found]
-        points, ts, value = readings.point[row], readings.ts[row], readings.value[row]
-        return Rows(readings, row, points, ts, value, prev[:found], dt[:found], self._stretches[kernels.LSN, stretch])
+        own = (readings.point[row], readings.ts[row], readings.value[row])
+        return Rows(readings, row, *own, prev[:found], dt[:found], self._stretches[kernels.LSN, stretch])
 
     def evidence(self, point: int, start: int, end: int, detected_at: int, rows_max: int) -> list[Evidence]:
         """The newest readings of a point with start ≤ ts ≤ end, oldest first: those heard by ``detected_at``.
@@ -252,11 +252,11 @@ class Journal:
         How far back they reach is the declared bound, though more may be held: what is told must not depend on how the
         log was cut into records.
         """
-        numbers = self._walk(self.unit_of(np.array([point], np.int32)))
+        numbers, points = self._walk(self.unit_of(np.array([point], np.int32)))
         slots, stretch = self._places(numbers)
         ts = self._stretches[kernels.TS, stretch] + self._ring["ts"][slots]
         received = self._stretches[kernels.RECEIVED, stretch] + self._ring["received"][slots]
-        told = (self._ring["point"][slots] == point) & (ts >= start) & (ts <= end)
+        told = (points == point) & (ts >= start) & (ts <= end)
         told &= (received <= detected_at) & (received > detected_at - WITHIN_MS)
         told &= numbers > numbers[told].max(initial=0) - self.within
         chosen = np.flatnonzero(told)
@@ -267,7 +267,7 @@ class Journal:
     def _places(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
         """Where rows are in the ring, and the stretch of each."""
         begins = self._stretches[kernels.BEGIN, : self._stretched]
-        return numbers % len(self._ring["point"]), np.searchsorted(begins, numbers, side="right") - 1
+        return numbers % len(self._ring["member"]), np.searchsorted(begins, numbers, side="right") - 1
 
     def _forget(self, rows: int) -> None:
         """Room for the stretches of so many rows more; those before the older checkpoint go."""
@@ -279,18 +279,23 @@ class Journal:
         larger[:, : held.shape[1]] = held
         self._stretches, self._stretched = larger, held.shape[1]
 
-    def _walk(self, units: NDArray[np.int32]) -> NDArray[np.int64]:
-        numbers = np.empty(1024, np.int64)
-        found = kernels.walk(units, self._links, self._ring["back"], self.first, numbers)
-        if found > len(numbers):
-            numbers = np.empty(found, np.int64)
-            kernels.walk(units, self._links, self._ring["back"], self.first, numbers)
-        return numbers[:found]
+    def _walk(self, units: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """The rows of some units since the checkpoint and their points, newest first within a unit."""
+        found = 1024
+        while True:
+            room = found
+            numbers, points = np.empty(room, np.int64), np.empty(room, np.int32)
+            found = kernels.walk(
+                *(units, self._links, self._members, self._ptr, self._ring["back"], self._ring["member"]),
+                *(self.first, numbers, points),
+            )
+            if found <= room:
+                return numbers[:found], points[:found]
 
     def _reserve(self, rows: int) -> None:
         """Make room, so that nothing since the checkpoint is overwritten."""
         held = self.next - self.first
-        size = len(self._ring["point"])
+        size = len(self._ring["member"])
         if held + rows <= size:
             return
         larger = max(held + rows, 2 * self.within + rows)

@@ -4,15 +4,16 @@ A *unit* is what must be judged in one order: a point, or the points of a device
 is named by its first point. Rows of all units go into one ring in order of arrival; each remembers the row of its unit
 before it, so a unit's past is walked without touching any other.
 
-Times take four bytes in the ring: they are told from the bases of a *stretch* of rows, which begins with each record
-and wherever a time is too far from them (24 days). ``stretches`` has one column a stretch: its first row, its log
-record, and the bases of ``ts`` and ``received``.
+Event times take four bytes in the ring and times of receipt two: they are told from the bases of a *stretch* of rows,
+which begins with each record and wherever a time is too far from them (24 days, 32 s). ``stretches`` has one column a
+stretch: its first row, its log record, and the bases of ``ts`` and ``received``. Of its point a row tells the place
+among those of the unit.
 """
 
 import numpy as np
 from numba import njit
 
-from rules.kernels.types import F64, I32, I64, U8
+from rules.kernels.types import F64, I16, I32, I64, U8
 
 NEVER = np.iinfo(np.int64).min
 UNWATCHED, ORDERED, JOURNALLED = 0, 1, 2
@@ -21,7 +22,7 @@ BEGIN, LSN, TS, RECEIVED = 0, 1, 2, 3
 NEWEST, LAST, HEAD, UNIT = 0, 1, 4, 5
 """What is known of a point lies together, in one or two lines of the cache, for points come in random order: 24 bytes
 as three numbers of 64 bits (``NEWEST``, ``LAST``) or six of 32 (``HEAD``, ``UNIT``)."""
-FAR = 1 << 31
+FAR, FAR_RECEIVED = 1 << 31, 1 << 15
 WALK_MAX = 20_000
 """Rows of one unit that are looked back through at most: with more since the checkpoint, late ones are too late."""
 
@@ -52,15 +53,17 @@ def admit(
     values: F64,
     links: I32,
     couple: I32,
+    members: I32,
+    ptr: I64,
     newest_couple: I64,
     before: I64,
     before_couple: I64,
     dirty: U8,
-    ring_point: I32,
+    ring_member: U8,
     ring_back: I32,
     ring_ts: I32,
     ring_value: F64,
-    ring_received: I32,
+    ring_received: I16,
     ring_marks: U8,
     stretches: I64,
     known_stretches: int,
@@ -86,12 +89,12 @@ def admit(
     State per point, the same memory three times: ``times[:, NEWEST]`` (ms, NEVER), ``values[:, LAST]``,
     ``links[:, HEAD]`` (newest ring row of the unit, from ``first`` on; negative for none) and ``links[:, UNIT]``, four
     times the unit and what is wanted of the point. The unit is the point itself or, for a point of couple k, -1 - k:
-    ``couple`` names it, ``newest_couple`` its newest time. ``before`` and ``before_couple`` are the times at the
-    checkpoint, behind which nothing can be put in its place. ``first`` is the ring row after the checkpoint, ``at`` the
-    next one; a row is put in its place when the first newer one of its unit is at most ``within`` rows and
-    ``within_ms`` of log time back. ``counts`` [6] grows by repeats, bad, null, stale (same time as one before), placed,
-    too late. ``dirty`` marks the units; their rows of this record are judged with those of before, in the order of
-    event time.
+    ``couple`` names it, ``members`` from ``ptr[k]`` on are its points, ``newest_couple`` is its newest time. ``before``
+    and ``before_couple`` are the times at the checkpoint, behind which nothing can be put in its place. ``first`` is
+    the ring row after the checkpoint, ``at`` the next one; a row is put in its place when the first newer one of its
+    unit is at most ``within`` rows and ``within_ms`` of log time back. ``counts`` [6] grows by repeats, bad, null,
+    stale (same time as one before), placed, too late. ``dirty`` marks the units; their rows of this record are judged
+    with those of before, in the order of event time.
 
     Record k ends before row ``ends[k]`` and is ``lsns[k]`` of the log. The first record with a unit to judge anew, or
     after which the next ring row is ``stop_at`` or later, is the last that is looked at. ``out_sizes``: rows, units
@@ -99,7 +102,7 @@ def admit(
     """
     here = known_stretches - 1
     own = False  # whether the last stretch is of this record
-    size = len(ring_point)
+    size = len(ring_member)
     n = 0
     units = 0
     record = 0
@@ -131,9 +134,12 @@ def admit(
         u = word >> 2
         k_couple = -1 - u
         newest_unit = known
+        member = 0
         if u < 0:
             u = couple[k_couple]
             newest_unit = newest_couple[k_couple]
+            while members[ptr[k_couple] + member] != p:
+                member += 1
         if t == known:
             counts[3] += 1
             continue
@@ -171,7 +177,7 @@ def admit(
                 then = stretches[TS, stretch_of(stretches, here + 1, k)] + ring_ts[r]
                 if then > t:
                     newer = k
-                elif then == t and ring_point[r] == p:
+                elif then == t and ring_member[r] == member:
                     same = True
                     break
                 steps += 1
@@ -196,7 +202,9 @@ def admit(
                     out_unit[units] = u
                     units += 1
         if not (
-            own and -FAR <= t - stretches[TS, here] < FAR and -FAR <= received[i] - stretches[RECEIVED, here] < FAR
+            own
+            and -FAR <= t - stretches[TS, here] < FAR
+            and -FAR_RECEIVED <= received[i] - stretches[RECEIVED, here] < FAR_RECEIVED
         ):
             own = True
             here += 1
@@ -205,7 +213,7 @@ def admit(
             stretches[TS, here] = t
             stretches[RECEIVED, here] = received[i]
         r = at % size
-        ring_point[r] = p
+        ring_member[r] = member
         head = links[u, HEAD]
         ring_back[r] = at - first - head if head >= 0 else 0
         ring_ts[r] = t - stretches[TS, here]
@@ -227,8 +235,21 @@ def admit(
 
 
 @njit(cache=True, nogil=True)
-def walk(units: I32, links: I32, ring_back: I32, first: int, out: I64) -> int:
-    """Ring rows of some units since ``first``, newest first within a unit; returns how many (``out`` may be empty)."""
+def walk(
+    units: I32,
+    links: I32,
+    members: I32,
+    ptr: I64,
+    ring_back: I32,
+    ring_member: U8,
+    first: int,
+    out: I64,
+    out_point: I32,
+) -> int:
+    """Ring rows of some units since ``first`` and their points, newest first within a unit.
+
+    Returns how many; as many are written as there is room for.
+    """
     size = len(ring_back)
     n = 0
     for u in units:
@@ -237,6 +258,8 @@ def walk(units: I32, links: I32, ring_back: I32, first: int, out: I64) -> int:
         while k >= first:
             if n < len(out):
                 out[n] = k
+                couple = -1 - (links[u, UNIT] >> 2)
+                out_point[n] = u if couple < 0 else members[ptr[couple] + ring_member[k % size]]
             n += 1
             back = ring_back[k % size]
             k = k - back if back > 0 else -1
