@@ -77,12 +77,12 @@ def make_past(path: Path, scale: float, seed: int = 5) -> int:
 
 
 def let_cross(path: Path, every: int = 200) -> int:
-    """Let one event of ``every`` reach into a neighbouring district as well; returns how many do."""
+    """Let one event of ``every`` reach into another district as well (again: nothing new); returns how many do."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(
-            "INSERT INTO event_areas (event_id, area_code, utility, district, township, level, status, is_open, "
-            "detected_at) SELECT event_id, other || '00100101', coalesce(utility, ''), other, other || '001', level, "
+            "INSERT OR IGNORE INTO event_areas "
+            "(event_id, area_code, utility, district, township, level, status, is_open, detected_at) SELECT event_id, other || '00100101', coalesce(utility, ''), other, other || '001', level, "
             "status, is_open, detected_at FROM (SELECT *, CASE district WHEN '410105' THEN '410102' ELSE '410105' END "
             "AS other FROM events WHERE rowid % :every = 0)",
             {"every": every},

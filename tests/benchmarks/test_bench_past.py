@@ -37,3 +37,17 @@ def test_the_queue_opens_it_and_its_sums_are_those_of_its_rows(tmp_path: Path, m
     assert [row for row in before[0] if any(row[5:])] == after[0]
     assert [row for row in before[1] if row[-1]] == after[1]
     assert [row for row in before[2] if row[-1]] == after[2]
+
+
+def test_some_events_reach_into_a_second_district(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the queue lists them, in both; asked again, as for a year that was kept, nothing more does."""
+    monkeypatch.setattr(past, "DAYS", 3)
+    past.make_past(tmp_path / "past.db", 0.000_001)
+    assert [past.let_cross(tmp_path / "past.db", 10) for _ in range(2)] == [15, 15]
+    desk = GovernanceDesk(f"sqlite:///{tmp_path}/past.db", lambda: past.END_MS)
+    both = [{row["event_id"] for row in desk.list_events(limit=1000, area=area)[0]} for area in ("410102", "410105")]
+    crossing = {row["event_id"] for row in desk.list_events(limit=1000)[0] if row["also_in"]}
+    desk.close()
+    assert len(crossing) == 15
+    assert crossing <= both[0] | both[1]
+    assert both[0] & both[1]
