@@ -82,7 +82,8 @@ def let_cross(path: Path, every: int = 200) -> int:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(
             "INSERT OR IGNORE INTO event_areas "
-            "(event_id, area_code, utility, district, township, level, status, is_open, detected_at) SELECT event_id, other || '00100101', coalesce(utility, ''), other, other || '001', level, "
+            "(event_id, area_code, utility, district, township, level, status, is_open, detected_at) "
+            "SELECT event_id, other || '00100101', coalesce(utility, ''), other, other || '001', level, "
             "status, is_open, detected_at FROM (SELECT *, CASE district WHEN '410105' THEN '410102' ELSE '410105' END "
             "AS other FROM events WHERE rowid % :every = 0)",
             {"every": every},
