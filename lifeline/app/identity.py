@@ -27,7 +27,7 @@ DEMO_ROLES: Final = ("viewer", "operator", "dispatcher", "analyst")
 def make_accounts(database: Database, widen: Any = None, clock: Clock = now_ms) -> Accounts:
     """The door to the accounts of a database; every change is audited with it.
 
-    ``widen``: what somebody may for a while beyond what was granted (``identity.accounts.Widen``).
+    ``widen``: what somebody may for a while beyond what was granted (``identity.door.Widen``).
     """
     return Accounts(database, clock, audit_with(clock), widen)
 

@@ -10,7 +10,7 @@ from sqlalchemy import MetaData
 
 from lifeline.core.principal import ROLES, Grant
 from lifeline.identity import CredentialError, IdentityError, secret
-from lifeline.identity.accounts import IDLE_MS, SESSION_MS, SESSIONS_MAX
+from lifeline.identity.signing_in import IDLE_MS, SESSION_MS, SESSIONS_MAX
 
 PASSWORD = "long enough 2026"  # noqa: S105
 DAY_MS = 86_400_000

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from lifeline.core.principal import Principal
     from lifeline.identity import Accounts
-    from lifeline.identity.accounts import SignedIn
+    from lifeline.identity.signing_in import SignedIn
 
 
 KINDS_OF: Final[dict[type[IdentityError], str]] = {

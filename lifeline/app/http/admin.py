@@ -17,7 +17,7 @@ from lifeline.console.problem import ProblemError
 from lifeline.core.principal import Grant
 from lifeline.governance import idempotency
 from lifeline.governance.statements import read_cursor
-from lifeline.identity.accounts import INVITATION_MS
+from lifeline.identity.keeping import INVITATION_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -138,7 +138,7 @@ class HttpAdmin:
 
 
 class Once:
-    """``lifeline.identity.accounts.Once`` over the queue's keys."""
+    """``lifeline.identity.door.Once`` over the queue's keys."""
 
     def __init__(self, actor: str, key: str | None, request: Sequence[Any], clock: Clock) -> None:
         self._actor, self._key, self._clock = actor, key, clock

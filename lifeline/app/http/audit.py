@@ -57,7 +57,7 @@ def entry_of(actor: str, action: str, subject: str, details: Mapping[str, Any], 
 
 
 def audit_with(clock: Clock, who: Principal | None = None) -> Any:
-    """``lifeline.identity.accounts.Audit`` over the audit; ``who``: the person whose acts these are."""
+    """``lifeline.identity.door.Audit`` over the audit; ``who``: the person whose acts these are."""
     told = {} if who is None else {"address": who.address, "via": who.via}
     role = "" if who is None else SECURITY
 

@@ -119,7 +119,7 @@ def _unknown(emergency_id: int) -> ProblemError:
 
 
 class EmergencyReaders:
-    """``lifeline.identity.accounts.Widen``: who reads more while an emergency lasts.
+    """``lifeline.identity.door.Widen``: who reads more while an emergency lasts.
 
     Roles that the emergency names may look at its area, of the utilities that they hold them for; they may do nothing
     more there. The first time that somebody does is an entry of the audit, with the emergency's reason.
