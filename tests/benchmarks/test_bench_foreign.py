@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.harness import Result
-from benchmarks.quality import foreign, networks, pipes, sets
+from benchmarks.quality import foreign, networks, pipes, sets, treatment
 from benchmarks.workloads import quality
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -87,3 +88,19 @@ def test_a_folder_that_is_none_is_wrong_usage(tmp_path: Path, capsys: pytest.Cap
         main(["run", "quality", "--data", str(tmp_path / "nowhere")])
     assert ended.value.code == 2
     assert "is no folder" in capsys.readouterr().err
+
+
+def test_the_made_waterworks_has_the_events_that_it_says() -> None:
+    """Same seed, same water; events lie after the normal period, apart, in one to four minutes of a hundred."""
+    (case,) = treatment.treatment(np.random.default_rng(5))
+    (again,) = treatment.treatment(np.random.default_rng(5))
+    assert case.data.equals(again.data)
+    assert set(case.data["quantity"]) == set(treatment.STEPS)
+    assert case.train_to is not None
+    assert len(case.faults) == treatment.EVENTS
+    assert case.faults[0][0] >= case.train_to
+    assert all(b + timedelta(hours=2) <= c for (_, b), (c, _) in itertools.pairwise(case.faults))
+    last = case.data["ts"].max()
+    assert isinstance(last, datetime)
+    wrong = sum((b - a).total_seconds() for a, b in case.faults)
+    assert 0.01 < wrong / (last.replace(tzinfo=UTC) - case.train_to).total_seconds() < 0.06
