@@ -13,7 +13,6 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 from sqlalchemy import Float, bindparam, select, union_all
 
 from lifeline.core.alarm import RULE_CHANGED, RULE_GONE, AlarmChange
@@ -26,11 +25,13 @@ from lifeline.governance.database import Database
 from lifeline.governance.effects import Effects
 from lifeline.governance.fold import REPORTED, Fold, group_key, unknown_rule
 from lifeline.governance.nearby import box
-from lifeline.governance.schema import EVENTS, OPEN, WAITING, alarms, events, followers, holds, timers
+from lifeline.governance.schema import EVENTS, OPEN, alarms, events, followers, holds, timers
 from lifeline.governance.settings import current_policy, establish
 from lifeline.governance.statements import ask, fetch, insert_into
+from lifeline.governance.steady import Steady
 from lifeline.governance.steps import Act
 from lifeline.governance.store import CLEARED_COLUMNS, store
+from lifeline.governance.waiting import direct, due_timers, without_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,16 +50,11 @@ TICK_MS: Final = 1000
 """Shelves are looked at once a second: they are given in minutes."""
 FIRE_ROWS_MAX: Final = 1000
 """Deadline steps in one tick; the rest follow in the next."""
-DIRECT_ROWS_MAX: Final = 200
-"""Events that an emergency dispatches in one tick."""
 BOXES: Final = (1, 4, 12, 40)
 BOXES_MAX: Final = BOXES[-1]
 """Places in one question for what people have told round them, and the sizes of questions there are."""
 FORGET_MS: Final = 3_600_000
 """How often old keys of requests are forgotten."""
-JUMP_MS: Final = 60_000
-"""A wall clock that gains more than this on the monotonic one between two ticks has been set."""
-JUMP_DOUBT_S: Final = 60.0
 ENDS_MAX: Final = 2_000
 """Alarms that are ended in one transaction at a start."""
 ADOPT_ROWS_MAX: Final = 10_000
@@ -179,8 +175,8 @@ class GovernanceQueue:
         self._settle_causes(now_ms)
         with self._database.read() as connection:
             self._policy = current_policy(connection)
-            held = alarm_acts.expired_holds(connection, now_ms, rows_max=1) or _waiting(connection, rows_max=1)
-            due = bool(fires and _due_timers(connection, now_ms, rows_max=1))
+            held = alarm_acts.expired_holds(connection, now_ms, rows_max=1) or without_event(connection, rows_max=1)
+            due = bool(fires and due_timers(connection, now_ms, rows_max=1))
             again = bool(fires and repeats.due(connection, now_ms, rows_max=1))
             storm = self._emergencies_to_do(connection, now_ms)
         if not (held or due or storm or again):
@@ -189,7 +185,7 @@ class GovernanceQueue:
         if held:
             with self._database.write() as connection:
                 alarm_acts.expire_holds(connection, now_ms, self._journal)
-                effects = self._adopt(connection, _waiting(connection, ADOPT_ROWS_MAX), now_ms)
+                effects = self._adopt(connection, without_event(connection, ADOPT_ROWS_MAX), now_ms)
                 store(connection, effects, self._journal, self._policy.timezone)
             opened = [row["event_id"] for row in effects.new_events]
         if due:
@@ -218,7 +214,7 @@ class GovernanceQueue:
         held = modes.running(connection)
         over = any(mode["until"] <= now_ms for mode in held)
         return (
-            over or bool(held and _direct(connection, held)) or bool(modes.triggered(connection, now_ms, self._policy))
+            over or bool(held and direct(connection, held)) or bool(modes.triggered(connection, now_ms, self._policy))
         )
 
     def _work_in_emergencies(self, now_ms: int) -> None:
@@ -229,7 +225,7 @@ class GovernanceQueue:
                 modes.switch_on(
                     connection, area, until, reason, ENGINE, now_ms, policy=self._policy, journal=self._journal
                 )
-            ids = _direct(connection, modes.running(connection))
+            ids = direct(connection, modes.running(connection))
             words = "应急状态直接派遣 / emergency: dispatched at once"
             acts = [Act(event_id, action, ENGINE, words) for event_id in ids for action in ("file", "dispatch")]
             take_acts(connection, acts, now_ms, policy=self._policy, journal=self._journal)
@@ -321,7 +317,7 @@ class GovernanceQueue:
     def _fire(self, connection: Connection, now_ms: int) -> Effects:
         """Every deadline step whose time has come, oldest first."""
         effects = Effects()
-        due = _due_timers(connection, now_ms, FIRE_ROWS_MAX)
+        due = due_timers(connection, now_ms, FIRE_ROWS_MAX)
         effects.hold(fetch(connection, EVENTS, events.c.event_id, (timer["event_id"] for timer in due)))
         for timer in due:
             deadlines.fire(effects, timer, effects.events[timer["event_id"]], self._policy, now_ms)
@@ -414,47 +410,3 @@ def _slices(rows: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 
 def _span(times: Sequence[int]) -> tuple[int, int]:
     return min(times), max(times)
-
-
-class Steady:
-    """Whether the wall clock may be believed: one that jumps ahead waits until it has stood by it for a minute.
-
-    A deadline that fires too early cannot be called back, one that fires a minute late does no harm. Jumps are seen
-    against the machine's monotonic clock; going back fires nothing anyway.
-    """
-
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._last: tuple[int, float] | None = None
-        self._doubt_until = 0.0
-
-    def trusts(self, now_ms: int) -> bool:
-        """Tell it the time; True when timers may fire."""
-        clock = self._monotonic()
-        last, self._last = self._last, (now_ms, clock)
-        if last is not None and now_ms - last[0] - (clock - last[1]) * 1000 > JUMP_MS:
-            self._doubt_until = clock + JUMP_DOUBT_S
-        return clock >= self._doubt_until
-
-
-def _direct(connection: Connection, held: Sequence[Row]) -> list[str]:
-    """New events of running emergencies that must not wait for triage."""
-    found: list[str] = []
-    for mode in held:
-        levels = orjson.loads(mode["settings"])["direct"]
-        wanted = events.c.incident_id == mode["incident_id"], events.c.status == "new", events.c.level.in_(levels)
-        query = select(events.c.event_id).where(*wanted).order_by(events.c.detected_at).limit(DIRECT_ROWS_MAX)
-        found += connection.scalars(query)
-    return found[:DIRECT_ROWS_MAX]
-
-
-def _due_timers(connection: Connection, now_ms: int, rows_max: int) -> list[Row]:
-    """Timers whose next step has come, oldest first."""
-    query = select(timers).where(timers.c.at <= now_ms).order_by(timers.c.at, timers.c.event_id, timers.c.stage)
-    return [dict(row) for row in connection.execute(query.limit(rows_max)).mappings()]
-
-
-def _waiting(connection: Connection, rows_max: int) -> list[Row]:
-    """Standing alarms without an event and without a hold, oldest first."""
-    query = select(alarms).where(WAITING).order_by(alarms.c.detected_at, alarms.c.alarm_id).limit(rows_max)
-    return [dict(row) for row in connection.execute(query).mappings()]
