@@ -22,10 +22,22 @@ from ingest.mqtt.connection import Connection
 from ingest.mqtt.control import ConnAck, ConnectSettings, ServerDisconnect, SubAck, Subscription
 from ingest.mqtt.spec import Code
 from lifeline.core.errors import UnavailableError
-from lifeline.core.limits import LINGER_ROWS_MAX, LINGER_ROWS_MIN, LINGER_S, PACKET_BYTES_MAX, RECEIVE_BYTES
+from lifeline.core.limits import (
+    LINGER_ROWS_MAX,
+    LINGER_ROWS_MIN,
+    LINGER_ROWS_PER_S,
+    LINGER_S,
+    PACKET_BYTES_MAX,
+    RECEIVE_BYTES,
+)
 
 if TYPE_CHECKING:
     from ingest.mqtt.received import Received
+
+
+def lingers(rows: int, since_s: float) -> bool:
+    """Whether the next read may wait: this one brought many rows, and at a high rate since the one before it."""
+    return LINGER_ROWS_MIN <= rows <= LINGER_ROWS_MAX and rows >= LINGER_ROWS_PER_S * since_s
 
 
 class Collector(CollectorBase):
@@ -40,7 +52,7 @@ class Collector(CollectorBase):
         self._buffer = np.zeros(RECEIVE_BYTES, np.uint8)
         self._filled = 0
         self._leftover = False
-        self._read_at = 0.0
+        self._read_at = self._read_last_at = 0.0
 
     def _unacknowledged(self) -> int:
         return 0 if self._connection is None else self._connection.unacknowledged
@@ -64,6 +76,7 @@ class Collector(CollectorBase):
         )
         self._connection = connection
         self._filled, self._leftover, self._read_at = 0, False, 0.0
+        self._read_last_at = time.monotonic()
         link = Link(settings, self._bell, self._tls)
         try:
             link.send(connection.connect_bytes(time.monotonic()))
@@ -121,8 +134,9 @@ class Collector(CollectorBase):
             self._messages += len(received.messages) + len(received.refused)
             ticket = Ticket(connection, received.token)
             rows = self._intake.offer(received.messages, received.refused, self._clock(), ticket)
-            if LINGER_ROWS_MIN <= rows <= LINGER_ROWS_MAX and not received.more:
+            if lingers(rows, began - self._read_last_at) and not received.more:
                 self._read_at = began + LINGER_S
+        self._read_last_at = began
         rest = self._filled - received.consumed
         if received.consumed and rest:
             self._buffer[:rest] = self._buffer[received.consumed : self._filled]

@@ -41,9 +41,12 @@ under full load and a torn tail never costs more than one segment's scan."""
 LINGER_S: Final = 0.05
 LINGER_ROWS_MIN: Final = 8_000
 LINGER_ROWS_MAX: Final = 60_000
+LINGER_ROWS_PER_S: Final = 400_000
 """Reads that bring so many rows come at most this often (decision 0021): every stage pays by the record and by the row,
 and at half a million readings a second records of 20 ms cost a tenth of a core more than records of 50 ms. Fewer rows
-(200,000 readings a second, a broker's window of twenty) are read at once, and so are more: the socket was full."""
+(200,000 readings a second, a broker's window of twenty) are read at once, and so are more: the socket was full. And so
+are they when the rows since the last read make no such rate: else a stream of 219,300 readings a second that was held
+up once, for 40 ms, would bring 11,000 rows in every 50 ms and never be read sooner again."""
 
 READ_BYTES_MAX: Final = 16 << 20
 """What one read of the log returns at most, past one record: half a million rows, by then the call costs nothing. Five
