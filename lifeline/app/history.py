@@ -87,17 +87,9 @@ def foreign_history(
     """
     listed = _grouped(read_points(registry, foreign=True))
     points = listed.add_column(0, POINTS.field("point"), pa.array(range(listed.num_rows), pa.int32()))
-    frame = _long(read_frame(data, "--data"), data)
     keys = pl.from_arrow(points.select(["point", "device_id", "quantity"]))
     assert isinstance(keys, pl.DataFrame)
-    joined = frame.join(keys, on=["device_id", "quantity"], how="left")
-    unknown = joined.filter(pl.col("point").is_null()).select("device_id", "quantity").unique()
-    if unknown.height:
-        named = ", ".join(f"{d}/{q}" for d, q in unknown.head(5).iter_rows())
-        remedy = f"add them to {registry}"
-        raise ConfigurationError(
-            [Problem(str(data), "points", f"{unknown.height} are not in the registry: {named}", remedy)]
-        )
+    joined = _of_points(read_frame(data, "--data"), data, keys, registry)
     ts = joined["ts"].to_numpy()
     keep = np.full(len(ts), fill_value=True)
     if from_ms is not None:
@@ -135,13 +127,17 @@ def batched(readings: Readings) -> Iterator[Readings]:
         yield readings.take(slice(start, start + BATCH_ROWS))
 
 
-def _long(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """``ts`` (epoch ms), device_id, quantity, value[, quality]."""
+def _of_points(frame: pl.DataFrame, path: Path, keys: pl.DataFrame, registry: Path) -> pl.DataFrame:
+    """``ts`` (epoch ms), point, value[, quality]; ``keys`` are the registry's point, device_id and quantity."""
     if "ts" not in frame.columns:
         raise ConfigurationError([Problem(str(path), "ts", "is missing", "name the column of event times ts")])
     frame = frame.with_columns(epoch_ms(frame["ts"], path)).drop_nulls("ts")
     if set(LONG) <= set(frame.columns):
-        return frame.with_columns(pl.col("device_id", "quantity").cast(pl.String), numbers(frame["value"], path))
+        frame = frame.with_columns(pl.col("device_id", "quantity").cast(pl.String), numbers(frame["value"], path))
+        joined = frame.join(keys, on=["device_id", "quantity"], how="left")
+        unknown = joined.filter(pl.col("point").is_null()).select("device_id", "quantity").unique().rows()
+        _known(unknown, path, registry)
+        return joined
     wide = [name for name in frame.columns if name != "ts"]
     wrong = [name for name in wide if not all(name.rpartition("/")[::2])]
     if wrong:
@@ -149,16 +145,29 @@ def _long(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
         raise ConfigurationError([Problem(str(path), wrong[0], "is not device_id/quantity", remedy)])
     if not wide:
         raise ConfigurationError([Problem(str(path), "columns", "there is none but ts", "see docs/rules.md")])
-    parts = [
-        frame.select(
-            "ts",
-            device_id=pl.lit(name.rpartition("/")[0]),
-            quantity=pl.lit(name.rpartition("/")[2]),
-            value=numbers(frame[name], path),
-        ).drop_nulls("value")
+    number = {(device, quantity): point for point, device, quantity in keys.iter_rows()}
+    place = {name: (name.rpartition("/")[0], name.rpartition("/")[2]) for name in wide}
+    _known([place[name] for name in wide if place[name] not in number and frame[name].count()], path, registry)
+    if not any(place[name] in number for name in wide):
+        return pl.DataFrame(schema={"ts": pl.Int64, "point": pl.Int32, "value": pl.Float64})
+    # names would weigh more than values: each column is its point's number at once
+    return pl.concat(
+        frame.select("ts", point=pl.lit(number[place[name]], pl.Int32), value=numbers(frame[name], path)).drop_nulls(
+            "value"
+        )
         for name in wide
-    ]
-    return pl.concat(parts)
+        if place[name] in number
+    )
+
+
+def _known(unknown: list[tuple[str, ...]], path: Path, registry: Path) -> None:
+    """Refuse points that the registry does not list."""
+    if unknown:
+        named = ", ".join(f"{device}/{quantity}" for device, quantity in unknown[:5])
+        remedy = f"add them to {registry}"
+        raise ConfigurationError(
+            [Problem(str(path), "points", f"{len(unknown)} are not in the registry: {named}", remedy)]
+        )
 
 
 def _quality(quality: pl.Series, path: Path) -> NDArray[np.uint8]:

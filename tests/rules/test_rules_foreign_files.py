@@ -273,3 +273,12 @@ def test_a_thirteen_tells_the_day_from_the_month(written: list[str | None], read
         return
     stamps = [None if t is None else np.datetime64(t, "ms").astype(int) for t in read]
     assert epoch_ms(times, Path("d.csv")).to_list() == stamps
+
+
+def test_a_column_without_a_value_needs_no_point(tmp_path: Path, registry: Path) -> None:
+    wide().with_columns(pl.lit(None, pl.Float64).alias("site/spare")).write_parquet(tmp_path / "d.parquet")
+    assert run(tmp_path, tmp_path / "d.parquet", registry)["alarms"]
+    nothing = wide().select("ts", pl.lit(None, pl.Float64).alias("site/spare"))
+    nothing.write_parquet(tmp_path / "d.parquet")
+    (doubt,) = run(tmp_path, tmp_path / "d.parquet", registry)["warnings"]
+    assert "holds no readings" in doubt
