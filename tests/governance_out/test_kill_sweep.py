@@ -159,7 +159,7 @@ def _counted(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 @pytest.mark.integration
 @pytest.mark.soak
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 def test_killed_at_every_step_each_warning_is_once_in_effect_and_told_at_least_once(
     fresh: Any, receiver: Receiver, database_url: str, tmp_path: Path
 ) -> None:
