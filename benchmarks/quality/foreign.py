@@ -117,6 +117,18 @@ def found(one: Judged) -> dict[str, float]:
     }
 
 
+def delays_h(one: Judged) -> list[float]:
+    """Hours from each fault's start to the first alarm about the process raised in it, before the next fault begins."""
+    raised = one.alarms.filter(pl.col("category") == "process")["raised_at"].dt.epoch("ms").sort().to_numpy()
+    faults = sorted(one.faults)
+    delays = []
+    for (start, end), following in zip(faults, [*(start for start, _ in faults[1:]), faults[-1][1]], strict=True):
+        inside = raised[(raised >= start) & (raised < min(end, following))]
+        if len(inside):
+            delays.append(float(inside[0] - start) / 3_600_000)
+    return delays
+
+
 def burden(one: Judged) -> float:
     """Alarms a meter and month, of any category and level."""
     devices = one.case.data["device_id"].n_unique()

@@ -11,17 +11,24 @@ import gzip
 import math
 import tempfile
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 
 from benchmarks.quality.sets import Case, long
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Sensors = tuple[list[str], list[str], list[str]]
+"""Nodes with a pressure, tanks with a level, links with a flow."""
 START: Final = datetime(2018, 1, 1, tzinfo=UTC)
+YEAR_H: Final = 365 * 24
 DISCHARGE: Final = 0.75
 GRAVITY: Final = 9.81
 SENSORS: Final = ("pressure", "flow", "level")
@@ -64,27 +71,64 @@ def net3(random: np.random.Generator) -> Case:
 
 def l_town(folder: Path, random: np.random.Generator) -> Case:
     """L-Town with the published sensors: three weeks whole, then six leaks of the published sizes, a day each."""
-    listed = pl.read_csv(folder / "sensors.csv")
-    kind, name = listed.columns[:2]
-    named = {key: listed.filter(pl.col(kind).str.contains(key))[name].cast(pl.String).to_list() for key in SENSORS}
-    scheduled = pl.read_csv(folder / "leaks_2018.csv")
-    pipe, diameter = scheduled.columns[0], next(c for c in scheduled.columns if "diameter" in c)
     leaks = [
-        Leak(str(p), float(d), 530.0 + 48 * k, 554.0 + 48 * k, 530.0 + 48 * k)
-        for k, (p, d) in enumerate(zip(scheduled[pipe][:6], scheduled[diameter][:6], strict=True))
+        Leak(leak.pipe, leak.diameter_m, 530.0 + 48 * k, 554.0 + 48 * k, 530.0 + 48 * k)
+        for k, leak in enumerate(published(folder)[:6])
     ]
-    sensors = (named["pressure"], named["level"], named["flow"])
+    with _model(folder) as model:
+        return _case("l_town", model, 840, 900, leaks, _instruments(folder), random, 504)
+
+
+def l_town_2018(folder: Path, random: np.random.Generator) -> tuple[Case, Case]:
+    """(L-Town in 2018 with all fourteen leaks as published, the same year without any), each 30 minutes.
+
+    Trained on the week before the first leak; that one and three others are never repaired, so what an alarm is worth
+    shows only beside the year without leaks.
+    """
+    leaks = published(folder)
+    with _model(folder) as model:
+        whole, leaking = _simulate(model, YEAR_H, 1800, leaks, random)
+    sensors, train_h = _instruments(folder), math.floor(min(leak.start for leak in leaks))
+    return (
+        _seen("l_town_2018", leaking, leaks, 1800, sensors, random, train_h),
+        _seen("l_town_2018_whole", whole, [], 1800, sensors, random, train_h),
+    )
+
+
+def published(folder: Path) -> list[Leak]:
+    """The leaks of BattLeDIM's historical year (Vrachimis et al. 2022), in hours since its first."""
+    listed = pl.read_csv(folder / "leaks_2018.csv", try_parse_dates=True)
+    hours = {
+        name: (listed[name] - START.replace(tzinfo=None)).dt.total_seconds() / 3600 for name in ("start", "end", "peak")
+    }
+    columns = (listed["link_id"], listed["leak_diameter_m"], hours["start"], hours["end"], hours["peak"])
+    return [Leak(str(pipe), *map(float, rest)) for pipe, *rest in zip(*columns, strict=True)]
+
+
+def _instruments(folder: Path) -> Sensors:
+    listed = pl.read_csv(folder / "sensors.csv")
+    named = {key: listed.filter(pl.col("kind").str.contains(key))["id"].cast(pl.String).to_list() for key in SENSORS}
+    return named["pressure"], named["level"], named["flow"]
+
+
+@contextmanager
+def _model(folder: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="lifeline-l-town-") as place:
         model = Path(place) / "L-TOWN.inp"
         model.write_bytes(gzip.decompress((folder / "L-TOWN.inp.gz").read_bytes()))
-        return _case("l_town", str(model), 840, 900, leaks, sensors, random, 504)
+        yield str(model)
 
 
 def _case(
     name: str, file: str, hours: int, step_s: int, leaks: list[Leak],
-    sensors: tuple[list[str], list[str], list[str]], random: np.random.Generator, train_h: int,
+    sensors: Sensors, random: np.random.Generator, train_h: int,
 ) -> Case:  # fmt: skip
-    """Simulate twice, without leaks (for their pressures) and with them, and read the sensors."""
+    _, found = _simulate(file, hours, step_s, leaks, random)
+    return _seen(name, found, leaks, step_s, sensors, random, train_h)
+
+
+def _simulate(file: str, hours: int, step_s: int, leaks: list[Leak], random: np.random.Generator) -> tuple[Any, Any]:
+    """The network twice: without leaks (for their pressures too), and with them."""
     import wntr
 
     with warnings.catch_warnings():
@@ -95,7 +139,8 @@ def _case(
         pattern_s, time.pattern_timestep, steps = float(time.pattern_timestep), step_s, hours * 3600 // step_s
         _vary(model, steps, step_s, pattern_s, random)
         ends = [model.get_link(leak.pipe).start_node_name for leak in leaks]
-        head = _run(model).node["pressure"][ends].median()
+        whole = _run(model)
+        head = whole.node["pressure"][ends].median()
         for k, (leak, end) in enumerate(zip(leaks, ends, strict=True)):
             area = math.pi * leak.diameter_m**2 / 4
             flow = DISCHARGE * area * math.sqrt(2 * GRAVITY * max(float(head.iloc[k]), 1.0))
@@ -103,7 +148,13 @@ def _case(
             grown = np.clip((hour - leak.start) / max(leak.peak - leak.start, 1e-9), 0, 1)
             model.add_pattern(f"leak-{k}", list(np.where((hour >= leak.start) & (hour < leak.end), grown, 0.0)))
             model.get_node(end).add_demand(flow, f"leak-{k}")
-        found = _run(model)
+        return whole, _run(model)
+
+
+def _seen(
+    name: str, found: Any, leaks: list[Leak], step_s: int, sensors: Sensors, random: np.random.Generator, train_h: int
+) -> Case:
+    """What the sensors tell of a simulation."""
     signals: dict[str, Any] = {}
     nodes, tanks, links = sensors
     for kind, names, table in (("p", nodes, found.node["pressure"]), ("l", tanks, found.node["pressure"])):

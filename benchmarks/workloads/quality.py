@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from benchmarks.harness import Figure, Result
+from benchmarks.harness import Figure, Result, figure
 from benchmarks.quality import foreign, made, networks, pipes, sets, treatment
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 DATA: Final = "LIFELINE_BENCH_DATA"
 """The folder of ``--data``."""
+WHOLE_YEAR: Final = "LIFELINE_BENCH_YEAR"
+"""Set: L-Town's published year too."""
 SEED: Final = 20260301
 
 
@@ -99,6 +101,21 @@ def _networks(result: Result, folder: Path) -> None:
         result.notes.append("l-town: skipped, its model is not there (battledim-2018 under --data)")
         return
     _found(result, "l_town", [foreign.judge(networks.l_town(place, random), folder)])
+    if WHOLE_YEAR in os.environ:
+        _year(result, *(foreign.judge(case, folder) for case in networks.l_town_2018(place, random)))
+    else:
+        result.notes.append(f"l-town 2018, the whole year: skipped, two years of EPANET take minutes ({WHOLE_YEAR}=1)")
+
+
+def _year(result: Result, leaking: Judged, whole: Judged) -> None:
+    """Leaks with an alarm about the process before the next leak begins, beside the alarms of the year without any."""
+    delays = foreign.delays_h(leaking)
+    add = result.figures.__setitem__
+    add("l_town_2018_found", Figure(float(len(delays)), f"of {len(leaking.faults)} leaks", len(leaking.faults)))
+    if delays:
+        add("l_town_2018_delay_h", figure(delays, "h", better="lower"))
+    for name, one in (("", leaking), ("_whole", whole)):
+        add(f"l_town_2018{name}_alarms", Figure(float(one.alarms.height), f"alarms in {one.days:.0f} days"))
 
 
 def _pipes(result: Result, folder: Path) -> None:

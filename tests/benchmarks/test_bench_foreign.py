@@ -58,6 +58,25 @@ def test_marks_are_counted_from_alarms_about_the_process() -> None:
     assert foreign.attack_score(judged([], [(3, 7)]))["s"] == 0.25
 
 
+def test_a_leak_is_found_by_an_alarm_before_the_next_begins() -> None:
+    alarms = [(1, 2, "process"), (4, 5, "device"), (6, 7, "process"), (9, None, "process")]
+    one = judged(alarms, [(3, 9), (5, 9), (8, 8.5)])
+    assert foreign.delays_h(one) == pytest.approx([1 / 60])
+    assert foreign.delays_h(judged(alarms, [(0, 9)])) == pytest.approx([1 / 60])
+
+
+def test_the_published_schedule_is_read_in_hours_of_its_year(tmp_path: Path) -> None:
+    (tmp_path / "leaks_2018.csv").write_text(
+        "link_id,start,end,leak_diameter_m,type,peak\n"
+        "p257,2018-01-08 13:30,2018-12-31 23:55,0.011843,incipient,2018-01-25 08:30\n"
+        "p673,2018-03-05 15:45,2018-03-23 10:25,0.022916,abrupt,2018-03-05 15:45\n"
+    )
+    first, second = networks.published(tmp_path)
+    assert (first.pipe, first.diameter_m, first.start, first.peak) == ("p257", 0.011843, 7 * 24 + 13.5, 24 * 24 + 8.5)
+    assert second.start == second.peak == (31 + 28 + 4) * 24 + 15.75
+    assert second.end == pytest.approx((31 + 28 + 22) * 24 + 10 + 25 / 60)
+
+
 def test_sets_that_are_not_there_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = Result("quality", 1.0)
     monkeypatch.delenv(quality.DATA, raising=False)
