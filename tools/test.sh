@@ -57,6 +57,6 @@ beside make --no-print-directory -C "$root" check
 "$env" -m pytest -q -p no:cacheprovider --collect-only tests >/dev/null
 joined
 beside "$env" -m pytest -q -p no:cacheprovider -s $demo
-"$env" -m pytest -q -p no:cacheprovider -n 4 --dist loadfile --no-loadscope-reorder --ignore tests/e2e tests
+"$env" -m pytest -q -p no:cacheprovider -n 4 --dist loadfile --no-loadscope-reorder --durations 15 --ignore tests/e2e tests
 joined
-"$env" -m pytest -q -p no:cacheprovider -s --ignore $demo tests/e2e
+"$env" -m pytest -q -p no:cacheprovider -s --durations 10 --ignore $demo tests/e2e

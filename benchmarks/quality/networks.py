@@ -29,6 +29,8 @@ Sensors = tuple[list[str], list[str], list[str]]
 """Nodes with a pressure, tanks with a level, links with a flow."""
 START: Final = datetime(2018, 1, 1, tzinfo=UTC)
 YEAR_H: Final = 365 * 24
+STEP_S: Final = 300
+"""How often the published instruments report."""
 DISCHARGE: Final = 0.75
 GRAVITY: Final = 9.81
 SENSORS: Final = ("pressure", "flow", "level")
@@ -80,18 +82,18 @@ def l_town(folder: Path, random: np.random.Generator) -> Case:
 
 
 def l_town_2018(folder: Path, random: np.random.Generator) -> tuple[Case, Case]:
-    """(L-Town in 2018 with all fourteen leaks as published, the same year without any), each 30 minutes.
+    """(L-Town in 2018 with all fourteen leaks as published, the same year without any), as its instruments report.
 
     Trained on the week before the first leak; that one and three others are never repaired, so what an alarm is worth
     shows only beside the year without leaks.
     """
     leaks = published(folder)
     with _model(folder) as model:
-        whole, leaking = _simulate(model, YEAR_H, 1800, leaks, random)
+        whole, leaking = _simulate(model, YEAR_H, STEP_S, leaks, random)
     sensors, train_h = _instruments(folder), math.floor(min(leak.start for leak in leaks))
     return (
-        _seen("l_town_2018", leaking, leaks, 1800, sensors, random, train_h),
-        _seen("l_town_2018_whole", whole, [], 1800, sensors, random, train_h),
+        _seen("l_town_2018", leaking, leaks, STEP_S, sensors, random, train_h),
+        _seen("l_town_2018_whole", whole, [], STEP_S, sensors, random, train_h),
     )
 
 
