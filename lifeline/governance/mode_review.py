@@ -1,0 +1,76 @@
+"""The report made at an emergency's end: what happened in its span and area. Opens no transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, func, select
+
+from lifeline.governance import facets
+from lifeline.governance.actor import ENGINE
+from lifeline.governance.emergency import EMERGENCY
+from lifeline.governance.schema import alarms, escalations, event_log, events
+from lifeline.governance.statements import fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import Connection
+
+Row = dict[str, Any]
+
+
+def review(connection: Connection, mode: Row) -> Row:
+    """What happened in an emergency: events, alarms, speed, lateness, people; all of the mode's own span and area."""
+    since, until = mode["since"], mode["ended_at"]
+    inside = and_(
+        facets.in_area(mode["area_code"]),
+        events.c.detected_at >= since,
+        events.c.detected_at < until,
+        events.c.kind != EMERGENCY,
+    )
+    columns = ("event_id", "level", "status", "utility", "detected_at", "dispatched_at", "accepted_at", "overdue_at")
+    rows = [
+        dict(row) for row in connection.execute(select(*(events.c[name] for name in columns)).where(inside)).mappings()
+    ]
+    ids = [row["event_id"] for row in rows]
+    log = fetch(
+        connection, select(event_log.c.actor, event_log.c.action, event_log.c.event_id), event_log.c.event_id, ids
+    )
+    told = fetch(connection, select(escalations.c.name, escalations.c.event_id), escalations.c.event_id, ids)
+    folded = select(func.count()).select_from(alarms).where(alarms.c.event_id == mode["incident_id"])
+    return {
+        "area_code": mode["area_code"],
+        "since": since,
+        "until": until,
+        "hours": round((until - since) / 3_600_000, 2),
+        "reason": mode["reason"],
+        "switched_by": mode["actor"],
+        "ended_by": mode["ended_by"],
+        "end_reason": mode["end_reason"],
+        "events": len(rows),
+        "by_level": _count(rows, "level"),
+        "by_utility": _count(rows, "utility"),
+        "by_status_at_end": _count(rows, "status"),
+        "alarms_folded": connection.scalar(folded) or 0,
+        "median_dispatch_s": _median(
+            (r["dispatched_at"] - r["detected_at"]) / 1000 for r in rows if r["dispatched_at"]
+        ),
+        "median_accept_s": _median((r["accepted_at"] - r["detected_at"]) / 1000 for r in rows if r["accepted_at"]),
+        "overdue": sum(row["overdue_at"] is not None for row in rows),
+        "escalations": _count(told, "name"),
+        "acts": _count(log, "action"),
+        "people": sorted({entry["actor"] for entry in log} - {ENGINE.id}),
+    }
+
+
+def _count(rows: Iterable[Row], name: str) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[str(row[name])] = counts.get(str(row[name]), 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def _median(values: Iterable[float]) -> float | None:
+    found = sorted(values)
+    return found[len(found) // 2] if found else None
