@@ -339,7 +339,7 @@ def test_sibling_equals_naive_twin(rows: list[tuple[int, int, float]]) -> None:
     ts = np.cumsum([g for _, g, _ in rows], dtype=np.int64)
     value, limit = np.array([v for *_, v in rows]), np.array([600_000.0, 100_000.0])
     out = np.empty(int((slots % 2).sum()))
-    kernels.sibling(slots, ts, value, limit, np.full((2, 2), np.nan), out)
+    kernels.sibling(slots, ts, value, limit[slots // 2], np.full((2, 2), np.nan), out)
     newest: dict[int, tuple[int, float]] = {}
     expected = []
     for slot, t, v in zip(slots.tolist(), ts.tolist(), value.tolist(), strict=True):
