@@ -84,6 +84,7 @@ class Feed:
         self._newest = -1
         self._viewers: set[Viewer] = set()
         self._poller: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
         self._closed = False
 
     def close(self) -> None:
@@ -168,10 +169,11 @@ class Feed:
         return [_frame(row) for row in rows]
 
     async def _start(self) -> None:
-        if self._poller is None or self._poller.done():
-            self._ring.clear()
-            self._newest = await run_in_threadpool(self._queue.newest_change)
+        # one at a time: the number of who asked later would skip what the poller has yet to tell
+        async with self._starting:
             if self._poller is None or self._poller.done():
+                self._ring.clear()
+                self._newest = await run_in_threadpool(self._queue.newest_change)
                 self._poller = asyncio.create_task(self._poll())
 
     async def _poll(self) -> None:

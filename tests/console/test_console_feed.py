@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifeline.console import feed as feed_module
-from lifeline.console.feed import Feed
+from lifeline.console.feed import HEARTBEAT_S, Feed
 from lifeline.core.principal import Grant, Principal
 
 GAS = (Grant("viewer", (), ("gas",)),)
@@ -71,8 +73,8 @@ class Watch:
             self.took[name] += numbers(data)
 
     async def until(self, newest: int) -> None:
-        """Everybody waits, having seen everything."""
-        async with asyncio.timeout(20):
+        """Everybody waits, having seen everything; sooner than the heartbeat, which would mend what was forgotten."""
+        async with asyncio.timeout(HEARTBEAT_S * 0.8):
             while not self.all_wait(newest):  # noqa: ASYNC110 - the feed tells nobody of this
                 await asyncio.sleep(0.001)
 
@@ -113,6 +115,32 @@ def test_who_waits_is_written_to_past_the_task(monkeypatch: pytest.MonkeyPatch) 
         return watch.direct, watch.took
 
     assert asyncio.run(run()) == (3, {"near": [1, 2], "gas": [2], "plain": [1, 2]})
+
+
+class Slow(Log):
+    """One whose second answer about its newest entry takes until there are four, and comes before the next answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.answered = threading.Event()
+
+    def newest_change(self) -> int:
+        self.asked += 1
+        if self.asked == 2:
+            while len(self.rows) < 4:
+                time.sleep(0.001)
+            self.answered.set()
+        elif len(self.rows) >= 4:
+            self.answered.wait(5)
+            time.sleep(0.05)
+        return super().newest_change()
+
+
+def test_who_comes_while_another_starts_costs_nobody_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "POLL_S", 0.001)
+    told = asyncio.run(_told(Slow(), [(["gas"] * 4, True)], 100))
+    assert told == dict.fromkeys(("near", "gas", "plain"), [1, 2, 3, 4])
 
 
 @given(

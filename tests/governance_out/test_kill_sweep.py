@@ -201,7 +201,7 @@ def test_killed_at_every_step_each_warning_is_once_in_effect_and_told_at_least_o
 
 @pytest.mark.integration
 @pytest.mark.soak
-@pytest.mark.skipif(not SOAK, reason="shows in a soak that the sweep above would see a loss: LIFELINE_SOAK=1")
+@pytest.mark.only_soak
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 def test_the_sweep_sees_a_sink_that_settles_before_it_sends(fresh: Any, receiver: Receiver, tmp_path: Path) -> None:
     zygote = Zygote(receiver.port, tmp_path, "mutant")
