@@ -7,7 +7,8 @@ same changes into batches gives the same rows, and a change seen before gives no
                people have told of the same utility nearby a short while before, or opens one
     cleared    known, active → cleared, its event counts down │ unknown → stored as raised and cleared
     reopened   known, cleared → stands again, its event counts up (late readings: it had not ended)
-    withdrawn  known → cleared at its onset, its event counts down (late readings: it was none)
+    withdrawn  known → cleared at its onset, its event counts down (late readings: it was none); raised again by still
+               later ones, it stands again
 
 What late readings have changed of a known alarm (value, times) is changed.
 
@@ -107,10 +108,12 @@ class Fold:
                 self._raise(change)
         elif change.kind == "raised" and change.revised:
             self._amend(known, change)
+            if not known["active"] and known["cleared_at"] == change.raised_at:  # as a withdrawal leaves it
+                self._reopen(change, ("报警成立", "it was one after all"))
         if change.kind in {"cleared", "withdrawn"} and change.alarm_id in self.alarms:
             self._clear(change)
         elif change.kind == "reopened":
-            self._reopen(change)
+            self._reopen(change, ("尚未恢复", "it had not cleared"))
 
     def adopt(self, alarm: Row, at: int) -> None:
         """A stored alarm whose hold has ended while it still stands: it joins an event now."""
@@ -380,8 +383,8 @@ class Fold:
             alarm.update(detected_at=change.detected_at, value=_number(change.value), detail=change.detail)
             self._changed(alarm)
 
-    def _reopen(self, change: AlarmChange) -> None:
-        """Late readings show that it had not cleared."""
+    def _reopen(self, change: AlarmChange, told: tuple[str, str]) -> None:
+        """Late readings show that it stands."""
         alarm = self.alarms[change.alarm_id]
         if alarm["active"]:
             return
@@ -395,7 +398,7 @@ class Fold:
         if row is not None:
             row["active_count"] += 1
             row["normal_at"] = None
-            self._log(row, change.detected_at, "active-again", "迟到数据：尚未恢复 / late readings: it had not cleared")
+            self._log(row, change.detected_at, "active-again", f"迟到数据：{told[0]} / late readings: {told[1]}")
 
     def _changed(self, alarm: Row) -> None:
         if alarm["alarm_id"] not in self.fresh:

@@ -370,6 +370,18 @@ def test_late_readings_take_words_back(hands: Hands) -> None:
     assert all(count == 0 for _, count, _ in events_before)
     hands.apply(replace(withdrawn, alarm_id="0" * 24))  # never heard of
     assert len(hands.desk.list_alarms()[0]) == 2
+    again = replace(second, revised=True)
+    for change in (
+        again,
+        again,
+        second,
+    ):  # said, said once more, and replayed as first said
+        hands.apply(change)
+        (row,) = [row for row in hands.desk.list_alarms()[0] if row["alarm_id"] == second.alarm_id]
+        assert (row["active"], row["cleared_at"], row["clear_lsn"]) == (True, None, None)
+        (event,) = [one for one in hands.desk.list_events()[0] if one["active_count"]]
+        assert (event["active_count"], event["normal_at"]) == (1, None)
+    hands.apply(withdrawn)
     better = replace(first, detected_at=T0 + 9, value=30.0, revised=True)
     hands.apply(better)
     assert {row["value"] for row in hands.desk.list_alarms()[0]} == {30.0, 26.5}
