@@ -16,7 +16,7 @@ from lifeline.core.alarm import AlarmChange, alarm_id
 from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.errors import UnavailableError
 from lifeline.core.metrics import Metrics
-from lifeline.engine.rules_follower import SNAPSHOT_MS, RulesFollower
+from lifeline.engine.rules_follower import BEAT_S, FULL_BEAT_S, SNAPSHOT_MS, RulesFollower
 from lifeline.engine.snapshots import SnapshotStore
 
 
@@ -265,3 +265,25 @@ def test_a_damaged_checkpoint_sends_it_back_to_where_the_log_begins(tmp_path: Pa
     rules.start_at(first=first, committed=20)
     rules.open()
     assert (rules.position, rules.durable) == (first - 1, 0)
+
+
+def test_its_beat_is_slower_at_a_full_rate_and_one_hold_up_does_not_slow_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules, now = follower(tmp_path, Ledger()), [100.0]
+    monkeypatch.setattr("lifeline.engine.rules_follower.time.monotonic", lambda: now[0])
+    lsn = 0
+
+    def turn(rows: int, after_s: float) -> float:
+        nonlocal lsn
+        lsn += 1
+        now[0] += after_s
+        rules.consume([record(lsn, *[0.0] * rows)])
+        return rules.beat_s
+
+    rules._began = now[0]
+    assert turn(2_000, 0.01) == BEAT_S
+    assert turn(20_000, 0.1) == BEAT_S, "held up: as many rows as at a full rate, over a longer time"
+    assert turn(31_000, 0.05) == FULL_BEAT_S
+    assert turn(62_000, 0.1) == FULL_BEAT_S
+    assert turn(20_000, 0.1) == BEAT_S
