@@ -54,7 +54,7 @@ demo=tests/e2e/test_demo.py
 
 beside make --no-print-directory -C "$root" check
 "$env" -m lifeline.cli warm
-"$env" -m pytest -q -p no:cacheprovider --collect-only tests >/dev/null
+"$env" -m pytest -q -p no:cacheprovider --collect-only tests >"$work/collect.log" || { tail -40 "$work/collect.log"; exit 1; }
 joined
 beside "$env" -m pytest -q -p no:cacheprovider -s $demo
 "$env" -m pytest -q -p no:cacheprovider -n 4 --dist loadfile --no-loadscope-reorder --durations 15 --ignore tests/e2e tests

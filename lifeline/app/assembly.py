@@ -61,6 +61,8 @@ if TYPE_CHECKING:
     from rules.rule_set import RuleSet
 
 RECORDS_BACK: Final = 64
+ROWS_BACK: Final = 1 << 18
+"""The log is read back by so many records at a time at most, and one by one where they bring so many rows."""
 
 
 @dataclass
@@ -279,12 +281,13 @@ def recall(window: IdentityWindow, log: LocalLog) -> None:
     The log holds more of them when the rules' checkpoint is old.
     """
     newest: list[Readings] = []  # newest first; views of what was read once
-    start, found = log.committed, 0
+    start, found, back = log.committed, 0, 1
     while start >= log.first and found < window.rows_kept:
-        last, start = start, max(start - RECORDS_BACK, log.first - 1)
+        last, start = start, max(start - back, log.first - 1)
         chunk = [record.readings for record in _records(log, start, last) if len(record.readings)]
         newest += reversed(chunk)
         found += sum(rows.unique_rows for rows in chunk)
+        back = min(2 * back, RECORDS_BACK) if sum(map(len, chunk)) < ROWS_BACK else 1
     window.rebuild(reversed(newest))
 
 

@@ -33,7 +33,7 @@ M_TRIM_THRESHOLD: Final = -1
 M_MMAP_THRESHOLD: Final = -3
 M_ARENA_MAX: Final = -8
 START_BYTES: Final = 32 << 20
-"""The most that glibc takes for either threshold's block."""
+"""The largest from which glibc can be told to map a block by itself."""
 MMAP_BYTES: Final = 8 << 20
 """A reader's turn is larger (16 MiB), a batch's columns are smaller. With 1 MiB each of these was mapped anew, and
 clearing pages was a tenth of the engine at 624,500 readings/s (1.02 to 1.08 cores, 0.95 to 1.01 so; the same peak)."""

@@ -10,8 +10,9 @@
         │          │           │              │
      governance  Parquet    last values    gaps, duplicates
 
-Starting: followers first (they replay what they have not yet consumed), then collectors: nobody pushes into a stage
-that is not ready. Stopping goes the other way: stop reading, let the log commit and acknowledge, drain, close.
+Starting: followers first (they replay what they have not yet consumed), then collectors. The rules are bound to their
+points by their own thread, beside the first readings: the log keeps these for them, and ``readyz`` waits for it.
+Stopping goes the other way: stop reading, let the log commit and acknowledge, drain, close.
 """
 
 from __future__ import annotations

@@ -76,7 +76,8 @@ class SnapshotStore:
     @property
     def newest(self) -> int:
         """The lsn that the newest snapshot bears in its name, 0 without any; whether it is intact, ``load`` tells."""
-        return max((int(path.stem.rpartition("-")[2]) for path in self._paths()), default=0)
+        numbers = (path.stem.rpartition("-")[2] for path in self._paths())
+        return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
     def discard(self) -> None:
         """Forget all snapshots (other rules, other format): the next start replays the log."""

@@ -243,6 +243,7 @@ def test_before_it_is_opened_nothing_is_judged_and_nothing_may_be_trimmed(tmp_pa
         bound.append(Doubling())
         return bound[-1]
 
+    (tmp_path / "rules-put-aside.snap").write_bytes(b"somebody's copy")
     rules = RulesFollower(bind, Ledger(), SnapshotStore(tmp_path, "rules"), lambda: 0, Metrics())
     rules.start_at(first=7, committed=25)
     assert (rules.is_open, bound, rules.too_late) == (False, [], 0)
