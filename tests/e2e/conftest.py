@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+
+from tests.e2e.books import Books, balance
 
 REGISTRY_CSV = """\
 device_id,quantity,unit,utility,kind,span_low,span_high,interval_s,asset_id,zone,gateway
@@ -202,60 +203,9 @@ class Publisher:
         return summary
 
 
-@dataclass(frozen=True)
-class Books:
-    """The ledger outside the victim against what it kept: all three must be zero."""
-
-    acknowledged: int
-    """Readings that the broker acknowledged to the publisher, repeats included."""
-    stored: int
-    lost: int
-    """Acknowledged by the broker, neither stored nor rejected."""
-    phantom: int
-    """Stored, never sent."""
-    doubled: int
-    """Stored more than once."""
-
-
-def balance(site: Site, ledger: Path) -> Books:
-    """Set comparison on (point, ts, seq): publisher and engine number the points of one registry file alike.
-
-    Both sides in one aggregation, as they can be a hundred million rows.
-    """
-    sides = (
-        f"SELECT point, ts, seq, acked, 1 AS sent, 0 AS kept FROM read_parquet('{ledger}') "
-        "UNION ALL SELECT point, ts, seq, false, 0, 1 FROM readings_raw"
-    )
-    rows = (
-        "SELECT point, ts, seq, count(*) FILTER (acked) AS acked, sum(sent) AS sent, sum(kept) AS kept "
-        f"FROM ({sides}) GROUP BY point, ts, seq"
-    )
-    with duckdb.connect(str(site.data / "catalog/lifeline.duckdb"), read_only=True) as db:
-        found = db.execute(
-            "SELECT coalesce(sum(acked), 0), coalesce(sum(kept), 0), count(*) FILTER (acked > 0 AND kept = 0), "
-            f"count(*) FILTER (sent = 0), coalesce(sum(kept - 1) FILTER (kept > 1), 0) FROM ({rows})"
-        ).fetchone()
-        assert found is not None
-        counted = Books(*map(int, found))
-        if counted.lost == 0:
-            return counted
-        # what was rejected is not lost: its object lies in the rejects, by device, time and sequence
-        refused = (
-            "SELECT json_extract_string(payload::VARCHAR, '$.id') AS device_id, "
-            "make_timestamp(json_extract(payload::VARCHAR, '$.ts')::BIGINT * 1000) AT TIME ZONE 'UTC' AS ts "
-            "FROM (SELECT decode(payload) AS payload FROM rejects WHERE reason <> 'duplicate')"
-        )
-        lost = db.execute(
-            f"SELECT count(*) FROM (SELECT * FROM ({rows}) WHERE acked > 0 AND kept = 0) "
-            f"JOIN points USING (point) ANTI JOIN ({refused}) USING (device_id, ts)"
-        ).fetchone()
-        assert lost is not None
-        return replace(counted, lost=int(lost[0]))
-
-
 @pytest.fixture
 def books() -> Callable[[Site, Path], Books]:
-    return balance
+    return lambda site, ledger: balance(site.data / "catalog/lifeline.duckdb", ledger)
 
 
 @pytest.fixture
@@ -281,4 +231,3 @@ def publisher(tmp_path: Path) -> Iterator[Callable[..., Publisher]]:
 @pytest.fixture(autouse=True)
 def _quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    assert os.environ.get("PYTHONPATH") is None or True
