@@ -46,6 +46,7 @@ if [ $# -gt 0 ]; then
   exec "$env" -m pytest -p no:cacheprovider "$@"
 fi
 
+part() { printf '%s: %d min %02d s so far\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 aside=$work/aside.log
 beside() { ("$@") >"$aside" 2>&1 & }
 joined() { wait $! && cat "$aside" || { cat "$aside"; exit 1; }; }
@@ -56,7 +57,10 @@ beside make --no-print-directory -C "$root" check
 "$env" -m lifeline.cli warm
 "$env" -m pytest -q -p no:cacheprovider --collect-only tests >"$work/collect.log" || { tail -40 "$work/collect.log"; exit 1; }
 joined
+part "style, types, floors; kernels and tests compiled"
 beside "$env" -m pytest -q -p no:cacheprovider -s $demo
 "$env" -m pytest -q -p no:cacheprovider -n 4 --dist loadfile --no-loadscope-reorder --durations 15 --ignore tests/e2e tests
 joined
+part "unit tests and the demo"
 "$env" -m pytest -q -p no:cacheprovider -s --durations 10 --ignore $demo tests/e2e
+part "all of it"
