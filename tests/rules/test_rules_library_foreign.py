@@ -123,6 +123,29 @@ def building(factor: float) -> Series:
     return {"use": use * np.where(np.arange(n) >= n - 120, factor, 1.0)}
 
 
+def leaky(extra: float) -> Series:
+    """The same building with a leak for the last five days, by day and by night."""
+    whole = building(1.0)["use"]
+    return {"use": whole + after(len(whole), len(whole) - 120, extra)}
+
+
+def flicker(release: float) -> Series:
+    """A cheap sensor that flickers by a ppm without any gas."""
+    return {"ch4": 3.0 + np.abs(noise(600, 1.0)) + after(600, 560, release)}
+
+
+def stands(days: int, *, counts_up: bool = True) -> Series:
+    """A home whose meter stands still for the last days."""
+    n = 80 * 24
+    used = np.where(np.arange(n) % 24 > 6, RANDOM.integers(0, 40, n), 0) * (np.arange(n) < n - days * 24)
+    return {"reading_l": 5000.0 + np.cumsum(used)} if counts_up else {"diff_l": used.astype(float)}
+
+
+def below_nothing(by: float) -> Series:
+    """A meter that tells each hour's use; for two days water flows back."""
+    return {"diff_l": home(0.0, counts_up=False)["diff_l"] * 1.0 - after(960, 912, by)}
+
+
 def back(by: float) -> Series:
     total = np.cumsum(RANDOM.integers(0, 3, 200)).astype(float) + 100
     return {"total": total - after(200, 150, by)}
@@ -132,6 +155,7 @@ Case = tuple[str, str, int, Callable[[], Series], Callable[[], Series]]
 """Rule, kind, seconds of a step, and what is wrong and right."""
 CASES: list[Case] = [
     ("methane.ambient.plume", "methane-ambient", 60, lambda: plume(2.0), lambda: plume(0.6)),
+    ("methane.ambient.plume", "methane-ambient", 60, lambda: flicker(20.0), lambda: flicker(0.0)),
     ("methane.ambient.agree", "methane-ambient", 60, lambda: plume(2.0, 0.0, 1.5), lambda: plume(2.0, 0.0, 0.3)),
     ("methane.mine.warning", "mine-methane", 30, lambda: face(0.6, 0.9, 1.0, 1.1), lambda: face(0.6, 0.9, 0.9, 0.9)),
     ("methane.mine.high", "mine-methane", 30, lambda: face(0.6, 1.2, 1.5, 1.6), lambda: face(0.6, 1.2, 1.4, 1.4)),
@@ -171,9 +195,12 @@ CASES: list[Case] = [
     ("meter.gas.over", "gas-meter", 60, lambda: minutes(20.0), lambda: minutes(0.0)),
     ("meter.gas.running", "gas-meter", 3600, lambda: home(5.0), lambda: home(0.0)),
     ("meter.gas.over", "gas-meter", 3600, lambda: home(400.0), lambda: home(0.0)),
-    ("meter.gas.night", "gas-meter", 3600, lambda: building(3.0), lambda: building(1.2)),
+    ("meter.gas.night", "gas-meter", 3600, lambda: leaky(90.0), lambda: building(2.0)),
     ("meter.heat.over", "heat-meter", 3600, lambda: home(400.0, days=60), lambda: home(0.0, days=60)),
     ("meter.reversed", "water-meter", 3600, lambda: back(60.0), lambda: back(2.0)),
+    ("meter.reversed", "gas-meter", 3600, lambda: below_nothing(60.0), lambda: below_nothing(0.0)),
+    ("meter.stopped", "water-meter", 3600, lambda: stands(14), lambda: stands(7)),
+    ("meter.stopped", "heat-meter", 3600, lambda: stands(14, counts_up=False), lambda: stands(7, counts_up=False)),
 ]
 
 
