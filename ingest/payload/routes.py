@@ -20,6 +20,7 @@ import numpy as np
 from ingest.payload import families, wide
 from ingest.payload.alink import Alink
 from ingest.payload.chirpstack import ChirpStack
+from ingest.payload.cjt188 import Cjt188
 from ingest.payload.faults import DUPLICATE, Fault
 from ingest.payload.huawei import Huawei
 from ingest.payload.index import Indexes
@@ -52,6 +53,7 @@ BUILT_IN: Final[dict[str, Callable[[], Family]]] = {
     "thethingsstack": TheThingsStack,
     "huawei": Huawei,
     "alink": Alink,
+    "cjt188": Cjt188,
 }
 """Foreign families that need no mapping."""
 

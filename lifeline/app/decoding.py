@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
+from ingest.payload.cjt188 import Cjt188
 from ingest.payload.mapping import compile_mapping
 from ingest.payload.routes import PayloadDecoder
 
@@ -29,7 +31,7 @@ def make_decoder(
     return PayloadDecoder(
         registry,
         routes,
-        mappings=mappings(config),
+        mappings={"cjt188": Cjt188(ZoneInfo(config.site.timezone)), **mappings(config)},
         mark=None if window is None else window.mark,
         unknown=config.registry.unknown,
         future_ms_max=int(config.ingest.future_s * 1000),

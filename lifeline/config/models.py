@@ -27,7 +27,7 @@ BUILT_IN_PAYLOADS: Final = (
 )
 """Payload names that the contract reserves; a mapping cannot take one of them."""
 
-AVAILABLE_PAYLOADS: Final = ("lifeline", "senml", "chirpstack", "thethingsstack", "huawei", "alink")
+AVAILABLE_PAYLOADS: Final = ("lifeline", "senml", "chirpstack", "thethingsstack", "huawei", "alink", "cjt188")
 """Those of them that this version can decode."""
 
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
