@@ -6,7 +6,7 @@ never again to another (the lake stores it). A registry is immutable; a newer on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -68,6 +68,10 @@ class Registry:
     def rows(self, points: Sequence[int] | NDArray[np.integer], names: Sequence[str]) -> pa.Table:
         """These columns of these points."""
         return _plain(self._points.select(list(names)).take(pa.array(points, pa.int64())))
+
+    def row(self, point: int, names: Sequence[str]) -> tuple[Any, ...]:
+        """These values of one point: a tenth of the work of ``rows`` for it alone."""
+        return tuple([self._points[name][point].as_py() for name in names])
 
     def __len__(self) -> int:
         """Number of points."""

@@ -19,13 +19,14 @@ import orjson
 from sqlalchemy import select, tuple_
 
 from lifeline.core.errors import UnavailableError
+from lifeline.governance.asking import fetch
 from lifeline.governance.effects import Effects
 from lifeline.governance.errors import ConflictError, RefusedError
 from lifeline.governance.journal import Change
 from lifeline.governance.recheck import recheck
 from lifeline.governance.reference import Router
 from lifeline.governance.schema import EVENTS, event_log, events, idempotency
-from lifeline.governance.statements import fetch, insert_rows, resolve
+from lifeline.governance.statements import insert_rows, resolve
 from lifeline.governance.states import CHECKS, HANDS
 from lifeline.governance.steps import Act, Facts, take
 from lifeline.governance.store import store

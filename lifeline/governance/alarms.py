@@ -14,12 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from lifeline.core.schema import LEVELS, UTILITIES
 from lifeline.governance import fields, statements
 from lifeline.governance.actor import ENGINE
 from lifeline.governance.alarm_state import alarm_state
+from lifeline.governance.asking import ask_rows
 from lifeline.governance.errors import FieldError, ForbiddenError, IllegalActionError
 from lifeline.governance.fold import put_hold
 from lifeline.governance.journal import SILENT, Change
@@ -42,6 +43,9 @@ Row = dict[str, Any]
 SHELVE_MS_MAX: Final = 7 * 86_400_000
 """MaxTimeShelved (OPC UA Part 9, 5.8.10): who needs more than a week needs out-of-service and a work order."""
 EXPIRE_ROWS_MAX: Final = 10_000
+_EXPIRED: Final = (
+    select(holds).where(holds.c.until <= bindparam("_now")).order_by(holds.c.until).limit(bindparam("_rows"))
+)
 
 ALARM_STATES: Final = ("unacked", "acked", "returned-unacked", "normal", "shelved", "suppressed", "out-of-service")
 
@@ -302,8 +306,7 @@ def list_holds(connection: Connection, limit: int = 1000) -> list[Row]:
 
 def expired_holds(connection: Connection, now_ms: int, rows_max: int = EXPIRE_ROWS_MAX) -> list[Row]:
     """Holds whose end has come."""
-    query = select(holds).where(holds.c.until <= now_ms).order_by(holds.c.until).limit(rows_max)
-    return [dict(row) for row in connection.execute(query).mappings()]
+    return ask_rows(connection, _EXPIRED, {"_now": now_ms, "_rows": rows_max})
 
 
 def end_shelves(connection: Connection, over: Mapping[tuple[str, int], int], journal: Journal = SILENT) -> None:

@@ -19,6 +19,7 @@ import orjson
 from sqlalchemy import select
 
 from lifeline.governance import audit_tree
+from lifeline.governance.asking import ask
 from lifeline.governance.errors import FieldError
 from lifeline.governance.merkle import leaf_hash
 from lifeline.governance.schema import audit
@@ -89,8 +90,9 @@ def append(connection: Connection, entries: Sequence[AuditEntry], now_ms: int) -
 
 def head(connection: Connection) -> tuple[int, bytes]:
     """How many entries there are, and the last one's leaf."""
-    found = connection.execute(_HEAD).first()
-    return (0, NO_LEAF) if found is None else (found.entry + 1, bytes.fromhex(found.leaf))
+    for entry, leaf in ask(connection, _HEAD):
+        return entry + 1, bytes.fromhex(leaf)
+    return 0, NO_LEAF
 
 
 def leaf_of(row: Mapping[str, Any], before: bytes) -> bytes:

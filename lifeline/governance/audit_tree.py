@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import bindparam, func, select
 
 from lifeline.core.errors import CorruptionError
+from lifeline.governance.asking import ask
 from lifeline.governance.merkle import (
     EMPTY_ROOT,
     Frontier,
@@ -81,10 +82,10 @@ def grow(connection: Connection, first: int, leaves: Sequence[bytes]) -> None:
 def _stored(connection: Connection, level: int, first: int, end: int) -> list[bytes]:
     """Kept hashes ``first`` to ``end`` (exclusive) of a level: as many as there are."""
     if level == 0:
-        found = connection.scalars(_LEAVES, {"first": first, "end": end})
+        found = ask(connection, _LEAVES, {"first": first, "end": end})
     else:
-        found = connection.scalars(_NODES, {"level": level, "first": first, "end": end})
-    return [bytes.fromhex(one) for one in found]
+        found = ask(connection, _NODES, {"level": level, "first": first, "end": end})
+    return [bytes.fromhex(one) for (one,) in found]
 
 
 class AuditTree:

@@ -16,13 +16,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, bindparam, select
 
 from lifeline.governance.alarm_state import alarm_state
+from lifeline.governance.asking import ask, fetch
 from lifeline.governance.effects import Effects
 from lifeline.governance.load import FLOOD_ALARMS, WINDOW_MS, scope
 from lifeline.governance.schema import alarms, causes, holds
-from lifeline.governance.statements import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,6 +40,20 @@ ROWS_MAX: Final = 20_000
 COLUMNS: Final = (
     *("alarm_id", "rule_id", "rule_version", "level", "point", "device_id", "event_id", "active", "acked", "state"),
     *("shelved_until", "suppressed", "out_of_service", "cause_id"),
+)
+_CAUSES: Final = select(causes)
+_EVENT_OF: Final = select(alarms.c.alarm_id, alarms.c.event_id)
+_STANDING: Final = (
+    select(*(alarms.c[name] for name in COLUMNS))
+    .where(alarms.c.active.is_(True))
+    .order_by(alarms.c.alarm_id)
+    .limit(ROWS_MAX)
+)
+_RECENT: Final = (
+    select(alarms.c.utility, alarms.c.area_code, alarms.c.detected_at)
+    .where(*scope(None, None), alarms.c.detected_at > bindparam("_after"), alarms.c.detected_at <= bindparam("_until"))
+    .order_by(alarms.c.detected_at.desc())
+    .limit(ROWS_MAX)
 )
 
 
@@ -128,10 +142,10 @@ def look_up(
     for one, point in depending:
         keys |= {places[point].key(kind) for kind in (one.suppressed_at, one.folds_at) if kind}
     found = Explained(kinds=relations.kinds)
-    for row in fetch(connection, select(causes), causes.c.place, {name for _, name in keys}):
+    for row in fetch(connection, _CAUSES, causes.c.place, {name for _, name in keys}):
         found.causes.setdefault((row["place_kind"], row["place"]), {})[row["alarm_id"]] = row["rule_id"]
     ids = [alarm_id for there in found.causes.values() for alarm_id in there]
-    known = fetch(connection, select(alarms.c.alarm_id, alarms.c.event_id), alarms.c.alarm_id, ids)
+    known = fetch(connection, _EVENT_OF, alarms.c.alarm_id, ids)
     found.events = {row["alarm_id"]: row["event_id"] for row in known}
     standing = _standing(connection, {one for name, _ in causing for one in relations.dependents[name]})
     places |= lookup.of(alarm["point"] for alarm in standing)
@@ -146,18 +160,14 @@ def look_up(
 
 
 def _standing(connection: Connection, rule_ids: Iterable[str]) -> list[Row]:
-    query = select(*(alarms.c[name] for name in COLUMNS)).where(alarms.c.active.is_(True))
-    query = query.where(alarms.c.rule_id.in_(sorted(rule_ids))).order_by(alarms.c.alarm_id).limit(ROWS_MAX)
-    return [dict(row) for row in connection.execute(query).mappings()]
+    return fetch(connection, _STANDING, alarms.c.rule_id, sorted(rule_ids))
 
 
 def _recent(
     connection: Connection, lookup: PlaceLookup, after: int, until: int
 ) -> dict[tuple[str | None, str | None], list[int]]:
-    query = select(alarms.c.utility, alarms.c.area_code, alarms.c.detected_at).where(*scope(None, None))
-    query = query.where(alarms.c.detected_at > after, alarms.c.detected_at <= until)
     found: dict[tuple[str | None, str | None], list[int]] = {}
-    for utility, area, at in connection.execute(query.order_by(alarms.c.detected_at.desc()).limit(ROWS_MAX)):
+    for utility, area, at in ask(connection, _RECENT, {"_after": after, "_until": until}):
         found.setdefault((utility, lookup.district(area)), []).append(at)
     return found
 

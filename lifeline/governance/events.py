@@ -8,6 +8,7 @@ import orjson
 from sqlalchemy import bindparam, func, select
 
 from lifeline.governance import facets, reach, statements
+from lifeline.governance.asking import fetch
 from lifeline.governance.errors import FieldError
 from lifeline.governance.reference import grid_staff, nearest_cameras
 from lifeline.governance.schema import EVENTS, alarm_log, alarms, escalations, event_log, events, tallies
@@ -122,7 +123,7 @@ def changes(connection: Connection, after: int, limit: int) -> list[Row]:
     query = select(event_log).where(event_log.c.entry > after).order_by(event_log.c.entry).limit(limit)
     log = [_entry(dict(entry)) for entry in connection.execute(query).mappings()]
     ids = (entry["event_id"] for entry in log)
-    rows = {row["event_id"]: row for row in statements.fetch(connection, EVENTS, events.c.event_id, ids)}
+    rows = {row["event_id"]: row for row in fetch(connection, EVENTS, events.c.event_id, ids)}
     touched = reach.places(connection, list(rows.values()))
     return [entry | {"event": rows[entry["event_id"]], "places": touched[entry["event_id"]]} for entry in log]
 

@@ -14,9 +14,9 @@ from sqlalchemy import BigInteger, Boolean, Float, Integer, select
 
 from lifeline.core.schema import TIME
 from lifeline.governance import touched
+from lifeline.governance.asking import fetch
 from lifeline.governance.errors import FieldError
 from lifeline.governance.schema import alarms, event_log, events
-from lifeline.governance.statements import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

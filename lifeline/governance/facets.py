@@ -23,6 +23,7 @@ from sqlalchemy import and_, func, or_, select, text
 from lifeline.core.principal import area_prefixes
 from lifeline.core.schema import LEVELS, UTILITIES
 from lifeline.governance import statements
+from lifeline.governance.asking import fetch
 from lifeline.governance.errors import FieldError
 from lifeline.governance.schema import EVENTS, OPEN, REACHES_OPEN, event_areas, events
 from lifeline.governance.statements import PAGE_ROWS_MAX, one_of, page, read_cursor
@@ -116,7 +117,7 @@ def _own(connection: Connection, search: _Search, cursor: str | None, limit: int
         return [], None
     if _takes_facets(search):
         found = _by_facets(connection, events, search, cursor, limit)
-        rows = statements.fetch(connection, EVENTS, events.c.event_id, [event_id for _, event_id in found[:limit]])
+        rows = fetch(connection, EVENTS, events.c.event_id, [event_id for _, event_id in found[:limit]])
         by_id = {row["event_id"]: row for row in rows}
         following = f"{found[limit - 1][0]}-{found[limit - 1][1]}" if len(found) > limit else None
         return [by_id[event_id] for _, event_id in found[:limit]], following
@@ -146,7 +147,7 @@ def _joined(
     newest = sorted({*keys, *((row["detected_at"], row["event_id"]) for row in rows)}, reverse=True)
     shown = newest[:limit]
     lacking = [event_id for _, event_id in shown if event_id not in known]
-    known |= {row["event_id"]: row for row in statements.fetch(connection, EVENTS, events.c.event_id, lacking)}
+    known |= {row["event_id"]: row for row in fetch(connection, EVENTS, events.c.event_id, lacking)}
     more = len(newest) > limit or following is not None
     return [known[event_id] for _, event_id in shown], f"{shown[-1][0]}-{shown[-1][1]}" if more else None
 

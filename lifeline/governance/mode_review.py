@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, func, select
 
 from lifeline.governance import facets
 from lifeline.governance.actor import ENGINE
+from lifeline.governance.asking import fetch
 from lifeline.governance.emergency import EMERGENCY
 from lifeline.governance.schema import alarms, escalations, event_log, events
-from lifeline.governance.statements import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 Row = dict[str, Any]
+
+_LOG: Final = select(event_log.c.actor, event_log.c.action, event_log.c.event_id)
+_TOLD: Final = select(escalations.c.name, escalations.c.event_id)
 
 
 def review(connection: Connection, mode: Row) -> Row:
@@ -34,10 +37,8 @@ def review(connection: Connection, mode: Row) -> Row:
         dict(row) for row in connection.execute(select(*(events.c[name] for name in columns)).where(inside)).mappings()
     ]
     ids = [row["event_id"] for row in rows]
-    log = fetch(
-        connection, select(event_log.c.actor, event_log.c.action, event_log.c.event_id), event_log.c.event_id, ids
-    )
-    told = fetch(connection, select(escalations.c.name, escalations.c.event_id), escalations.c.event_id, ids)
+    log = fetch(connection, _LOG, event_log.c.event_id, ids)
+    told = fetch(connection, _TOLD, escalations.c.event_id, ids)
     folded = select(func.count()).select_from(alarms).where(alarms.c.event_id == mode["incident_id"])
     return {
         "area_code": mode["area_code"],

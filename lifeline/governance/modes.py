@@ -15,11 +15,12 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, update
 
 from lifeline.core.override import ParameterSpan
 from lifeline.governance import deadlines, facets
 from lifeline.governance.actor import ENGINE, Actor
+from lifeline.governance.asking import ask_rows, fetch
 from lifeline.governance.blank import blank_event
 from lifeline.governance.effects import Effects
 from lifeline.governance.emergency import EMERGENCY, mode_of
@@ -28,8 +29,8 @@ from lifeline.governance.fields import text
 from lifeline.governance.journal import Change
 from lifeline.governance.mode_review import review
 from lifeline.governance.reference import around
-from lifeline.governance.schema import OPEN, areas, events, modes, timers
-from lifeline.governance.statements import PAGE_ROWS_MAX, fetch
+from lifeline.governance.schema import EVENTS, OPEN, TIMERS, areas, events, modes, timers
+from lifeline.governance.statements import PAGE_ROWS_MAX
 from lifeline.governance.store import store
 
 if TYPE_CHECKING:
@@ -48,12 +49,17 @@ SWITCH_EVENTS_MAX: Final = 10_000
 """Open events of an area that take its mode at once; a city in a storm has a third of that."""
 SPANS_MAX: Final = 1_000
 """Newest emergencies whose rule parameters the rules know; a replay goes back hours, a backtest months."""
+_RUNNING: Final = select(modes).where(RUNNING).order_by(modes.c.entry)
+_BETWEEN: Final = (
+    select(modes)
+    .where(modes.c.since <= bindparam("_until"), or_(RUNNING, modes.c.ended_at > bindparam("_since")))
+    .order_by(modes.c.entry)
+)
 
 
 def running(connection: Connection) -> list[Row]:
     """Emergencies that hold now, oldest first."""
-    query = select(modes).where(RUNNING).order_by(modes.c.entry)
-    return [dict(row) for row in connection.execute(query).mappings()]
+    return ask_rows(connection, _RUNNING)
 
 
 def list_modes(
@@ -94,8 +100,7 @@ def get_mode(connection: Connection, entry: int) -> Row:
 
 def between(connection: Connection, since: int, until: int) -> list[Row]:
     """Emergencies that held at some time of a span: for alarms that are taken after their time."""
-    query = select(modes).where(modes.c.since <= until, or_(RUNNING, modes.c.ended_at > since)).order_by(modes.c.entry)
-    return [dict(row) for row in connection.execute(query).mappings()]
+    return ask_rows(connection, _BETWEEN, {"_since": since, "_until": until})
 
 
 def mode_at(connection: Connection, row: Mapping[str, Any], at: int) -> tuple[str, str | None]:
@@ -158,7 +163,7 @@ def settle_spans(connection: Connection, log_time: int, now_ms: int, *, policy: 
             if values["rules_until"] == row["rules_until"]:
                 continue
         connection.execute(update(modes).where(modes.c.entry == row["entry"]).values(values))
-        effects.hold(fetch(connection, select(events), events.c.event_id, [row["incident_id"]]))
+        effects.hold(fetch(connection, EVENTS, events.c.event_id, [row["incident_id"]]))
         given = orjson.loads(row["settings"])["overrides"]
         words = _in_words(given) if begins else "规则参数恢复 / rule parameters as before"
         action = "rules-overridden" if begins else "rules-restored"
@@ -253,7 +258,7 @@ def switch_off(
     effects = Effects()
     _move(connection, effects, row, "normal", actor, now_ms, policy)
     if row["incident_id"] is not None:
-        effects.hold(fetch(connection, select(events), events.c.event_id, [row["incident_id"]]))
+        effects.hold(fetch(connection, EVENTS, events.c.event_id, [row["incident_id"]]))
         incident = effects.events[row["incident_id"]]
         effects.say(incident, now_ms, actor, "emergency-ended", reason)
     effects.changes.append(_change(actor, now_ms, "normal", row, reason))
@@ -305,7 +310,7 @@ def _move(
     effects.hold(found)
     ids = [row["event_id"] for row in found]
     running_timers: dict[str, list[Row]] = {}
-    for timer in fetch(connection, select(timers), timers.c.event_id, ids):
+    for timer in fetch(connection, TIMERS, timers.c.event_id, ids):
         running_timers.setdefault(timer["event_id"], []).append(timer)
     for event_id in ids:
         row = effects.events[event_id]

@@ -5,7 +5,7 @@ Cheap at any size: nothing is copied at construction, one Arrow ``take`` of the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lifeline.core.areas import AreaTree
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lifeline.core.registry import Registry
 
 _COLUMNS: Final = ("device_id", "quantity", "utility", "area_code", "asset_id", "zone", "gateway", "lon", "lat", "kind")
+SINGLE_MAX: Final = 8
+"""Points that are looked up one by one: a ``take`` of many costs as much as twelve of them."""
 _KINDS: Final = {"area": "area_code", "asset": "asset_id", "zone": "zone", "gateway": "gateway"}
 
 
@@ -63,11 +65,13 @@ class PlaceLookup:
             return {}
         registry = self._reaching(wanted[-1])
         known = [point for point in wanted if 0 <= point < len(registry)]
-        rows = registry.rows(known, _COLUMNS)
-        columns = [rows[name].to_pylist() for name in _COLUMNS]
+        if len(known) <= SINGLE_MAX:
+            found: Iterable[tuple[Any, ...]] = [registry.row(point, _COLUMNS) for point in known]
+        else:
+            rows = registry.rows(known, _COLUMNS)
+            found = zip(*(rows[name].to_pylist() for name in _COLUMNS), strict=True)
         places = {
-            point: Place._make((*row, *self._areas.around(row[3])))
-            for point, row in zip(known, zip(*columns, strict=True), strict=True)
+            point: Place._make((*row, *self._areas.around(row[3]))) for point, row in zip(known, found, strict=True)
         }
         for point in wanted:
             places.setdefault(point, Place(f"point-{point}", "unknown"))

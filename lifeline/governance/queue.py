@@ -20,14 +20,15 @@ from lifeline.governance import alarms as alarm_acts
 from lifeline.governance import consequences, deadlines, idempotency, modes, regulations, repeats
 from lifeline.governance.actor import ENGINE
 from lifeline.governance.acts import take_acts
+from lifeline.governance.asking import ask, fetch
 from lifeline.governance.books import Books
 from lifeline.governance.database import Database
 from lifeline.governance.effects import Effects
 from lifeline.governance.fold import REPORTED, Fold, group_key, unknown_rule
 from lifeline.governance.nearby import box
-from lifeline.governance.schema import EVENTS, OPEN, alarms, events, followers, holds, timers
+from lifeline.governance.schema import EVENTS, OPEN, TIMERS, alarms, events, followers, holds, timers
 from lifeline.governance.settings import current_policy, establish
-from lifeline.governance.statements import ask, fetch, insert_into
+from lifeline.governance.statements import raise_to
 from lifeline.governance.steady import Steady
 from lifeline.governance.steps import Act
 from lifeline.governance.store import CLEARED_COLUMNS, store
@@ -67,7 +68,6 @@ _KNOWN_ALARMS: Final = select(
 )
 _OPEN_EVENTS: Final = EVENTS.where(OPEN)
 _HOLDS: Final = select(holds)
-_TIMERS: Final = select(timers)
 
 
 _NEVER: Final[Row] = {"shelved_until": None}
@@ -146,13 +146,7 @@ class GovernanceQueue:
             effects = self._fold(connection, changes, now_ms) if changes else Effects()
             store(connection, effects, self._journal, self._policy.timezone)
             alarm_acts.end_shelves(connection, effects.unshelved, self._journal)
-            insertion = insert_into(connection, followers).values(name=self.name, position=position)
-            higher = insertion.on_conflict_do_update(
-                index_elements=[followers.c.name],
-                set_={"position": insertion.excluded.position},
-                where=followers.c.position < insertion.excluded.position,
-            )
-            connection.execute(higher)
+            raise_to(connection, followers, {"name": self.name, "position": position}, "position")
         self._position = max(self._position, position)
         return [row["event_id"] for row in effects.new_events]
 
@@ -360,7 +354,7 @@ class GovernanceQueue:
         told = _told_of(connection, opening, self._policy.report.radius_m)
         in_hand = {row["event_id"] for row in found}
         found += [row for row in told if row["event_id"] not in in_hand]
-        running = fetch(connection, _TIMERS, timers.c.event_id, (row["event_id"] for row in found))
+        running = fetch(connection, TIMERS, timers.c.event_id, (row["event_id"] for row in found))
         return Fold(
             rule=self._rule,
             title=self._places.title,

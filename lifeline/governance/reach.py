@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select
 
+from lifeline.governance.asking import fetch
 from lifeline.governance.schema import event_areas
-from lifeline.governance.statements import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

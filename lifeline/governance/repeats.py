@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from lifeline.governance.actor import ENGINE
 from lifeline.governance.alarm_state import alarm_state
+from lifeline.governance.asking import ask_rows, fetch
 from lifeline.governance.effects import Effects
 from lifeline.governance.schema import EVENTS, REPEATING, alarms, events
-from lifeline.governance.statements import fetch
 from lifeline.governance.store import store
 from lifeline.governance.touched import touch
 
@@ -31,13 +31,17 @@ ROWS_MAX: Final = 1000
 
 _COLUMNS: Final = ("alarm_id", "rule_id", "device_id", "quantity", "event_id", "active", "acked", "state", "realarm_s")
 _HOLDS: Final = ("shelved_until", "suppressed", "out_of_service")
+_DUE: Final = (
+    select(*(alarms.c[name] for name in (*_COLUMNS, *_HOLDS, "realarms")))
+    .where(REPEATING, alarms.c.realarm_at <= bindparam("_now"))
+    .order_by(alarms.c.realarm_at, alarms.c.alarm_id)
+    .limit(bindparam("_rows"))
+)
 
 
 def due(connection: Connection, now_ms: int, rows_max: int = ROWS_MAX) -> list[Row]:
     """Standing alarms whose time has come, the longest overdue first."""
-    query = select(*(alarms.c[name] for name in (*_COLUMNS, *_HOLDS, "realarms")))
-    query = query.where(REPEATING, alarms.c.realarm_at <= now_ms).order_by(alarms.c.realarm_at, alarms.c.alarm_id)
-    return [dict(row) for row in connection.execute(query.limit(rows_max)).mappings()]
+    return ask_rows(connection, _DUE, {"_now": now_ms, "_rows": rows_max})
 
 
 def repeat(connection: Connection, now_ms: int, journal: Journal, timezone: str) -> int:

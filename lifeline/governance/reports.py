@@ -18,6 +18,7 @@ from sqlalchemy import or_, select
 
 from lifeline.core.schema import LEVELS, UTILITIES
 from lifeline.governance import deadlines
+from lifeline.governance.asking import fetch
 from lifeline.governance.blank import blank_event
 from lifeline.governance.effects import Effects
 from lifeline.governance.errors import FieldError, ForbiddenError, UnknownIdError
@@ -27,8 +28,8 @@ from lifeline.governance.modes import mode_at
 from lifeline.governance.nearby import box, distance_m
 from lifeline.governance.reach import places
 from lifeline.governance.reference import area_at, around
-from lifeline.governance.schema import OPEN, events, reports
-from lifeline.governance.statements import fetch, insert_rows
+from lifeline.governance.schema import EVENTS, OPEN, events, reports
+from lifeline.governance.statements import insert_rows
 from lifeline.governance.store import store
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ def _event(made: Row, district: str | None, township: str | None, now_ms: int) -
 
 
 def _answer(connection: Connection, report: Row) -> Row:
-    (row,) = fetch(connection, select(events), events.c.event_id, [report["event_id"]])
+    (row,) = fetch(connection, EVENTS, events.c.event_id, [report["event_id"]])
     return {name: report[name] for name in ("report_id", "event_id", "merged", "distance_m")} | {"event": row}
 
 

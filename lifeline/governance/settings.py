@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import delete, select
 
+from lifeline.governance.asking import ask
 from lifeline.governance.policy import Policy, read_policy
 from lifeline.governance.schema import events, kpi_days, kpi_times, settings, tallies
 from lifeline.governance.statements import upsert_rows
@@ -29,7 +30,7 @@ def write_setting(connection: Connection, name: str, value: str) -> None:
 
 def current_policy(connection: Connection) -> Policy:
     """The policy in force, in the site's time zone."""
-    found = dict(connection.execute(_CURRENT).all())
+    found = dict(ask(connection, _CURRENT))
     return _parsed(found.get("policy", ""), found.get("timezone", "UTC"))
 
 

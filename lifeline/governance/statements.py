@@ -1,4 +1,4 @@
-"""Statements that several doors share: reading by many keys, inserting once, paging by key."""
+"""Statements that several doors share: writing many rows at once, finding an id, paging by key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lifeline.governance.errors import FieldError, UnknownIdError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Column, ColumnElement, CompoundSelect, Connection, Dialect, Select, Table
+    from sqlalchemy import Column, ColumnElement, Connection, Dialect, Select, Table
     from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
     from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-KEYS_MAX: Final = 4000
-"""Keys in one IN list: SQLite takes 32,766 parameters (since 3.32), PostgreSQL 65,535."""
 PAGE_ROWS_MAX: Final = 1000
 ID_PREFIX_MIN: Final = 4
 
@@ -51,6 +49,11 @@ def add_up(connection: Connection, table: Table, rows: Sequence[Row], counters: 
     """Add ``counters`` of each row to those of the row with its key, which is made when it is not there."""
     if rows:
         _execute(connection, ("add", table, tuple(rows[0]), ",".join(counters)), rows)
+
+
+def raise_to(connection: Connection, table: Table, row: Row, column: str) -> None:
+    """Make the row, or raise ``column`` of the row with its key to this one's where that is higher."""
+    _execute(connection, ("raise", table, tuple(row), column), [row])
 
 
 def update_changed(connection: Connection, table: Table, key: Column[Any], changed: Iterable[tuple[Row, Row]]) -> None:
@@ -108,6 +111,13 @@ def _compiled(dialect: Dialect, shape: _Shape) -> tuple[str, tuple[str, ...] | N
         names = ()
     elif verb == "insert":
         statement = build(table).on_conflict_do_nothing() if detail else table.insert()
+    elif verb == "raise":
+        insertion = build(table)
+        statement = insertion.on_conflict_do_update(
+            index_elements=[column.name for column in table.primary_key],
+            set_={detail: insertion.excluded[detail]},
+            where=table.c[detail] < insertion.excluded[detail],
+        )
     else:
         insertion = build(table)
         keys = [column.name for column in table.primary_key]
@@ -121,45 +131,6 @@ def _compiled(dialect: Dialect, shape: _Shape) -> tuple[str, tuple[str, ...] | N
     compiled = statement.compile(dialect=dialect, column_keys=list(names) or None)
     order = compiled.positiontup
     return str(compiled), None if order is None else tuple(order)
-
-
-def ask(connection: Connection, query: Select[Any] | CompoundSelect[Any], given: Row) -> list[tuple[Any, ...]]:
-    """Rows of a constant query whose named parameters are ``given``: plain numbers and text, and only such are found.
-
-    SQLAlchemy puts the text together once, for this very object; the driver takes the parameters.
-    """
-    text, order, named = _asked(connection.dialect, query)
-    values = named | given
-    bound = values if order is None else tuple(values[name] for name in order)
-    return [tuple(row) for row in connection.exec_driver_sql(text, bound)]
-
-
-@lru_cache(maxsize=64)
-def _asked(dialect: Dialect, query: Select[Any] | CompoundSelect[Any]) -> tuple[str, tuple[str, ...] | None, Row]:
-    """The text, the order of its parameters (None: by name), and those whose values stand in the query itself."""
-    compiled = query.compile(dialect=dialect)
-    order = compiled.positiontup
-    return str(compiled), None if order is None else tuple(order), dict(compiled.params)
-
-
-def fetch(connection: Connection, query: Select[Any], column: ColumnElement[Any], keys: Iterable[object]) -> list[Row]:
-    """Rows of ``query`` whose ``column`` is among ``keys``, however many there are.
-
-    Give what is asked often as a constant: putting a query of sixty columns together costs more than running it.
-    """
-    wanted = list(dict.fromkeys(keys))
-    among = _among(query, column) if wanted else query
-    rows: list[Row] = []
-    for start in range(0, len(wanted), KEYS_MAX):
-        found = connection.execute(among, {"_keys": wanted[start : start + KEYS_MAX]})
-        names = tuple(found.keys())
-        rows += [dict(zip(names, row, strict=True)) for row in found]
-    return rows
-
-
-@lru_cache(maxsize=64)
-def _among(query: Select[Any], column: ColumnElement[Any]) -> Select[Any]:
-    return query.where(column.in_(bindparam("_keys", expanding=True)))
 
 
 def resolve(connection: Connection, column: ColumnElement[str], given: str, what: str) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import delete, func, select
 
+from lifeline.governance.asking import ask, ask_one
 from lifeline.governance.schema import event_log, touched
 from lifeline.governance.statements import insert_rows
 
@@ -64,9 +65,8 @@ def touch(connection: Connection, events: Iterable[str] = (), alarms: Iterable[s
 
 def newest(connection: Connection) -> Mark:
     """The end of the trace; cheap. Equal marks: nothing has changed between them."""
-    found = connection.execute(_NEWEST).first()
-    entry, stamp = (0, 0) if found is None else found
-    return Mark(entry, stamp, connection.scalar(_NEWEST_LOG) or 0)
+    entry, stamp = next(iter(ask(connection, _NEWEST)), (0, 0))
+    return Mark(entry, stamp, ask_one(connection, _NEWEST_LOG) or 0)
 
 
 def after(connection: Connection, mark: Mark) -> Trace | None:

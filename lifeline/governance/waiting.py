@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
+from lifeline.governance.asking import ask_rows
 from lifeline.governance.schema import WAITING, alarms, events, timers
 
 if TYPE_CHECKING:
@@ -18,6 +19,15 @@ Row = dict[str, Any]
 
 DIRECT_ROWS_MAX: Final = 200
 """Events that an emergency dispatches in one tick."""
+_DUE: Final = (
+    select(timers)
+    .where(timers.c.at <= bindparam("_now"))
+    .order_by(timers.c.at, timers.c.event_id, timers.c.stage)
+    .limit(bindparam("_rows"))
+)
+_WITHOUT_EVENT: Final = (
+    select(alarms).where(WAITING).order_by(alarms.c.detected_at, alarms.c.alarm_id).limit(bindparam("_rows"))
+)
 
 
 def direct(connection: Connection, held: Sequence[Row]) -> list[str]:
@@ -33,11 +43,9 @@ def direct(connection: Connection, held: Sequence[Row]) -> list[str]:
 
 def due_timers(connection: Connection, now_ms: int, rows_max: int) -> list[Row]:
     """Timers whose next step has come, oldest first."""
-    query = select(timers).where(timers.c.at <= now_ms).order_by(timers.c.at, timers.c.event_id, timers.c.stage)
-    return [dict(row) for row in connection.execute(query.limit(rows_max)).mappings()]
+    return ask_rows(connection, _DUE, {"_now": now_ms, "_rows": rows_max})
 
 
 def without_event(connection: Connection, rows_max: int) -> list[Row]:
     """Standing alarms without an event and without a hold, oldest first."""
-    query = select(alarms).where(WAITING).order_by(alarms.c.detected_at, alarms.c.alarm_id).limit(rows_max)
-    return [dict(row) for row in connection.execute(query).mappings()]
+    return ask_rows(connection, _WITHOUT_EVENT, {"_rows": rows_max})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from sqlalchemy import delete, func, insert, select, update
 
+from lifeline.governance.asking import ask_one
 from lifeline.governance.schema import outbox, sinks, undelivered
 from lifeline.governance.statements import insert_into, insert_rows
 
@@ -50,7 +51,7 @@ def append(connection: Connection, messages: Iterable[tuple[int, str, str, Row]]
 
     ``messages`` are asked for only where somebody wants them.
     """
-    if connection.scalar(_WANTED) is None:
+    if ask_one(connection, _WANTED) is None:
         return
     first = end(connection) + 1
     insert_rows(connection, outbox, [_row(first + number, *one) for number, one in enumerate(messages)])
@@ -58,8 +59,8 @@ def append(connection: Connection, messages: Iterable[tuple[int, str, str, Row]]
 
 def end(connection: Connection) -> int:
     """The last entry's number; what every sink has passed counts, so numbers are never taken twice."""
-    last = connection.scalar(_LAST) or 0
-    passed = connection.scalar(_PASSED) or 0
+    last = ask_one(connection, _LAST) or 0
+    passed = ask_one(connection, _PASSED) or 0
     return int(max(last, passed))
 
 

@@ -298,7 +298,8 @@ modes: Final = Table(
 ``settings``: JSON of what it changed; ``review``: JSON of the report made at its end. Without a row: normal."""
 
 EVENTS: Final = select(events)
-"""Whole rows of events; a constant, as ``statements.fetch`` likes it."""
+TIMERS: Final = select(timers)
+"""Whole rows; constants, as ``asking.fetch`` wants them."""
 
 OPEN: Final = events.c.is_open.is_(True)
 
