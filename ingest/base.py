@@ -23,6 +23,7 @@ from lifeline.core.ports import CollectorState
 
 if TYPE_CHECKING:
     import random
+    import ssl
     from collections.abc import Callable, Sequence
 
     from ingest.broker import BrokerSettings
@@ -88,8 +89,8 @@ class CollectorBase(ABC):
             remedy = "use PahoCollector for WebSocket URLs, or write mqtt:// or mqtts://"
             message = f"{type(self).__name__} does not speak {settings.scheme}"
             raise ConfigurationError([Problem(f"broker {settings.name}", "url", message, remedy)])
-        self._tls = tls_context(settings) if settings.scheme in {"mqtts", "wss"} else None
         self.settings = settings
+        self._trust()  # what is wrong from the start is said at the start
         self._clock, self._metrics, self._on_state, self._on_lost = clock, metrics, on_state, on_lost
         self._backoff = backoff or Backoff(settings.reconnect_min_s, settings.reconnect_max_s, rng)
         self._bell = Bell()
@@ -101,6 +102,14 @@ class CollectorBase(ABC):
         self._cut_short = 0
         self._stop_by_s: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"collect-{settings.name}", daemon=True)
+
+    def _trust(self) -> ssl.SSLContext | None:
+        """TLS by its files as they are now: a certificate renewed or taken back counts from the next connection on.
+
+        Raises:
+            ConfigurationError: a file is missing or no PEM.
+        """
+        return tls_context(self.settings) if self.settings.scheme in {"mqtts", "wss"} else None
 
     # --- the caller's side ---------------------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ class Collector(CollectorBase):
         self._connection = connection
         self._filled, self._leftover, self._read_at = 0, False, 0.0
         self._read_last_at = time.monotonic()
-        link = Link(settings, self._bell, self._tls)
+        link = Link(settings, self._bell, self._trust())
         try:
             link.send(connection.connect_bytes(time.monotonic()))
             self._serve(link, connection)

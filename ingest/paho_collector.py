@@ -88,8 +88,9 @@ class PahoCollector(CollectorBase):
         client.connect_timeout = CONNECT_TIMEOUT_S
         if client.transport == "websockets":
             client.ws_set_options(path=settings.path)
-        if self._tls is not None:
-            client.tls_set_context(self._tls)
+        trust = self._trust()
+        if trust is not None:
+            client.tls_set_context(trust)
         if settings.username is not None or settings.password is not None:
             client.username_pw_set(settings.username, settings.password)
         client.on_connect = self._on_connect

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lifeline.config.models import HttpConfig
     from lifeline.console.oidc import Provider
     from lifeline.console.ports import Parts
-    from lifeline.console.server import Tls
+    from lifeline.console.tls import Tls
     from lifeline.core.ports import Clock
 
 METRICS_S: Final = 2.0
@@ -164,7 +164,7 @@ def main(config: Path, host: str, port: int, endpoint: str, engine: int) -> None
 
 
 def _tls(http: HttpConfig) -> Tls | None:
-    from lifeline.console.server import Tls
+    from lifeline.console.tls import Tls
 
     if http.cert_file is None or http.key_file is None:
         return None

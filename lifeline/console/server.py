@@ -7,9 +7,7 @@ long to say what it wants is closed: it holds a place that a viewer could have.
 from __future__ import annotations
 
 import socket
-import ssl
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +16,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lifeline.console.limits import CONNECTIONS_MAX, DIRECT, HEAD_BYTES_MAX, HEAD_S
+from lifeline.console.tls import Renewed
 from lifeline.core.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -26,33 +25,10 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from lifeline.console.tls import Tls
+
 STOP_S: Final = 3
 """How long answers under way may take once we are told to stop."""
-
-
-@dataclass(frozen=True)
-class Tls:
-    """Our certificate and its key, PEM files. ``client_ca_file``: who may connect at all shows a certificate of it.
-
-    ``client_crl_file``: but none of these. Read when the server is made.
-    """
-
-    cert_file: str
-    key_file: str
-    client_ca_file: str | None = None
-    client_crl_file: str | None = None
-
-    def demand(self, context: ssl.SSLContext) -> None:
-        """Ask clients for theirs. Raises OSError for files that are not what they should be."""
-        if self.client_ca_file is None:
-            return
-        context.load_verify_locations(self.client_ca_file)
-        context.verify_mode = ssl.CERT_REQUIRED
-        if self.client_crl_file is not None:
-            context.load_verify_locations(self.client_crl_file)
-            if not context.cert_store_stats()["crl"]:
-                raise OSError(f"{self.client_crl_file} holds no list of revoked certificates")
-            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
 
 
 class Impatient(H11Protocol):
@@ -172,19 +148,13 @@ def make_server(app: ASGIApp, tls: Tls | None = None, on_stop: Callable[[], None
         h11_max_incomplete_event_size=HEAD_BYTES_MAX,
         timeout_keep_alive=10,
         timeout_graceful_shutdown=STOP_S,
-        ssl_certfile=tls.cert_file if tls else None,
-        ssl_keyfile=tls.key_file if tls else None,
     )
-    try:
-        config.load()
-    except (OSError, ssl.SSLError) as error:
-        raise UnavailableError(f"[http] cert_file or key_file cannot be used: {error}") from error
-    if config.ssl is not None and tls is not None:
-        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+    config.load()
+    if tls is not None:
         try:
-            tls.demand(config.ssl)
+            config.ssl = Renewed(tls)
         except OSError as error:
-            raise UnavailableError(f"[http] client_ca_file or client_crl_file cannot be used: {error}") from error
+            raise UnavailableError(f"[http] {error}") from error
     return Server(config, on_stop)
 
 

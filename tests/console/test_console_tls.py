@@ -23,7 +23,8 @@ from cryptography.x509.oid import NameOID
 from lifeline.app.console import make_parts
 from lifeline.console.app import create_app
 from lifeline.console.ports import Settings
-from lifeline.console.server import Tls, bind, make_server
+from lifeline.console.server import bind, make_server
+from lifeline.console.tls import Tls
 from lifeline.core.errors import UnavailableError
 from tests.authority import Authority, Certificate
 
@@ -162,6 +163,7 @@ class House:
         revoked = self.clients["revoked"]
         assert revoked is not None
         own.revoke(revoked)
+        self.own = own
         self.ca_file = str(own.ca_file)
         self.tls = Tls(str(server.cert_file), str(server.key_file), self.ca_file, str(own.crl_file))
 
@@ -183,6 +185,28 @@ def test_with_a_client_authority_only_its_certificates_are_let_in(serve: Any, tm
     for client in ("none", "expired", "wrong authority", "revoked"):
         with pytest.raises(httpx.HTTPError):
             house.ask(port, client)
+    assert house.ask(port, "good") == 200
+
+
+def test_a_list_of_revoked_certificates_holds_from_when_it_is_issued(
+    serve: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For the next connection, without a restart; a file that is none changes nothing and is said."""
+    house = House(tmp_path)
+    port = serve(house.tls)
+    assert house.ask(port, "good") == 200
+    good, revoked = house.clients["good"], house.clients["revoked"]
+    assert good is not None
+    assert revoked is not None
+    house.own.revoke(good)
+    with pytest.raises(httpx.HTTPError):
+        house.ask(port, "good")
+    assert house.ask(port, "revoked") == 200
+    house.own.crl_file.write_text("half of a li")
+    with pytest.raises(httpx.HTTPError):
+        house.ask(port, "good")
+    assert "client_crl_file cannot be used" in caplog.text
+    house.own.revoke(revoked)
     assert house.ask(port, "good") == 200
 
 

@@ -123,6 +123,25 @@ def test_a_broker_that_is_not_the_one_hears_nothing(tmp_path: Path, server: str)
     assert not any(heard)
 
 
+def test_a_broker_whose_certificate_was_taken_back_meanwhile_is_refused_at_the_next_connection(
+    tmp_path: Path, log: Any, decoder: Any, wait_for: Any
+) -> None:
+    own = Authority(tmp_path, "own")
+    made = own.issue("server")
+    own.revoke()
+    heard: list[bytes] = []
+    with tls_server(made, lambda connection: heard.append(connection.recv(100))) as port:
+        files = {"ca_file": str(own.ca_file), "crl_file": str(own.crl_file)}
+        settings = BrokerSettings("city", f"mqtts://127.0.0.1:{port}", "c", **files)
+        quick = Backoff(0.01, 0.02, random.Random(1))
+        collector = Collector(settings, decoder, log, lambda: 0, None, random.Random(1), backoff=quick)
+        collector.start()
+        wait_for(lambda: any(heard), "a CONNECT")
+        own.revoke(made)
+        wait_for(lambda: "revoked" in (collector.state.last_error or ""), "the refusal")
+        collector.stop()
+
+
 def test_a_list_of_revoked_certificates_that_is_none_is_a_configuration_error(tmp_path: Path) -> None:
     own = Authority(tmp_path, "own")
     settings = BrokerSettings("city", "mqtts://127.0.0.1", "c", ca_file=str(own.ca_file), crl_file=str(own.ca_file))
