@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lifeline.core.personal import masked_text
+from lifeline.governance.places import PlaceLookup
+from lifeline.governance.queue import GovernanceQueue
+from tests.console.conftest import NOW_MS, RULE, raised, registry
 
 SECRETS = ("13812345678", "138 1234 5678", "0371-66666666", "410105199003071234", "wang@example.com")
 
@@ -49,3 +53,27 @@ def test_nothing_personal_that_people_write_leaves_unmasked(client: Any) -> None
     headers = {"X-Purpose": "call back", "X-Case-Id": event_id}
     text = client.get(path, as_="analyst", headers=headers).text
     assert all(secret in text for secret in (*SECRETS, household))
+
+
+def test_a_refusal_names_no_household(client: Any) -> None:
+    """Closing asks telemetry; the device that has not spoken since the feedback is a household's."""
+    event = client.town.events[1]
+    change = replace(raised(1), kind="cleared", cleared_at=NOW_MS, detected_at=NOW_MS, value=3.0)
+    rules = {RULE.rule_id: RULE}
+    queue = GovernanceQueue(client.town.site.database_url, rules, PlaceLookup(registry), lambda: NOW_MS)
+    queue.apply([change], queue.position + 1, NOW_MS)
+    queue.close()
+    path = f"/api/v1/events/{event['event_id']}/actions"
+    for action, role in (
+        ("file", "operator"),
+        ("dispatch", "dispatcher"),
+        ("accept", "operator"),
+        ("handle", "operator"),
+        ("feed-back", "operator"),
+    ):
+        answer = client.ask("POST", f"{path}/{action}", as_=role, json={"note": "done"})
+        assert answer.status_code == 200, answer.text
+    refused = client.ask("POST", f"{path}/close", as_="analyst", json={"cause": "leak"})
+    assert refused.status_code == 422
+    assert "no reading since the feedback" in refused.json()["detail"]
+    assert "D00001" not in refused.text

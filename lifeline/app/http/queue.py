@@ -204,7 +204,7 @@ class HttpQueue:
         wanted = given.pop("role", None)
         note = given.pop("note", None)
         missed = "conflict" if version is None else "changed"
-        with refusals(f"event {event_id!r}", missed, recorded=True):
+        with self._masked(), refusals(f"event {event_id!r}", missed, recorded=True):
             event = self._desk.get_event(event_id)
             actor = self._actor(who, event, f"event {event_id!r}", states.roles_of(event["status"], action), wanted)
             row = self._desk.act(event["event_id"], action, actor, note, expected_version=version, key=key, **given)
@@ -216,7 +216,7 @@ class HttpQueue:
         if minutes is not None:
             until = self._clock() + int(minutes * 60_000)
         known = alarms.ACTS.get(action)
-        with refusals(f"alarm {alarm_id!r}"):
+        with self._masked(), refusals(f"alarm {alarm_id!r}"):
             alarm = self._desk.get_alarm(alarm_id)
             actor = self._actor(who, alarm, f"alarm {alarm_id!r}", known.roles if known else (), None)
             row = self._desk.act_alarm(
@@ -243,6 +243,17 @@ class HttpQueue:
         with refusals():
             row = self._desk.report(reports.Report(**given), actor)
         return {name: row[name] for name in ("event_id", "report_id", "merged", "distance_m")}
+
+    @contextmanager
+    def _masked(self) -> Iterator[None]:
+        """Why something is refused may name the devices that it hangs on: masked, as in what an act answers."""
+        try:
+            yield
+        except ProblemError as problem:
+            told = {"detail": problem.detail}
+            self._points.mask_texts([(told, "detail")])
+            problem.detail = masked_text(told["detail"])
+            raise
 
     @staticmethod
     def _actor(who: Principal, row: Row, what: str, may: tuple[str, ...], wanted: str | None) -> Actor:
