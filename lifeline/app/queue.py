@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import getpass
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.app.clock import now_ms
 from lifeline.app.rechecking import LastValuesCheck
+from lifeline.app.reference import read_rows
 from lifeline.app.since import parse_time
 from lifeline.app.site import load_site
-from lifeline.core.errors import UnavailableError
+from lifeline.core.errors import ConfigurationError, Problem, UnavailableError
 from lifeline.governance.actor import Actor
 from lifeline.governance.desk import GovernanceDesk
 from lifeline.governance.errors import FieldError
@@ -19,6 +21,8 @@ from lifeline.governance.errors import FieldError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from lifeline.app.site import Site
 
 TIMES: Final = frozenset(
     {"raised_at", "detected_at", "dispatched_at", "accepted_at", "resolved_at", "closed_at", "due_at", "normal_at",
@@ -32,8 +36,9 @@ TIMES: Final = frozenset(
 class Desk:
     """What the command line asks of the queue; rows carry times as UTC datetimes."""
 
-    def __init__(self, desk: GovernanceDesk) -> None:
+    def __init__(self, desk: GovernanceDesk, site: Site) -> None:
         self._desk = desk
+        self._site = site
 
     def list_events(
         self,
@@ -159,6 +164,41 @@ class Desk:
         until = None if minutes is None else now_ms() + int(minutes * 60_000)
         return with_times(self._desk.act_alarm(alarm_id, verb, _actor(actor, role), note or None, until, **given))
 
+    def get_setting(self, name: str, version: int | None) -> dict[str, Any]:
+        """Policy, units or duties: what is in force, or an older version."""
+        found = self._desk.get_setting(name) if version is None else self._desk.get_setting_version(name, version)
+        return with_times(found)
+
+    def list_setting_versions(self, name: str, before: int | None, limit: int) -> dict[str, Any]:
+        """``{versions, next}``, newest first."""
+        rows, following = self._desk.list_setting_versions(name, before, limit)
+        return {"versions": [with_times(row) for row in rows], "next": following}
+
+    def set_setting(
+        self, name: str, file: Path, *, reason: str, seen: int | None, actor: str | None, role: str
+    ) -> dict[str, Any]:
+        """Put a file's content into force; the setting afterwards.
+
+        Raises:
+            ConfigurationError: the file cannot be read, or says what cannot be; every place of it.
+        """
+        who, version = _actor(actor, role), self._desk.get_setting(name)["version"] if seen is None else seen
+        if name != "policy":
+            rows = read_rows(file, name)
+            return with_times(self._desk.set_rows(name, rows, reason, who, version))
+        from lifeline.app.overriding import override_faults  # the rules' compiler: seldom asked for
+        from lifeline.governance.regulations import WrongTextError
+
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError([Problem(str(file), name, f"cannot be read: {error}", "UTF-8 TOML")]) from None
+        try:
+            faults = override_faults(self._site, text)
+            return with_times(self._desk.set_policy(text, reason, who, version, faults))
+        except WrongTextError as error:
+            raise ConfigurationError([replace(one, file=str(file)) for one in error.problems]) from None
+
     def prove_entry(self, entry: int, size: int | None) -> dict[str, Any]:
         """That an entry is in the audit; as ``audit_proofs.inclusion``."""
         return self._desk.prove_entry(entry, size)
@@ -207,7 +247,7 @@ def open_desk(config: Path) -> Iterator[Desk]:
     last = LastValuesCheck(site.live_path)
     desk = GovernanceDesk(site.database_url, now_ms, last_readings=last)
     try:
-        yield Desk(desk)
+        yield Desk(desk, site)
     finally:
         desk.close()
         last.close()

@@ -52,7 +52,7 @@ def bring_reference(site: Site, registry: Registry, desk: GovernanceDesk) -> lis
             continue
         content = blake2b(path.read_bytes(), digest_size=16).hexdigest()
         if known.get(name) != content:
-            found[name], tables[name] = content, _rows(path, f"governance.{name}")
+            found[name], tables[name] = content, read_rows(path, f"governance.{name}")
     changed = []
     desk.load_reference({}, files={name: str(getattr(site.config.governance, name) or "") for name in KEPT})
     for name, rows in tables.items():
@@ -73,7 +73,7 @@ def check_reference(site: Site) -> list[Problem]:
         path: Path | None = getattr(site.config.governance, name)
         try:
             if path is not None:
-                check_rows(name, _rows(path, f"governance.{name}"))
+                check_rows(name, read_rows(path, f"governance.{name}"))
         except ConfigurationError as error:
             problems += error.problems
         except FieldError as error:
@@ -81,7 +81,8 @@ def check_reference(site: Site) -> list[Problem]:
     return problems
 
 
-def _rows(path: Path, key: str) -> list[dict[str, Any]]:
+def read_rows(path: Path, key: str) -> list[dict[str, Any]]:
+    """A file of reference data. Raises ConfigurationError under ``key``."""
     try:
         if path.suffix.lower() == ".parquet":
             table = parquet.read_table(path)

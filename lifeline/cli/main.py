@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lifeline.cli import alarms, audit, data, engine, events, identity, rules, simulation, sinks
+from lifeline.cli import alarms, audit, data, engine, events, identity, rules, settings, simulation, sinks
 
 # read when pyarrow is first imported, which is after this: why, says lifeline.app.memory
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
@@ -52,6 +52,7 @@ simulation.add_to(app)
 engine.add_to(app)
 app.add_typer(events.app, name="events", rich_help_panel="Operate · 值守")
 app.add_typer(alarms.app, name="alarms", rich_help_panel="Operate · 值守")
+app.add_typer(settings.app, name="settings", rich_help_panel="Operate · 值守")
 app.command("sinks", rich_help_panel="Operate · 值守")(sinks.show)
 app.add_typer(rules.app, name="rules", rich_help_panel="Operate · 值守")
 data.add_to(app)

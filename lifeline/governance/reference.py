@@ -14,7 +14,9 @@ import orjson
 from sqlalchemy import bindparam, delete, func, select
 
 from lifeline.core.areas import CENTRES, by_digits
+from lifeline.core.schema import UTILITIES
 from lifeline.governance.dispatch import ANY, CAPACITY, Duty, Matrix, Route, route
+from lifeline.governance.emergency import EMERGENCY
 from lifeline.governance.errors import FieldError
 from lifeline.governance.nearby import box, distance_m
 from lifeline.governance.schema import alarms, areas, cameras, duties, staff, tallies, units
@@ -40,6 +42,9 @@ INSERT_ROWS: Final = 5000
 NEAR_M: Final = (300.0, 1000.0, 3000.0)
 """Cameras are looked for in widening circles; beyond three kilometres one sees nothing of the event."""
 CAMERAS_SHOWN: Final = 5
+CAPACITY_MAX: Final = 100_000
+_LEGAL: Final = {"duties": {"utility": (*UTILITIES, ANY), "mode": ("normal", EMERGENCY, ANY)}}
+"""A word that is never met would leave its row without effect, and nobody would see it."""
 STAFF_SHOWN: Final = 10
 
 
@@ -93,6 +98,14 @@ def _row(table: Table, given: Mapping[str, Any], number: int) -> Row:
         value = row.get(name)
         if value is not None and not (isinstance(value, int | float) and math.isfinite(value) and abs(value) <= limit):
             raise FieldError(f"{table.name}, row {number}: {name} {value!r} is no position in degrees")
+    for name, legal in _LEGAL.get(table.name, {}).items():
+        if row[name] not in legal:
+            raise FieldError(f"{table.name}, row {number}: {name} {row[name]!r} is none of {', '.join(legal)}")
+    if "unit" in row and not str(row["unit"]).strip():
+        raise FieldError(f"{table.name}, row {number}: unit is missing")
+    capacity = row.get("capacity", 1)
+    if not (isinstance(capacity, int) and 1 <= capacity <= CAPACITY_MAX):
+        raise FieldError(f"{table.name}, row {number}: capacity is 1 to {CAPACITY_MAX:,}, not {capacity!r}")
     return row
 
 
