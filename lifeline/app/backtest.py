@@ -12,10 +12,11 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from lifeline.app.backtest_doubts import unjudged, unlearned
+from lifeline.app.backtest_doubts import NOTHING, unjudged, unlearned, unwatched
 from lifeline.app.backtest_report import busiest, page
 from lifeline.app.foreign_files import NAMES, epoch_ms, read_frame
-from lifeline.app.history import foreign_history, lake_history
+from lifeline.app.foreign_history import foreign_history
+from lifeline.app.history import lake_history
 from lifeline.app.overriding import past_spans
 from lifeline.app.since import parse_time
 from lifeline.app.site import load_site
@@ -72,10 +73,14 @@ def backtest_rules(
     labelled = None if truth is None else _truth(truth)
     history = _history(config, data, registry, start, end, timezone)
     train_ms = parse_time(train_to, "--train-to")
-    doubts = unjudged(history.batches, train_ms)
-    batches = _watched(history.batches, progress)
+    doubts = unjudged(history.span, train_ms)
+    if data is not None:
+        doubts += unwatched(rules, history.points)
+    batches = _watched(history, progress)
     until, spans = parse_time(end, "--to"), history.spans
     result = run(rules, history.points, batches, history.zone, train_to=train_ms, end=until, spans=spans)
+    if not result.end_ms and NOTHING not in doubts:
+        doubts.append(NOTHING)
     found: dict[str, Any] = {
         "rules": result.rules,
         "alarms": result.alarms.num_rows,
@@ -123,7 +128,7 @@ def fit_rules(
     rules = RuleSet.load([path])
     history = _history(config, data, registry, start, end, timezone)
     train_ms = parse_time(train_to, "--train-to")
-    unjudged(history.batches, train_ms)
+    unjudged(history.span, train_ms)
     batches = list(history.batches)
 
     def replay(changed: RuleSet, number: int, of: int) -> BacktestResult:
@@ -157,13 +162,18 @@ class _History:
     """Points and readings in order of receipt, and how to read chosen points again."""
 
     points: Registry
-    batches: Sequence[Readings]
+    batches: Iterable[Readings]
+    """To be walked through again and again; those of a foreign file are read again each time."""
+    rows: int
+    """How many readings there are at most."""
+    span: tuple[int, int] | None
+    """First and last time of receipt, epoch ms; None without readings."""
     zone: str
     spans: Sequence[ParameterSpan] = ()
     """What emergencies set of the rules' parameters at that time."""
 
     def series(self, points: Sequence[int]) -> list[Series]:
-        """Name, times and values of points; ``batches`` must be a list."""
+        """Name, times and values of points."""
         kept = [batch.take(np.isin(batch.point, points)) for batch in self.batches]
         made = []
         for point in points:
@@ -184,12 +194,16 @@ def _history(
         if registry is None:
             remedy = "give --registry FILE: which points the data speaks of"
             raise ConfigurationError([Problem("command line", "--registry", "is missing beside --data", remedy)])
-        points, batches = foreign_history(data, registry, from_ms, to_ms)
-        return _History(points, list(batches), timezone or "UTC")
+        points, readings = foreign_history(data, registry, from_ms, to_ms)
+        return _History(points, readings, readings.rows, readings.span, timezone or "UTC")
     site = load_site(config)
     with closing(open_catalog(site.data)) as db:
-        points, batches = lake_history(db, from_ms, to_ms)
-    return _History(points, list(batches), timezone or site.config.site.timezone, past_spans(site))
+        points, found = lake_history(db, from_ms, to_ms)
+        batches = list(found)
+    received = [batch.received_at for batch in batches if len(batch)]
+    span = (int(min(part.min() for part in received)), int(max(part.max() for part in received))) if received else None
+    zone = timezone or site.config.site.timezone
+    return _History(points, batches, sum(map(len, batches)), span, zone, past_spans(site))
 
 
 def _known_zone(timezone: str | None) -> None:
@@ -202,15 +216,16 @@ def _known_zone(timezone: str | None) -> None:
         raise ConfigurationError([problem]) from error
 
 
-def _watched(batches: Iterable[Readings], progress: Progress | None) -> Iterator[Readings]:
-    """The same batches; progress is told after each."""
-    whole = list(batches)
-    total, done = sum(len(batch) for batch in whole), 0
-    for batch in whole:
+def _watched(history: _History, progress: Progress | None) -> Iterator[Readings]:
+    """Its batches; progress is told after each, and in the end how many readings there really were."""
+    done = 0
+    for batch in history.batches:
         yield batch
         done += len(batch)
         if progress is not None:
-            progress(done, total)
+            progress(done, max(done, history.rows))
+    if progress is not None:
+        progress(done, done)
 
 
 def _members(rules: RuleSet, points: Registry) -> dict[tuple[str, str | None], frozenset[str]]:

@@ -5,30 +5,39 @@ Each doubt is one sentence in English and one in Chinese, with the place and wha
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from lifeline.core.errors import ConfigurationError, Problem
+from rules import conditions
+from rules.census import Census
+from rules.features import FOREIGN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from lifeline.core.batch import Readings
+    from lifeline.core.registry import Registry
+    from rules.rule_set import RuleSet
 
 SHOWN: Final = 5
-"""Groups named of one rule."""
+"""Groups named of one rule, and kinds."""
 
 
-def unjudged(batches: Sequence[Readings], train_to: int | None) -> list[str]:
-    """Doubts about a period of readings and the end of its training (epoch ms).
+NOTHING: Final = "the period holds no readings: check --from and --to (所选时段内没有读数，请检查 --from 和 --to)"
+
+
+def unjudged(span: tuple[int, int] | None, train_to: int | None) -> list[str]:
+    """Doubts about a period (first and last time of receipt) and the end of its training (epoch ms).
 
     Raises:
         ConfigurationError: nothing is left to judge.
     """
-    times = [batch.received_at for batch in batches if len(batch)]
-    if not times:
-        return ["the period holds no readings: check --from and --to (所选时段内没有读数，请检查 --from 和 --to)"]
-    first, last = int(min(part.min() for part in times)), int(max(part.max() for part in times))
+    if span is None:
+        return [NOTHING]
+    first, last = span
     if train_to is None or first < train_to <= last:
         return []
     between = f"{_iso(first)} .. {_iso(last)}"
@@ -53,6 +62,26 @@ def unlearned(learning: Mapping[str, Mapping[str, int]]) -> list[str]:
         "give --train-to, or more history (正常时段未结束，该规则从未评判，请给出 --train-to 或更长的历史)"
         for rule, groups in learning.items()
     ]
+
+
+def unwatched(rules: RuleSet, registry: Registry) -> list[str]:
+    """Doubts about kinds of points at none of which a rule about the process looks: most often a kind misspelt."""
+    census = Census(registry)
+    seen = np.zeros(len(registry), bool)
+    for rule in rules.rules:
+        if rule.category == "process" and rule.evaluate in {"reading", "group"}:
+            seen |= census.mask(rule.where)
+    kinds = registry.column("kind")
+    watched = {kind for kind, looked in zip(kinds, seen.tolist(), strict=True) if looked}
+    count = Counter(kind for kind in kinds if kind not in watched)
+    doubts = []
+    for kind, points in count.most_common(SHOWN):
+        known = sorted({*FOREIGN, *(name for name in watched if name)})
+        near = "" if kind in known else f"; {conditions.nearest(kind or '', known)}"
+        doubts.append(
+            f"kind {kind!r}: no rule about the process looks at its {points} points{near} (没有过程类规则评判这类测点)"
+        )
+    return doubts
 
 
 def _iso(ms: int) -> str:

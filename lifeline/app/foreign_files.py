@@ -7,7 +7,8 @@ numbers are refused. Where a column of times holds a 13 or more it tells by itse
 from __future__ import annotations
 
 import gzip
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -15,11 +16,13 @@ import polars as pl
 from lifeline.core.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 TIMES: Final = ("ts", "start", "end")
 NAMES: Final = ("device_id", "quantity", "fault_id", "kind")
 """Names are text even where they look like numbers: 0012 is not 12."""
+WORDS: Final = {"true": 1.0, "false": 0.0}
 SEPARATORS: Final = ",;\t"
 SECONDS_BELOW: Final = 1e11
 """Epoch milliseconds are larger since 1973; epoch seconds will be until the year 5138."""
@@ -41,15 +44,11 @@ def read_frame(path: Path, option: str) -> pl.DataFrame:
     Raises:
         ConfigurationError: it cannot be read.
     """
-    remedy = "Parquet or CSV, also .csv.gz"
-    try:
+    with _readable(path, option):
         if ".csv" not in path.suffixes[-2:]:
             return pl.read_parquet(path)
         text = dict.fromkeys((*TIMES, *NAMES), pl.String())
         return pl.read_csv(path, separator=_separator(path), infer_schema_length=None, schema_overrides=text)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        told = str(error).partition("\n")[0]
-        raise ConfigurationError([Problem(str(path), option, f"cannot be read: {told}", remedy)]) from error
 
 
 def _separator(path: Path) -> str:
@@ -129,15 +128,81 @@ def _by_parts(times: pl.Series) -> pl.Series:
         return times
 
 
-def numbers(values: pl.Series, path: Path) -> pl.Series:
-    """Values as numbers, NULL where there is none (infinite ones too); states such as true and false are 1 and 0.
+def as_numbers(values: pl.Series) -> pl.Series:
+    """Values as numbers, NULL where there is none (infinite ones too); states such as true and false are 1 and 0."""
+    found = values.cast(pl.Float64, strict=False) if values.dtype != pl.Null else values.cast(pl.Float64)
+    if values.dtype == pl.String and found.null_count() > values.null_count():
+        words = values.str.strip_chars().str.to_lowercase()
+        found = found.fill_null(words.replace_strict(WORDS, default=None, return_dtype=pl.Float64))
+    return found.set(found.is_infinite() | found.is_nan(), None)
+
+
+def no_numbers(path: Path, name: str, example: object) -> Problem:
+    """A column with values and no number among them."""
+    remedy = "write states as numbers (0, 1) and decimals with a point"
+    return Problem(str(path), name, f"holds {example!r}, not numbers", remedy)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A table that is not read yet; ``names`` are its columns."""
+
+    path: Path
+    option: str
+    lazy: pl.LazyFrame
+    names: list[str]
+
+    def batches(self, rows: int, names: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """The rows in order, so many at once, of chosen columns.
+
+        Raises:
+            ConfigurationError: they cannot be read.
+        """
+        chosen = self.lazy if names is None else self.lazy.select(names)
+        with _readable(self.path, self.option):
+            yield from chosen.collect_batches(chunk_size=rows, maintain_order=True)
+
+    def column(self, name: str) -> pl.Series:
+        """One column, whole.
+
+        Raises:
+            ConfigurationError: it cannot be read.
+        """
+        with _readable(self.path, self.option):
+            return self.lazy.select(name).collect(engine="streaming")[name]
+
+    def filled(self, names: Sequence[str]) -> list[str]:
+        """Those of some columns that hold a value.
+
+        Raises:
+            ConfigurationError: they cannot be read.
+        """
+        if not names:
+            return []
+        with _readable(self.path, self.option):
+            counts = self.lazy.select(pl.col(names).count()).collect(engine="streaming")
+        return [name for name in names if counts[name][0]]
+
+
+def scan_frame(path: Path, option: str) -> Scan:
+    """As ``read_frame``, but nothing is read except the names of the columns; of CSV every value is text.
 
     Raises:
-        ConfigurationError: there are values but no number among them.
+        ConfigurationError: it cannot be read.
     """
-    found = values.cast(pl.Float64, strict=False) if values.dtype != pl.Null else values.cast(pl.Float64)
-    if values.count() and not found.count():
-        remedy = "write states as numbers (0, 1) and decimals with a point"
-        example = values.drop_nulls()[0]
-        raise ConfigurationError([Problem(str(path), values.name, f"holds {example!r}, not numbers", remedy)])
-    return found.set(found.is_infinite() | found.is_nan(), None)
+    with _readable(path, option):
+        if ".csv" in path.suffixes[-2:]:
+            lazy = pl.scan_csv(path, separator=_separator(path), infer_schema=False)
+        else:
+            lazy = pl.scan_parquet(path, glob=False)
+        return Scan(path, option, lazy, lazy.collect_schema().names())
+
+
+@contextmanager
+def _readable(path: Path, option: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError) as error:
+        told = str(error).partition("\n")[0]
+        remedy = "Parquet or CSV, also .csv.gz"
+        raise ConfigurationError([Problem(str(path), option, f"cannot be read: {told}", remedy)]) from error

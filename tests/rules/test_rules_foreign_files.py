@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,14 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import rules
 from lifeline.app.backtest import backtest_rules, fit_rules
 from lifeline.app.foreign_files import epoch_ms
+from lifeline.app.foreign_history import foreign_history
 from lifeline.cli.main import app
 from lifeline.core.errors import ConfigurationError
 from rules.backtest import ALARMS
@@ -111,8 +114,8 @@ def test_sensors_that_are_devices_of_their_own_are_one_group_of_their_kind(tmp_p
     values[300:330, :2] += 3
     frame = pl.DataFrame(values.round(4), schema=names).insert_column(0, wide()["ts"])
     frame.write_parquet(tmp_path / "d.parquet")
-    for given, agree in ((points, 1), (points.with_columns(group=pl.col("device_id")), 0)):
-        given.write_csv(registry)
+    for named, agree in ((points, 1), (points.with_columns(group=pl.col("device_id")), 0)):
+        named.write_csv(registry)
         run(tmp_path, tmp_path / "d.parquet", registry)
         found = pq.read_table(tmp_path / "alarms.parquet")["rule_id"].to_pylist()
         assert found.count("methane.ambient.agree") == agree
@@ -273,6 +276,63 @@ def test_a_thirteen_tells_the_day_from_the_month(written: list[str | None], read
         return
     stamps = [None if t is None else np.datetime64(t, "ms").astype(int) for t in read]
     assert epoch_ms(times, Path("d.csv")).to_list() == stamps
+
+
+TORN = st.lists(
+    st.tuples(st.integers(0, 9), *(st.one_of(st.none(), st.floats(-1e6, 1e6)) for _ in NAMES)), min_size=1, max_size=30
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows=TORN, piece=st.integers(1, 40), shape=st.sampled_from(["wide", "long"]), csv=st.booleans())
+def test_a_file_read_in_pieces_says_what_it_says_whole(
+    rows: list[tuple[Any, ...]], piece: int, shape: str, csv: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """However small the pieces, moments that several rows tell of stay together; naively: all rows, sorted."""
+    folder = tmp_path_factory.mktemp("torn")
+    registry, data = folder / "points.csv", folder / ("d.csv" if csv else "d.parquet")
+    points = [name.rpartition("/")[::2] for name in NAMES]
+    pl.DataFrame(points, ["device_id", "quantity"], orient="row").write_csv(registry)
+    frame = pl.DataFrame(rows, ["minute", *NAMES], orient="row", infer_schema_length=None).sort(
+        "minute", maintain_order=True
+    )
+    frame = frame.select(pl.lit(START) + pl.duration(minutes="minute").alias("ts"), pl.col(NAMES).cast(pl.Float64))
+    frame = frame.rename({frame.columns[0]: "ts"})
+    if shape == "long":
+        split = pl.col("variable").str.split("/")
+        tall = frame.unpivot(NAMES, index="ts").sort("ts", maintain_order=True)
+        frame = tall.select("ts", device_id=pl.lit("site/") + split.list[1], quantity=split.list[2], value="value")
+    _ = frame.write_csv(data) if csv else frame.write_parquet(data)
+    _, read = foreign_history(data, registry, None, None, piece)
+    assert read.in_order
+    batches = list(read)
+    assert all(len(batch) for batch in batches)
+    told = [(t, p, v) for batch in batches for t, p, v in zip(batch.ts, batch.point, batch.value, strict=True)]
+    column = {name: place for place, name in enumerate(NAMES)}
+    if shape == "wide":
+        expected = [
+            (t, column[name], row[name]) for t, row in _stamped(frame) for name in NAMES if row[name] is not None
+        ]
+    else:
+        expected = [
+            (t, column[f"{row['device_id']}/{row['quantity']}"], np.nan if row["value"] is None else row["value"])
+            for t, row in _stamped(frame)
+        ]
+    expected.sort(key=lambda one: one[:2])
+    assert [one[:2] for one in told] == [one[:2] for one in expected]
+    np.testing.assert_array_equal([one[2] for one in told], [one[2] for one in expected])
+
+
+def _stamped(frame: pl.DataFrame) -> list[tuple[int, dict[str, Any]]]:
+    return [(int(row["ts"].replace(tzinfo=UTC).timestamp() * 1000), row) for row in frame.to_dicts()]
+
+
+def test_a_kind_that_no_rule_knows_is_said(tmp_path: Path, registry: Path) -> None:
+    registry.write_text(registry.read_text().replace("methane-ambient", "methane_ambient"))
+    SHAPES["wide.parquet"](tmp_path / "d.parquet")
+    (doubt,) = run(tmp_path, tmp_path / "d.parquet", registry)["warnings"]
+    assert "kind 'methane_ambient': no rule about the process looks at its 3 points" in doubt
+    assert "did you mean methane-ambient?" in doubt
 
 
 def test_a_column_without_a_value_needs_no_point(tmp_path: Path, registry: Path) -> None:

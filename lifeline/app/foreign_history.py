@@ -1,0 +1,240 @@
+"""History from elsewhere as the log would have told it: registry and readings of foreign files.
+
+A file whose rows are in the order of time is read in pieces each time somebody walks through it, and never held: what
+it takes is one piece and its times. One that is not must be held to be put in order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from lifeline.app.foreign_files import as_numbers, epoch_ms, no_numbers, scan_frame
+from lifeline.app.history import BATCH_ROWS, batched
+from lifeline.core.batch import Readings
+from lifeline.core.errors import ConfigurationError, Problem
+from lifeline.core.registry import Registry
+from lifeline.core.schema import POINTS
+from lifeline.registry import read_points
+from rules.backtest import in_log_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+LONG: Final = ("ts", "device_id", "quantity", "value")
+WORDS_MAX: Final = 10_000
+"""A column that begins with so many values of which none is a number is a mistake, whatever may follow."""
+NEVER: Final = np.iinfo(np.int64).min
+"""The time of a row that tells none."""
+
+
+def foreign_history(
+    data: Path, registry: Path, from_ms: int | None, to_ms: int | None, piece: int = BATCH_ROWS
+) -> tuple[Registry, ForeignReadings]:
+    """Registry and readings of foreign files; a reading counts as received at its event time.
+
+    ``data`` is Parquet or CSV, long (``ts, device_id, quantity, value[, quality]``) or wide (``ts`` and one column per
+    ``device_id/quantity``). ``piece``: readings that are read at once.
+
+    Raises:
+        ConfigurationError: a file or a column cannot be understood, or the registry lacks a point of the data. What is
+            wrong with a value or a point far down a long file is said when that piece is read.
+    """
+    listed = _grouped(read_points(registry, foreign=True))
+    points = listed.add_column(0, POINTS.field("point"), pa.array(range(listed.num_rows), pa.int32()))
+    return Registry(points.select(POINTS.names).cast(POINTS)), ForeignReadings(
+        data, points, registry, from_ms, to_ms, piece
+    )
+
+
+class ForeignReadings:
+    """Batches of readings in the order of receipt; may be walked through again and again."""
+
+    def __init__(
+        self, path: Path, points: pa.Table, registry: Path, from_ms: int | None, to_ms: int | None, piece: int
+    ) -> None:
+        """Opens the file: its columns and times are checked, its values are not read yet.
+
+        Raises:
+            ConfigurationError: as ``foreign_history``.
+        """
+        self._path, self._registry, self._piece = path, registry, piece
+        keys = pl.from_arrow(points.select(["point", "device_id", "quantity"]))
+        assert isinstance(keys, pl.DataFrame)
+        self._keys = keys
+        self._scan = scan_frame(path, "--data")
+        self._long = set(LONG) <= set(self._scan.names)
+        self._wide: dict[str, int] = {} if self._long else self._columns()
+        self._ts = self._times(from_ms, to_ms)
+        """Time of each row of the file, ``NEVER`` for those that are not asked for."""
+        told = self._ts[self._ts != NEVER]
+        self.rows = len(told) * (1 if self._long else len(self._wide))
+        """How many readings there are at most."""
+        self.span = (int(told.min()), int(told.max())) if self.rows else None
+        """First and last time of receipt, epoch ms."""
+        self.in_order = bool((np.diff(told) >= 0).all())
+        """Whether the file is read in pieces."""
+
+    def __iter__(self) -> Iterator[Readings]:
+        """Batches of a bounded size.
+
+        Raises:
+            ConfigurationError: a point is not in the registry, or a column has values but no number.
+        """
+        if not self.rows:
+            return
+        if not self.in_order:
+            whole = Readings.concat([rows for rows, _ in self._pieces()])
+            yield from batched(in_log_order(whole))
+            return
+        held = Readings.empty()
+        for rows, last in self._pieces():
+            known = in_log_order(Readings.concat([held, rows]))
+            if not len(known):
+                continue
+            # what is told of one moment may go on in the next piece
+            cut = len(known) if last else int(np.searchsorted(known.received_at, known.received_at[-1]))
+            yield from batched(known.take(slice(0, cut)))
+            held = known.take(slice(cut, None))
+
+    def _pieces(self) -> Iterator[tuple[Readings, bool]]:
+        """Rows of the file as readings, and whether they are the last; what was no number at all is told at the end."""
+        at, doubts = 0, _Values(self._path)
+        told = self._of_long if self._long else self._of_wide
+        names = None if self._long else ["ts", *self._wide]
+        for frame in self._scan.batches(max(1, self._piece // max(1, len(self._wide))), names):
+            ts = self._ts[at : at + frame.height]
+            at += frame.height
+            keep = ts != NEVER
+            yield told(frame, ts, keep, doubts), False
+        doubts.check()
+        yield Readings.empty(), True
+
+    def _of_long(
+        self, frame: pl.DataFrame, ts: NDArray[np.int64], keep: NDArray[np.bool_], doubts: _Values
+    ) -> Readings:
+        names = frame.select(pl.col("device_id", "quantity").cast(pl.String))
+        point = names.join(self._keys, on=["device_id", "quantity"], how="left", maintain_order="left")["point"]
+        unknown = names.filter(point.is_null() & pl.Series(keep)).unique(maintain_order=True).rows()
+        self._known(unknown)
+        rows = Readings.empty(int(keep.sum()))
+        rows.point[:] = point.fill_null(0).to_numpy()[keep]
+        rows.ts[:] = rows.received_at[:] = ts[keep]
+        rows.value[:] = doubts.numbers(frame["value"]).to_numpy()[keep]
+        if "quality" in frame.columns:
+            rows.quality[:] = _quality(frame["quality"], self._path)[keep]
+        return rows
+
+    def _of_wide(
+        self, frame: pl.DataFrame, ts: NDArray[np.int64], keep: NDArray[np.bool_], doubts: _Values
+    ) -> Readings:
+        values = np.column_stack([doubts.numbers(frame[name]).to_numpy() for name in self._wide])
+        chosen = keep[:, None] & ~np.isnan(values)
+        row, column = np.nonzero(chosen)
+        rows = Readings.empty(len(row))
+        rows.point[:] = np.fromiter(self._wide.values(), np.int32, len(self._wide))[column]
+        rows.ts[:] = rows.received_at[:] = ts[row]
+        rows.value[:] = values[row, column]
+        return rows
+
+    def _columns(self) -> dict[str, int]:
+        """Points of a wide file's columns; one without a value need not be in the registry."""
+        self._has_ts()
+        wide = [name for name in self._scan.names if name != "ts"]
+        wrong = [name for name in wide if not all(name.rpartition("/")[::2])]
+        if wrong:
+            remedy = "long: ts, device_id, quantity, value; wide: ts and one column per device_id/quantity"
+            raise ConfigurationError([Problem(str(self._path), wrong[0], "is not device_id/quantity", remedy)])
+        if not wide:
+            raise ConfigurationError([Problem(str(self._path), "columns", "there is none but ts", "see docs/rules.md")])
+        number = {(device, quantity): point for point, device, quantity in self._keys.iter_rows()}
+        place = {name: (name.rpartition("/")[0], name.rpartition("/")[2]) for name in wide}
+        strange = [name for name in wide if place[name] not in number]
+        self._known([place[name] for name in self._scan.filled(strange)])
+        return {name: number[place[name]] for name in wide if place[name] in number}
+
+    def _has_ts(self) -> None:
+        if "ts" not in self._scan.names:
+            remedy = "name the column of event times ts"
+            raise ConfigurationError([Problem(str(self._path), "ts", "is missing", remedy)])
+
+    def _times(self, from_ms: int | None, to_ms: int | None) -> NDArray[np.int64]:
+        self._has_ts()
+        ts: NDArray[np.int64] = epoch_ms(self._scan.column("ts"), self._path).fill_null(NEVER).to_numpy()
+        outside = np.zeros(len(ts), bool)
+        if from_ms is not None:
+            outside |= ts < from_ms
+        if to_ms is not None:
+            outside |= ts >= to_ms
+        return np.where(outside, NEVER, ts) if outside.any() else ts
+
+    def _known(self, unknown: list[tuple[str, ...]]) -> None:
+        """Refuse points that the registry does not list."""
+        if unknown:
+            named = ", ".join(f"{device}/{quantity}" for device, quantity in unknown[:5])
+            message = f"{len(unknown)} are not in the registry: {named}"
+            raise ConfigurationError([Problem(str(self._path), "points", message, f"add them to {self._registry}")])
+
+
+class _Values:
+    """Values of a file's columns as numbers, piece by piece: a column that has values but no number is a mistake."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._text: dict[str, Any] = {}
+        self._wordy: dict[str, int] = {}
+        self._good: set[str] = set()
+
+    def numbers(self, values: pl.Series) -> pl.Series:
+        """NaN where there is none."""
+        found = as_numbers(values)
+        if values.name not in self._good:
+            if found.count():
+                self._good.add(values.name)
+            elif values.count():
+                self._text.setdefault(values.name, values.drop_nulls()[0])
+                self._wordy[values.name] = self._wordy.get(values.name, 0) + values.count()
+                if self._wordy[values.name] >= WORDS_MAX:
+                    self.check()
+        return found.fill_null(np.nan)
+
+    def check(self) -> None:
+        """At the end.
+
+        Raises:
+            ConfigurationError: a column held values but no number.
+        """
+        problems = [no_numbers(self._path, name, text) for name, text in self._text.items() if name not in self._good]
+        if problems:
+            raise ConfigurationError(problems)
+
+
+def _grouped(points: pa.Table) -> pa.Table:
+    """The points, those of one kind taken for one group where the registry names no group at all.
+
+    A device of several quantities is a group by itself (``rules.groups``); but where every sensor is a device of its
+    own, nothing else says that they stand in one plant.
+    """
+    if points["group"].null_count < len(points):
+        return points
+    frame = pl.from_arrow(points.select(["device_id", "kind", "group"]))
+    assert isinstance(frame, pl.DataFrame)
+    alone = pl.len().over("device_id") == 1
+    group = frame.select(pl.when(alone).then("kind").otherwise("group").cast(pl.String).alias("group"))["group"]
+    place = points.column_names.index("group")
+    return points.set_column(place, POINTS.field("group"), group.to_arrow().cast(pa.string()))
+
+
+def _quality(quality: pl.Series, path: Path) -> NDArray[np.uint8]:
+    """0 good, 1 uncertain, 2 bad; nothing means good."""
+    found = quality.cast(pl.Int64, strict=False).fill_null(0)
+    if not found.is_between(0, 2).all():
+        remedy = "0 good, 1 uncertain, 2 bad; leave it empty when unknown"
+        raise ConfigurationError([Problem(str(path), "quality", "has values other than 0, 1 and 2", remedy)])
+    return found.cast(pl.UInt8).to_numpy()
