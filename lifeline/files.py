@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lifeline.core.errors import UnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+PIECE_BYTES: Final = 1 << 20
+"""A file is made durable piece by piece. The log syncs on the same disk a hundred times a second, and waits for what is
+under way: an 82 MB checkpoint at once held it up by 62 ms, in pieces by 30 (medians of the longest wait)."""
 
 
 def fsync_directory(directory: Path) -> None:
@@ -52,7 +57,12 @@ def write_atomic(path: Path, *parts: bytes | memoryview, durable: bool = True) -
     try:
         with temporary.open("wb") as file:
             for part in parts:
-                file.write(part)
+                view = memoryview(part).cast("B")
+                for start in range(0, len(view), PIECE_BYTES):
+                    file.write(view[start : start + PIECE_BYTES])
+                    if durable and start + PIECE_BYTES < len(view):
+                        file.flush()
+                        os.fdatasync(file.fileno())
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

@@ -5,6 +5,7 @@ Reads like the picture in ``lifeline.engine.pipeline``: registry, log, followers
 
 from __future__ import annotations
 
+import logging
 import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from lifeline.app.reloading import RuleWatch
 from lifeline.app.replaying import ReplayDesk
 from lifeline.app.shadow import ShadowDesk
 from lifeline.config import read_password
-from lifeline.core.errors import CorruptionError, UnavailableError
+from lifeline.core.errors import CorruptionError, LifelineError, UnavailableError
 from lifeline.core.limits import LOG_KEPT_BYTES
 from lifeline.core.metrics import Metrics
 from lifeline.engine.follow import Follow
@@ -60,6 +61,11 @@ if TYPE_CHECKING:
     from lifeline.core.ports import Follower
     from rules.rule_set import RuleSet
 
+logger = logging.getLogger(__name__)
+
+CATALOG_REST_MS: Final = 1000
+"""Flushes, merges and changes of events each asked for a new catalog: four a second under load, a tenth of a core."""
+
 RECORDS_BACK: Final = 64
 ROWS_BACK: Final = 1 << 18
 """The log is read back by so many records at a time at most, and one by one where they bring so many rows."""
@@ -80,6 +86,7 @@ class Assembly:
     brokers: list[EmbeddedBroker] = field(default_factory=list)
     broker_urls: dict[str, str] = field(default_factory=dict)
     closing: list[Any] = field(default_factory=list)
+    publisher: Publisher | None = None
     clean: bool = False
     """After ``stop``: everything that was read is committed, acknowledged and consumed."""
     _stopped: bool = False
@@ -90,6 +97,15 @@ class Assembly:
             self._stopped = True
             self.shadow.close()
             self.clean = self.engine.stop()
+            self._publish()
+
+    def _publish(self) -> None:
+        """What the catalog's rest has kept back."""
+        if self.publisher is not None:
+            try:
+                self.publisher.publish_changes()
+            except LifelineError as error:
+                logger.error("%s", error)  # noqa: TRY400 - the message says it all; the next start publishes anew
 
     def close(self) -> None:
         """Stop embedded brokers, close databases."""
@@ -175,7 +191,7 @@ def assemble(site: Site) -> Assembly:
         ledger = open_registry(site, must_exist=must_exist)
         log = open_log() if opening is None else opening.result()
 
-    catalog = Catalog(site.data, grace_ms=int(config.lake.grace_s * 1000))
+    catalog = Catalog(site.data, grace_ms=int(config.lake.grace_s * 1000), rest_ms=CATALOG_REST_MS)
     queue, desk = open_queue(site, rule_set, ledger)
     books = keep_books(site, desk)
     rules = rules_follower(site, rule_set, ledger, queue, metrics)
@@ -228,7 +244,7 @@ def assemble(site: Site) -> Assembly:
     watch = RuleWatch(site.config.path, rule_set, ledger, rules, queue, now_ms, partial(record_reload, desk), shadow)
     outgoing = start_sinks(site)
     work = (
-        *(shadow.keep, publisher.publish_changes, watch.keep, books.export_due, outgoing.tidy),
+        *(shadow.keep, partial(publisher.publish_changes, may_wait=True), watch.keep, books.export_due, outgoing.tidy),
         ReplayDesk(site.replay_path, make_decoder(config, None, ledger, window), log).serve,
     )
     engine = Engine(
@@ -239,7 +255,10 @@ def assemble(site: Site) -> Assembly:
         chores=(*work, MemoryKeeper(now_ms).keep, LoadGauge(desk, metrics, now_ms).keep),
     )
     settle()
-    return Assembly(engine, metrics, board, rules, tally, ledger, watch, shadow, brokers, urls, [outgoing, books, desk])
+    return Assembly(
+        *(engine, metrics, board, rules, tally, ledger, watch, shadow, brokers, urls),
+        *([outgoing, books, desk], publisher),
+    )
 
 
 def rules_follower(

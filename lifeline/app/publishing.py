@@ -72,8 +72,10 @@ class Publisher:
         self._catalog.publish_table("areas", registry.areas)
         self._published = registry
 
-    def publish_changes(self) -> None:
+    def publish_changes(self, *, may_wait: bool = False) -> None:
         """Points, areas, alarms, events and their log: what is new or has changed.
+
+        ``may_wait``: not while the catalog rests; who calls does so again soon.
 
         Raises:
             UnavailableError: database or disk refuses; tried again at the next call.
@@ -81,6 +83,8 @@ class Publisher:
         self.publish_registry()
         if self._shown is not None:  # before, the catalog still shows files of the last process
             self._tables.tidy()
+        if may_wait and self._catalog.rests:
+            return
         if self._follow():
             for name, table in self._tables.tables.items():
                 self._catalog.publish_parts(name, table.files, table.tail_path, table.schema.names)

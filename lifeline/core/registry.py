@@ -6,7 +6,7 @@ never again to another (the lake stores it). A registry is immutable; a newer on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+REPEATING: Final = frozenset({"span_low", "span_high", "interval_s", "install_date"})
+"""Columns that are no texts and have few values."""
+
+
 class Registry:
     """Points and areas, as Arrow tables for people and as arrays for kernels. Nothing in it changes once it is made.
 
@@ -26,7 +30,8 @@ class Registry:
     ``span_high`` (float64, -inf/inf where unknown), ``interval_ms`` (int64, 0 where unknown).
     ``device_ptr`` (devices + 1) and ``device_points`` are the points of each device in CSR form.
 
-    Texts repeat from point to point and are kept once each: a fleet of 624,800 points takes 65 MiB instead of 125.
+    What repeats from point to point is kept once, with numbers as narrow as they can be: a fleet of 624,800 points
+    takes 35 MiB instead of 125.
     """
 
     def __init__(self, points: pa.Table, areas: pa.Table | None = None) -> None:
@@ -36,17 +41,16 @@ class Registry:
         """
         if not plain_schema(points.schema).equals(POINTS):
             raise ValueError(f"points must have the schema\n{POINTS}\nnot\n{points.schema}")
-        columns = [_compact(points[name].combine_chunks()) for name in POINTS.names]
-        self._points = pa.table(columns, names=POINTS.names)
+        self._points = pa.table([_compact(points[name].combine_chunks(), name) for name in POINTS.names], POINTS.names)
         self.areas: pa.Table = AREAS.empty_table() if areas is None else areas
-        device, quantity = self._dictionary("device_id"), self._dictionary("quantity")
+        device, quantity = self.coded("device_id"), self.coded("quantity")
         self.devices: list[str] = device.dictionary.to_pylist()
         self.quantities: list[str] = quantity.dictionary.to_pylist()
-        self.point_device: NDArray[np.int32] = device.indices.to_numpy().copy()
-        self.point_quantity: NDArray[np.int32] = quantity.indices.to_numpy().copy()
-        self.span_low = self._floats("span_low", -np.inf)
-        self.span_high = self._floats("span_high", np.inf)
-        self.interval_ms: NDArray[np.int64] = (self._floats("interval_s", 0.0) * 1000).astype(np.int64)
+        self.point_device: NDArray[np.int32] = np.array(device.indices, np.int32)
+        self.point_quantity: NDArray[np.int32] = np.array(quantity.indices, np.int32)
+        self.span_low = _floats(points["span_low"], -np.inf)
+        self.span_high = _floats(points["span_high"], np.inf)
+        self.interval_ms: NDArray[np.int64] = (_floats(points["interval_s"], 0.0) * 1000).astype(np.int64)
         counts = np.bincount(self.point_device, minlength=len(self.devices))
         self.device_ptr: NDArray[np.int64] = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         self.device_points: NDArray[np.int32] = np.argsort(self.point_device, kind="stable").astype(np.int32)
@@ -77,17 +81,10 @@ class Registry:
         """Number of points."""
         return int(self._points.num_rows)
 
-    def _floats(self, name: str, missing: float) -> NDArray[np.float64]:
-        column = self._points[name].combine_chunks().fill_null(missing).to_numpy(zero_copy_only=False)
-        return np.ascontiguousarray(column, np.float64)
-
     def column(self, name: str) -> list[str | None]:
         """A text column as a Python list, one entry a point."""
         values: list[str | None] = self._points[name].to_pylist()
         return values
-
-    def _dictionary(self, name: str) -> pa.DictionaryArray:
-        return self._points[name].combine_chunks()
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
@@ -95,9 +92,21 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
     return pa.schema([f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in schema])
 
 
-def _compact(column: pa.Array) -> pa.Array:
-    """Texts as a dictionary, in the order of their first appearance."""
-    return column.dictionary_encode() if pa.types.is_string(column.type) else column
+def _compact(column: pa.Array, name: str) -> pa.Array:
+    """What repeats as a dictionary, in the order of first appearance; one more number than it needs must fit too."""
+    if not pa.types.is_dictionary(column.type):
+        if not pa.types.is_string(column.type) and name not in REPEATING:
+            return column
+        column = column.dictionary_encode()
+    for narrow in (pa.int8(), pa.int16(), pa.int32()):
+        if len(column.dictionary) < np.iinfo(narrow.to_pandas_dtype()).max:
+            break
+    return pa.DictionaryArray.from_arrays(column.indices.cast(narrow), column.dictionary)
+
+
+def _floats(column: pa.ChunkedArray, missing: float) -> NDArray[np.float64]:
+    values = column.cast(pa.float64()).combine_chunks().fill_null(missing).to_numpy(zero_copy_only=False)
+    return np.array(values, np.float64)
 
 
 def _plain(table: pa.Table) -> pa.Table:

@@ -86,16 +86,21 @@ class Catalog:
         data_dir: The site's data directory.
         grace_ms: How long replaced snapshots stay.
         clock: Epoch milliseconds.
+        rest_ms: Between two publications that may wait (``publish``): each is 20 ms of computing.
 
     Raises:
         UnavailableError: the directory cannot be made.
     """
 
-    def __init__(self, data_dir: Path, grace_ms: int = GRACE_MS, clock: Clock = _wall_clock) -> None:
+    def __init__(
+        self, data_dir: Path, grace_ms: int = GRACE_MS, clock: Clock = _wall_clock, *, rest_ms: int = 0
+    ) -> None:
         self.root = data_dir.resolve() / "catalog"
         self._tables = self.root / "tables"
         make_dir(self._tables)
         self._clock = clock
+        self._rest_ms = rest_ms
+        self._published_ms = clock() - rest_ms
         self._lock = threading.RLock()
         self._trash = Trash(grace_ms)
         self._files: dict[str, list[str]] = {}
@@ -123,6 +128,11 @@ class Catalog:
     def shows(self, name: str) -> bool:
         """Whether a view has files of its own yet, of this process or one before it."""
         return bool(self._files.get(name))
+
+    @property
+    def rests(self) -> bool:
+        """Whether it was published so lately that what may wait waits."""
+        return 0 <= self._clock() - self._published_ms < self._rest_ms
 
     def publish_table(self, name: str, table: pa.Table) -> None:
         """Take a snapshot of one of ``TABLES`` (``points``, ``areas``, ``alarms`` …); visible after ``publish``.
@@ -175,15 +185,17 @@ class Catalog:
             self._extra[name] = list(columns[len(COLUMNS[name]) :])
             self._dirty = True
 
-    def publish(self) -> bool:
+    def publish(self, *, may_wait: bool = False) -> bool:
         """Replace the catalog when something changed since the last time; whether it did.
+
+        ``may_wait``: who calls will soon call again, so it need not be done within ``rest_ms`` of the last time.
 
         Raises:
             UnavailableError: the disk refuses; the old catalog is untouched.
         """
         with self._lock:
             self._trash.empty(self._clock())
-            if not self._dirty:
+            if not self._dirty or (may_wait and self.rests):
                 return False
             queries = view_queries(self._files, self._extra, self._tails)
             manifest = {"files": self._files, "extra": self._extra, "tails": self._tails}
@@ -196,6 +208,7 @@ class Catalog:
             write_atomic(self.root / "catalog.sql", text.encode(), durable=False)
             write_atomic(self.root / "manifest.json", json.dumps(manifest).encode(), durable=False)
             self._dirty = False
+            self._published_ms = self._clock()
             return True
 
     def _renew_connection(self) -> None:

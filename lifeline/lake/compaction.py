@@ -1,13 +1,13 @@
 """Many small files become few large ones, without a reader noticing and without writing each row often.
 
-Levels: a file's size class is the number of times its size can be divided by FAN_IN above CLASS_BYTES. As soon as
+Levels: a file's size class is the number of times its weight can be divided by FAN_IN above CLASS_BYTES. As soon as
 FAN_IN files of one day are in one class they are merged into one file, of the next class in the end; from TARGET_BYTES
 on a file is left alone. A row is therefore rewritten some four times in a calm fleet and once or twice at full load,
 and a day has at most about FAN_IN files a class. When a newer day has begun, what is left of the older one becomes one
 file.
 
-The merge itself runs in a thread of its own (sorting, zstd and the kernel release the GIL) and holds a row group of
-each input in memory, never the whole files. Its commit is made by the follower's thread, in ``tick``: one Delta
+The merge itself runs in a thread of its own (sorting, zstd and the kernel release the GIL) and holds a step of each
+input in memory, never the whole files. Its commit is made by the follower's thread, in ``tick``: one Delta
 transaction of removes and one add with ``data_change=False``. The inputs stay on disk for the grace period.
 """
 
@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lifeline.core.errors import CorruptionError, UnavailableError
+from lifeline.lake.files import sync_file
 from lifeline.lake.kernels.order import order_rows
 from lifeline.lake.parquet import (
     READINGS_FILE,
@@ -43,8 +44,12 @@ if TYPE_CHECKING:
 FAN_IN = 8
 """More files a merge: fewer rewrites, but more open files for readers. 8 gives 3 levels and some 24 files a day."""
 
-CLASS_BYTES = 1 << 20
-"""Everything smaller is class 0."""
+CLASS_BYTES = 2 << 20
+"""Everything lighter is class 0: a flush of the whole fleet's second weighs 1.75 MB."""
+
+ROW_BYTES = 8
+"""What a reading takes in a fresh file. Merged ones take a fifth, and weigh as much: by their bytes eight flushes of a
+second made a file of the flushes' own class, which was merged with the next seven, and again with seven more."""
 
 TARGET_BYTES = 96 << 20
 """A file this large is left alone; a merge of 8 just below it stays under 0.8 GB."""
@@ -55,15 +60,19 @@ RETRY_STARTS = 50
 MERGE_BYTES_MAX = 256 << 20
 """No merge makes a larger file."""
 
+STEP_ROWS = 1 << 15
+"""Rows decoded at a time of each input: 1.2 MB. Whole row groups of eight files, and what is made of them, were 140 MiB
+at the peak of every merge."""
+
 INPUTS_MAX = 2 * FAN_IN
-"""No merge reads more files at once: a row group of each is 11 MB."""
+"""No merge reads more files at once: the compressed columns of a row group of each are 3 MB."""
 
 
-def size_class(size: int) -> int:
-    """0 below CLASS_BYTES, one more for each factor of FAN_IN."""
+def size_class(size: int, rows: int = 0) -> int:
+    """0 below CLASS_BYTES, one more for each factor of FAN_IN; of a file of ``size`` bytes and so many rows."""
     level = 0
     bound = CLASS_BYTES
-    while size >= bound:
+    while max(size, rows * ROW_BYTES) >= bound:
         level += 1
         bound *= FAN_IN
     return level
@@ -84,7 +93,7 @@ def plan_merge(files: Iterable[LakeFile], *, final: bool = False) -> list[LakeFi
     for day, small in sorted(days.items(), reverse=True):
         classes: dict[int, list[LakeFile]] = {}
         for file in small:
-            classes.setdefault(size_class(file.bytes), []).append(file)
+            classes.setdefault(size_class(file.bytes, file.rows), []).append(file)
         for _, members in sorted(classes.items()):
             if len(members) >= FAN_IN:
                 return _bounded(members)
@@ -108,23 +117,23 @@ def _bounded(files: list[LakeFile]) -> list[LakeFile]:
 
 
 class _Cursor:
-    """One sorted input, read a row group at a time."""
+    """One sorted input, read STEP_ROWS at a time."""
 
     def __init__(self, path: Path) -> None:
         self._file = pq.ParquetFile(path)
-        self._groups = iter(range(self._file.num_row_groups))
+        self._steps = self._file.iter_batches(STEP_ROWS)
         self.rows: pa.Table = READINGS_FILE.empty_table()
         self.last = (0, 0)
         self.ended = False
 
     def fill(self) -> None:
-        """Load the next row group once the current rows are used up."""
+        """Load the next rows once the current ones are used up."""
         while not self.ended and self.rows.num_rows == 0:
-            group = next(self._groups, None)
-            if group is None:
+            step = next(self._steps, None)
+            if step is None:
                 self.ended = True
                 return
-            self.rows = self._file.read_row_group(group).cast(READINGS_FILE)
+            self.rows = pa.Table.from_batches([step]).cast(READINGS_FILE)
             if self.rows.num_rows:
                 self.last = (self.rows["point"][-1].as_py(), self.rows["ts"][-1].value)
 
@@ -147,7 +156,7 @@ class _Cursor:
 
 
 def merged_rows(paths: Sequence[Path]) -> Iterator[pa.Table]:
-    """The rows of sorted files as sorted tables, holding one row group of each file."""
+    """The rows of sorted files as sorted tables, holding a step of each file."""
     with ExitStack() as stack:
         cursors = [_Cursor(path) for path in paths]
         for cursor in cursors:
@@ -203,6 +212,7 @@ def _write(
     rows = table.num_rows - table.num_rows % ROW_GROUP_ROWS if whole_groups else table.num_rows
     writer = writer or readings_writer(output, table.slice(0, rows))
     writer.write_table(table.slice(0, rows), row_group_size=ROW_GROUP_ROWS)
+    sync_file(output)  # bit by bit: the log's own syncs wait for what is under way on their disk
     waiting[:] = [table.slice(rows)] if rows < table.num_rows else []
     return writer
 
@@ -316,7 +326,7 @@ class Compactor:
         paths = [self.table.root / file.path for file in sorted(merge.inputs, key=lambda f: f.path)]
         try:
             merge.facts = self._merge_files(paths, merge.output, self._stopped)
-        except (OSError, pa.ArrowException, CorruptionError) as error:
+        except (OSError, pa.ArrowException, CorruptionError, UnavailableError) as error:
             merge.error = error
 
 

@@ -220,6 +220,8 @@ class LakeFollower:
             compactor.stop()
         if len(self._waiting) or self._position > self.durable:
             self.flush()
+        if self._catalog is not None:
+            self._catalog.publish()
 
     def _learn_positions(self) -> None:
         self._stored = self._stored_positions()
@@ -274,7 +276,7 @@ class LakeFollower:
             return
         self._catalog.set_files("readings", self.readings.absolute())
         self._catalog.set_files("rejects", self.rejects.absolute())
-        self._catalog.publish()
+        self._catalog.publish(may_wait=True)
 
 
 def _written(path: Path, table: pa.Table, *, rejects: bool) -> FileFacts:

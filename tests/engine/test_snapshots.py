@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lifeline import files
 from lifeline.core.errors import UnavailableError
 from lifeline.engine.snapshots import SnapshotStore
 
@@ -67,3 +68,13 @@ def test_a_refusing_disk_is_an_unavailable_error_and_keeps_the_old(tmp_path: Pat
 
     (tmp_path / f"rules-{8:020d}.snap").rmdir()
     assert store.load() == (7, b"seven")
+
+
+@given(st.binary(max_size=40), st.integers(1, 9))
+def test_it_is_written_in_pieces(tmp_path_factory: pytest.TempPathFactory, state: bytes, piece: int) -> None:
+    store = SnapshotStore(tmp_path_factory.mktemp("snap"), "rules")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "PIECE_BYTES", piece)
+        store.save(3, state)
+
+    assert store.load() == (3, state)

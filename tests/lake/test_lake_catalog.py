@@ -111,6 +111,23 @@ def test_nothing_changed_means_nothing_written(tmp_path: Path, source: Any) -> N
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
 
+def test_what_may_wait_is_published_once_a_rest(tmp_path: Path) -> None:
+    now = [5000]
+    catalog = Catalog(tmp_path, clock=lambda: now[0], rest_ms=1000)
+
+    def changed(**how: bool) -> bool:
+        catalog.publish_table("alarms", pa.table({"alarm_id": [f"{now[0]} {how}"]}))
+        return catalog.publish(**how)
+
+    assert changed(may_wait=True)
+    now[0] += 999
+    assert not changed(may_wait=True)
+    assert changed()  # it must not wait
+    now[0] += 1000
+    assert catalog.publish(may_wait=True) is False  # nothing was left over
+    assert changed(may_wait=True)
+
+
 def test_a_restart_keeps_what_others_published(tmp_path: Path, source: Any) -> None:
     catalog = Catalog(tmp_path)
     catalog.publish_table("points", source(5).current().points)

@@ -61,9 +61,27 @@ def test_write_amplification_stays_low() -> None:
     assert len(files) < 50
 
 
-@pytest.mark.parametrize(("size", "level"), [(0, 0), ((1 << 20) - 1, 0), (1 << 20, 1), (8 << 20, 2), (64 << 20, 3)])
+@pytest.mark.parametrize(("size", "level"), [(0, 0), ((2 << 20) - 1, 0), (2 << 20, 1), (16 << 20, 2), (128 << 20, 3)])
 def test_size_classes(size: int, level: int) -> None:
     assert size_class(size) == level
+    assert size_class(0, size // compaction.ROW_BYTES) == (level if size % compaction.ROW_BYTES == 0 else 0)
+
+
+def test_a_row_of_the_whole_fleet_is_merged_three_times_at_most() -> None:
+    """A flush a second of 218,600 rows at 8 bytes, of which merging leaves 1.7: no file meets fresh ones again."""
+    files: list[LakeFile] = []
+    rewritten = 0
+    seconds = 2000
+    for lsn in range(seconds):
+        files.append(LakeFile(f"day=d/{lsn:012}-{lsn}.parquet", "d", 218_600, 1_750_000))
+        while chosen := plan_merge(files):
+            rows = sum(f.rows for f in chosen)
+            rewritten += rows
+            files = [f for f in files if f not in chosen]
+            files.append(LakeFile(f"day=d/{lsn:012}-m{rewritten}.parquet", "d", rows, int(1.7 * rows)))
+
+    assert rewritten <= 3 * seconds * 218_600
+    assert len(files) < 40
 
 
 def write(path: Path, rows: list[tuple[int, int]]) -> None:
@@ -90,10 +108,11 @@ INPUTS = st.lists(
 def test_merge_is_the_sorted_union(
     tmp_path_factory: pytest.TempPathFactory, inputs: list[list[tuple[int, int]]]
 ) -> None:
-    """With tiny row groups, so that every run crosses their borders."""
+    """With tiny row groups and steps, so that every run crosses their borders."""
     folder = tmp_path_factory.mktemp("merge")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compaction, "ROW_GROUP_ROWS", 7)
+        patch.setattr(compaction, "STEP_ROWS", 3)
         patch.setattr("lifeline.lake.parquet.ROW_GROUP_ROWS", 7)
         paths = []
         for number, rows in enumerate(inputs):
