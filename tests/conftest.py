@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import shutil
@@ -42,6 +43,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if not item.get_closest_marker("only_soak")]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What was imported and collected lives as long as the process: a full collection has no need to walk it again.
+
+    With it, each `gc.collect()` of a test, and each full collection that comes by itself, takes a third of a second.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def need(program: str) -> str:
