@@ -83,7 +83,7 @@ class IdentityWindow:
         broker delivers it once more. Give the log's newest ``rows_kept`` rows at least.
         """
         with self._lock:
-            self._table[:] = 0
+            self._table = np.zeros(self._table.shape, self._table.dtype)  # new: pages are made as they are needed
             self._state[:] = 0
             self._newest[:] = _NEVER
             for batch in batches:

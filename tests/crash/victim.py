@@ -12,6 +12,7 @@ before it does anything, until SIGCONT (a tracer may attach meanwhile).
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import logging
 import os
@@ -23,7 +24,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import alembic.command  # late in a start: here, no victim has to
 import numpy as np
+from holidays import country_holidays
 from mutants import MUTANTS  # a script: its own folder is on the path
 
 from ingest.collector import Collector
@@ -135,6 +138,10 @@ def warm() -> None:
     decoder = PayloadDecoder(Source(), [("#", "lifeline")], mark=IdentityWindow(64).mark)
     assert len(decoder.decode(received.messages, 1795000000000, "b").readings) == 1
     assert connection.acknowledge(received.token) == 1
+    assert alembic.command
+    country_holidays("CN")  # reads the country's module
+    gc.collect()
+    gc.freeze()  # an engine's start collects all of it again, and copies its pages
 
 
 def main() -> None:
