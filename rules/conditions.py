@@ -21,6 +21,7 @@ import difflib
 import itertools
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -43,6 +44,9 @@ FUNCTIONS: Final = frozenset(
 TEXT_BYTES_MAX: Final = 4096
 """Longest condition: forty times the longest of the standard rules."""
 
+COMPILED_MAX: Final = 1024
+"""Conditions that are kept compiled: the standard rules have 200, most of them with two sets of parameters."""
+
 _TOKEN: Final = re.compile(
     r"""(?P<space>\s+)|(?P<number>\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"""
     r"""|(?P<string>'(?:[^']|'')*')|(?P<op><>|!=|<=|>=|=|<|>|\+|-|\*|/|%|\(|\)|,)"""
@@ -62,7 +66,7 @@ class Condition:
 
     def expression(self, params: Mapping[str, float]) -> pl.Expr:
         """The Polars expression, with the given parameters put in as numbers."""
-        return pl.sql_expr(_sql(self.tokens, params))
+        return _expression(_sql(self.tokens, params))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +80,8 @@ class Test:
     @classmethod
     def of(cls, condition: Condition, params: Mapping[str, float]) -> Test:
         """With the given parameters put in as numbers."""
-        program = numeric.compile_numeric(condition.tokens, params)
-        names = tuple(sorted(condition.names - set(params)))
-        return cls(names, program, condition.expression(params))
+        fixed = tuple((name, float(params[name])) for name in sorted(condition.names & params.keys()))
+        return _test(_Key(condition), fixed)
 
     def satisfied(self, columns: Mapping[str, NDArray[np.float64]], rows: int) -> NDArray[np.bool_]:
         """Which of ``rows`` rows satisfy it, by columns of float64 with NaN for NULL."""
@@ -86,6 +89,33 @@ class Test:
             return numeric.satisfied(self.program, columns, rows)
         frame = pl.DataFrame([column(name, columns[name]) for name in self.names])
         return evaluate(frame, rows, [self.expression])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A condition by what it was read from: its tokens follow, and need not be compared."""
+
+    condition: Condition
+
+    def __eq__(self, other: object) -> bool:
+        mine, its = self.condition, getattr(other, "condition", None)
+        return isinstance(its, Condition) and (mine.text, mine.names) == (its.text, its.names)
+
+    def __hash__(self) -> int:
+        return hash((self.condition.text, self.condition.names))
+
+
+@lru_cache(maxsize=COMPILED_MAX)
+def _test(key: _Key, fixed: tuple[tuple[str, float], ...]) -> Test:
+    """A test has no state: machines that are made over the same rules, or made anew, share it."""
+    condition, params = key.condition, dict(fixed)
+    program = numeric.compile_numeric(condition.tokens, params)
+    return Test(tuple(sorted(condition.names - params.keys())), program, condition.expression(params))
+
+
+@lru_cache(maxsize=COMPILED_MAX)
+def _expression(sql: str) -> pl.Expr:
+    return pl.sql_expr(sql)
 
 
 def parse(
@@ -101,12 +131,17 @@ def parse(
 
 def accepted(text: str, columns: Mapping[str, pl.DataType], prefixes: Collection[str] = ()) -> Condition:
     """A condition that ``parse`` has accepted before: it is not tried again."""
+    return _accepted(text, frozenset(columns), tuple(prefixes))
+
+
+@lru_cache(maxsize=COMPILED_MAX)
+def _accepted(text: str, columns: frozenset[str], prefixes: tuple[str, ...]) -> Condition:
     condition, faults = _read(text, columns, prefixes)
     assert not faults, faults
     return condition
 
 
-def _read(text: str, columns: Mapping[str, pl.DataType], prefixes: Collection[str]) -> tuple[Condition, list[Fault]]:
+def _read(text: str, columns: Collection[str], prefixes: Collection[str]) -> tuple[Condition, list[Fault]]:
     tokens, faults = _tokens(text)
     names: set[str] = set()
     for i, token in enumerate(tokens):

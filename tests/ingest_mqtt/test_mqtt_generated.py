@@ -15,7 +15,7 @@ from tests.ingest_mqtt.packets import ALIAS_MAX, PACKET_MAX, Case, all_cases
 
 CASES = all_cases()
 STATEMENTS: dict[str, list[Case]] = {}
-"""The cases of a statement of the standard, in one version of it: a test each, as 3,800 would cost more than they do."""
+"""The cases of a statement of the standard, in one version of it: a test each."""
 for _case in CASES:
     STATEMENTS.setdefault(f"v{_case.version} {_case.name.partition(' ')[0]}", []).append(_case)
 OPENING = {

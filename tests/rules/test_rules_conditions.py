@@ -47,6 +47,23 @@ def test_dividing_by_zero_never_satisfies(text: str) -> None:
     assert holds(text, [(5.0, 0.0, 1.0), (0.0, 0.0, 1.0), (-5.0, 0.0, 1.0)]) == [False] * 3
 
 
+def test_what_is_compiled_once_is_asked_with_its_own_parameters_and_columns() -> None:
+    """Compiled conditions are shared: by text, by the names that are columns, and by the parameters put in."""
+    text, columns = "value > limit", dict.fromkeys(("value", "limit"), pl.Float64())
+    condition = conditions.accepted(text, columns)
+    values = {"value": np.array([1.0, 3.0]), "limit": np.array([5.0, 2.0])}
+
+    found = [conditions.Test.of(condition, params).satisfied(values, 2).tolist() for params in ({"limit": 2.0}, {})]
+    other = conditions.Test.of(condition, {"limit": 0.5, "unused": 9.0})
+
+    assert found == [[False, True], [False, True]]
+    assert other.satisfied(values, 2).tolist() == [True, True]
+    assert conditions.Test.of(condition, {"limit": 0.5}) is other
+    assert conditions.accepted(text, columns | {"more": pl.Float64()}) == condition
+    with pytest.raises(AssertionError, match="unknown column"):
+        conditions.accepted(text, {"value": pl.Float64()})
+
+
 def test_parameters_become_numbers() -> None:
     assert holds("value > limit AND rate < -low", [(2.0, -3.0, 0.0)], {"limit": 1e-05, "low": -5.0}) == [True]
     assert holds("value > limit", [(1.0, 0.0, 0.0)], {"limit": -1e300}) == [True]
