@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 COLUMNS: Final = ("phase", "count", "run", "onset")
 _DTYPES: Final = (np.uint8, np.int32, np.int64, np.int64)
 _PLACES_MIN: Final = 16
+_SIEVE_MIN: Final = 1 << 12
 _FULL: Final = 2
 """At least one place in so many is free: a look for a slot that is not there ends soon."""
 
@@ -78,9 +79,20 @@ class AlarmState:
             for row, kind, onset in zip(rows[:n], kinds[:n], onsets[:n], strict=True)
         ]
 
-    def rests(self, slots: NDArray[np.int32]) -> bool:
-        """Whether nothing is up, latched or pending at these slots: rows that do not raise change nothing then."""
-        return not self._used or bool(kernel.at_rest(slots, self._keys, *self._table[:2]))
+    @property
+    def rests(self) -> bool:
+        """Whether nothing is up, latched or pending: rows that do not raise change nothing then."""
+        return not self._used
+
+    def concerned(self, slots: NDArray[np.int32], raised: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Places, rising, of all rows that can change anything: those that raise, and those of slots not at rest.
+
+        Some more may be among them; ``advance`` over these rows alone does what it does over all.
+        """
+        out = np.empty(len(slots), np.intp)
+        sieve = np.zeros(max(_SIEVE_MIN, 1 << (8 * self._used + 1).bit_length()), np.bool_)
+        n = kernel.concerned(slots, raised, self._keys, *self._table[:2], sieve, out)
+        return out[:n]
 
     def acknowledge(self, slot: int, onset: int) -> bool:
         """An operator saw the alarm of this onset. True when it was latched and is cleared by that."""

@@ -8,7 +8,6 @@ import numpy as np
 
 from lifeline.core.schema import Flag
 from rules import features
-from rules.kernels import select
 from rules.memory import Known, Rows, Walk
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lifeline.core.batch import Readings
+    from rules.chosen import Chosen
     from rules.localtime import LocalClock
     from rules.plan import BoundRule
 
@@ -36,6 +36,11 @@ class _Lazy(dict[str, "NDArray[np.float64]"]):
         return made
 
 
+def columns_at(columns: Mapping[str, NDArray[np.float64]], rows: NDArray[np.intp]) -> Mapping[str, NDArray[np.float64]]:
+    """Columns at some rows; what is not asked for is not made."""
+    return _Lazy(lambda name: columns[name][rows])
+
+
 class Columns:
     """Computes them, by the site's clock. Features advance: every row of a rule exactly once, in order."""
 
@@ -43,64 +48,59 @@ class Columns:
         self._clock = clock
 
     def of(
-        self,
-        rule: BoundRule,
-        rows: Rows,
-        places: NDArray[np.int32],
-        slots: NDArray[np.int32],
-        beside: dict[str, NDArray[np.float64]],
+        self, rule: BoundRule, rows: Chosen, beside: dict[str, NDArray[np.float64]]
     ) -> Mapping[str, NDArray[np.float64]]:
         """All columns that the rule's conditions over readings may ask for, ``beside`` (those of siblings) among them.
 
         What needs no memory is computed when it is asked for: mostly never.
         """
-        columns = _Lazy(lambda name: self._column(name, rule, rows, places, slots))
+        columns = _Lazy(lambda name: self._column(name, rule, rows))
         columns.update(beside)
         if rule.tracks:
-            walk = self._walk(rule, rows, places, slots)
-            columns["value"] = walk.value
+            walk = self._walk(rule, rows)
             walks: dict[str, Known] = {}
             for track in rule.tracks:
                 columns.update(track.compute(walk, columns, rule.until, walks))
         return columns
 
-    def _walk(self, rule: BoundRule, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32]) -> Walk:
-        n = len(places)
-        ts, value, prev, dt = np.empty(n, np.int64), np.empty(n), np.empty(n), np.empty(n)
-        select.take(places, rows.ts, rows.value, rows.prev, rows.dt, ts, value, prev, dt)
-        local = self._clock.local_ms(ts) if rule.wants_local else ts[:0]
-        limit = rule.limits(slots, self._times(rule, rows, places)) if rule.wants_limit else value[:0]
-        return Walk(slots, ts, local, value, prev, dt, limit)
+    def _walk(self, rule: BoundRule, rows: Chosen) -> Walk:
+        ts = rows.column("ts")
+        local = rows.once("local", lambda: self._clock.local_ms(ts)) if rule.wants_local else ts[:0]
+        value, prev, dt = (rows.column(name) for name in ("value", "prev", "dt"))
+        limit = rule.limits(rows.slots, _times(rule, rows)) if rule.wants_limit else value[:0]
+        return Walk(rows.slots, ts, local, value, prev, dt, limit)
 
-    @staticmethod
-    def _times(rule: BoundRule, rows: Rows, places: NDArray[np.int32]) -> NDArray[np.int64]:
-        """When the rows were received; empty where no parameter of the rule changes with time."""
-        return rows.readings.received_at[rows.row[places]] if rule.overlaid else _NO_TIMES
-
-    def _column(
-        self, name: str, rule: BoundRule, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32]
-    ) -> NDArray[np.float64]:
+    def _column(self, name: str, rule: BoundRule, rows: Chosen) -> NDArray[np.float64]:
         """A column without memory, for the rows of one rule."""
-        made: Any
         if name in rule.by_slot:
-            made = rule.column(name, slots, self._times(rule, rows, places))
-        elif name in _STORED:
-            made = _picked(getattr(rows, _STORED[name]), places)
-        elif name == "step":
-            made = _picked(rows.value, places) - _picked(rows.prev, places)
-        elif name == "gap_n":
-            made = _per_interval(_picked(rows.dt, places), rule, slots)
+            return rule.column(name, rows.slots, _times(rule, rows))
+        if name in _STORED:
+            return rows.column(_STORED[name])
+        if name == "gap_n":
+            return _per_interval(rows.column("dt"), rule, rows.slots)
+        if features.is_sibling(name):
+            return np.full(len(rows), np.nan)
+        return rows.once(f"made {name}", lambda: self._shared(name, rows))
+
+    def _shared(self, name: str, rows: Chosen) -> NDArray[np.float64]:
+        """One that is the same for all rules of a set."""
+        made: Any
+        if name == "step":
+            made = rows.column("value") - rows.column("prev")
         elif name == "late":
-            made = (rows.readings.flags[rows.row[places]] & np.uint8(Flag.LATE)) != 0
+            made = (rows.readings.flags[rows.row] & np.uint8(Flag.LATE)) != 0
         elif name == "age_s":
-            made = (rows.readings.received_at[rows.row[places]] - rows.ts[places]) / 1000.0
+            made = (rows.received_at - rows.column("ts")) / 1000.0
         elif name == "quality":
-            made = rows.readings.quality[rows.row[places]]
-        elif features.is_sibling(name):
-            made = np.full(len(places), np.nan)
+            made = rows.readings.quality[rows.row]
         else:
-            made = self._clock.column(name, rows.ts[places])
+            made = self._clock.column(name, rows.column("ts"))
         return np.asarray(made, np.float64)
+
+
+def _times(rule: BoundRule, rows: Chosen) -> NDArray[np.int64]:
+    """When the rows were received; empty where no parameter of the rule changes with time."""
+    return rows.received_at if rule.overlaid else _NO_TIMES
 
 
 def all_rows(readings: Readings, lsn: NDArray[np.int64]) -> Rows:
@@ -113,14 +113,6 @@ def all_rows(readings: Readings, lsn: NDArray[np.int64]) -> Rows:
         return Rows(readings, row, point, readings.ts, readings.value, nothing, nothing, lsn)
     row = np.flatnonzero(~repeated).astype(np.int32)
     return Rows(readings, row, readings.point[row], readings.ts[row], readings.value[row], nothing, nothing, lsn)
-
-
-def _picked(column: NDArray[np.float64], places: NDArray[np.int32]) -> NDArray[np.float64]:
-    if not column.flags.writeable:  # the log's own: to numba another type
-        return column[places]
-    made = np.empty(len(places))
-    select.pick(places, column, made)
-    return made
 
 
 def _per_interval(seconds: NDArray[np.float64], rule: BoundRule, slots: NDArray[np.int32]) -> NDArray[np.float64]:

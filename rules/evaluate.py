@@ -33,7 +33,7 @@ from lifeline.core.registry import Registry, RegistrySource
 from rules import alarms, evidence, features, snapshot
 from rules.batch import BATCH_ROWS, RUN_ROWS, Batch
 from rules.census import Census
-from rules.columns import Columns, all_rows
+from rules.columns import Columns, all_rows, columns_at
 from rules.groups import BoundGroups
 from rules.journal import COUNTERS, WITHIN_MS, Journal
 from rules.kernels.journal import JOURNALLED, ORDERED, UNWATCHED
@@ -94,7 +94,7 @@ class RuleMachine:
         self._reading = Plan([r for r in bound if r.spec.evaluate == "reading"])
         self._every = Plan([r for r in bound if r.spec.evaluate == "every"])
         self._timed = Plan([r for r in bound if r.spec.evaluate == "clock"], selects=False)
-        self._grouped = Plan([r for r in bound if r.spec.evaluate == "group"])
+        self._grouped = Plan([r for r in bound if r.spec.evaluate == "group"], placed=True)
         self._silence = Silence(self._timed.rules, self._clock)
         self._journal = Journal(self._within)
         self._acked: dict[tuple[int, int], int] = {}
@@ -439,18 +439,22 @@ class RuleMachine:
     def _judge_piece(self, plan: Plan, rows: Rows, *, again: bool) -> list[Verdict]:
         found = []
         of = rows.readings
-        for rule, places, slots, beside in plan.select(rows):
-            columns = self._columns.of(rule, rows, places, slots, beside)
-            raised = rule.raises(columns, len(places))
-            rule.evaluated += 0 if again else len(places)
-            if not raised.any() and rule.state.rests(slots):
+        for rule, chosen, beside in plan.select(rows):
+            columns = self._columns.of(rule, chosen, beside)
+            raised = rule.raises(columns, len(chosen))
+            rule.evaluated += 0 if again else len(chosen)
+            if rule.state.rests and not raised.any():
                 continue  # by far the most: what clears and the alarms' machine need not be asked
-            clear = rule.clears(columns, len(places))
-            for change in rule.state.advance(rule.spec, slots, raised, clear, rows.ts[places]):
-                i = int(rows.row[places[change.row]])
-                ts, received, value = int(of.ts[i]), int(of.received_at[i]), float(of.value[i])
+            concerned = rule.state.concerned(chosen.slots, raised)
+            if not len(concerned):
+                continue
+            clear = rule.clears(columns_at(columns, concerned), len(concerned))
+            slots, ts = chosen.slots[concerned], chosen.column("ts")[concerned]
+            for change in rule.state.advance(rule.spec, slots, raised[concerned], clear, ts):
+                i = int(chosen.row[concerned[change.row]])
+                at, received, value = int(of.ts[i]), int(of.received_at[i]), float(of.value[i])
                 lsn = int(rows.lsn[i])
-                found.append(Verdict(rule, change.slot, change.raised, change.onset, ts, received, value, lsn, i))
+                found.append(Verdict(rule, change.slot, change.raised, change.onset, at, received, value, lsn, i))
         return found
 
     def _keyed(self, verdicts: Iterable[Verdict]) -> list[tuple[tuple[int, int], AlarmChange]]:
@@ -525,12 +529,12 @@ class RuleMachine:
 
     def _evaluate_groups(self, rows: Rows) -> list[tuple[tuple[int, int], AlarmChange]]:
         keyed = []
-        for rule, places, slots, beside in self._grouped.select(rows):
+        for rule, chosen, beside in self._grouped.select(rows):
             assert isinstance(rule, BoundGroups)
-            columns = self._columns.of(rule, rows, places, slots, beside)
-            hits = rule.tests[0].satisfied(columns, len(places))
-            for change in rule.advance(rows, places, slots, hits):
-                i = int(rows.row[places[change.row]])
+            columns = self._columns.of(rule, chosen, beside)
+            hits = rule.tests[0].satisfied(columns, len(chosen))
+            for change in rule.advance(chosen, hits):
+                i = int(chosen.row[change.row])
                 received = int(rows.readings.received_at[i])
                 made = self._change(rule, change, int(rows.lsn[i]), change.ts, received, change.value)
                 keyed.append(((2 * i + 1, rule.order), made))

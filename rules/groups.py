@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.census import Census
+    from rules.chosen import Chosen
     from rules.localtime import LocalClock
-    from rules.memory import Rows
     from rules.overrides import Overlay
     from rules.spec import RuleSpec
 
@@ -148,11 +148,10 @@ class BoundGroups(BoundRule):
             return [str(d) if k is None else f"group {k}" for k, d in zip(keys, devices, strict=True)]
         return [str(key) for key in keys]
 
-    def advance(
-        self, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32], hits: NDArray[np.bool_]
-    ) -> list[GroupChange]:
+    def advance(self, rows: Chosen, hits: NDArray[np.bool_]) -> list[GroupChange]:
         """Feed the rule's rows in order; the changes they complete."""
         found: list[GroupChange] = []
+        slots = rows.slots
         widest = int(np.diff(self._ptr).max(initial=1))
         width = widest if self._judges else 0
         room = min(2 * len(slots) + 2, max(2, CHUNK_VALUES // widest))
@@ -161,7 +160,7 @@ class BoundGroups(BoundRule):
         out_ts = np.empty(room, np.int64)
         stats = np.empty((room, frames.COUNTS + frames.TERM * n_terms))
         values = np.empty((room, width))
-        ts, value, received = rows.ts[places], rows.value[places], rows.readings.received_at[rows.row[places]]
+        ts, value, received = rows.column("ts"), rows.column("value"), rows.received_at
         spans = (round(self._options[name] * 1000) for name in ("frame_s", "hold_s", "window_s"))
         frame_ms, hold_ms, window_ms = spans
         f, g = self._frames, self._groups

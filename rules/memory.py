@@ -200,19 +200,21 @@ class Sibling:
         self.state = np.zeros((0, 2))
         self._device = np.zeros(0, np.int32)
         self._limit_ms = Coded()
+        self.points = np.zeros(0, np.int32)
+        """Those that carry or want it, rising; the code of each (``kernels.sibling``) is in ``_codes``."""
+        self._codes = np.zeros(0, np.int32)
 
     def grow(
         self,
         registry: Registry,
-        start: int,
         wanting: NDArray[np.int32],
         newest: NDArray[np.int64],
         last: NDArray[np.float64],
-    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Take in new points from ``start`` on; ``wanting`` are all of the rule's.
+    ) -> None:
+        """Take in new points; ``wanting`` are all of the rule's.
 
-        Returns (points, lane slots): of the new points, and of older ones on devices that now have a slot. What was
-        newest of those carriers before is in ``newest`` and ``last``, by point.
+        What was newest of carriers before is in ``newest`` and ``last``, by point. Older points may be new to
+        it as well: a device got the other half of a comparison.
         """
         carriers, device = self.carriers(registry), registry.point_device
         slots = self._slots(registry)
@@ -231,13 +233,12 @@ class Sibling:
         limit_ms[of[(limits > 0) & (of >= 0)]] = limits[(limits > 0) & (of >= 0)]
         self._limit_ms = Coded(limit_ms)
         self.recall(registry, newest, last, first)
-        points, lanes = [], []
-        for some, odd in ((carriers, 0), (wanting, 1)):
+        coded = np.zeros(len(registry), np.int32)
+        for some, bit in ((carriers, kernels.CARRIES), (wanting, kernels.WANTS)):
             of = slots[device[some]]
-            told = (of >= 0) & ((some >= start) | (of >= first))
-            points.append(some[told])
-            lanes.append(2 * of[told] + odd)
-        return np.concatenate(points), np.concatenate(lanes).astype(np.int32)
+            coded[some[of >= 0]] |= (of[of >= 0] << 2) | bit
+        self.points = np.flatnonzero(coded).astype(np.int32)
+        self._codes = coded[self.points]
 
     def carriers(self, registry: Registry) -> NDArray[np.int32]:
         """The points of the quantity."""
@@ -261,20 +262,21 @@ class Sibling:
         return slots
 
     def compute(
-        self, rows: Rows, places: NDArray[np.int32], slots: NDArray[np.int32], of_rule: NDArray[np.int32]
+        self, slots: NDArray[np.int32], ts: NDArray[np.int64], value: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Advance over the lane's rows; one value for each row of the rule (``of_rule``, rising), in order."""
-        wants = (slots & 1) == 1
-        found = np.empty(int(np.count_nonzero(wants)))
-        limit_ms = self._limit_ms[slots >> 1]
-        kernels.sibling(slots, rows.ts[places], rows.value[places], limit_ms, self.state, found)
-        if len(found) == len(of_rule):
-            return found
-        out = np.full(len(of_rule), np.nan)  # the other rows are of devices that do not have the quantity
-        out[np.searchsorted(of_rule, places[wants])] = found
-        return out
+        """Advance over the rows of ``points`` (slots are places there), in the order of reading.
+
+        NaN where it is not known, and at rows that do not want it.
+        """
+        codes, found = self._codes[slots], np.empty(len(slots))
+        kernels.sibling(codes, ts, value, self._limit_ms[codes >> 2], self.state, found)
+        return found
+
+    def devices(self, slots: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The rows of the state behind some of ``points``, each once."""
+        return np.unique(self._codes[slots] >> 2).astype(np.int32)
 
     @property
     def nbytes(self) -> int:
         """Memory."""
-        return self.state.nbytes + self._device.nbytes + self._limit_ms.nbytes
+        return self.state.nbytes + self._device.nbytes + self._limit_ms.nbytes + self.points.nbytes + self._codes.nbytes

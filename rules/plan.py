@@ -1,22 +1,23 @@
 """A rule set bound to a registry: which rules look at which points, with which parameters, and where state lies.
 
 For each rule the points of its ``where`` get *slots* 0, 1, 2, … in point order; alarm state and overridden parameters
-are arrays over slots. Going the other way, ``ptr`` and ``pairs`` list the (rule, slot) pairs of each
-point (CSR). A registry only appends points, so growth only appends slots: nothing that exists moves.
+are arrays over slots. Going the other way, the *band* of a point tells which rules look at it (``rules/bands.py``). A
+registry only appends points, so growth only appends slots: nothing that exists moves.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rules import conditions, features, instances, spec
 from rules.alarms import COLUMNS, AlarmState
+from rules.bands import Bands, Ranks
+from rules.chosen import Arranged, Chosen
 from rules.coded import Coded
-from rules.kernels import select
 from rules.memory import Sibling, Track
 from rules.overrides import Overlay
 
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
     from rules.memory import Rows
     from rules.sparse import Sparse
     from rules.spec import RuleSpec
-
-
-ROOM_PAIRS_MAX: Final = 1 << 20
-"""12 MiB, of which only what is filled takes memory: records of 80,000 rows by the standard rules."""
 
 
 @dataclass
@@ -262,84 +259,105 @@ class BoundRule:
 
 
 class Selected(NamedTuple):
-    """A rule with the rows it looks at: their places, their slots, and the columns of its siblings."""
+    """A rule with the rows it looks at, and the columns of its siblings."""
 
     rule: BoundRule
-    places: NDArray[np.int32]
-    slots: NDArray[np.int32]
+    rows: Chosen
     siblings: dict[str, NDArray[np.float64]]
+
+
+class _Set(NamedTuple):
+    """Lanes that look at the same points, and the bands of these in the order of the layout."""
+
+    lanes: list[int]
+    bands: list[int]
+    ranks: Ranks
 
 
 class Plan:
     """Rules of one kind of evaluation over all points.
 
-    Lanes are the rules in order, then the siblings of each; a pair (lane, slot) says that a lane looks at a point.
+    Lanes are the rules in order, then the siblings of each.
     """
 
-    def __init__(self, rules: list[BoundRule], *, selects: bool = True) -> None:
-        """``selects``: whether it is ever asked which rules look at a row."""
+    def __init__(self, rules: list[BoundRule], *, selects: bool = True, placed: bool = False) -> None:
+        """``selects``: whether it is ever asked which rules look at a row; ``placed``: rows in the order of reading."""
         self.rules = rules
         self._selects = selects
+        self._placed = placed
         self._siblings = [(r, sibling) for r, rule in enumerate(rules) for sibling in rule.siblings]
-        self._ptr = np.zeros(1, np.int32)
-        self._lanes, self._slots = np.zeros(0, np.uint16), np.zeros(0, np.int32)
-        """Of each pair."""
-        self._pairs_max = 0
-        """Most pairs of one point: bounds what one row can select."""
-        self._pair, self._row = np.zeros(0, np.int64), np.zeros(0, np.int32)
+        self._bands = Bands()
+        self._layout = np.zeros(0, np.int64)
+        self._ranks: dict[int, Ranks] = {}
+        """By the first lane of each set."""
+        self._sets: list[_Set] = []
 
     def grow(self, registry: Registry, census: Census, newest: NDArray[np.int64], last: NDArray[np.float64]) -> None:
         """Take in the points of the census, which is of this registry; time and value of what was newest at others."""
-        found: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
-        for rule in self.rules:
-            first = len(rule.points)
-            new = rule.grow(census)
-            found.append((new, np.arange(first, first + len(new), dtype=np.int32)))
-        for r, sibling in self._siblings:
-            found.append(sibling.grow(registry, census.start, self.rules[r].points, newest, last))
-        if not found or not self._selects:
-            return
-        point, slot = (np.concatenate(column) for column in zip(*found, strict=True))
-        lane = np.repeat(np.arange(len(found)), [len(points) for points, _ in found])
         start = census.start
-        if len(point) and int(point.min()) < start:  # a device got the other half of a comparison: list all anew
-            of = np.repeat(np.arange(start, dtype=np.int32), np.diff(self._ptr))
-            point, lane = np.concatenate([of, point]), np.concatenate([self._lanes, lane])
-            slot, start = np.concatenate([self._slots, slot]), 0
-            self._ptr, self._lanes, self._slots = self._ptr[:1], self._lanes[:0], self._slots[:0]
-        order = np.argsort(point, kind="stable")
-        counts = np.bincount(point - start, minlength=len(registry) - start)
-        self._pairs_max = max(self._pairs_max, int(counts.max(initial=0)))
-        self._ptr = np.concatenate([self._ptr, (self._ptr[-1] + np.cumsum(counts)).astype(np.int32)])
-        self._lanes = np.concatenate([self._lanes, lane[order].astype(np.uint16)])
-        self._slots = np.concatenate([self._slots, slot[order]])
+        for rule in self.rules:
+            rule.grow(census)
+        for r, sibling in self._siblings:
+            known = len(sibling.points)
+            sibling.grow(registry, self.rules[r].points, newest, last)
+            if known != np.searchsorted(sibling.points, census.start):
+                start = 0  # a device got the other half of a comparison: its points are of other bands now
+        if not self._selects:
+            return
+        lists = [self._points(lane) for lane in range(len(self.rules) + len(self._siblings))]
+        self._bands.grow([points[np.searchsorted(points, start) :] for points in lists], start, len(registry))
+        self._arrange(len(registry), anew=start < census.start)
+
+    def _points(self, lane: int) -> NDArray[np.int32]:
+        """The points that a lane looks at, rising."""
+        rules = len(self.rules)
+        return self.rules[lane].points if lane < rules else self._siblings[lane - rules][1].points
+
+    def _arrange(self, registry: int, *, anew: bool) -> None:
+        """Sets of lanes by the bands that they have; bands of large sets shall lie together."""
+        has = np.zeros((len(self._bands.lanes), len(self.rules) + len(self._siblings)), bool)
+        for band, lanes in enumerate(self._bands.lanes):
+            has[band, list(lanes)] = True
+        sharing: dict[bytes, list[int]] = {}
+        for lane in range(has.shape[1]):
+            if has[:, lane].any():
+                sharing.setdefault(has[:, lane].tobytes(), []).append(lane)
+        together = sorted(sharing.values(), key=lambda lanes: -len(self._points(lanes[0])))
+        keys = [~has[1:, lanes[0]] for lanes in reversed(together)]
+        self._layout = 1 + (np.lexsort(keys) if keys else np.arange(len(has) - 1))
+        kept = {} if anew else self._ranks
+        self._ranks = {lanes[0]: kept.get(lanes[0], Ranks()) for lanes in together}
+        for lane, ranks in self._ranks.items():
+            ranks.grow(self._points(lane), registry)
+        self._sets = [
+            _Set(lanes, [band for band in self._layout.tolist() if has[band, lanes[0]]], self._ranks[lanes[0]])
+            for lanes in together
+        ]
 
     def select(self, rows: Rows) -> list[Selected]:
-        """The rules that look at any of the rows, each with its rows in reading order. Moves the siblings on."""
-        if not self.rules or not len(rows.point):
+        """The rules that look at any of the rows, each with its rows. Moves the siblings on."""
+        if not self._sets or not len(rows.point):
             return []
-        totals = np.zeros(len(self.rules) + len(self._siblings), np.int64)
-        pair, row = self._room(len(rows.point) * self._pairs_max)
-        n = select.fetch_pairs(rows.point, self._ptr, self._lanes, self._slots, totals, pair, row)
-        places, slots = np.empty(n, np.int32), np.empty(n, np.int32)
-        ends = np.cumsum(totals)
-        select.group_pairs(pair[:n], row[:n], ends - totals, places, slots)
-        parts = [slice(end - total, end) for end, total in zip(ends, totals, strict=True)]
-        beside: list[dict[str, NDArray[np.float64]]] = [{} for _ in self.rules]
-        for (r, sibling), part in zip(self._siblings, parts[len(self.rules) :], strict=True):
-            if part.start < part.stop:
-                made = sibling.compute(rows, places[part], slots[part], places[parts[r]])
-                beside[r][features.SIBLING + sibling.quantity] = made
-        chosen = zip(self.rules, parts, beside, strict=False)
-        return [Selected(rule, places[p], slots[p], more) for rule, p, more in chosen if p.start < p.stop]
-
-    def _room(self, pairs: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Where pairs and their rows are listed. Kept unless large: fresh pages cost more than filling them."""
-        if pairs > ROOM_PAIRS_MAX:
-            return np.empty(pairs, np.int64), np.empty(pairs, np.int32)
-        if pairs > len(self._pair):
-            self._pair, self._row = np.empty(pairs, np.int64), np.empty(pairs, np.int32)
-        return self._pair, self._row
+        arranged = Arranged(rows, self._bands, self._layout)
+        chosen: dict[int, Chosen] = {}
+        beside: dict[int, dict[str, NDArray[np.float64]]] = {}
+        rules = len(self.rules)
+        for one in self._sets:
+            spans = arranged.spans(one.bands, joined=not self._placed)
+            if not spans:
+                continue
+            mine = Chosen.placed(arranged, spans, one.ranks) if self._placed else Chosen(arranged, spans, one.ranks)
+            chosen |= dict.fromkeys(one.lanes, mine)
+        for one in self._sets:
+            for lane in one.lanes:
+                if lane >= rules and lane in chosen:
+                    r, sibling = self._siblings[lane - rules]
+                    rows_ = Chosen.placed(arranged, arranged.spans(one.bands, joined=False), one.ranks)
+                    found = sibling.compute(rows_.slots, rows_.column("ts"), rows_.column("value"))
+                    if r in chosen:
+                        name = features.SIBLING + sibling.quantity
+                        beside.setdefault(r, {})[name] = chosen[r].of(rows_, found)
+        return [Selected(self.rules[r], chosen[r], beside.get(r, {})) for r in sorted(chosen) if r < rules]
 
     def recall(self, registry: Registry, kept: set[str], newest: NDArray[np.int64], last: NDArray[np.float64]) -> None:
         """Let siblings of the rules with these ids know what was newest of every point."""
@@ -349,7 +367,7 @@ class Plan:
 
     def watched(self, registry: Registry) -> NDArray[np.bool_]:
         """Which points any rule looks at, or may have to as another point's sibling."""
-        found = np.diff(self._ptr) > 0 if len(self._ptr) > len(registry) else np.zeros(len(registry), bool)
+        found = self._bands.of != 0 if len(self._bands.of) else np.zeros(len(registry), bool)
         for _, sibling in self._siblings:
             found[sibling.carriers(registry)] = True
         return found
@@ -373,22 +391,24 @@ class Plan:
 
         The rule is None for what one remembers of whole devices.
         """
-        starts, ends = self._ptr[points], self._ptr[points + 1]
-        pairs = np.concatenate([np.arange(a, b) for a, b in zip(starts, ends, strict=True)])
-        lanes, slots = self._lanes[pairs], self._slots[pairs]
-        found: list[tuple[BoundRule | None, dict[str, NDArray[Any]], NDArray[np.int32]]] = []
-        for lane in np.unique(lanes):
-            own = slots[lanes == lane]
-            if lane < len(self.rules):
-                found.append((self.rules[lane], self.rules[lane].slot_arrays, own))
-            else:
-                r, sibling = self._siblings[lane - len(self.rules)]
-                name = f"sibling/{self.rules[r].spec.id}/{sibling.quantity}"
-                found.append((None, {name: sibling.state}, np.unique(own // 2).astype(np.int32)))
-        return found
+        bands = self._bands.of[points]
+        found: dict[int, tuple[BoundRule | None, dict[str, NDArray[Any]], NDArray[np.int32]]] = {}
+        for one in self._sets:
+            own = points[np.isin(bands, one.bands)]
+            if not len(own):
+                continue
+            slots = one.ranks.of(own)
+            for lane in one.lanes:
+                if lane < len(self.rules):
+                    found[lane] = self.rules[lane], self.rules[lane].slot_arrays, slots
+                else:
+                    r, sibling = self._siblings[lane - len(self.rules)]
+                    name = f"sibling/{self.rules[r].spec.id}/{sibling.quantity}"
+                    found[lane] = None, {name: sibling.state}, sibling.devices(slots)
+        return [found[lane] for lane in sorted(found)]
 
     @property
     def nbytes(self) -> int:
         """Memory of the plan and of what its rules keep of their points."""
-        own = self._ptr.nbytes + self._lanes.nbytes + self._slots.nbytes
+        own = self._bands.nbytes + sum(ranks.nbytes for ranks in self._ranks.values())
         return own + sum(rule.nbytes for rule in self.rules)

@@ -117,13 +117,24 @@ def advance(
 
 
 @njit(cache=True, nogil=True)
-def at_rest(slots: I32, keys: I32, phase: U8, count: I32) -> bool:
-    """Whether all these slots are at rest; ends at the first that is not."""
-    for slot in slots:
-        s = place_of(keys, slot)
-        if keys[s] != FREE and (phase[s] != NORMAL or count[s] != 0):
-            return False
-    return True
+def concerned(slots: I32, raised: Mask, keys: I32, phase: U8, count: I32, sieve: Mask, out: I64) -> int:
+    """Rows of slots that are not at rest or raise in some row, and some more; returns how many.
+
+    ``sieve``, all false and of a length that is a power of two, tells slots apart by their last bits.
+    """
+    mask = len(sieve) - 1
+    for k in range(len(keys)):
+        if keys[k] != FREE and (phase[k] != NORMAL or count[k] != 0):
+            sieve[keys[k] & mask] = True
+    for i in range(len(slots)):
+        if raised[i]:
+            sieve[slots[i] & mask] = True
+    n = 0
+    for i in range(len(slots)):
+        if sieve[slots[i] & mask]:
+            out[n] = i
+            n += 1
+    return n
 
 
 @njit(cache=True, nogil=True)

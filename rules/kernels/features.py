@@ -169,20 +169,22 @@ def steps(
         state[s, 0] = value[i] - prev[i]
 
 
+CARRIES, WANTS = 1, 2
+
+
 @njit(cache=True, nogil=True)
-def sibling(slots: I32, ts: I64, value: F64, limit_ms: F64, state: F64, out: F64) -> None:
+def sibling(codes: I32, ts: I64, value: F64, limit_ms: F64, state: F64, out: F64) -> None:
     """``device_<quantity>``: the newest value of another quantity of the same device.
 
-    ``slots[i]`` is 2 s for a row of that quantity on the device of slot s, and 2 s + 1 for a row that wants it; the
-    wanting rows get their results in order in ``out``: NaN where older than ``limit_ms[i]``. State: [time, value].
+    ``codes[i]`` is 4 s + CARRIES for a row of that quantity on the device of slot s, 4 s + WANTS for a row that wants
+    it, and both for one that wants its own. ``out[i]`` is NaN for the others, and where older than ``limit_ms[i]``.
+    State: [time, value].
     """
-    n = 0
-    for i in range(len(slots)):
-        s = slots[i] // 2
-        if slots[i] % 2 == 0:
+    for i in range(len(codes)):
+        s = codes[i] >> 2
+        if codes[i] & CARRIES:
             state[s, 0] = ts[i]
             state[s, 1] = value[i]
-        else:
-            age = ts[i] - state[s, 0]
-            out[n] = state[s, 1] if age <= limit_ms[i] else np.nan
-            n += 1
+        out[i] = np.nan
+        if codes[i] & WANTS and ts[i] - state[s, 0] <= limit_ms[i]:
+            out[i] = state[s, 1]

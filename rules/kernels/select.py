@@ -1,48 +1,80 @@
-"""Which lanes look at which rows: rows grouped by lane, in reading order.
+"""Which rules look at which rows: rows sorted by the band of their point, and the slot of a point among a rule's.
 
-A lane is a rule, or a rule's wish for another quantity of the device. The pairs of a point lie together in memory, each
-as one number (lane << 32 | slot), and are fetched once: points come in random order, so each fetch is a cache miss.
+A *band* is all points that the same rules look at; a city of 624,800 points has three dozen. So a row costs one look at
+one byte of its point, however many rules it has, and rows of a band lie together for all of them.
 """
 
 import numpy as np
 from numba import njit
 
-from rules.kernels.types import F64, I32, I64, U8, U16
+from rules.kernels.types import F64, I32, I64, U8, U64
+
+WORD = 64
+_SHIFT, _REST = 6, 63
 
 
 @njit(cache=True, nogil=True)
-def fetch_pairs(point: I32, ptr: I32, lanes: U16, of: I32, totals: I64, out_pair: I64, out_row: I32) -> int:
-    """List the pairs of all rows; returns how many. ``ptr`` (points + 1) delimits the lanes and slots of each point.
-
-    ``totals[k]`` grows by the rows that lane k looks at.
-    """
-    n = 0
+def count_bands(point: I32, bands: U8, counts: I64, out: U8) -> None:
+    """The band of each row's point; ``counts`` grows by the rows of each band. ``bands`` may be of 16 bits."""
     for i in range(len(point)):
-        p = point[i]
-        for k in range(ptr[p], ptr[p + 1]):
-            lane = np.int64(lanes[k])
-            out_pair[n] = lane << 32 | of[k]
-            out_row[n] = i
-            totals[lane] += 1
-            n += 1
-    return n
+        band = bands[point[i]]
+        out[i] = band
+        counts[band] += 1
 
 
 @njit(cache=True, nogil=True)
-def group_pairs(pair: I64, row: I32, cursor: I64, rows: I32, slots: I32) -> None:
-    """Counting sort by lane: row index and slot of each pair; ``cursor[k]`` begins at the lane's first place."""
-    for i in range(len(pair)):
-        at = cursor[pair[i] >> 32]
-        cursor[pair[i] >> 32] += 1
-        rows[at] = row[i]
-        slots[at] = pair[i] & 0xFFFFFFFF
+def place_bands(of: U8, cursor: I64, out: I64) -> None:
+    """Rows by band, within a band as they come; those of band 0, at which no rule looks, are left out.
+
+    ``cursor`` has where each band begins in ``out`` and is moved on.
+    """
+    for i in range(len(of)):
+        band = of[i]
+        if band:
+            out[cursor[band]] = i
+            cursor[band] += 1
 
 
 @njit(cache=True, nogil=True)
-def pick(places: I32, column: F64, out: F64) -> None:
-    """A column at some places; numpy would make the places 64 bits wide first."""
-    for i in range(len(places)):
-        out[i] = column[places[i]]
+def merge(order: I64, at: I64, ends: I64, out: I64) -> None:
+    """Places ``at[k]`` up to ``ends[k]``, in each of which ``order`` rises, by rising ``order``; moves ``at`` on."""
+    for i in range(len(out)):
+        best = -1
+        for k in range(len(at)):
+            if at[k] < ends[k] and (best < 0 or order[at[k]] < order[at[best]]):
+                best = k
+        out[i] = at[best]
+        at[best] += 1
+
+
+@njit(cache=True, nogil=True)
+def bits(word: np.uint64) -> int:
+    """How many bits are set (Hacker's Delight, 5-1; compilers know it)."""
+    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@njit(cache=True, nogil=True)
+def list_points(points: I32, words: U64, before: I32) -> None:
+    """Take in points that rise and are not in the list; ``before`` is counted anew from the first of them on."""
+    if not len(points):
+        return
+    for point in points:
+        words[point >> _SHIFT] |= np.uint64(1) << np.uint64(point & _REST)
+    first = points[0] >> _SHIFT
+    for k in range(first + 1, len(words)):
+        before[k] = before[k - 1] + bits(words[k - 1])
+
+
+@njit(cache=True, nogil=True)
+def rank_points(points: I32, words: U64, before: I32, out: I32) -> None:
+    """How many points of the list lie before each of some points."""
+    for i in range(len(points)):
+        k = points[i] >> _SHIFT
+        below = (np.uint64(1) << np.uint64(points[i] & _REST)) - np.uint64(1)
+        out[i] = before[k] + bits(words[k] & below)
 
 
 @njit(cache=True, nogil=True)
@@ -50,16 +82,3 @@ def decode(places: I32, codes: U8, table: F64, out: F64) -> None:
     """The numbers of a coded column at some places."""
     for i in range(len(places)):
         out[i] = table[codes[places[i]]]
-
-
-@njit(cache=True, nogil=True)
-def take(
-    places: I32, ts: I64, value: F64, prev: F64, dt: F64, out_ts: I64, out_value: F64, out_prev: F64, out_dt: F64
-) -> None:
-    """The four columns that features walk over, at some places: one pass where numpy takes four."""
-    for i in range(len(places)):
-        at = places[i]
-        out_ts[i] = ts[at]
-        out_value[i] = value[at]
-        out_prev[i] = prev[at]
-        out_dt[i] = dt[at]

@@ -333,19 +333,19 @@ def test_the_tables_of_the_guide_are_those_of_the_code() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 400_000), st.floats(-5, 5)), max_size=40))
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 400_000), st.floats(-5, 5)), max_size=40))
 def test_sibling_equals_naive_twin(rows: list[tuple[int, int, float]]) -> None:
-    slots = np.array([s for s, _, _ in rows], np.int32)
+    codes = np.array([s for s, _, _ in rows], np.int32)
     ts = np.cumsum([g for _, g, _ in rows], dtype=np.int64)
     value, limit = np.array([v for *_, v in rows]), np.array([600_000.0, 100_000.0])
-    out = np.empty(int((slots % 2).sum()))
-    kernels.sibling(slots, ts, value, limit[slots // 2], np.full((2, 2), np.nan), out)
+    out = np.empty(len(codes))
+    kernels.sibling(codes, ts, value, limit[codes // 4], np.full((2, 2), np.nan), out)
     newest: dict[int, tuple[int, float]] = {}
     expected = []
-    for slot, t, v in zip(slots.tolist(), ts.tolist(), value.tolist(), strict=True):
-        if slot % 2 == 0:
-            newest[slot // 2] = (t, v)
-        else:
-            at, beside = newest.get(slot // 2, (-(10**12), math.nan))
-            expected.append(beside if t - at <= limit[slot // 2] else math.nan)
+    for code, t, v in zip(codes.tolist(), ts.tolist(), value.tolist(), strict=True):
+        device, wants, carries = code // 4, code & kernels.WANTS, code & kernels.CARRIES
+        if carries:
+            newest[device] = (t, v)
+        at, beside = newest.get(device, (-(10**12), math.nan))
+        expected.append(beside if wants and t - at <= limit[device] else math.nan)
     np.testing.assert_array_equal(out, expected)

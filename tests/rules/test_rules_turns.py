@@ -102,10 +102,12 @@ def test_alarm_states_copied_loaded_and_put_are_the_same(held: dict[int, tuple[i
         assert np.array_equal(back.at(every)[name], column)
     assert np.array_equal(state.up, np.flatnonzero(twin[0]))
     assert np.array_equal(state.restless, np.flatnonzero(twin[:2].any(axis=0)))
-    assert state.rests(every) == (not twin[:2].any())
+    nothing = np.zeros(401, bool)
+    assert np.array_equal(state.concerned(every, nothing), state.restless)
+    assert state.rests or twin[:2].any()
     slots = np.array(some, np.int32)
     back.put(slots, dict.fromkeys(COLUMNS, np.zeros(401, np.int64)))
-    assert back.rests(slots)
+    assert not set(back.concerned(every, nothing)) & set(some)
     assert set(back.restless) == set(state.restless) - set(some)
 
 
@@ -122,7 +124,7 @@ def test_a_table_that_fills_up_makes_room() -> None:
     assert len(state.advance(rule, every, up, ~up, ts)) == 5000
     assert len(state.up) == 5000
     assert len(state.advance(rule, every, ~up, up, ts + 1)) == 5000
-    assert state.rests(every)
+    assert not len(state.concerned(every, np.zeros(len(every), bool)))
     assert not any(len(column.at) for column in state.columns().values())
     assert state.nbytes < 5000
     for k in range(40):

@@ -1,0 +1,152 @@
+"""The rows that a set of rules looks at, with what is known of them; rules of one set share it.
+
+Rows of a piece are sorted by the band of their point, once for all rules; a column is gathered in that order when the
+first rule asks for it. The rows of most sets are then one or a few stretches of it, taken without looking at a row.
+Within a point rows keep their order, which is all that features and alarm states ask for. Rules over groups want the
+order of reading among all members, and so do siblings among the points of a device: ``Chosen.placed``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rules.kernels import select
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from rules.bands import Bands, Ranks
+    from rules.memory import Rows
+
+MERGED_MAX = 8
+"""Stretches that are merged by looking at the head of each; more are sorted."""
+
+
+class Arranged:
+    """Rows of a piece by band."""
+
+    def __init__(self, rows: Rows, bands: Bands, layout: NDArray[np.int64]) -> None:
+        """``layout`` has the bands but the first in the order in which they shall lie."""
+        self.rows = rows
+        self._columns: dict[str, NDArray[Any]] = {}
+        counts, of = np.zeros(len(bands.lanes), np.int64), np.empty(len(rows.point), bands.of.dtype)
+        select.count_bands(rows.point, bands.of, counts, of)
+        ends = np.cumsum(counts[layout])
+        self._starts, self._ends = np.zeros(len(counts), np.int64), np.zeros(len(counts), np.int64)
+        self._ends[layout], self._starts[layout] = ends, ends - counts[layout]
+        self.order = np.empty(int(ends[-1]) if len(ends) else 0, np.int64)
+        """Index in ``rows`` of each."""
+        select.place_bands(of, self._starts.copy(), self.order)
+
+    def spans(self, bands: Iterable[int], *, joined: bool) -> list[tuple[int, int]]:
+        """Where the rows of some bands lie, given in the order of the layout.
+
+        Joined they are as few stretches as can be; else one a band, in which rows come in the order of reading.
+        """
+        found: list[tuple[int, int]] = []
+        for band in bands:
+            start, end = int(self._starts[band]), int(self._ends[band])
+            if start == end:
+                continue
+            if joined and found and found[-1][1] == start:
+                found[-1] = found[-1][0], end
+            else:
+                found.append((start, end))
+        return found
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A column of ``rows`` in this order."""
+        made = self._columns.get(name)
+        if made is None:
+            made = self._columns[name] = getattr(self.rows, name).take(self.order)
+        return made
+
+    def merged(self, spans: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
+        """Places in this order, of some stretches, in the order of reading."""
+        if len(spans) == 1:
+            return np.arange(*spans[0])
+        if len(spans) > MERGED_MAX:
+            places = np.concatenate([np.arange(start, end) for start, end in spans])
+            return places[np.argsort(self.order[places])]
+        made = np.empty(sum(end - start for start, end in spans), np.int64)
+        starts, ends = np.array(spans, np.int64).T.copy()
+        select.merge(self.order, starts, ends, made)
+        return made
+
+
+class Chosen:
+    """Rows of one set. Columns by name are those of ``Rows``."""
+
+    def __init__(self, arranged: Arranged, spans: Sequence[tuple[int, int]], ranks: Ranks) -> None:
+        self.readings = arranged.rows.readings
+        self._arranged, self._spans, self._ranks = arranged, spans, ranks
+        self._places: NDArray[np.int64] | None = None
+        self._made: dict[str, NDArray[Any]] = {}
+        self._rows = sum(end - start for start, end in spans)
+
+    @classmethod
+    def placed(cls, arranged: Arranged, spans: Sequence[tuple[int, int]], ranks: Ranks) -> Chosen:
+        """The rows in the order of reading; the spans are not joined."""
+        made = cls(arranged, spans, ranks)
+        if len(spans) > 1:
+            made._places = arranged.merged(spans)
+        return made
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return self._rows
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A column, to be read only."""
+        return self.once(name, lambda: self._cut(self._arranged.column(name)))
+
+    def once(self, name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """What ``make`` gives the first time it is asked for by this name."""
+        made = self._made.get(name)
+        if made is None:
+            made = self._made[name] = make()
+        return made
+
+    @property
+    def slots(self) -> NDArray[np.int32]:
+        """The slot of each row's point among those of the set."""
+        return self.once("slots", lambda: self._ranks.of(self.column("point")))
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """The index of each row among those that were arranged."""
+        return self.once("places", lambda: self._cut(self._arranged.order))
+
+    @property
+    def row(self) -> NDArray[np.int32]:
+        """The index of each row in ``readings``."""
+        return self.column("row")
+
+    @property
+    def received_at(self) -> NDArray[np.int64]:
+        """When each row was received."""
+        return self.once("received_at", lambda: self.readings.received_at[self.row])
+
+    def of(self, other: Chosen, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Numbers of another choice of the same rows, one for each of its rows, as a column of these; NaN elsewhere."""
+        wide = np.empty(len(self._arranged.order))
+        for start, end in self._spans:
+            wide[start:end] = np.nan
+        if other._places is None:
+            start, end = other._spans[0]
+            wide[start:end] = values
+        else:
+            wide[other._places] = values
+        return self._cut(wide)
+
+    def _cut(self, column: NDArray[Any]) -> NDArray[Any]:
+        if self._places is not None:
+            return column[self._places]
+        if len(self._spans) == 1:
+            start, end = self._spans[0]
+            return column[start:end]
+        return np.concatenate([column[start:end] for start, end in self._spans])
