@@ -76,7 +76,7 @@ class Bands:
             if len(points):
                 lists.setdefault(points.tobytes(), []).append(lane)
         lanes_of = list(lists.values())
-        codes, meanings = np.zeros(registry - start, np.int64), [()]
+        codes, meanings = np.zeros(registry - start, np.int64), self.lanes[:1]
         for first in range(0, len(lanes_of), BITS):
             word = np.zeros(registry - start, np.int64)
             for bit, lanes in enumerate(lanes_of[first : first + BITS]):
