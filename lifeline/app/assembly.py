@@ -42,6 +42,7 @@ from lifeline.engine.status import StatusBoard
 from lifeline.engine.tally import Tally
 from lifeline.files import make_directory, write_atomic
 from lifeline.governance.desk import GovernanceDesk
+from lifeline.governance.further import FurtherSums
 from lifeline.governance.places import PlaceLookup
 from lifeline.governance.queue import GovernanceQueue
 from lifeline.lake.catalog import Catalog
@@ -245,6 +246,7 @@ def assemble(site: Site) -> Assembly:
     outgoing = start_sinks(site)
     work = (
         *(shadow.keep, partial(publisher.publish_changes, may_wait=True), watch.keep, books.export_due, outgoing.tidy),
+        FurtherSums(site.database_url).keep,
         ReplayDesk(site.replay_path, make_decoder(config, None, ledger, window), log).serve,
     )
     engine = Engine(

@@ -3,7 +3,7 @@
     switch on ──► incident opens; open events of the area take the mode: deadlines tighten, everything is logged
     meanwhile     new events belong to the incident; low alarms go into it, high ones are dispatched at once;
                   routing, limits and readers are the emergency's
-    switch off, or ``until`` is reached ──► events go back, the incident is fed back, a review is written
+    switch off, or ``until`` is reached ──► events go back, a review is written; people close the incident
 
 What holds at a moment is read from rows with a beginning and an end, never from a flag: alarms that are replayed meet
 the mode of their own time. Opens no transaction.

@@ -12,10 +12,13 @@ from lifeline.governance.policy import Policy, read_policy
 from lifeline.governance.schema import events, kpi_days, kpi_times, settings, tallies
 from lifeline.governance.statements import upsert_rows
 from lifeline.governance.store import store_sums
-from lifeline.governance.sums import ALSO, Sums, of_all
+from lifeline.governance.sums import of_all
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+FURTHER: Final = "sums.further"
+"""Set where the sums hold what cases from elsewhere contribute to a district (``further``)."""
 
 
 def read_setting(connection: Connection, name: str) -> str | None:
@@ -49,9 +52,7 @@ def establish(connection: Connection, policy_text: str | None, timezone: str) ->
         if connection.scalar(select(events.c.event_id).limit(1)) is not None:
             recount(connection, timezone)
         write_setting(connection, "timezone", timezone)
-    if read_setting(connection, "sums.further") is None:
-        count_further(connection, timezone)
-        write_setting(connection, "sums.further", "1")
+        write_setting(connection, FURTHER, "1")
     if read_setting(connection, "policy") != policy_text:
         write_setting(connection, "policy", policy_text)
     return policy
@@ -63,17 +64,6 @@ def recount(connection: Connection, timezone: str) -> None:
         connection.execute(delete(table))
     rows = connection.execute(select(events).execution_options(yield_per=10_000)).mappings()
     store_sums(connection, of_all((dict(row) for row in rows), timezone))
-
-
-def count_further(connection: Connection, timezone: str) -> None:
-    """The sums of districts that cases from elsewhere make, once after the tables were taught to keep them."""
-    for table in (kpi_days, kpi_times):
-        connection.execute(delete(table).where(table.c.scope.startswith(ALSO, autoescape=True)))
-    query = select(events).where(events.c.also_in.is_not(None)).execution_options(yield_per=10_000)
-    sums = Sums(timezone)
-    for row in connection.execute(query).mappings():
-        sums.add_further(dict(row))
-    store_sums(connection, sums)
 
 
 _CURRENT: Final = select(settings.c.name, settings.c.value).where(settings.c.name.in_(("policy", "timezone")))

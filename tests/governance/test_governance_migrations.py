@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,15 +13,21 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, Table, create_engine, inspect, select, update
 
-from lifeline.governance import migrate
+from lifeline.governance import further, migrate
 from lifeline.governance.actor import Actor
 from lifeline.governance.database import Database
+from lifeline.governance.further import count_further
 from lifeline.governance.schema import SCHEMA_VERSION, meta, metadata
+from lifeline.governance.settings import recount
 from tests.governance.conftest import Hands
 from tests.governance.test_governance_lists import cross
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection, Engine
+
+    from lifeline.governance.sums import Sums
 
 VERSION_1 = Path(__file__).parent / "version_1.sql"
 """A queue as the first version left it: four alarms, an event walked to its close, an ack, a suppression."""
@@ -145,8 +152,15 @@ def expected_indices(database_url: str) -> dict[str, str]:
     return found
 
 
+FORGOTTEN = (
+    "DELETE FROM kpi_days WHERE substr(scope, 1, 1) = '+'",
+    "DELETE FROM kpi_times WHERE substr(scope, 1, 1) = '+'",
+    "DELETE FROM settings WHERE name = 'sums.further'",
+)
+
+
 def test_what_events_touch_is_found_in_a_queue_from_before(hands: Hands) -> None:
-    """Tables as version 10 had them, made from today's: the step and the start after it bring back what was there."""
+    """Tables as version 10 had them, made from today's: the step and the count after it bring back what was there."""
     cross(hands)
     hands.queue.close()
     engine = create_engine(hands.url)
@@ -159,17 +173,67 @@ def test_what_events_touch_is_found_in_a_queue_from_before(hands: Hands) -> None
             "DROP TABLE regulations",
             "DROP TABLE event_areas",
             "ALTER TABLE events DROP COLUMN also_in",
-            "DELETE FROM kpi_days WHERE substr(scope, 1, 1) = '+'",
-            "DELETE FROM kpi_times WHERE substr(scope, 1, 1) = '+'",
-            "DELETE FROM settings WHERE name = 'sums.further'",
+            *FORGOTTEN,
             "UPDATE meta SET value = 10 WHERE name = 'schema_version'",
             "UPDATE alembic_version SET version_num = '0010'",
         ):
             connection.exec_driver_sql(statement)
 
     hands.reopen()
+    with closing(Database(hands.url, create=False)) as database:
+        assert count_further(database)
+        assert snapshot(engine, wanted) == before
+        assert not count_further(database)
+    engine.dispose()
 
-    assert snapshot(engine, wanted) == before
+
+def test_sums_from_before_are_counted_beside_a_queue_that_goes_on(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is done before the snapshot, and between it and the writing, counts once, as if it had always been kept."""
+    cross(hands)
+    crossing = [row["event_id"] for row in hands.desk.list_events(limit=1000)[0] if row["also_in"] and row["is_open"]]
+    half = len(crossing) // 2
+    assert half > 1
+    engine = create_engine(hands.url)
+    with engine.begin() as connection:
+        for statement in FORGOTTEN:
+            connection.exec_driver_sql(statement)
+    taken_away = further._take_away
+
+    def file(some: Sequence[str]) -> None:
+        for event_id in some:
+            hands.desk.act(event_id, "file", Actor("li", "operator"))
+
+    def and_meanwhile(connection: Connection, sums: Sums) -> None:
+        file(crossing[half:])
+        taken_away(connection, sums)
+
+    monkeypatch.setattr(further, "_take_away", and_meanwhile)
+    file(crossing[:half])
+    with closing(Database(hands.url, create=False)) as database:
+        assert count_further(database)
+        found = snapshot(engine, {"kpi_days": [], "kpi_times": []})
+        with database.write() as connection:
+            recount(connection, "UTC")
+    assert found == snapshot(engine, {"kpi_days": [], "kpi_times": []})
+    assert sum(row["filed"] for row in found["kpi_days"] if row["scope"] == "+all") > 0
+    engine.dispose()
+
+
+def test_an_engine_counts_them_on_its_own(hands: Hands) -> None:
+    cross(hands)
+    engine = create_engine(hands.url)
+    before = snapshot(engine, {"kpi_days": []})
+    with engine.begin() as connection:
+        for statement in FORGOTTEN:
+            connection.exec_driver_sql(statement)
+    chore = further.FurtherSums(hands.url)
+    until = time.monotonic() + 60
+    while snapshot(engine, {"kpi_days": []}) != before and time.monotonic() < until:
+        chore.keep()
+        time.sleep(0.02)
+    assert snapshot(engine, {"kpi_days": []}) == before
     engine.dispose()
 
 

@@ -21,7 +21,7 @@
     close: ["cause", "原因 cause", CAUSES],
     "ask-extension": ["until", "延期至 until", "datetime-local"],
     evaluate: ["satisfaction", "满意度 satisfaction", [["5", "5 分"], ["4", "4 分"], ["3", "3 分"], ["2", "2 分"], ["1", "1 分"]]],
-    supervise: ["supervision", "督办级别 supervision", [["1", "一级"], ["2", "二级"], ["3", "三级"]]],
+    supervise: ["supervision", "督办级别 supervision", [["1", "一级"], ["2", "二级"], ["3", "三级"], ["0", "解除 lifted"]]],
     grade: ["level", "等级 level", LEVELS],
   };
   const NUMBERS = new Set(["satisfaction", "supervision"]);
