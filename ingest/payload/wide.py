@@ -121,10 +121,18 @@ def _part(
     objects: int,
     rejects: int,
 ) -> Part:
-    """The used beginnings of the kernel's outputs, copied, with words for the rejects."""
+    """The used beginnings of the kernel's outputs, with words for the rejects.
+
+    What becomes readings is copied, as outputs are larger than what is in them and readings are kept; the rest is
+    looked at before the next batch is decoded. Outputs that are used again at once are copied whole.
+    """
     point, ts, value, seq, quality, flags, row_object, message, start, length, values, reason, j_int, j_value = out[:14]
-    detail = np.empty(objects, np.int64)
-    detail.fill(-1)
+    detail = np.full(objects, -1)
+    own = len(point) > CAPACITY_MIN  # ``Scratch``
+
+    def lent(column: NDArray[Any], count: int) -> NDArray[Any]:
+        return column[:count] if own else column[:count].copy()
+
     details: list[str] = []
     if rejects:
         detail[j_int[:rejects, 0]] = np.arange(rejects)
@@ -134,12 +142,12 @@ def _part(
         ]
     return Part(
         tuple([column[:rows].copy() for column in (point, ts, value, seq, quality, flags)]),
-        row_object[:rows].copy(),
-        message[:objects].copy(),
-        start[:objects].copy(),
-        length[:objects].copy(),
-        values[:objects].copy(),
-        reason[:objects].copy(),
+        lent(row_object, rows),
+        lent(message, objects),
+        lent(start, objects),
+        lent(length, objects),
+        lent(values, objects),
+        lent(reason, objects),
         detail,
         details,
     )

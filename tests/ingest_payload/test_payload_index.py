@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ingest.payload import index as index_module
 from ingest.payload.index import Indexes, PointIndex
@@ -83,3 +85,18 @@ def test_decoders_of_one_registry_share_its_index_while_they_live(source: Any) -
 
     assert one.current() is other.current()
     assert one.current().registry is source.current()
+
+
+@settings(max_examples=40)
+@given(
+    st.sets(st.text("ab\0", min_size=1, max_size=20), min_size=1, max_size=40), st.lists(st.text("ab\0", max_size=20))
+)
+def test_names_of_any_length_are_told_apart(registry_of: Any, names: set[str], others: list[str]) -> None:
+    """Up to 8, up to 16 and more bytes are kept in three ways; names differ in one byte, or by zeros at the end."""
+    known = sorted(names)
+    index = PointIndex(registry_of([(name, "ch4", None, None, None, None) for name in known]))
+
+    for name in [*known, *others]:
+        device = index.device(name)
+        found = None if device is None else index.point(index.row(device, "ch4"))
+        assert found == (known.index(name) if name in names else None)

@@ -11,8 +11,10 @@ Rules of this file
   moved would be stale in the caller.
 
 Lookup tables (built by ``ingest/payload/index.py``)
-- ``slots`` int64 (n, 4), n a power of two at least twice the keys, linear probing: hash (0 = empty), offset of the key
-  in ``keys``, its length in bytes, and a payload: for a device ``first row << 16 | rows``, for a quantity its number.
+- ``slots`` int64 (n, 4), n a power of two at least twice the keys, linear probing: hash (0 = empty), the key's first
+  eight bytes, its last eight, and ``payload << 16 | length``: for a device ``first row << 16 | rows``, for a quantity
+  its number. A key of up to 16 bytes is compared without leaving its slot, which is half a cache line; of a longer one
+  the third number is where it begins in ``keys``.
 - ``rows_int`` int64 (points, 4), grouped by device: quantity << 32 | point, span low, span high (float64 bits, seen
   through ``rows_real``), and the lateness limit in ms. One row is half a cache line.
 """
@@ -33,6 +35,11 @@ KEYS_MAX = 64
 """Quantities of one object that the kernel holds; more go to the slow path (= limits.POINTS_PER_DEVICE_MAX)."""
 ID_BYTES_MAX = 128
 """= limits.DEVICE_ID_BYTES_MAX (a test compares)."""
+
+INSIDE_BYTES = 16
+"""Of a key that a slot holds whole."""
+LENGTH_MAX = 0xFFFF
+"""No key that is looked up is so long."""
 
 BLOCK = 256
 """Objects staged before their devices are looked up: 256 x 104 bytes stay in the first-level cache's reach."""
@@ -277,17 +284,30 @@ def hash_bytes(buf: NDArray[np.uint8], start: int, end: int) -> Any:
 def build_slots(
     keys: NDArray[np.uint8], offsets: NDArray[np.int64], payload: NDArray[np.int64], slots: NDArray[np.int64]
 ) -> None:
-    """Fill the empty ``slots`` with key k = ``keys[offsets[k]:offsets[k + 1]]`` and its ``payload[k]``."""
+    """Fill the empty ``slots`` with key k = ``keys[offsets[k]:offsets[k + 1]]`` and its ``payload[k]``, below 2^47."""
     mask = len(slots) - 1
     for k in range(len(offsets) - 1):
+        length = offsets[k + 1] - offsets[k]
         h = hash_bytes(keys, offsets[k], offsets[k + 1])
         s = (h >> 1) & mask
         while slots[s, 0] != 0:
             s = (s + 1) & mask
         slots[s, 0] = h
-        slots[s, 1] = offsets[k]
-        slots[s, 2] = offsets[k + 1] - offsets[k]
-        slots[s, 3] = payload[k]
+        slots[s, 1] = _word(keys, offsets[k], length)
+        slots[s, 2] = _last_word(keys, offsets[k], length) if length <= INSIDE_BYTES else offsets[k]
+        slots[s, 3] = payload[k] << 16 | min(length, LENGTH_MAX)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _word(buf: NDArray[np.uint8], start: int, length: int) -> Any:
+    """The first eight of ``length`` bytes at ``start``, or all of fewer."""
+    return np.int64(load8(buf, start) if length >= 8 else _tail(buf, start, start + length))
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _last_word(buf: NDArray[np.uint8], start: int, length: int) -> Any:
+    """The last eight of more than eight bytes; 0 for eight and fewer."""
+    return np.int64(load8(buf, start + length - 8)) if length > 8 else 0
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -297,16 +317,22 @@ def _find(
     """Payload of the key ``buf[start:start + length]`` whose hash is ``h``, or -1. Compares every byte."""
     mask = len(slots) - 1
     s = (h >> 1) & mask
+    if slots[s, 0] == 0 or length >= LENGTH_MAX:
+        return -1
+    first = _word(buf, start, length)
+    last = _last_word(buf, start, length)
     while slots[s, 0] != 0:
-        if slots[s, 0] == h and slots[s, 2] == length:
-            offset = slots[s, 1]
-            same = True
-            for i in range(length):
-                if keys[offset + i] != buf[start + i]:
-                    same = False
-                    break
+        if slots[s, 0] == h and slots[s, 1] == first and slots[s, 3] & LENGTH_MAX == length:
+            same = slots[s, 2] == last
+            if length > INSIDE_BYTES:
+                offset = slots[s, 2]
+                same = True
+                for i in range(8, length):
+                    if keys[offset + i] != buf[start + i]:
+                        same = False
+                        break
             if same:
-                return slots[s, 3]
+                return slots[s, 3] >> 16
         s = (s + 1) & mask
     return -1
 
@@ -407,6 +433,40 @@ def _string(buf: NDArray[np.uint8], i: int, end: int) -> tuple[int, int, bool]:
             break
         i += 1
     return -1, 0, False
+
+
+OTHER, ID, TS, SEQ, QUALITY = 0, 1, 2, 3, 4
+"""What a key of an object is."""
+_FIELD_BYTES = np.array([0, 5, 5, 6, 4])
+_ID_WORD = np.uint64(int.from_bytes(b'"id":', "little"))
+_TS_WORD = np.uint64(int.from_bytes(b'"ts":', "little"))
+_SEQ_WORD = np.uint64(int.from_bytes(b'"seq":', "little"))
+_Q_WORD = np.uint64(int.from_bytes(b'"q":', "little"))
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _plain_field(word: Any) -> int:
+    """Which field begins these eight bytes, quotes and colon included as every encoder writes them."""
+    five = word & np.uint64(0xFFFFFFFFFF)
+    if five == _ID_WORD:
+        return ID
+    if five == _TS_WORD:
+        return TS
+    if word & np.uint64(0xFFFFFFFFFFFF) == _SEQ_WORD:
+        return SEQ
+    return QUALITY if word & _LOW == _Q_WORD else OTHER
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _field(text: NDArray[np.uint8], name: int, length: int) -> int:
+    """The same of a name alone, whatever stands around it."""
+    if length == 2 and text[name] == 105 and text[name + 1] == 100:
+        return ID
+    if length == 2 and text[name] == 116 and text[name + 1] == 115:
+        return TS
+    if length == 3 and text[name] == 115 and text[name + 1] == 101 and text[name + 2] == 113:
+        return SEQ
+    return QUALITY if length == 1 and text[name] == 113 else OTHER
 
 
 @njit(cache=True, nogil=True)
@@ -517,18 +577,27 @@ def decode_native(
                     i = _blank(text, i, end)
                     if i >= end or text[i] != 34:  # "
                         break
+                    field = _plain_field(load8(text, i)) if i + 8 <= end else OTHER
                     name = i + 1
-                    i, name_hash, name_ascii = _string(text, name, end)
-                    if i < 0:
-                        break
-                    length = i - name
-                    i = _blank(text, i + 1, end)
-                    if i >= end or text[i] != 58:  # :
-                        break
-                    i = _blank(text, i + 1, end)
+                    name_hash = 0
+                    name_ascii = True
+                    length = 0
+                    if field != OTHER:
+                        i += _FIELD_BYTES[field]
+                    else:
+                        i, name_hash, name_ascii = _string(text, name, end)
+                        if i < 0:
+                            break
+                        length = i - name
+                        i = _blank(text, i + 1, end)
+                        if i >= end or text[i] != 58:  # :
+                            break
+                        i += 1
+                        field = _field(text, name, length)
+                    i = _blank(text, i, end)
                     if i >= end:
                         break
-                    if length == 2 and text[name] == 105 and text[name + 1] == 100:  # id
+                    if field == ID:
                         if id_start >= 0 or text[i] != 34:
                             break
                         id_start = i + 1
@@ -537,20 +606,20 @@ def decode_native(
                         if i < 0 or id_length == 0 or id_length > ID_BYTES_MAX:
                             break
                         i += 1
-                    elif length == 2 and text[name] == 116 and text[name + 1] == 115:  # ts
+                    elif field == TS:
                         if has_ts:
                             break
                         has_ts = True
                         i, ts = parse_integer(text, i, end)
                         if i < 0:
                             break
-                    elif length == 3 and text[name] == 115 and text[name + 1] == 101 and text[name + 2] == 113:  # seq
+                    elif field == SEQ:
                         if seq >= 0:
                             break
                         i, seq = parse_integer(text, i, end)
                         if i < 0 or seq < 0 or seq > 0xFFFFFFFF:
                             break
-                    elif length == 1 and text[name] == 113:  # q
+                    elif field == QUALITY:
                         if quality >= 0:
                             break
                         i, quality = parse_integer(text, i, end)
