@@ -38,6 +38,7 @@ from lifeline.identity import Accounts
 from lifeline.lake.catalog import Catalog
 from lifeline.lake.writer import LakeFollower
 from lifeline.live.values import LiveValues
+from tests.queues import queue_file
 
 NOW_MS = 1_795_000_000_000
 PASSWORD = "correct horse 2026"  # noqa: S105
@@ -167,6 +168,8 @@ def build(directory: Path, database: str = "") -> Town:
     catalog = Catalog(site.data)
     catalog.publish_table("points", source.registry.points)
     catalog.publish_table("areas", source.registry.areas)
+    if not database:
+        queue_file(site.config.database_path)
     queue = GovernanceQueue(site.database_url, {RULE.rule_id: RULE}, PlaceLookup(source.current), lambda: NOW_MS)
     queue.apply([raised(point) for point in range(len(PLACES))], 9, NOW_MS)
     queue.close()

@@ -13,13 +13,14 @@ from lifeline.core.errors import UnavailableError
 from lifeline.core.principal import Grant, Principal
 from lifeline.governance import audit as audit_module
 from lifeline.governance.database import Database
+from tests.queues import queue_file
 
 WHO = Principal("wang", (Grant("auditor"),))
 PEOPLE = 8
 
 
 def test_requests_that_come_together_share_a_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'q.db'}")
+    database = Database(queue_file(tmp_path / "q.db"))
     kept = HttpAudit(database, lambda: 1_795_000_000_000)
     sizes: list[int] = []
     plain = audit_module.append
@@ -50,7 +51,7 @@ def test_requests_that_come_together_share_a_transaction(tmp_path: Path, monkeyp
 
 
 def test_what_cannot_be_recorded_refuses_the_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'q.db'}")
+    database = Database(queue_file(tmp_path / "q.db"))
     kept = HttpAudit(database, lambda: 1_795_000_000_000)
 
     def refuses(*_: object) -> None:

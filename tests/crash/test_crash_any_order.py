@@ -27,6 +27,7 @@ from lifeline.governance.places import PlaceLookup
 from lifeline.governance.queue import GovernanceQueue
 from rules import backtest
 from rules.evaluate import RuleMachine
+from tests.queues import queue_file
 from tests.rules.conftest import Kit
 from tests.rules.test_rules_late import disturbed, ordered, points_of, rules_text
 
@@ -70,7 +71,7 @@ def live(records: list[LogRecord], crashes: list[int], folder: Path, rng: random
     for until in lives:
         judge = machine()
         queue = GovernanceQueue(
-            f"sqlite:///{folder}/queue.db", judge.info(), PlaceLookup(lambda: points_of(KIT)), lambda: KIT.t0
+            queue_file(folder / "queue.db"), judge.info(), PlaceLookup(lambda: points_of(KIT)), lambda: KIT.t0
         )
         follower = RulesFollower(
             lambda judge=judge: judge, queue, SnapshotStore(folder, "rules"), lambda: KIT.t0, Metrics()

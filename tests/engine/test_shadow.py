@@ -34,6 +34,7 @@ from lifeline.testing import MemoryLog
 from rules import backtest
 from rules.evaluate import RuleMachine
 from rules.rule_set import RuleSet, digest
+from tests.queues import queue_file
 
 T0 = 1_795_000_000_000
 TEXTS = 'title = { zh = "甲烷", en = "Methane" }\nlevel = "orange"\ncategory = "process"\nrespond_within = "30min"\n'
@@ -189,7 +190,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.now = T0
         self.log = MemoryLog()
-        url = f"sqlite:///{folder / 'governance.db'}"
+        url = queue_file(folder / "governance.db")
         self.queue = GovernanceQueue(url, RULES.info(), PlaceLookup(lambda: REGISTRY), lambda: self.now)
         self.desk = GovernanceDesk(url, lambda: self.now)
         self.metrics, self.catalog = Metrics(), Catalog(folder)

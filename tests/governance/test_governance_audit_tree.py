@@ -20,6 +20,7 @@ from lifeline.governance.database import Database
 from lifeline.governance.errors import FieldError, UnknownIdError
 from lifeline.governance.merkle import leaf_hash, node_hash
 from tests.governance.conftest import SQLITE_ONLY, T0, Hands
+from tests.queues import queue_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,7 +91,7 @@ def test_proofs_equal_the_naive_ones_for_every_size(
     """However the entries were split into transactions, and however wide a kept level is."""
     assert database_kind == "sqlite"
     monkeypatch.setattr(audit_tree, "BITS", bits)
-    database = Database(f"sqlite:///{tmp_path_factory.mktemp('tree') / 'q.db'}")
+    database = Database(queue_file(tmp_path_factory.mktemp("tree") / "q.db"))
     fill(database, sorted(cuts))
     shift = data.draw(st.integers(0, 1000))
     with database.read() as connection:
@@ -146,7 +147,7 @@ def tamper(url: str, *statements: str) -> None:
 @pytest.fixture
 def house(tmp_path: Path) -> tuple[str, Path]:
     """600 entries, and a folder for checkpoints."""
-    url = f"sqlite:///{tmp_path / 'q.db'}"
+    url = queue_file(tmp_path / "q.db")
     database = Database(url)
     for count in (100, 300, 200):
         with database.write() as connection:

@@ -17,6 +17,7 @@ from lifeline.core.alarm import AlarmChange
 from lifeline.governance.actor import Actor
 from lifeline.governance.schema import alarm_log, alarms, causes, event_log, events
 from tests.governance.conftest import RULES, T0, Hands, cleared, raised, rule
+from tests.queues import queue_file
 
 PUMP_OFF = replace(rule("pump.off", "blue", "state", "zone"), announce=False)
 BURST = rule("burst", "red", "burst", "zone")
@@ -138,7 +139,7 @@ def test_any_split_into_batches_gives_the_same_rows(
             changes.append(up[key])
     found = []
     for cuts in ([], edges):
-        url = f"sqlite:///{tmp_path_factory.mktemp('q') / 'governance.db'}"
+        url = queue_file(tmp_path_factory.mktemp("q") / "governance.db")
         hands = Hands(url)
         bounds = sorted({0, len(changes), *(edge for edge in cuts if edge < len(changes))})
         for a, b in itertools.pairwise(bounds):
@@ -149,7 +150,7 @@ def test_any_split_into_batches_gives_the_same_rows(
 
 
 def test_rules_that_say_otherwise_release_what_they_suppressed(tmp_path: Path) -> None:
-    hands = Hands(f"sqlite:///{tmp_path / 'governance.db'}")
+    hands = Hands(queue_file(tmp_path / "governance.db"))
     cause, low = raised("pump.off", 0, T0), raised("low", 2, T0 + 1000)
     hands.apply(cause, low)
     hands.tick(2)

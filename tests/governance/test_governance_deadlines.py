@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lifeline.governance.actor import Actor
 from lifeline.governance.deadlines import STEPS
 from tests.governance.conftest import T0, Hands, raised
+from tests.queues import queue_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -188,7 +189,7 @@ def test_any_restarts_and_jumps_escalate_once_a_level_and_never_early(
     tmp_path_factory: pytest.TempPathFactory, seed: int
 ) -> None:
     rng = random.Random(seed)
-    hands = Hands(f"sqlite:///{tmp_path_factory.mktemp('clock')}/governance.db")
+    hands = Hands(queue_file(tmp_path_factory.mktemp("clock") / "governance.db"))
     try:
         event_id = dispatched(hands)
         hands.walk(event_id, ("accept", "zhao", "operator"))

@@ -20,6 +20,7 @@ from lifeline.governance.states import ACTIONS, BY_KEY, ROLES
 from lifeline.governance.steps import Act
 from tests.governance.conftest import RULES, T0, Hands, cleared, raised
 from tests.governance.conftest import rule as a_rule
+from tests.queues import queue_file
 
 PEOPLE = ("li", "wang", "zhao", "sun")
 GIVEN: dict[str, Any] = {
@@ -42,7 +43,7 @@ class Loop(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         self._folder = tempfile.TemporaryDirectory()
-        self.hands = Hands(f"sqlite:///{Path(self._folder.name)}/governance.db")
+        self.hands = Hands(queue_file(Path(self._folder.name) / "governance.db"))
         self.hands.queue.rules = RULES | {ACROSS.rule_id: ACROSS}
         self.alarms = [raised("ch4.high", 0, T0), raised("stuck", 1, T0)]
         self.ids = self.hands.apply(*self.alarms)

@@ -29,6 +29,7 @@ from lifeline.governance.schema import (
     timers,
 )
 from tests.governance.conftest import SQLITE_ONLY, T0, Hands, cleared, raised
+from tests.queues import queue_file
 
 if TYPE_CHECKING:
     from lifeline.core.alarm import AlarmChange
@@ -312,7 +313,7 @@ def test_splits_repeats_and_crashes_give_the_same_tables(
     tmp_path_factory: pytest.TempPathFactory, history: list[AlarmChange], seed: int
 ) -> None:
     folder = tmp_path_factory.mktemp("replay")
-    once, torn = Hands(f"sqlite:///{folder}/once.db"), Hands(f"sqlite:///{folder}/torn.db")
+    once, torn = Hands(queue_file(folder / "once.db")), Hands(queue_file(folder / "torn.db"))
     try:
         once.apply(*history, position=len(history) or 1)
         _apply_torn(torn, history, random.Random(seed))
