@@ -125,8 +125,17 @@ def parse(
 
     Returns the condition and everything that is wrong with it; with faults the condition must not be used.
     """
+    condition, faults = _parsed(text, frozenset(columns.items()), tuple(prefixes))
+    return condition, list(faults)
+
+
+@lru_cache(maxsize=COMPILED_MAX)
+def _parsed(
+    text: str, known: frozenset[tuple[str, pl.DataType]], prefixes: tuple[str, ...]
+) -> tuple[Condition, tuple[Fault, ...]]:
+    columns = dict(known)
     condition, faults = _read(text, columns, prefixes)
-    return condition, faults or _typed(condition, columns)
+    return condition, tuple(faults or _typed(condition, columns))
 
 
 def accepted(text: str, columns: Mapping[str, pl.DataType], prefixes: Collection[str] = ()) -> Condition:
