@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from lifeline.core.alarm import AlarmChange, alarm_id
+from rules import features
 from rules.groups import GroupChange
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ def tell(rule: BoundRule, slot: int, span: tuple[int, int], at: int, readings: I
 
     ``raise clear active`` (text), ``params`` (of this point), ``raise_after`` ([samples, seconds]), ``from to`` (the
     window, epoch ms of event time; of log time for rules over silence), ``readings`` ([log position, epoch ms, value],
-    oldest first, the newest 16; none for rules over silence and over every row). ``at``: when what completed it was
-    received; parameters that were in force only for a while then (an emergency's) are in ``params`` and, with whose
-    they are, in ``overrides``.
+    oldest first, the newest 16; of a group's alarm those of the member that carries it, a frame or ``window_s`` back;
+    none for rules over silence and over every row, nor of members at which no rule over readings looks). ``at``: when
+    what completed it was received; parameters that were in force only for a while then (an emergency's) are in
+    ``params`` and, with whose they are, in ``overrides``.
     """
     spec = rule.spec
     told: dict[str, Any] = {
@@ -90,6 +92,15 @@ def change_of(
 
 def _detail(journal: Journal, rule: BoundRule, slot: int, point: int, span: tuple[int, int], at: int) -> str:
     readings: list[Evidence] = []
-    if rule.spec.evaluate == "reading":
-        readings = journal.evidence(point, *span, at, READINGS_MAX)
+    if rule.spec.evaluate in {"reading", "group"}:
+        readings = journal.evidence(point, span[0] - _back_ms(rule), span[1], at, READINGS_MAX)
     return tell(rule, slot, span, at, readings)
+
+
+def _back_ms(rule: BoundRule) -> int:
+    """How far before the onset the readings behind an alarm begin: a frame, or the time for which a hit counts."""
+    if rule.spec.evaluate != "group":
+        return 0
+    frame_s, window_s = (features.GROUP_OPTIONS[name].default for name in ("frame_s", "window_s"))
+    params = rule.spec.params
+    return round(1000 * max(params.get("frame_s", frame_s), params.get("window_s", window_s)))

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from lifeline.app.backtest_doubts import NOTHING, unjudged, unlearned, unwatched
 from lifeline.app.backtest_report import busiest, page
 from lifeline.app.foreign_files import NAMES, epoch_ms, read_frame
-from lifeline.app.foreign_history import foreign_history
+from lifeline.app.foreign_history import ForeignReadings, foreign_history
 from lifeline.app.history import lake_history
 from lifeline.app.overriding import past_spans
 from lifeline.app.since import parse_time
@@ -85,7 +85,7 @@ def backtest_rules(
         "rules": result.rules,
         "alarms": result.alarms.num_rows,
         "load": burden(result.alarms, result.start_ms, result.end_ms),
-        "warnings": doubts + unlearned(result.learning),
+        "warnings": doubts + history.said + unlearned(result.learning),
     }
     if labelled is not None:
         found["score"] = score(result.alarms, labelled, result.days, _members(rules, history.points))
@@ -171,6 +171,11 @@ class _History:
     zone: str
     spans: Sequence[ParameterSpan] = ()
     """What emergencies set of the rules' parameters at that time."""
+
+    @property
+    def said(self) -> list[str]:
+        """What reading the file to its end has found."""
+        return self.batches.doubts if isinstance(self.batches, ForeignReadings) else []
 
     def series(self, points: Sequence[int]) -> list[Series]:
         """Name, times and values of points."""

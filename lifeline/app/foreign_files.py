@@ -82,9 +82,33 @@ def epoch_ms(times: pl.Series, path: Path) -> pl.Series:
     if found.dtype == pl.String and found.str.contains(DAY_FIRST).any():
         raise wrong(f"{found.drop_nulls()[0]!r}: day and month cannot be told apart (无法区分日与月)")
     if not found.dtype.is_temporal() or found.dtype == pl.Time:
-        example = f" such as {found.drop_nulls()[0]!r}" if found.dtype == pl.String and found.count() else ""
-        raise wrong(f"holds {found.dtype}{example}, not times")
+        raise wrong(_no_times(found, path))
     return found.cast(pl.Datetime("ms", getattr(found.dtype, "time_zone", None))).dt.epoch("ms")
+
+
+def place(path: Path, row: int) -> str:
+    """Where a row (from 0) is in a file: its line in CSV, whose first has the names."""
+    return f"line {row + 2}" if ".csv" in path.suffixes[-2:] else f"row {row + 1}"
+
+
+def _no_times(found: pl.Series, path: Path) -> str:
+    """What is wrong with a column of times: the first of a few that are none, or all of them."""
+    if found.dtype != pl.String or not found.count():
+        return f"holds {found.dtype}, not times"
+    read = found.str.to_datetime(time_zone="UTC", strict=False, time_unit="ms") if _begins_well(found) else None
+    wrong = found.is_not_null() & read.is_null() if read is not None else found.is_not_null()
+    row = wrong.arg_max()
+    if read is None or row is None or wrong.sum() == found.count():
+        return f"holds text such as {found.drop_nulls()[0]!r}, not times"
+    more = f" (and {wrong.sum() - 1} more)" if wrong.sum() > 1 else ""
+    return f"{place(path, row)}: {found[row]!r} is no time{more}"
+
+
+def _begins_well(found: pl.Series) -> bool:
+    """Whether the first value is a time, so that the form of the others is known."""
+    with suppress(pl.exceptions.PolarsError):
+        return bool(found.drop_nulls().head(1).str.to_datetime(time_zone="UTC").count())
+    return False
 
 
 def _numbers_or_times(times: pl.Series) -> pl.Series:

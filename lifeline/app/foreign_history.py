@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from lifeline.app.foreign_files import as_numbers, epoch_ms, no_numbers, scan_frame
+from lifeline.app.foreign_files import as_numbers, epoch_ms, no_numbers, place, scan_frame
 from lifeline.app.history import BATCH_ROWS, batched
 from lifeline.core.batch import Readings
 from lifeline.core.errors import ConfigurationError, Problem
@@ -28,8 +28,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LONG: Final = ("ts", "device_id", "quantity", "value")
+NOTHING: Final = ("nan", "na", "n/a", "null", "none", "-", "inf", "-inf", "")
+"""Words of others for no value."""
 WORDS_MAX: Final = 10_000
 """A column that begins with so many values of which none is a number is a mistake, whatever may follow."""
+NAMED_MAX: Final = 8
+"""Columns of a file that a message names."""
 NEVER: Final = np.iinfo(np.int64).min
 """The time of a row that tells none."""
 
@@ -80,6 +84,8 @@ class ForeignReadings:
         """First and last time of receipt, epoch ms."""
         self.in_order = bool((np.diff(told) >= 0).all())
         """Whether the file is read in pieces."""
+        self.doubts: list[str] = []
+        """What was left out, known when the file was read to its end."""
 
     def __iter__(self) -> Iterator[Readings]:
         """Batches of a bounded size.
@@ -110,15 +116,14 @@ class ForeignReadings:
         names = None if self._long else ["ts", *self._wide]
         for frame in self._scan.batches(max(1, self._piece // max(1, len(self._wide))), names):
             ts = self._ts[at : at + frame.height]
+            yield told(frame, at, ts, doubts), False
             at += frame.height
-            keep = ts != NEVER
-            yield told(frame, ts, keep, doubts), False
         doubts.check()
+        self.doubts = doubts.said
         yield Readings.empty(), True
 
-    def _of_long(
-        self, frame: pl.DataFrame, ts: NDArray[np.int64], keep: NDArray[np.bool_], doubts: _Values
-    ) -> Readings:
+    def _of_long(self, frame: pl.DataFrame, at: int, ts: NDArray[np.int64], doubts: _Values) -> Readings:
+        keep = ts != NEVER
         names = frame.select(pl.col("device_id", "quantity").cast(pl.String))
         point = names.join(self._keys, on=["device_id", "quantity"], how="left", maintain_order="left")["point"]
         unknown = names.filter(point.is_null() & pl.Series(keep)).unique(maintain_order=True).rows()
@@ -126,15 +131,14 @@ class ForeignReadings:
         rows = Readings.empty(int(keep.sum()))
         rows.point[:] = point.fill_null(0).to_numpy()[keep]
         rows.ts[:] = rows.received_at[:] = ts[keep]
-        rows.value[:] = doubts.numbers(frame["value"]).to_numpy()[keep]
+        rows.value[:] = doubts.numbers(frame["value"], at).to_numpy()[keep]
         if "quality" in frame.columns:
             rows.quality[:] = _quality(frame["quality"], self._path)[keep]
         return rows
 
-    def _of_wide(
-        self, frame: pl.DataFrame, ts: NDArray[np.int64], keep: NDArray[np.bool_], doubts: _Values
-    ) -> Readings:
-        values = np.column_stack([doubts.numbers(frame[name]).to_numpy() for name in self._wide])
+    def _of_wide(self, frame: pl.DataFrame, at: int, ts: NDArray[np.int64], doubts: _Values) -> Readings:
+        keep = ts != NEVER
+        values = np.column_stack([doubts.numbers(frame[name], at).to_numpy() for name in self._wide])
         chosen = keep[:, None] & ~np.isnan(values)
         row, column = np.nonzero(chosen)
         rows = Readings.empty(len(row))
@@ -154,15 +158,16 @@ class ForeignReadings:
         if not wide:
             raise ConfigurationError([Problem(str(self._path), "columns", "there is none but ts", "see docs/rules.md")])
         number = {(device, quantity): point for point, device, quantity in self._keys.iter_rows()}
-        place = {name: (name.rpartition("/")[0], name.rpartition("/")[2]) for name in wide}
-        strange = [name for name in wide if place[name] not in number]
-        self._known([place[name] for name in self._scan.filled(strange)])
-        return {name: number[place[name]] for name in wide if place[name] in number}
+        named = {name: (name.rpartition("/")[0], name.rpartition("/")[2]) for name in wide}
+        strange = [name for name in wide if named[name] not in number]
+        self._known([named[name] for name in self._scan.filled(strange)])
+        return {name: number[named[name]] for name in wide if named[name] in number}
 
     def _has_ts(self) -> None:
         if "ts" not in self._scan.names:
-            remedy = "name the column of event times ts"
-            raise ConfigurationError([Problem(str(self._path), "ts", "is missing", remedy)])
+            there = ", ".join(self._scan.names[:NAMED_MAX]) or "none"
+            message = f"is missing; the file's columns: {there}"
+            raise ConfigurationError([Problem(str(self._path), "ts", message, "name the column of event times ts")])
 
     def _times(self, from_ms: int | None, to_ms: int | None) -> NDArray[np.int64]:
         self._has_ts()
@@ -189,11 +194,14 @@ class _Values:
         self._path = path
         self._text: dict[str, Any] = {}
         self._wordy: dict[str, int] = {}
+        self._lost: dict[str, tuple[int, int, Any]] = {}
         self._good: set[str] = set()
 
-    def numbers(self, values: pl.Series) -> pl.Series:
-        """NaN where there is none."""
+    def numbers(self, values: pl.Series, first: int) -> pl.Series:
+        """NaN where there is none; ``first``: the file's row where the piece begins."""
         found = as_numbers(values)
+        if values.dtype == pl.String and found.null_count() > values.null_count():
+            self._note(values, found, first)
         if values.name not in self._good:
             if found.count():
                 self._good.add(values.name)
@@ -203,6 +211,24 @@ class _Values:
                 if self._wordy[values.name] >= WORDS_MAX:
                     self.check()
         return found.fill_null(np.nan)
+
+    def _note(self, values: pl.Series, found: pl.Series, first: int) -> None:
+        """Count what is neither a number nor a word for nothing, and keep the first."""
+        lost = values.is_not_null() & found.is_null() & ~values.str.strip_chars().str.to_lowercase().is_in(NOTHING)
+        row = lost.arg_max()
+        if row is None or not lost.any():
+            return
+        count, at, example = self._lost.get(values.name, (0, first + row, values[row]))
+        self._lost[values.name] = (count + int(lost.sum()), at, example)
+
+    @property
+    def said(self) -> list[str]:
+        """A sentence for each column in which values are no numbers."""
+        return [
+            f"{self._path}: {name}: {count} values are no numbers and were left out, the first in "
+            f"{place(self._path, row)}: {text!r} (非数值，已略去)"
+            for name, (count, row, text) in self._lost.items()
+        ]
 
     def check(self) -> None:
         """At the end.

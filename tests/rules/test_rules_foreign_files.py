@@ -198,6 +198,13 @@ def test_fit_proposes_limits_that_check_accepts(tmp_path: Path, registry: Path) 
         (lambda f: f.rename({"ts": "time"}), "name the column of event times ts"),
         (lambda f: f.with_columns(pl.col("ts").dt.epoch("s")), "looks like seconds"),
         (lambda f: f.with_columns(ts=pl.lit("yesterday")), "not times"),
+        (lambda f: f.rename({"ts": "Time"}), "is missing; the file's columns: Time, site/a/ch4"),
+        (
+            lambda f: f.with_columns(
+                ts=pl.when(pl.int_range(pl.len()) == 7).then(pl.lit("soon")).otherwise(pl.col("ts").cast(pl.String))
+            ),
+            "line 9: 'soon' is no time",
+        ),
         (lambda f: f.rename({"site/a/ch4": "ch4"}), "is not device_id/quantity"),
         (lambda f: f.rename({"site/a/ch4": "site/c/ch4"}), "site/c/ch4"),
         (lambda f: f.select("ts"), "there is none but ts"),
@@ -325,6 +332,16 @@ def test_a_file_read_in_pieces_says_what_it_says_whole(
 
 def _stamped(frame: pl.DataFrame) -> list[tuple[int, dict[str, Any]]]:
     return [(int(row["ts"].replace(tzinfo=UTC).timestamp() * 1000), row) for row in frame.to_dicts()]
+
+
+def test_values_that_are_no_numbers_are_left_out_and_said(tmp_path: Path, registry: Path) -> None:
+    words = pl.when(pl.int_range(pl.len()) == 7).then(pl.lit("3 ppm")).when(pl.int_range(pl.len()) == 9)
+    frame = wide().with_columns(
+        words.then(pl.lit("N/A")).otherwise(pl.col("site/a/ch4").cast(pl.String)).alias(NAMES[0])
+    )
+    frame.write_csv(tmp_path / "d.csv")
+    (doubt,) = run(tmp_path, tmp_path / "d.csv", registry)["warnings"]
+    assert "site/a/ch4: 1 values are no numbers and were left out, the first in line 9: '3 ppm'" in doubt
 
 
 def test_a_kind_that_no_rule_knows_is_said(tmp_path: Path, registry: Path) -> None:

@@ -168,6 +168,21 @@ def test_each_alarm_of_a_group_keeps_its_own_carrier(kit: Any) -> None:
     assert [(c.kind, c.point) for c in changes] == [("raised", 1), ("cleared", 1), ("raised", 2), ("cleared", 2)]
 
 
+@pytest.mark.parametrize("cut", [1, 3, 99])
+def test_an_alarm_of_a_group_tells_the_readings_of_its_carrier(kit: Any, cut: int) -> None:
+    """Within the time for which a hit counts, wherever the log was cut, and none where no rule over readings looks."""
+    t, told = kit.t0, []
+    rows = [(0, t, t, 30.0), (1, t, t, 2.0), (1, t + 5_000, t + 5_000, 3.0), (1, t + 62_000, t + 62_000, 28.0)]
+    rows = [*rows, (0, t + 63_000, t + 63_000, 31.0), (1, t + 64_000, t + 64_000, 29.0)]
+    for text in (kit.rule(**K_OF_N) + kit.rule(id='"gas.ch4.other"'), kit.rule(**K_OF_N)):
+        machine = kit.machine(text, kit.registry([{"group": "A"}] * 2))
+        parts = [rows[k : k + cut] for k in range(0, len(rows), cut)]
+        changes = [c for k, part in enumerate(parts) for c in machine.process(kit.record(k + 1, part))]
+        (raised,) = [c for c in changes if c.kind == "raised" and c.detail and '"hits >= 2"' in c.detail]
+        told.append((raised.point, [(ts - t, value) for _, ts, value in json.loads(raised.detail)["readings"]]))
+    assert told == [(0, [(63_000, 31.0)]), (0, [])]
+
+
 def test_members_without_a_group_are_judged_by_device_and_by_zone_only_with_one(kit: Any) -> None:
     points = [{"device_id": "X"}, {"device_id": "X", "quantity": "c2h6"}, {"device_id": "Y"}, {"zone": "Z"}]
     text = kit.rule(**K_OF_N, where='"true"')
