@@ -1,6 +1,6 @@
 """Alarms folded into events as the queue folds them, with an operator who does the least: acknowledges and closes.
 
-The queue's own ``Fold`` decides which event an alarm joins and at which level that event stands; only the rows lie in
+The queue's own ``fold`` decides which event an alarm joins and at which level that event stands; only the rows lie in
 memory instead of a database. The operator acknowledges each alarm when it comes (so nothing stays latched that is
 over), and closes an event when all its alarms have been clear for ``CLOSE_MS``. Without closing, all that ever happens
 in a zone would be one event.
@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from lifeline.governance.fold import Fold, Row, group_key
+from lifeline.governance import fold
+from lifeline.governance.hand import Hand, Row, group_key
 from lifeline.governance.places import Place, PlaceLookup
 from lifeline.governance.policy import Policy
 
@@ -50,7 +51,7 @@ class Desk:
         """An empty queue."""
         lookup = PlaceLookup(lambda: self.registry)
         self._rules = self.machine.info()
-        self._fold = Fold(
+        self._hand = Hand(
             rule=lambda change: self._rules[change["rule_id"] if isinstance(change, dict) else change.rule_id],
             title=lookup.title,
             places=_Places(lookup),
@@ -62,26 +63,26 @@ class Desk:
             modes=(),
             stored_at=0,
         )
-        self.events = self._fold.events
+        self.events = self._hand.events
 
     def take(self, changes: Iterable[AlarmChange]) -> None:
         """Changes of one record."""
         for change in changes:
             if change.kind == "raised":
                 self._close_old(change)
-            self._fold.take(change)
+            fold.take(self._hand, change)
             if change.kind == "raised":
                 over = self.machine.acknowledge(
                     change.rule_id, change.point, change.raised_at, change.detected_at, change.lsn
                 )
                 if over is not None:
-                    self._fold.take(over)
+                    fold.take(self._hand, over)
 
     def _close_old(self, change: AlarmChange) -> None:
         """The event that this alarm would join, if it is long over."""
         rule = self._rules[change.rule_id]
-        key = group_key(rule.event, self._fold.places[change.point].key(rule.place))
-        row = self.events.get(self._fold.open_groups.get(key, ""))
+        key = group_key(rule.event, self._hand.places[change.point].key(rule.place))
+        row = self.events.get(self._hand.open_groups.get(key, ""))
         over = row is not None and row["active_count"] == 0 and row["normal_at"] + CLOSE_MS <= change.detected_at
         if over:
-            del self._fold.open_groups[key]
+            del self._hand.open_groups[key]

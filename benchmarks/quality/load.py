@@ -13,7 +13,7 @@ from benchmarks.harness import Figure
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lifeline.governance.fold import Row
+    from lifeline.governance.hand import Row
 
 WINDOW_MS: Final = 600_000
 FLOOD_ALARMS: Final = 10

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lifeline.core.registry import Registry
-    from lifeline.governance.fold import Row
+    from lifeline.governance.hand import Row
 
 HARMLESS: Final = "harmless-"
 SKEW_MS: Final = 300_000

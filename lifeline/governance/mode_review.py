@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, bindparam, func, select
 
 from lifeline.governance import facets
 from lifeline.governance.actor import ENGINE
@@ -19,12 +19,20 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-_LOG: Final = select(event_log.c.actor, event_log.c.action, event_log.c.event_id)
-_TOLD: Final = select(escalations.c.name, escalations.c.event_id)
+_LOG: Final = select(event_log.c.at, event_log.c.actor, event_log.c.action, event_log.c.event_id)
+_TOLD: Final = select(escalations.c.at, escalations.c.name, escalations.c.event_id)
+_BEFORE: Final = select(events.c.event_id).where(
+    events.c.incident_id == bindparam("_incident"),
+    events.c.detected_at < bindparam("_since"),
+    events.c.kind != EMERGENCY,
+)
 
 
 def review(connection: Connection, mode: Row) -> Row:
-    """What happened in an emergency: events, alarms, speed, lateness, people; all of the mode's own span and area."""
+    """What happened in an emergency: events, alarms, speed, lateness, people; all of the mode's own span and area.
+
+    Events that were open at the switch went through it too: counted apart, and what was done for them meanwhile.
+    """
     since, until = mode["since"], mode["ended_at"]
     inside = and_(
         facets.in_area(mode["area_code"]),
@@ -36,9 +44,10 @@ def review(connection: Connection, mode: Row) -> Row:
     rows = [
         dict(row) for row in connection.execute(select(*(events.c[name] for name in columns)).where(inside)).mappings()
     ]
-    ids = [row["event_id"] for row in rows]
-    log = fetch(connection, _LOG, event_log.c.event_id, ids)
-    told = fetch(connection, _TOLD, escalations.c.event_id, ids)
+    before = list(connection.scalars(_BEFORE, {"_incident": mode["incident_id"], "_since": since}))
+    ids = [*(row["event_id"] for row in rows), *before]
+    log = [entry for entry in fetch(connection, _LOG, event_log.c.event_id, ids) if since <= entry["at"] <= until]
+    told = [step for step in fetch(connection, _TOLD, escalations.c.event_id, ids) if since <= step["at"] <= until]
     folded = select(func.count()).select_from(alarms).where(alarms.c.event_id == mode["incident_id"])
     return {
         "area_code": mode["area_code"],
@@ -50,6 +59,7 @@ def review(connection: Connection, mode: Row) -> Row:
         "ended_by": mode["ended_by"],
         "end_reason": mode["end_reason"],
         "events": len(rows),
+        "events_open_before": len(before),
         "by_level": _count(rows, "level"),
         "by_utility": _count(rows, "utility"),
         "by_status_at_end": _count(rows, "status"),

@@ -1,6 +1,6 @@
 """The engine's door: alarm changes and the log position go in together, in one durable transaction.
 
-    apply ─► fetch rows concerned ─► fold (pure) ─► store ─► position ─► commit (fsync)
+    apply ─► gather rows concerned ─► fold (pure) ─► store ─► position ─► commit (fsync)
 
 Nothing of a batch is visible before its position is, and nothing twice: ids are deterministic, a known alarm is
 never inserted or cleared again, and a position never goes back. So after ``kill -9`` the rules follower starts again
@@ -10,40 +10,39 @@ from ``position`` and repeats whatever it likes.
 from __future__ import annotations
 
 import time
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Float, bindparam, select, union_all
+from sqlalchemy import select
 
 from lifeline.core.alarm import RULE_CHANGED, RULE_GONE, AlarmChange
 from lifeline.governance import alarms as alarm_acts
-from lifeline.governance import consequences, deadlines, idempotency, modes, regulations, repeats
+from lifeline.governance import consequences, deadlines, fold, idempotency, modes, regulations, repeats
 from lifeline.governance.actor import ENGINE
 from lifeline.governance.acts import take_acts
-from lifeline.governance.asking import ask, fetch
+from lifeline.governance.asking import fetch
 from lifeline.governance.books import Books
 from lifeline.governance.database import Database
 from lifeline.governance.effects import Effects
-from lifeline.governance.fold import REPORTED, Fold, group_key, unknown_rule
-from lifeline.governance.nearby import box
-from lifeline.governance.schema import EVENTS, OPEN, TIMERS, alarms, events, followers, holds, timers
+from lifeline.governance.gathering import Gatherer
+from lifeline.governance.hand import unknown_rule
+from lifeline.governance.schema import EVENTS, events, followers
 from lifeline.governance.settings import current_policy, establish
 from lifeline.governance.statements import raise_to
 from lifeline.governance.steady import Steady
 from lifeline.governance.steps import Act
-from lifeline.governance.store import CLEARED_COLUMNS, store
+from lifeline.governance.store import store
 from lifeline.governance.waiting import direct, due_timers, without_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from sqlalchemy import CompoundSelect, Connection
+    from sqlalchemy import Connection
 
     from lifeline.core.alarm import RuleInfo
     from lifeline.core.override import ParameterSpan
     from lifeline.core.ports import Clock
     from lifeline.governance.journal import Journal
-    from lifeline.governance.places import Place, PlaceLookup
+    from lifeline.governance.places import PlaceLookup
 
 Row = dict[str, Any]
 
@@ -51,26 +50,12 @@ TICK_MS: Final = 1000
 """Shelves are looked at once a second: they are given in minutes."""
 FIRE_ROWS_MAX: Final = 1000
 """Deadline steps in one tick; the rest follow in the next."""
-BOXES: Final = (1, 4, 12, 40)
-BOXES_MAX: Final = BOXES[-1]
-"""Places in one question for what people have told round them, and the sizes of questions there are."""
 FORGET_MS: Final = 3_600_000
 """How often old keys of requests are forgotten."""
 ENDS_MAX: Final = 2_000
 """Alarms that are ended in one transaction at a start."""
 ADOPT_ROWS_MAX: Final = 10_000
 """Alarms that join events in one tick after a hold has ended; the rest follow in the next."""
-
-# what the fold looks at or changes in alarms that are stored already: a third of the columns, half of the time
-_KNOWN_ALARMS: Final = select(
-    *(alarms.c[name] for name in consequences.COLUMNS),
-    *(alarms.c[name] for name in CLEARED_COLUMNS if name not in consequences.COLUMNS),
-)
-_OPEN_EVENTS: Final = EVENTS.where(OPEN)
-_HOLDS: Final = select(holds)
-
-
-_NEVER: Final[Row] = {"shelved_until": None}
 
 
 class GovernanceQueue:
@@ -289,24 +274,21 @@ class GovernanceQueue:
             rule_id, version, level = of["rule_id"], of["rule_version"], of["level"]
         return self.rules.get(rule_id) or unknown_rule(rule_id, version, level)
 
+    def _gatherer(self) -> Gatherer:
+        return Gatherer(self._places, self._relations, self._rule, self._policy)
+
     def _fold(self, connection: Connection, changes: Sequence[AlarmChange], now_ms: int) -> Effects:
-        known = fetch(connection, _KNOWN_ALARMS, alarms.c.alarm_id, (change.alarm_id for change in changes))
-        known_ids = {row["alarm_id"] for row in known}
-        fresh = [change for change in changes if change.alarm_id not in known_ids]
-        held = modes.between(connection, *_span([change.detected_at for change in fresh] or [now_ms]))
-        joining = [(self._rule(change), change.point) for change in fresh]
-        fold = self._prepare(connection, known, joining, held, now_ms, changes)
+        hand = self._gatherer().for_changes(connection, changes, now_ms)
         for change in changes:
-            fold.take(change)
-        fold.effects.causes, fold.effects.causes_gone = fold.explained.new, fold.explained.gone
-        return fold.effects
+            fold.take(hand, change)
+        hand.effects.causes, hand.effects.causes_gone = hand.explained.new, hand.explained.gone
+        return hand.effects
 
     def _adopt(self, connection: Connection, waiting: Sequence[Row], now_ms: int) -> Effects:
-        joining = [(self._rule(row), row["point"]) for row in waiting]
-        fold = self._prepare(connection, waiting, joining, modes.between(connection, now_ms, now_ms), now_ms)
+        hand = self._gatherer().for_waiting(connection, waiting, now_ms)
         for alarm in waiting:
-            fold.adopt(alarm, now_ms)
-        return fold.effects
+            fold.adopt(hand, alarm, now_ms)
+        return hand.effects
 
     def _fire(self, connection: Connection, now_ms: int) -> Effects:
         """Every deadline step whose time has come, oldest first."""
@@ -316,91 +298,3 @@ class GovernanceQueue:
         for timer in due:
             deadlines.fire(effects, timer, effects.events[timer["event_id"]], self._policy, now_ms)
         return effects
-
-    def _prepare(
-        self,
-        connection: Connection,
-        known: Iterable[Row],
-        joining: Sequence[tuple[RuleInfo, int]],
-        held: Sequence[Row],
-        now_ms: int,
-        changes: Sequence[AlarmChange] = (),
-    ) -> Fold:
-        """Everything the fold needs: places, events of known alarms, open events of the groups, holds."""
-        rows = {row["alarm_id"]: row for row in known}
-        places = self._places.of(point for _, point in joining)
-        explained = consequences.look_up(
-            connection, self._relations, self._places, joining, changes, self._rule, now_ms
-        )
-        explained.dependents |= {key: rows[key] for key in explained.dependents if key in rows}  # one row, one dict
-        places |= explained.places
-        keys = {group_key(rule.event, places[point].key(rule.place)) for rule, point in joining}
-        event_ids = {row["event_id"] for row in (*rows.values(), *explained.dependents.values())} - {None}
-        event_ids |= {*explained.events.values()} - {None}
-        found = fetch(connection, EVENTS, events.c.event_id, event_ids)
-        found += fetch(connection, _OPEN_EVENTS, events.c.group_key, keys)
-        open_keys = {row["group_key"] for row in found if row["is_open"]}
-        quiet: dict[tuple[str, int], list[Row]] = {}
-        shelved = {change.point for change in changes if rows.get(change.alarm_id, _NEVER)["shelved_until"] is not None}
-        for hold in fetch(connection, _HOLDS, holds.c.point, {*places, *shelved}):
-            quiet.setdefault((hold["rule_id"], hold["point"]), []).append(hold)
-        incidents = {mode["incident_id"] for mode in held}
-        found += fetch(connection, EVENTS, events.c.event_id, incidents - {row["event_id"] for row in found})
-        opening = [
-            places[point]
-            for rule, point in joining
-            if rule.category == "process" and group_key(rule.event, places[point].key(rule.place)) not in open_keys
-        ]
-        told = _told_of(connection, opening, self._policy.report.radius_m)
-        in_hand = {row["event_id"] for row in found}
-        found += [row for row in told if row["event_id"] not in in_hand]
-        running = fetch(connection, TIMERS, timers.c.event_id, (row["event_id"] for row in found))
-        return Fold(
-            rule=self._rule,
-            title=self._places.title,
-            places=places,
-            alarms=rows,
-            found=found,
-            holds=quiet,
-            timers={(timer["event_id"], timer["stage"]): timer for timer in running},
-            policy=self._policy,
-            modes=held,
-            stored_at=now_ms,
-            reported=[row["event_id"] for row in told],
-            explained=explained,
-        )
-
-
-def _told_of(connection: Connection, places: Iterable[Place], radius_m: float) -> list[Row]:
-    """Open events round places that people have told of and telemetry knows nothing of."""
-    boxes = {box(place.lon, place.lat, radius_m) for place in places if place.lon is not None and place.lat is not None}
-    ids: set[str] = set()
-    for some in _slices(sorted(boxes), BOXES_MAX):
-        size = next(size for size in BOXES if size >= len(some))
-        filled = [*some, *[some[-1]] * (size - len(some))]
-        bound = {f"{side}{k}": value for k, one in enumerate(filled) for side, value in zip("wesn", one, strict=True)}
-        ids.update(event_id for (event_id,) in ask(connection, _in_boxes(size), bound))
-    return fetch(connection, EVENTS, events.c.event_id, sorted(ids))
-
-
-@lru_cache(maxsize=len(BOXES))
-def _in_boxes(size: int) -> CompoundSelect[Any]:
-    """Ids of reported events in so many squares; put together once a size: that costs more than the search.
-
-    A search for each square, none for "one of the squares": for that SQLite walks every open event there is.
-    """
-    sides = [{side: bindparam(f"{side}{k}", type_=Float) for side in "wesn"} for k in range(size)]
-    told = select(events.c.event_id).where(OPEN, events.c.place_kind == REPORTED)
-    return union_all(
-        *(told.where(events.c.lat.between(of["s"], of["n"]), events.c.lon.between(of["w"], of["e"])) for of in sides)
-    )
-
-
-def _slices(rows: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """Slices of a bounded size."""
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
-
-
-def _span(times: Sequence[int]) -> tuple[int, int]:
-    return min(times), max(times)

@@ -23,7 +23,7 @@ from lifeline.governance.blank import blank_event
 from lifeline.governance.effects import Effects
 from lifeline.governance.errors import FieldError, ForbiddenError, UnknownIdError
 from lifeline.governance.fields import text
-from lifeline.governance.fold import REPORTED
+from lifeline.governance.hand import REPORTED
 from lifeline.governance.modes import mode_at
 from lifeline.governance.nearby import box, distance_m
 from lifeline.governance.reach import places

@@ -80,6 +80,22 @@ def test_it_ends_by_itself_with_a_review(hands: Hands) -> None:
     assert hands.apply(raised("stuck", 0, hands.now), position=3)
 
 
+def test_the_review_counts_what_was_open_before_and_what_was_done_for_it_meanwhile(hands: Hands) -> None:
+    (before,) = hands.apply(raised("ch4.rate", 0, T0))
+    hands.desk.act(before, "note", WANG, "long before")
+    hands.tick(60)
+    storm(hands)
+    hands.tick(60)
+    hands.desk.act(before, "file", WANG)
+    hands.tick(60)
+    review = hands.desk.end_emergency("410105", "雨停", WANG)["review"]
+    hands.desk.act(before, "dispatch", WANG)
+
+    assert (review["events"], review["events_open_before"]) == (0, 1)
+    assert (review["acts"]["file"], "note" in review["acts"]) == (1, False)
+    assert WANG.id in review["people"]
+
+
 def test_a_person_may_end_it_before(hands: Hands) -> None:
     (event_id,) = hands.apply(raised("ch4.high", 0, T0))
     storm(hands)

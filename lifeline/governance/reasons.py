@@ -1,0 +1,64 @@
+"""Causes and consequences while a batch is taken: what a cause that comes or goes does to the alarms it explains.
+
+Which rules explain which, and what of that is in hand, is in ``consequences``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lifeline.governance.alarm_state import alarm_state
+
+if TYPE_CHECKING:
+    from lifeline.governance.hand import Hand
+    from lifeline.governance.places import Place
+
+Row = dict[str, Any]
+
+
+def begin(hand: Hand, alarm: Row, place: Place, at: int) -> None:
+    """What stands at the same place and is explained by this alarm is suppressed, or in a flood referred to it."""
+    keys = hand.explained.begin(alarm, place) if alarm["rule_id"] in hand.explained.kinds else set()
+    for other in list(hand.explained.dependents.values()) if keys else ():
+        if not other["active"] or other["alarm_id"] == alarm["alarm_id"]:
+            continue
+        rule, there = hand.rule(other), hand.explained.places.get(other["point"]) or hand.places[other["point"]]
+        if alarm["rule_id"] in rule.suppressed_by and there.key(rule.suppressed_at) in keys:
+            if not other["suppressed"]:
+                _explain(hand, other, alarm["alarm_id"], at, suppressed=True)
+        elif alarm["rule_id"] in rule.folds_under and there.key(rule.folds_at) in keys:
+            _refer(hand, other, alarm, there, at)
+
+
+def end(hand: Hand, alarm_id: str, at: int) -> None:
+    """What it explained is explained by another, or people hear of it with the queue's next tick."""
+    hand.explained.end(alarm_id)
+    for other in hand.explained.dependents.values():
+        if other["active"] and other["suppressed"] and other["cause_id"] == alarm_id:
+            rule = hand.rule(other)
+            there = hand.explained.places.get(other["point"]) or hand.places[other["point"]]
+            cause = hand.explained.cause(rule.suppressed_by, rule.suppressed_at, there)
+            by_hand = any(h["kind"] == "suppressed" for h in hand.holds.get((other["rule_id"], other["point"]), ()))
+            _explain(hand, other, cause, at, suppressed=cause is not None or by_hand)
+
+
+def _explain(hand: Hand, alarm: Row, cause: str | None, at: int, *, suppressed: bool) -> None:
+    before = alarm["state"]
+    alarm |= {"suppressed": suppressed, "cause_id": cause}
+    alarm["state"] = alarm_state(alarm)
+    if alarm["alarm_id"] not in hand.fresh:
+        hand.effects.marked[alarm["alarm_id"]] = alarm
+    action = "suppress" if suppressed else "unsuppress"
+    words = f"起因 / cause: {cause}" if cause else "起因已消除 / the cause has ended"
+    hand.effects.say_of_alarm(alarm["alarm_id"], at, action, (before, alarm["state"]), words)
+
+
+def _refer(hand: Hand, alarm: Row, cause: Row, place: Place, at: int) -> None:
+    """The cause came after its consequence: in a flood the consequence's event, if nobody has it yet, says so."""
+    row = hand.events.get(alarm["event_id"]) if alarm["event_id"] else None
+    target = cause["event_id"]
+    if row is None or target is None or row["event_id"] == target or not hand.explained.floods(place, at):
+        return
+    if row["status"] == "new" and row["related_id"] is None:
+        row["related_id"] = target
+        hand.log(row, at, "consequence", f"起因 / cause: {target} · {cause['rule_id']} · {cause['device_id']}")
