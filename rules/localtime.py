@@ -60,10 +60,14 @@ class LocalClock:
 
     def local_ms(self, ts: Millis) -> Millis:
         """Milliseconds since 1970 of the local wall clock."""
-        if len(ts) and len(self._at) > 1:
-            where = np.clip(np.searchsorted(self._at, ts, side="right") - 1, 0, None)
-            return np.asarray(ts + self._offsets[where], np.int64)
-        return np.asarray(ts + self._offsets[0], np.int64)
+        if not len(ts):
+            return ts.copy()
+        ends = np.array([ts.min(), ts.max()])
+        first, last = np.clip(np.searchsorted(self._at, ends, side="right") - 1, 0, None).tolist()
+        if first == last:  # nearly always: rows of one day, and a zone that has given up summer time
+            return np.asarray(ts + self._offsets[first], np.int64)
+        where = np.clip(np.searchsorted(self._at, ts, side="right") - 1, 0, None)
+        return np.asarray(ts + self._offsets[where], np.int64)
 
     def column(self, name: str, ts: Millis) -> NDArray[np.float64]:
         """The calendar column of that name: hour, minute, weekday, month, heating, or a calendar's (1 or 0)."""

@@ -157,7 +157,7 @@ class Track:
         for name in ("state", "prior"):
             array = getattr(self, name)
             more = np.full((slots - len(array), array.shape[1]), np.nan, array.dtype)
-            setattr(self, name, np.concatenate([array, more]))
+            setattr(self, name, np.concatenate([array, more]) if len(array) else more)
 
     def compute(
         self, walk: Walk, columns: Mapping[str, NDArray[np.float64]], until: float, walks: dict[str, Known]

@@ -100,7 +100,10 @@ class Silence:
         self.deafness.grow(interval)
         allowed = np.where(interval >= DAILY_MS, 2 * interval, np.maximum(3 * interval, ALLOWED_MS_MIN))
         self._allowed = np.where(interval > 0, allowed, 0)
-        self._who = np.unique(np.concatenate([r.points for r in self.rules])) if self.rules else self._who
+        told = np.zeros(len(registry), bool)
+        for rule in self.rules:
+            told[rule.points] = True
+        self._who = np.flatnonzero(told).astype(np.int32)
         self._places = [np.searchsorted(self._who, rule.points) for rule in self.rules]
         self._interval_s = registry.interval_ms / 1000.0
         if self._names & GATEWAY:

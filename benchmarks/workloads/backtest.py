@@ -62,18 +62,18 @@ def run(scale: float) -> Result:
         lake.close()
         catalog.publish()
         with closing(open_catalog(folder)) as db:
-            _measure(result, db, rows)
+            _measure(result, folder, db, rows)
     return result
 
 
-def _measure(result: Result, db: duckdb.DuckDBPyConnection, rows: int) -> None:
+def _measure(result: Result, folder: Path, db: duckdb.DuckDBPyConnection, rows: int) -> None:
     rules, found = RuleSet.standard(), dict[str, Any]()
     reading: list[Cost] = []
     judging: list[Cost] = []
     sorting: list[Cost] = []
 
     def read() -> None:
-        points, batches = lake_history(db, None, None)
+        points, batches = lake_history(folder, None, None)
         found["points"], found["batches"] = points, list(batches)
 
     def judge() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -22,7 +21,6 @@ from lifeline.app.since import parse_time
 from lifeline.app.site import load_site
 from lifeline.core.batch import Readings
 from lifeline.core.errors import ConfigurationError, Problem
-from lifeline.lake.query import open_catalog
 from rules.backtest import run
 from rules.burden import burden
 from rules.fit import fit, proposal
@@ -202,9 +200,8 @@ def _history(
         points, readings = foreign_history(data, registry, from_ms, to_ms)
         return _History(points, readings, readings.rows, readings.span, timezone or "UTC")
     site = load_site(config)
-    with closing(open_catalog(site.data)) as db:
-        points, found = lake_history(db, from_ms, to_ms)
-        batches = list(found)
+    points, found = lake_history(site.data, from_ms, to_ms)
+    batches = list(found)
     received = [batch.received_at for batch in batches if len(batch)]
     span = (int(min(part.min() for part in received)), int(max(part.max() for part in received))) if received else None
     zone = timezone or site.config.site.timezone

@@ -109,6 +109,25 @@ def open_catalog(
     raise UnavailableError(f"{path}: cannot be opened: {fault}") from fault
 
 
+def published_files(data_dir: Path) -> dict[str, list[str]]:
+    """The Parquet files behind each published view as of now; they stay on disk for the grace period.
+
+    Raises:
+        ConfigurationError: nothing was published in this directory.
+        UnavailableError: the list cannot be read.
+    """
+    path = data_dir.resolve() / "catalog" / "manifest.json"
+    try:
+        listed = json.loads(path.read_bytes())["files"]
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            [Problem(str(path), "site.data_dir", "no catalog was published here", "start the engine once")]
+        ) from error
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UnavailableError(f"{path}: cannot be read: {error}") from error
+    return {str(name): [str(file) for file in files] for name, files in listed.items()}
+
+
 def _open_scoped(
     connection: duckdb.DuckDBPyConnection, text: str, grants: Sequence[Grant] | None, key: str | None
 ) -> None:
