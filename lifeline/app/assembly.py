@@ -29,6 +29,7 @@ from lifeline.app.publishing import Publisher
 from lifeline.app.reference import bring_reference, policy_text
 from lifeline.app.reloading import RuleWatch
 from lifeline.app.replaying import ReplayDesk
+from lifeline.app.settling import Settling
 from lifeline.app.shadow import ShadowDesk
 from lifeline.config import read_password
 from lifeline.core.errors import CorruptionError, LifelineError, UnavailableError
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CATALOG_REST_MS: Final = 1000
+CATALOG_REST_MS: Final = 700
 """Flushes, merges and changes of events each asked for a new catalog: four a second under load, a tenth of a core."""
 
 RECORDS_BACK: Final = 64
@@ -198,13 +199,22 @@ def assemble(site: Site) -> Assembly:
     rules = rules_follower(site, rule_set, ledger, queue, metrics)
     rules.start_at(log.first, log.committed)
     tally = Tally(metrics, log.committed)
-    lake = LakeFollower(site.data, catalog, compact=config.lake.compact, grace_ms=int(config.lake.grace_s * 1000))
+    settling = Settling(now_ms, log, rules)
+    lake = LakeFollower(
+        site.data,
+        catalog,
+        compact=config.lake.compact,
+        may_merge=settling.over,
+        grace_ms=int(config.lake.grace_s * 1000),
+    )
     live = LiveValues(site.live_path, ledger)
     live.start_at(log.first)
     completeness = CompletenessFollower(site.data, ledger, catalog)
     check_positions(site, log, (rules, lake, live, completeness))
-    follows = [Follow(log, rules, now_ms, rules.open)]
-    follows += [Follow(log, follower, now_ms) for follower in (lake, live, completeness, tally)]
+    follows = [
+        Follow(log, rules, now_ms, rules.open),
+        *(Follow(log, follower, now_ms) for follower in (lake, live, completeness, tally)),
+    ]
 
     def remember() -> None:
         """Forget what never became durable."""
@@ -245,7 +255,8 @@ def assemble(site: Site) -> Assembly:
     watch = RuleWatch(site.config.path, rule_set, ledger, rules, queue, now_ms, partial(record_reload, desk), shadow)
     outgoing = start_sinks(site)
     work = (
-        *(shadow.keep, partial(publisher.publish_changes, may_wait=True), watch.keep, books.export_due, outgoing.tidy),
+        *(shadow.keep, settling.then(partial(publisher.publish_changes, may_wait=True))),
+        *(watch.keep, books.export_due, outgoing.tidy),
         FurtherSums(site.database_url).keep,
         ReplayDesk(site.replay_path, make_decoder(config, None, ledger, window), log).serve,
     )

@@ -39,7 +39,7 @@ from lifeline.lake.parquet import (
 from lifeline.lake.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from lifeline.core.batch import LogRecord
@@ -94,6 +94,7 @@ class LakeFollower:
         data_dir: The site's data directory (``var``).
         catalog: Told of every change of files, and published after it; may be None.
         compact: Merge small files in a thread of its own (see ``lifeline.lake.compaction``).
+        may_merge: Asked before each merge: whether the machine has time for it.
         grace_ms: How long a removed file stays readable.
 
     Raises:
@@ -105,7 +106,13 @@ class LakeFollower:
     beat_s = 0.1
 
     def __init__(
-        self, data_dir: Path, catalog: Catalog | None = None, *, compact: bool = True, grace_ms: int = GRACE_MS
+        self,
+        data_dir: Path,
+        catalog: Catalog | None = None,
+        *,
+        compact: bool = True,
+        may_merge: Callable[[], bool] = lambda: True,
+        grace_ms: int = GRACE_MS,
     ) -> None:
         self.readings = Table(data_dir / "lake" / "readings", READINGS_TABLE)
         self.rejects = Table(data_dir / "lake" / "rejects", REJECTS_TABLE)
@@ -113,6 +120,7 @@ class LakeFollower:
         self._catalog = catalog
         self._compactors = [Compactor(self.readings, merge_files), Compactor(self.rejects, merge_rejects)]
         self._compacting = compact
+        self._may_merge = may_merge
         self._trash = Trash(grace_ms)
         self._stored = self._stored_positions()
         self._position = min(self._stored)
@@ -262,7 +270,8 @@ class LakeFollower:
         for compactor in self._compactors:
             if compactor.finished:
                 self._finish_merge(compactor, now_ms)
-            compactor.start()
+            if self._may_merge():
+                compactor.start()
 
     def _finish_merge(self, compactor: Compactor, now_ms: int) -> None:
         removed = compactor.commit()
