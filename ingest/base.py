@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ingest.broker import BrokerSettings
-    from ingest.messages import Decoder
+    from ingest.messages import Asking, Decoder
     from lifeline.core.metrics import Metrics
     from lifeline.core.ports import Clock, Log
 
@@ -65,6 +65,7 @@ class CollectorBase(ABC):
         on_lost: called on the collector's thread after a failed commit, before anything is decoded again: what was
             decoded since the last commit is not durable, so a memory of repeats must forget it here.
         backoff: share one among the collectors of one broker.
+        asking: has messages to send and warnings to show.
 
     Raises:
         ConfigurationError: a scheme that this collector cannot serve, or unreadable TLS files.
@@ -84,6 +85,7 @@ class CollectorBase(ABC):
         *,
         on_lost: Callable[[], None] | None = None,
         backoff: Backoff | None = None,
+        asking: Asking | None = None,
     ) -> None:
         if settings.scheme not in self.schemes:
             remedy = "use PahoCollector for WebSocket URLs, or write mqtt:// or mqtts://"
@@ -93,6 +95,7 @@ class CollectorBase(ABC):
         self._trust()  # what is wrong from the start is said at the start
         self._clock, self._metrics, self._on_state, self._on_lost = clock, metrics, on_state, on_lost
         self._backoff = backoff or Backoff(settings.reconnect_min_s, settings.reconnect_max_s, rng)
+        self._asking = asking
         self._bell = Bell()
         self._drops = Drops(settings.name, settings.drops, metrics) if settings.drops else None
         self._intake = Intake(settings.name, decoder, log, metrics, self._bell.ring, self._drops)
@@ -117,7 +120,11 @@ class CollectorBase(ABC):
     def state(self) -> CollectorState:
         """How things stand now; any thread may ask."""
         dropped = None if self._drops is None else self._drops.count
-        said = (self._state.warning, None if self._drops is None else self._drops.warning)
+        said = (
+            self._state.warning,
+            None if self._drops is None else self._drops.warning,
+            None if self._asking is None else self._asking.warning(),
+        )
         return replace(
             self._state,
             messages=self._messages,

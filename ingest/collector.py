@@ -93,6 +93,9 @@ class Collector(CollectorBase):
             self._settle(connection)
             if readable:
                 self._read(link, connection)
+            if self._asking is not None and self._state.connected:
+                for topic, payload in self._asking.outgoing(self._clock()):
+                    connection.publish(topic, payload)
             connection.tick(time.monotonic(), reading)
             link.send(connection.bytes_to_send(time.monotonic()))
 

@@ -47,6 +47,21 @@ class Messages:
         return self.buffer[start : start + int(self.payload_len[i])].tobytes()
 
 
+class Asking(Protocol):
+    """What a decoder has to say besides readings: questions to devices, and a warning for the status.
+
+    ``outgoing`` is called on the collector's thread, ``warning`` on any.
+    """
+
+    def outgoing(self, now_ms: int) -> list[tuple[str, bytes]]:
+        """(topic, payload) that are due, for QoS 0 without retain; each is given out once."""
+        ...
+
+    def warning(self) -> str | None:
+        """What people should know; None when all is well."""
+        ...
+
+
 class Decoder(Protocol):
     """Judges every message; never raises for what a peer sent."""
 

@@ -121,6 +121,9 @@ class PahoCollector(CollectorBase):
             self._settle(client)
             if readable:
                 self._read(client)
+            if self._asking is not None and self._state.connected:
+                for topic, payload in self._asking.outgoing(self._clock()):
+                    client.publish(topic, payload, qos=0)
             if client.want_write():
                 client.loop_write()
             client.loop_misc()

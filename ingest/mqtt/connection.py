@@ -141,6 +141,16 @@ class Connection:
         self._out += pubacks
         return len(pubacks) // 4
 
+    def publish(self, topic: str, payload: bytes) -> bool:
+        """Queue a PUBLISH at QoS 0; False when the server would refuse its size, or does not listen now."""
+        if self.phase not in (Phase.SUBSCRIBING, Phase.OPEN) or self.connack is None:
+            return False
+        packet = control.build_publish(topic, payload, self.settings.version)
+        if len(packet) > self.connack.number("maximum_packet_size", len(packet)):
+            return False
+        self._out += packet
+        return True
+
     @property
     def unacknowledged(self) -> int:
         """QoS 1 messages received and not acknowledged."""

@@ -200,6 +200,15 @@ def build_subscribe(packet_id: int, subscriptions: Sequence[Subscription], versi
     return wire.packet(Packet.SUBSCRIBE << 4 | 0b0010, body)
 
 
+def build_publish(topic: str, payload: bytes, version: int) -> bytes:
+    """PUBLISH (3.3) at QoS 0 without retain: the only ones that a collector sends, so nothing is ever in flight."""
+    if not topic or "+" in topic or "#" in topic:
+        raise ValueError(f"{topic!r} is no topic to publish to [MQTT-3.3.2-2]")
+    return wire.packet(
+        Packet.PUBLISH << 4, wire.text(topic) + (wire.properties([]) if version == V5 else b"") + payload
+    )
+
+
 def build_disconnect(version: int, code: int = Code.SUCCESS) -> bytes:
     """DISCONNECT (3.14). MQTT 3.1.1 has no reason: after an error it is not sent at all, so the caller checks."""
     if version == V5 and code != Code.SUCCESS:

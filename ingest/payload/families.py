@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ingest.payload import native
 from ingest.payload.faults import Fault
@@ -11,7 +11,7 @@ from ingest.payload.judge import judge
 from ingest.payload.parts import Part, Sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ingest.messages import Messages
     from ingest.payload.index import PointIndex
@@ -32,10 +32,36 @@ class Family(Protocol):
         ...
 
 
+@runtime_checkable
+class Remembering(Family, Protocol):
+    """A family whose messages hang together: ``parse`` is called once a message, in the order of arrival."""
+
+    def settle(self) -> None:
+        """A batch is over."""
+        ...
+
+
+def parse(
+    family: Family, messages: Messages, select: Iterable[int], bounds: Bounds
+) -> dict[int, list[Candidate | Fault]]:
+    """What each of the messages ``select`` is parsed to; one that is too large is left to ``decode``."""
+    return {
+        message: family.parse(messages.topic(message).decode("utf-8", "replace"), messages.payload(message), bounds)
+        for message in select
+        if messages.payload_len[message] <= bounds.payload_bytes_max
+    }
+
+
 def decode(
-    family: Family, messages: Messages, select: Iterable[int], index: PointIndex, bounds: Bounds, remedy: str
+    family: Family,
+    messages: Messages,
+    select: Iterable[int],
+    index: PointIndex,
+    bounds: Bounds,
+    remedy: str,
+    parsed: Mapping[int, list[Candidate | Fault]] | None = None,
 ) -> Part:
-    """Decode the messages ``select`` (ascending).
+    """Decode the messages ``select`` (ascending); those in ``parsed`` have been parsed already.
 
     A foreign object has no bytes of its own to show: its reject shows the message. So that one message full of faults
     cannot fill the memory with copies of itself, faults of one reason in a message are one reject, which counts them.
@@ -47,9 +73,12 @@ def decode(
         if size > bounds.payload_bytes_max:
             sheet.reject(message, start, size, native.oversized(size, bounds))
             continue
-        topic = messages.topic(message).decode("utf-8", "replace")
+        items = None if parsed is None else parsed.get(message)
+        if items is None:
+            topic = messages.topic(message).decode("utf-8", "replace")
+            items = family.parse(topic, messages.payload(message), bounds)
         seen: dict[int, list[Fault]] = {}
-        for item in family.parse(topic, messages.payload(message), bounds):
+        for item in items:
             verdict = (
                 item
                 if isinstance(item, Fault)

@@ -32,6 +32,8 @@ class Value:
     """The unit it is sent in; None: the registry's."""
     optional: bool = False
     """Left out where the registry does not know the quantity (a text beside the numbers of a foreign device)."""
+    short: str | None = None
+    """Another name, for a registry that does not know the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Candidate:
     seq: int | None = None
     quality: int = Quality.GOOD
     has_time: bool = True
+    late: bool = False
+    """The sender says that it comes late, however old it is."""
     start: int = 0
     length: int | None = None
     """Its bytes within the payload, as in ``Fault``."""
@@ -84,6 +88,8 @@ def judge(candidate: Candidate, index: PointIndex, bounds: Bounds, remedy: str, 
     """
     if any(value.optional for value in candidate.values):
         candidate = _asked(candidate, index)
+        if not candidate.values:
+            return []
     rows = _resolve(candidate, index, remedy)
     if isinstance(rows, Fault):
         return rows
@@ -105,7 +111,7 @@ def judge(candidate: Candidate, index: PointIndex, bounds: Bounds, remedy: str, 
             number,
             candidate.seq or 0,
             candidate.quality,
-            int(flags | (Flag.LATE if age > index.late_ms(row) else 0)),
+            int(flags | (Flag.LATE if candidate.late or age > index.late_ms(row) else 0)),
         )
         for row, number in zip(rows, numbers, strict=True)
     ]
@@ -116,12 +122,18 @@ def _fault(candidate: Candidate, reason: Reason, detail: str) -> Fault:
 
 
 def _asked(candidate: Candidate, index: PointIndex) -> Candidate:
-    """Without the optional values that the registry does not ask for."""
+    """Without the optional values that the registry does not ask for; an unknown device asks for none."""
     device = index.device(candidate.device)
     if device is None:
-        return candidate
-    kept = [v for v in candidate.values if not v.optional or index.row(device, v.quantity) is not None]
+        return candidate if any(not v.optional for v in candidate.values) else replace(candidate, values=[])
+    kept = [v for v in candidate.values if not v.optional or _row(v, device, index) is not None]
     return replace(candidate, values=kept)
+
+
+def _row(value: Value, device: int, index: PointIndex) -> int | None:
+    """The index's row of a value, by its name or by its other name."""
+    row = index.row(device, value.quantity)
+    return index.row(device, value.short) if row is None and value.short is not None else row
 
 
 def _resolve(candidate: Candidate, index: PointIndex, remedy: str) -> list[int] | Fault:
@@ -131,7 +143,7 @@ def _resolve(candidate: Candidate, index: PointIndex, remedy: str) -> list[int] 
         return _fault(candidate, Reason.unknown_device, faults.unknown_device(candidate.device, remedy))
     rows: list[int] = []
     for value in candidate.values:
-        row = index.row(device, value.quantity)
+        row = _row(value, device, index)
         if row is None:
             detail = faults.unknown_quantity(candidate.device, value.quantity, remedy)
             return _fault(candidate, Reason.unknown_quantity, detail)

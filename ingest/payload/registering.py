@@ -37,8 +37,16 @@ class Registrar:
             " plain names, good values): add it to the registry"
         )
 
-    def register(self, messages: Messages, chosen: Mapping[int, Family | None], bounds: Bounds) -> bool:
+    def register(
+        self,
+        messages: Messages,
+        chosen: Mapping[int, Family | None],
+        bounds: Bounds,
+        parsed: Mapping[int, list[Candidate | Fault]],
+    ) -> bool:
         """Register what is new in these messages (None: native family), in their order; whether anything was.
+
+        Those in ``parsed`` have been parsed already.
 
         Raises:
             UnavailableError: the ledger could not be written; nothing was added.
@@ -51,8 +59,10 @@ class Registrar:
         wanted: list[tuple[str, str, str]] = []
         for message, family in sorted(chosen.items()):
             topic = messages.topic(message).decode("utf-8", "replace")
-            payload = messages.payload(message)
-            found = native.parse(payload, bounds) if family is None else family.parse(topic, payload, bounds)
+            found = parsed.get(message)
+            if found is None:
+                payload = messages.payload(message)
+                found = native.parse(payload, bounds) if family is None else family.parse(topic, payload, bounds)
             utility = _utility(topic)
             for item in found:
                 if isinstance(item, Fault) or not _good(item, bounds):
@@ -79,7 +89,11 @@ class _Known:
     def new(self, item: Candidate) -> list[str]:
         """The object's quantities that its device has not, or nothing when it would have too many."""
         known = self._of(item.device)
-        new = [value.quantity for value in item.values if value.quantity not in known and not value.optional]
+        new = [
+            value.quantity
+            for value in item.values
+            if value.quantity not in known and value.short not in known and not value.optional
+        ]
         return new if len(known) + len(new) <= limits.POINTS_PER_DEVICE_MAX else []
 
     def add(self, device: str, quantities: list[str]) -> None:

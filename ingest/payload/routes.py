@@ -6,8 +6,9 @@ The path of a batch::
                                       └► a foreign family, in Python ┴► merge ─► register unknown names, once more
                                                                              ─► mark repeats ─► readings + rejects
 
-Decoding is a function of the messages, the registry and the identity window: grouping the same messages into other
-batches gives the same rows and rejects in the same order.
+Decoding is a function of the messages, the registry, the identity window and what a family remembers of earlier
+messages (``families.Remembering``, parsed once and in order): grouping the same messages into other batches gives the
+same rows and rejects in the same order.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ingest.payload import families, wide
 from ingest.payload.alink import Alink
 from ingest.payload.chirpstack import ChirpStack
 from ingest.payload.cjt188 import Cjt188
+from ingest.payload.families import Remembering
 from ingest.payload.faults import DUPLICATE, Fault
 from ingest.payload.huawei import Huawei
 from ingest.payload.index import Indexes
@@ -28,6 +30,7 @@ from ingest.payload.judge import Bounds
 from ingest.payload.parts import KEPT, Part, Sheet, merge, rejects
 from ingest.payload.registering import Registrar
 from ingest.payload.senml import SenML
+from ingest.payload.sparkplug import Sparkplug
 from ingest.payload.thethingsstack import TheThingsStack
 from ingest.payload.topics import TopicMatcher
 from lifeline.core import limits
@@ -43,12 +46,14 @@ if TYPE_CHECKING:
     from ingest.messages import Messages
     from ingest.payload.families import Family
     from ingest.payload.index import PointIndex
+    from ingest.payload.judge import Candidate
     from lifeline.core.batch import Readings
     from lifeline.core.registry import RegistrySource
 
 NATIVE: Final = "lifeline"
 BUILT_IN: Final[dict[str, Callable[[], Family]]] = {
     "senml": SenML,
+    "sparkplug": Sparkplug,
     "chirpstack": ChirpStack,
     "thethingsstack": TheThingsStack,
     "huawei": Huawei,
@@ -128,9 +133,10 @@ class PayloadDecoder:
             self._objects_max,
         )
         groups = self._groups(messages)
-        part = self._judged(messages, groups, self._indexes.current(), bounds)
-        if self._registrar is not None and self._register(messages, groups, part, bounds):
-            part = self._judged(messages, groups, self._indexes.current(), bounds)
+        parsed = self._remembering(messages, groups, bounds)
+        part = self._judged(messages, groups, self._indexes.current(), bounds, parsed)
+        if self._registrar is not None and self._register(messages, groups, part, bounds, parsed):
+            part = self._judged(messages, groups, self._indexes.current(), bounds, parsed)
         readings = part.readings(received_at)
         if self._mark is not None:
             repeated = self._mark(readings, part.row_object)
@@ -146,8 +152,28 @@ class PayloadDecoder:
         route = self._matcher.first(messages.topic_buffer, messages.topic_start, messages.topic_len)
         return [(int(r), np.flatnonzero(route == r)) for r in np.unique(route)]
 
+    def _remembering(
+        self, messages: Messages, groups: list[tuple[int, NDArray[np.int64]]], bounds: Bounds
+    ) -> dict[int, list[Candidate | Fault]]:
+        """The messages of families that must see each once, parsed; two routes of one family share their order."""
+        chosen: dict[int, tuple[Remembering, list[int]]] = {}
+        for route, select in groups:
+            family = self._families[route] if route >= 0 else None
+            if isinstance(family, Remembering):
+                chosen.setdefault(id(family), (family, []))[1].extend(select.tolist())
+        parsed: dict[int, list[Candidate | Fault]] = {}
+        for remembering, numbers in chosen.values():
+            parsed |= families.parse(remembering, messages, sorted(numbers), bounds)
+            remembering.settle()
+        return parsed
+
     def _judged(
-        self, messages: Messages, groups: list[tuple[int, NDArray[np.int64]]], index: PointIndex, bounds: Bounds
+        self,
+        messages: Messages,
+        groups: list[tuple[int, NDArray[np.int64]]],
+        index: PointIndex,
+        bounds: Bounds,
+        parsed: Mapping[int, list[Candidate | Fault]],
     ) -> Part:
         remedy = self._registrar.remedy if self._registrar else REMEDY
         parts = []
@@ -158,11 +184,16 @@ class PayloadDecoder:
             elif family is None:
                 parts.append(wide.decode(messages, select, index, bounds, remedy, self._scratch))
             else:
-                parts.append(families.decode(family, messages, select.tolist(), index, bounds, remedy))
+                parts.append(families.decode(family, messages, select.tolist(), index, bounds, remedy, parsed))
         return merge(parts) if parts else Sheet().part()
 
     def _register(
-        self, messages: Messages, groups: list[tuple[int, NDArray[np.int64]]], part: Part, bounds: Bounds
+        self,
+        messages: Messages,
+        groups: list[tuple[int, NDArray[np.int64]]],
+        part: Part,
+        bounds: Bounds,
+        parsed: Mapping[int, list[Candidate | Fault]],
     ) -> bool:
         """Add the unknown names of otherwise good objects to the registry; whether there were any."""
         assert self._registrar is not None  # asked by the caller
@@ -175,7 +206,7 @@ class PayloadDecoder:
             for route, select in groups
             for message in np.intersect1d(select, wanted)
         }
-        return self._registrar.register(messages, chosen, bounds)
+        return self._registrar.register(messages, chosen, bounds, parsed)
 
 
 REMEDY: Final = 'add it to the registry, or set registry.unknown = "register"'

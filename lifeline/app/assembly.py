@@ -18,6 +18,7 @@ from ingest.collector import Collector
 from ingest.embedded import EmbeddedBroker
 from ingest.identity import IdentityWindow
 from ingest.paho_collector import PahoCollector
+from lifeline.app.births import sparkplug
 from lifeline.app.bookkeeping import keep_books, record_reload
 from lifeline.app.clock import now_ms
 from lifeline.app.decoding import make_decoder
@@ -231,9 +232,13 @@ def assemble(site: Site) -> Assembly:
         else:
             settings = broker_settings(broker, broker.url, broker.protocol)
         urls[broker.name] = settings.url
-        decoder = make_decoder(config, broker, ledger, window)
-        kind = PahoCollector if settings.scheme in {"ws", "wss"} else Collector
-        collectors.append(kind(settings, decoder, log, now_ms, metrics, random.SystemRandom(), on_lost=remember))
+        births = sparkplug(broker, site.state, metrics)
+        hands = (settings, make_decoder(config, broker, ledger, window, births), log, now_ms, metrics)
+        collectors.append(
+            (PahoCollector if settings.scheme in {"ws", "wss"} else Collector)(
+                *hands, random.SystemRandom(), on_lost=remember, asking=births
+            )
+        )
 
     shadow = ShadowDesk(
         *(log, ledger, SnapshotStore(site.state, "shadow"), desk, catalog, metrics, now_ms),

@@ -8,30 +8,41 @@ from zoneinfo import ZoneInfo
 from ingest.payload.cjt188 import Cjt188
 from ingest.payload.mapping import compile_mapping
 from ingest.payload.routes import PayloadDecoder
+from lifeline.app.births import for_looking, for_replay
+from lifeline.app.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ingest.identity import IdentityWindow
     from ingest.payload.families import Family
+    from ingest.payload.sparkplug import Sparkplug
     from lifeline.config import BrokerConfig, Config
     from lifeline.core.registry import RegistrySource
 
 
 def make_decoder(
-    config: Config, broker: BrokerConfig | None, registry: RegistrySource, window: IdentityWindow | None
+    config: Config,
+    broker: BrokerConfig | None,
+    registry: RegistrySource,
+    window: IdentityWindow | None,
+    sparkplug: Sparkplug | None = None,
 ) -> PayloadDecoder:
     """A decoder for one broker's subscriptions; without a broker, for those of all (rejects judged again).
+
+    ``sparkplug``: the family that remembers this broker's births; None: what was kept of them is read, and no more.
 
     Raises:
         ConfigurationError: a mapping does not fit the registry.
     """
     brokers = config.broker if broker is None else (broker,)
     routes = [(entry.filter, entry.payload) for one in brokers for entry in one.subscribe]
+    if sparkplug is None:
+        state = Site(config).state
+        sparkplug = for_replay(config.broker, state) if broker is None else for_looking(broker, state)
+    built_in: dict[str, Family] = {"cjt188": Cjt188(ZoneInfo(config.site.timezone)), "sparkplug": sparkplug}
     return PayloadDecoder(
         registry,
         routes,
-        mappings={"cjt188": Cjt188(ZoneInfo(config.site.timezone)), **mappings(config)},
+        mappings=built_in | mappings(config),
         mark=None if window is None else window.mark,
         unknown=config.registry.unknown,
         future_ms_max=int(config.ingest.future_s * 1000),
@@ -39,7 +50,7 @@ def make_decoder(
     )
 
 
-def mappings(config: Config) -> Mapping[str, Family]:
+def mappings(config: Config) -> dict[str, Family]:
     """The configured ``[[payload]]`` families by name."""
     return {
         entry.name: compile_mapping(entry.model_dump(exclude_none=True), str(config.path)) for entry in config.payload

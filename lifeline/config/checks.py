@@ -169,6 +169,12 @@ class Checker:
             if broker.name in names:
                 self._note(f"{key}.name", f"{broker.name!r} is there twice", "every broker has its own name")
             session = (broker.url, broker.session_id)
+            if broker.share and any(entry.payload == "sparkplug" for entry in broker.subscribe):
+                self._note(
+                    f"{key}.share",
+                    "splits the messages of a Sparkplug edge node among engines, which each miss the others' part",
+                    "take Sparkplug without share, in a [[broker]] of its own",
+                )
             if session in sessions:
                 self._note(
                     f"{key}.client_id", "is the same as another's at this broker", "they would push each other out"

@@ -27,8 +27,8 @@ BUILT_IN_PAYLOADS: Final = (
 )
 """Payload names that the contract reserves; a mapping cannot take one of them."""
 
-AVAILABLE_PAYLOADS: Final = ("lifeline", "senml", "chirpstack", "thethingsstack", "huawei", "alink", "cjt188")
-"""Those of them that this version can decode."""
+AVAILABLE_PAYLOADS: Final = BUILT_IN_PAYLOADS
+"""Those of them that this version can decode: all."""
 
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 STEP: Final = r"""(\.[A-Za-z_$][\w$-]*|\["[^"\]]+"\]|\['[^'\]]+'\]|\[\d{1,6}\])"""
@@ -112,6 +112,10 @@ class BrokerConfig(Section):
     protocol: Literal[4, 5] = Field(5, description="5 (MQTT 5) or 4 (MQTT 3.1.1)")
     share: str | None = Field(
         None, pattern=r"^[^/+#\x00]{1,64}$", description="name of a $share group: several engines split the messages"
+    )
+    rebirth: bool = Field(
+        default=True,
+        description="false never asks Sparkplug edge nodes for a rebirth: then nothing is published to this broker",
     )
     receive_maximum: int = Field(
         RECEIVE_MAXIMUM, ge=1, le=65_535, description="messages in flight, 1 to 65535; the broker may lower it"

@@ -63,6 +63,11 @@ a replay repeats exactly."""
 REJECT_PAYLOAD_BYTES: Final = 4096
 """How much of a bad payload is kept (contract, section 4)."""
 
+SPARKPLUG_EDGES_MAX: Final = 10_000
+SPARKPLUG_METRICS_MAX: Final = 300_000
+"""Edge nodes, and metrics of birth certificates, that one broker's decoder remembers: some 350 bytes a metric, 100 MB
+when full."""
+
 # --- time ------------------------------------------------------------------------------------------------------
 FUTURE_MS_MAX: Final = 10 * 60_000
 """A device clock may be this far ahead of ours; beyond it the reading is rejected as ``future_timestamp``."""

@@ -46,4 +46,13 @@ class Metrics:
             ["broker"],
             registry=r,
         )
+        self.sparkplug_events = Counter(
+            "lifeline_sparkplug_events",
+            "Sparkplug: births, deaths, late_deaths, gaps, missing (messages), unknown_aliases, rebirths_asked",
+            ["broker", "event"],
+            registry=r,
+        )
+        self.sparkplug_edge_nodes = Gauge(
+            "lifeline_sparkplug_edge_nodes", "Edge nodes: certain, doubt, dead", ["broker", "state"], registry=r
+        )
         self.broker_connected = Gauge("lifeline_broker_connected", "1 while connected", ["broker"], registry=r)

@@ -159,7 +159,7 @@ def test_everything_wrong_is_said_at_once(site: Path) -> None:
         ("broker[0].subscribe[0].filter", "lifeline/#", "#/a"),
         ("broker[0].subscribe[0].filter", "lifeline/#", "$share/g/a"),
         ("broker[0].subscribe[0].payload", 'payload = "lifeline"', 'payload = "acmee"'),
-        ("broker[0].subscribe[0].payload", 'payload = "lifeline"', 'payload = "sparkplug"'),
+        ("broker[0].share", 'payload = "lifeline"', 'payload = "sparkplug"'),
         ("broker[0].subscribe[0].quos", "qos = 1", "quos = 1"),
         ("broker[0].url", "mqtts://broker.example:8883", "mqtts://me:hush@broker.example"),
         ("broker[0].url", "mqtts://broker.example:8883", "http://broker.example"),
@@ -255,8 +255,10 @@ def test_formats_of_this_version_are_a_parameter(tmp_path: Path) -> None:
     text = MINIMAL.replace(
         'url = "embedded"', 'url = "embedded"\nsubscribe = [{ filter = "a", payload = "sparkplug" }]'
     )
-    assert "not available" in wrong(tmp_path, text)["broker[0].subscribe[0].payload"].message
-    assert read(tmp_path, text, payloads=("lifeline", "sparkplug")).broker[0].subscribe[0].payload == "sparkplug"
+    found = wrong(tmp_path, text, payloads=("lifeline",))
+    assert "not available" in found["broker[0].subscribe[0].payload"].message
+    assert read(tmp_path, text).broker[0].subscribe[0].payload == "sparkplug"
+    assert read(tmp_path, text.replace("sparkplug", "cjt188")).broker[0].subscribe[0].payload == "cjt188"
 
 
 def test_remote_listening_must_be_asked_for(tmp_path: Path) -> None:

@@ -364,7 +364,7 @@ def collect(log: FakeLog, decoder: FakeDecoder, metrics: Metrics) -> Iterator[Ca
     running: list[Any] = []
 
     def start(flavour: str = "native", port: int = 0, scheme: str = "mqtt", ready: bool = True, **changes: Any) -> Any:
-        extra = {key: changes.pop(key) for key in ("on_lost", "on_state") if key in changes}
+        extra = {key: changes.pop(key) for key in ("on_lost", "on_state", "asking") if key in changes}
         options: dict[str, Any] = {
             "name": "city",
             "url": f"{scheme}://127.0.0.1:{port}",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
+from ingest.mqtt.connection import Connection
+from ingest.mqtt.control import ConnectSettings, Subscription, build_publish
 from lifeline.core.limits import LOG_QUEUE_BATCHES
 
 if TYPE_CHECKING:
@@ -282,3 +285,62 @@ def test_metrics_count_what_came(
     assert value("lifeline_messages_received_total", {"broker": "city"}) == 3
     assert value("lifeline_log_unacked_readings") == 0
     assert value("lifeline_broker_connected", {"broker": "city"}) == 1
+
+
+class Question:
+    """Asks once."""
+
+    def __init__(self) -> None:
+        self.waiting = [("spBv1.0/City/NCMD/Edge-1", b"reborn?")]
+
+    def outgoing(self, now_ms: int) -> list[tuple[str, bytes]]:
+        assert now_ms > 0
+        out, self.waiting = self.waiting, []
+        return out
+
+    def warning(self) -> str:
+        return "an edge node is dead"
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_what_a_decoder_asks_goes_out_at_qos_0_and_acknowledges_nothing(
+    flavour: str, version: int, raw_broker: Any, collect: Callable[..., Any], log: Any, publish: Any
+) -> None:
+    """Not before the subscription stands; with the log held the question leaves and no PUBACK does."""
+    log.go.clear()
+    question = Question()
+    collector = collect(flavour, raw_broker.port, ready=False, protocol=version, asking=question)
+    raw_broker.welcome(version)
+    raw_broker.send(publish(b"lifeline/gas/G", b"1", 7, version))
+    asked = raw_broker.packet()
+
+    topic = b"spBv1.0/City/NCMD/Edge-1"
+    head = len(topic).to_bytes(2, "big") + topic + (b"\0" if version == 5 else b"")
+    assert asked == bytes([0x30, len(head) + 7]) + head + b"reborn?"
+    assert raw_broker.silent(0.3)
+    log.go.set()
+    assert raw_broker.pubacks(1) == [7]
+    assert collector.state.warning == "an edge node is dead"
+
+
+def test_a_question_that_the_server_would_refuse_or_cannot_hear_is_not_sent() -> None:
+    """Maximum Packet Size is obeyed; before CONNACK and after the end nothing is queued."""
+    settings = ConnectSettings(client_id="c")
+    connection = Connection(settings, [Subscription("a", 1)])
+    assert not connection.publish("t", b"x")
+    connection.connect_bytes(0.0)
+    connack = b"\x20\x08\x00\x00\x05\x27\x00\x00\x00\x14"  # a Maximum Packet Size of 20 bytes
+    connection.receive(np.frombuffer(connack, np.uint8), len(connack), 0.0)
+    connection.bytes_to_send(0.0)
+
+    assert connection.publish("t", b"x" * 14)
+    assert not connection.publish("t", b"x" * 15)
+    assert connection.bytes_to_send(0.0) == b"\x30\x12\x00\x01t\x00" + b"x" * 14
+    connection.close()
+    assert not connection.publish("t", b"x")
+
+
+@pytest.mark.parametrize("topic", ["", "a/+", "#"])
+def test_wildcards_are_no_topics_to_publish_to_3_3_2_2(topic: str) -> None:
+    with pytest.raises(ValueError, match="no topic to publish to"):
+        build_publish(topic, b"", 5)
