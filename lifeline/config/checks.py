@@ -61,6 +61,14 @@ S = TypeVar("S", bound=Section)
 P = TypeVar("P", BrokerConfig, GovernanceConfig, SinkConfig)
 
 
+def _expanded(path: Path) -> Path:
+    """``~`` and ``~name`` as folders; the name of nobody stays as it is, and is then no file."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
 class Checker:
     """Collects problems of one file into ``problems``."""
 
@@ -89,7 +97,7 @@ class Checker:
         audit: AuditConfig | None = tables["audit"]
         if audit and site:
             data = self._absolute(site.data_dir)
-            inside = {name: data / getattr(audit, name).expanduser() for name in ("checkpoints", "key_file")}
+            inside = {name: data / _expanded(getattr(audit, name)) for name in ("checkpoints", "key_file")}
             resolved["audit"] = audit.model_copy(update=inside)
         resolved["governance"] = self._check_governance(tables["governance"])
         self._check_listeners(tables)
@@ -100,7 +108,7 @@ class Checker:
         self._problems.append(Problem(self._file, key, message, remedy))
 
     def _absolute(self, path: Path) -> Path:
-        return Path(os.path.normpath(self._base / path.expanduser()))
+        return Path(os.path.normpath(self._base / _expanded(path)))
 
     def _timezone(self, key: str, name: str) -> None:
         try:
@@ -309,7 +317,7 @@ class Checker:
     def _check_rules(self, rules: RulesConfig | None) -> tuple[Path, ...]:
         found: set[Path] = set()
         for index, pattern in enumerate(rules.files if rules else ()):
-            matched = glob.glob(str(Path(pattern).expanduser()), root_dir=self._base, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+            matched = glob.glob(str(_expanded(Path(pattern))), root_dir=self._base, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
             files = [path for path in map(self._absolute, map(Path, matched)) if path.is_file()]
             if not files:
                 self._note(

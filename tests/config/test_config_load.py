@@ -145,6 +145,7 @@ def test_everything_wrong_is_said_at_once(site: Path) -> None:
     ("key", "old", "new"),
     [
         ("broker[0].ca_file", '"ca.pem"', '"none.pem"'),
+        ("broker[0].ca_file", '"ca.pem"', '"~nobody-has-this-name/ca.pem"'),
         ("broker[0].password_file", '"secrets/mqtt"', '"secrets/none"'),
         ("broker[0].username", 'username = "lifeline"', ""),
         ("broker[0].key_file", 'ca_file = "ca.pem"', 'cert_file = "ca.pem"'),
