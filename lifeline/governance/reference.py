@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, delete, func, select
 
 from lifeline.core.areas import CENTRES, by_digits
 from lifeline.core.schema import UTILITIES
+from lifeline.governance.asking import ask
 from lifeline.governance.dispatch import ANY, CAPACITY, Duty, Matrix, Route, route
 from lifeline.governance.emergency import EMERGENCY
 from lifeline.governance.errors import FieldError
@@ -167,9 +168,7 @@ class Router:
     def propose(self, row: Row) -> Route:
         """Who should handle an event (its whole row), and why."""
         if self._read is None:
-            loads = select(tallies.c.key, tallies.c.n).where(tallies.c.scope == "load")
-            named = select(areas.c.area_code, areas.c.name).where(areas.c.level.in_(CENTRES)).limit(CENTRES_MAX)
-            load, names = (dict(self._connection.execute(query).all()) for query in (loads, named))
+            load, names = (dict(map(tuple, ask(self._connection, query))) for query in (_LOADS, _CENTRES))
             self._read = matrix(self._connection), load, names
         duties_, load, names = self._read
         return route(duties_, row, _places(self._connection, row), load, names)
@@ -177,6 +176,8 @@ class Router:
 
 CENTRES_MAX: Final = 5000
 """Townships and above; a province has 2,500."""
+_LOADS: Final = select(tallies.c.key, tallies.c.n).where(tallies.c.scope == "load")
+_CENTRES: Final = select(areas.c.area_code, areas.c.name).where(areas.c.level.in_(CENTRES)).limit(CENTRES_MAX)
 
 
 def _places(connection: Connection, row: Row) -> list[Row]:

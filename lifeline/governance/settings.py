@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 
-from lifeline.governance.asking import ask
+from lifeline.governance.asking import ask, ask_one
 from lifeline.governance.policy import Policy, read_policy
 from lifeline.governance.schema import events, kpi_days, kpi_times, settings, tallies
 from lifeline.governance.statements import upsert_rows
@@ -23,7 +23,7 @@ FURTHER: Final = "sums.further"
 
 def read_setting(connection: Connection, name: str) -> str | None:
     """The value of a setting, or None."""
-    return connection.scalar(select(settings.c.value).where(settings.c.name == name))
+    return ask_one(connection, _VALUE, {"_name": name})
 
 
 def write_setting(connection: Connection, name: str, value: str) -> None:
@@ -66,6 +66,7 @@ def recount(connection: Connection, timezone: str) -> None:
     store_sums(connection, of_all((dict(row) for row in rows), timezone))
 
 
+_VALUE: Final = select(settings.c.value).where(settings.c.name == bindparam("_name"))
 _CURRENT: Final = select(settings.c.name, settings.c.value).where(settings.c.name.in_(("policy", "timezone")))
 
 

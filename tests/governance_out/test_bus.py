@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import subprocess
 import threading
 import time
@@ -21,6 +23,7 @@ from lifeline.governance.outgoing.bus import Bus, BusSettings
 from lifeline.governance.outgoing.downlink import KIND, ORDERS, SINK, Downlink
 from lifeline.governance.outgoing.envelope import EVENT_FIELDS
 from lifeline.governance.outgoing.topics import COMMANDS, EVENTS, PREFIX, REPLIES, EventsOnBus, level, parse_reply
+from lifeline.governance.outgoing.worker import DeliveryError
 from tests.conftest import Mosquitto, need
 from tests.governance.conftest import T0, Hands, raised
 from tests.governance_out.conftest import SOURCE, sink
@@ -116,6 +119,31 @@ def later(hands: Hands) -> bool:
 
 def stand(hands: Hands) -> dict[str, Any]:
     return hands.desk.list_sinks()[0]
+
+
+def test_a_broker_that_speaks_another_version_is_a_sentence_and_leaves_nothing_running() -> None:
+    """CONNACK 0x84, as brokers of MQTT 3.1.1 alone answer."""
+    over = threading.Event()
+
+    def refuse() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(bytes.fromhex("2003008400"))
+            over.wait(10)  # and do not hang up
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        bus = Bus(BusSettings("127.0.0.1", listener.getsockname()[1], "c", timeout_s=3.0))
+        with pytest.raises(DeliveryError, match="write protocol = 4"):
+            bus.connect()
+        # what the client library has running for a connection that is just ending
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(60), bus._loop)
+        bus.close()
+        over.set()
+        thread.join(10)
+    assert asyncio.all_tasks(bus._loop) == set()
 
 
 def test_no_name_reaches_further_than_its_level() -> None:

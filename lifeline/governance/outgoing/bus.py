@@ -83,11 +83,19 @@ class Bus:
     def close(self) -> None:
         """Disconnect and end the thread."""
         with suppress(DeliveryError):
-            self._wait(self._drop())
+            self._wait(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(self._settings.timeout_s)
         if not self._thread.is_alive():
             self._loop.close()
+
+    async def _end(self) -> None:
+        """Drop the connection, and what a connection that never came about has left running."""
+        await self._drop()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     def _wait(self, work: Any) -> None:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
