@@ -98,6 +98,21 @@ class Lifeline(Administration):
         """ack, shelve (``note``, ``minutes``), suppress (``note``) …; the alarm afterwards."""
         return self._json("POST", f"/alarms/{alarm_id}/actions/{action}", json=fields)
 
+    def escalations(self, after: int = 0, *, centre: str | None = None, page: int = 200) -> Iterator[Row]:
+        """The supervision feed: reminders and overdue steps after a number, in order, up to the newest."""
+        following: int | None = after
+        while following is not None:
+            asked = {"after": following, "centre": centre, "limit": page}
+            found = self._json(
+                "GET", "/escalations", params={name: one for name, one in asked.items() if one is not None}
+            )
+            yield from found["escalations"]
+            following = found["next"]
+
+    def proposal(self, event_id: str) -> Row:
+        """Which unit should handle an event, and why."""
+        return self._json("GET", f"/events/{event_id}/proposal")
+
     def changes(self, after: int | None = None) -> Iterator[Change]:
         """Changes of events as they are committed, for ever; reconnects by itself and misses nothing.
 

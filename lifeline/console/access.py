@@ -54,6 +54,7 @@ POLICY: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("GET", "/api/v1/audit/{entry}/proof"): ("auditor",),
     ("GET", "/api/v1/audit/consistency"): ("auditor",),
     ("GET", "/api/v1/emergencies"): READERS,
+    ("GET", "/api/v1/escalations"): READERS,
     ("POST", "/api/v1/emergencies"): _SWITCH,
     ("GET", "/api/v1/emergencies/{emergency_id}"): READERS,
     ("POST", "/api/v1/emergencies/{emergency_id}/end"): _SWITCH,

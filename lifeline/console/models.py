@@ -100,6 +100,34 @@ class AlarmPage(Answer):
     next: str | None
 
 
+class Escalation(Answer):
+    """A reminder, or an overdue step told to a centre: once each."""
+
+    entry: int
+    event_id: str
+    stage: str = Field(description="triage, dispatch, accept, handle or check")
+    step: int = Field(description="0 a reminder, then one for each centre")
+    name: str = Field(description="remind, township, district or city")
+    at: int
+    due_at: int
+    centre: str | None = Field(description="the area whose centre was told")
+    unit: str | None
+    level: str
+    title: str
+    utility: str | None
+    area_code: str | None
+    also_in: list[str]
+    status: str = Field(description="of the event, now")
+    supervision: int = Field(description="of the event, now")
+
+
+class EscalationPage(Answer):
+    """In order: the oldest first."""
+
+    escalations: list[Escalation]
+    next: int | None = Field(description="pass as `after` for what comes next; null: there is no more yet")
+
+
 class AlarmDetail(Alarm):
     """An alarm with what people did about it."""
 

@@ -129,6 +129,12 @@ class QueuePort(Protocol):
         """Newest first; filters state, rule_id, level, area, utility, event_id, since, cursor, limit."""
         ...
 
+    def list_escalations(
+        self, who: Principal, *, masked: bool, after: int, centre: str | None, limit: int
+    ) -> tuple[list[Row], int | None]:
+        """The supervision feed in order, what concerns ``who``; the number to go on from, None at the end."""
+        ...
+
     def get_alarm(self, alarm_id: str, *, masked: bool) -> Row:
         """One alarm with its log; raises ProblemError(not-found)."""
         ...

@@ -141,6 +141,13 @@ def list_escalations(
     return rows, rows[-1]["entry"] if len(rows) == limit else None
 
 
+def with_places(connection: Connection, event_ids: Iterable[str]) -> dict[str, Row]:
+    """Events by id, each with the ``places`` (area, utility) that it touches."""
+    rows = [unpacked(row) for row in fetch(connection, EVENTS, events.c.event_id, event_ids)]
+    places = reach.places(connection, rows)
+    return {row["event_id"]: row | {"places": places[row["event_id"]]} for row in rows}
+
+
 def open_counts(connection: Connection) -> dict[tuple[str, str], int]:
     """Open events by (level, status); only those there are."""
     found = connection.execute(select(tallies.c.key, tallies.c.n).where(tallies.c.scope == "state", tallies.c.n > 0))

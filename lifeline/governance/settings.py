@@ -23,7 +23,8 @@ FURTHER: Final = "sums.further"
 
 def read_setting(connection: Connection, name: str) -> str | None:
     """The value of a setting, or None."""
-    return ask_one(connection, _VALUE, {"_name": name})
+    value: str | None = ask_one(connection, _VALUE, {"_name": name})
+    return value
 
 
 def write_setting(connection: Connection, name: str, value: str) -> None:

@@ -14,12 +14,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from lifeline.client import Lifeline
 from lifeline.console.access import OPEN, POLICY
 from lifeline.console.app import ROUTES
 from lifeline.console.limits import Buckets, Rate
 from lifeline.core.principal import ROLES, Grant
 from lifeline.governance.actor import Actor
 from lifeline.governance.desk import GovernanceDesk
+from lifeline.governance.places import PlaceLookup
+from lifeline.governance.queue import GovernanceQueue
+from tests.console.conftest import NOW_MS, RULE, registry
 
 BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/sql": {"sql": "SELECT 1"},
@@ -166,6 +170,39 @@ def test_lists_show_nothing_of_other_areas_and_utilities(client: Any) -> None:
         for other in LIMITED:
             assert client.get(path, as_=other).json()[name] == [], (path, other)
         assert len(client.get(path, as_="viewer").json()[name]) == 4
+
+
+@pytest.mark.both_databases
+def test_the_supervision_feed_shows_each_what_is_theirs(client: Any) -> None:
+    """Reminders and overdue steps of four events in two districts and utilities, each once, page by page."""
+    town = client.town
+    queue = GovernanceQueue(
+        town.site.database_url, {RULE.rule_id: RULE}, PlaceLookup(registry), lambda: NOW_MS, monotonic=lambda: 0.0
+    )
+    queue.tick(NOW_MS)
+    queue._steady.trusts = lambda _: True  # type: ignore[method-assign]
+    queue.tick(NOW_MS + 3_600_000)
+    queue.close()
+    whole = client.get("/api/v1/escalations", as_="viewer").json()
+    assert whole["next"] is None
+    assert len({row["event_id"] for row in whole["escalations"]}) == 4
+    paged, after = [], 0
+    while after is not None:
+        page = client.get(f"/api/v1/escalations?limit=3&after={after}", as_="viewer").json()
+        paged += page["escalations"]
+        after = page["next"]
+    assert paged == whole["escalations"]
+    near = town.account("near1", Grant("viewer", ("410102",), ("gas",)))
+    seen = client.get("/api/v1/escalations", as_=near).json()["escalations"]
+    assert seen
+    assert seen == [row for row in paged if row["utility"] == "gas" and row["area_code"].startswith("410102")]
+    for other in LIMITED:
+        assert client.get("/api/v1/escalations", as_=other).json()["escalations"] == []
+    centre = client.get("/api/v1/escalations?centre=410105", as_="viewer").json()["escalations"]
+    assert centre == [row for row in paged if row["centre"] == "410105"]
+    with Lifeline(f"http://127.0.0.1:{client.port}", town.tokens["dispatcher"]) as city:
+        assert list(city.escalations(page=2)) == paged
+        assert city.proposal(town.events[0]["event_id"])["unit"]
 
 
 def test_what_is_not_yours_looks_like_what_is_not_there(client: Any) -> None:

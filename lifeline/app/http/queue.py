@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from lifeline.core.principal import Principal
     from lifeline.governance.desk import GovernanceDesk
 
+PAGES_MAX: Final = 20
+"""Pages of the supervision feed looked through for one page of somebody with limits."""
 KINDS_OF: Final[dict[type[RefusedError], str]] = {
     ForbiddenError: "forbidden",
     IllegalActionError: "conflict",
@@ -145,6 +147,24 @@ class HttpQueue:
                 entry["note"] = masked_text(entry["note"] or "")
             self._points.mask_alarms([row])
         return row
+
+    def list_escalations(
+        self, who: Principal, *, masked: bool, after: int, centre: str | None, limit: int
+    ) -> tuple[list[Row], int | None]:
+        """As ``GovernanceDesk.list_escalations``: of events that the caller may see, each named by title and place."""
+        found: list[Row] = []
+        following: int | None = after
+        for _ in range(PAGES_MAX):
+            with refusals():
+                rows, following = self._desk.list_escalations_with_events(following or 0, centre, limit - len(found))
+            found += [row for row in rows if self.sees(who, row["event"])]
+            if following is None or len(found) >= limit:
+                break
+        self._shown(list({row["event_id"]: row["event"] for row in found}.values()), masked=masked)
+        told = [_briefly(row) for row in found]
+        for row in told if masked else ():
+            row |= {name: row[name] and masked_text(row[name]) for name in ("title", "unit")}
+        return told, following
 
     def newest_change(self) -> int:
         """The number of the newest entry of the event log."""
@@ -265,6 +285,12 @@ class HttpQueue:
             raise ProblemError("forbidden", f"you do not hold the role {wanted!r} for this area and utility")
         role = wanted or next((role for role in held if role in may), held[0])
         return Actor(who.name, role, address=who.address)
+
+
+def _briefly(row: Row) -> Row:
+    """A step of the supervision feed with what it is about."""
+    event = row.pop("event")
+    return row | {name: event[name] for name in ("title", "utility", "area_code", "also_in", "status", "supervision")}
 
 
 def _places(row: Row) -> list[tuple[str | None, str | None]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path
+from fastapi import APIRouter, Header, Path, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -22,7 +22,7 @@ from lifeline.console.answers import (
     shown_event,
     time_ms,
 )
-from lifeline.console.models import Act, Event, EventDetail, EventPage
+from lifeline.console.models import Act, EscalationPage, Event, EventDetail, EventPage
 from lifeline.console.problem import OUTSIDE, ProblemError
 
 router = APIRouter(prefix="/api/v1", tags=["events"])
@@ -57,6 +57,26 @@ async def list_events(
         parts.queue.list_events, who.principal.scope(), masked=not who.unmasked, **filters
     )
     return json_answer({"events": [shown_event(who, row) for row in rows], "next": following})
+
+
+@router.get("/escalations", response_model=EscalationPage)
+async def list_escalations(
+    who: Who,
+    parts: Answers,
+    after: Annotated[int, Query(ge=0, le=2_000_000_000, description="`next`, or the last `entry` you have")] = 0,
+    centre: Code = None,
+    limit: Limit = 100,
+) -> Response:
+    """The supervision feed (督办): reminders and overdue steps in order, each once. ``centre``: told to this one's."""
+    rows, following = await run_in_threadpool(
+        parts.queue.list_escalations,
+        who.principal,
+        masked=not who.unmasked,
+        after=after,
+        centre=centre,
+        limit=limit,
+    )
+    return json_answer({"escalations": rows, "next": following})
 
 
 @router.get("/events/{event_id}", response_model=EventDetail)

@@ -107,6 +107,13 @@ class EventDesk(BaseDesk):
         with self._database.read() as connection:
             return events.list_escalations(connection, after, centre, limit)
 
+    def list_escalations_with_events(self, after: int, centre: str | None, limit: int) -> tuple[list[Row], int | None]:
+        """The same, each with its ``event``, that with the ``places`` it touches; of one moment."""
+        with self._database.read() as connection:
+            rows, following = events.list_escalations(connection, after, centre, limit)
+            told = events.with_places(connection, {row["event_id"] for row in rows})
+        return [row | {"event": told[row["event_id"]]} for row in rows], following
+
     def report(self, report: Report, actor: Actor) -> Row:
         """Take in what somebody tells; durable on return; as ``reports.take_report``."""
         with self._database.write() as connection:
