@@ -40,6 +40,7 @@ class Census:
         self._codes: dict[str, tuple[NDArray[np.int32], pa.Array | None]] = {}
         self._combined: dict[tuple[str, ...], NDArray[np.int32]] = {}
         self._masks: dict[str, NDArray[np.bool_]] = {}
+        self._floats: dict[str, NDArray[np.float64]] = {}
 
     def __len__(self) -> int:
         """Number of points."""
@@ -54,9 +55,12 @@ class Census:
 
     def floats(self, name: str) -> NDArray[np.float64]:
         """A column of numbers, NaN where it is unknown."""
-        column = self._registry.select([name], self.start)[name].combine_chunks()
-        values: NDArray[np.float64] = column.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
-        return values
+        found = self._floats.get(name)
+        if found is None:
+            column = self._registry.select([name], self.start)[name].combine_chunks()
+            found = column.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+            self._floats[name] = found
+        return found
 
     def texts(self, name: str, rows: NDArray[np.intp]) -> list[str | None]:
         """A column of texts at some rows."""
@@ -78,6 +82,8 @@ class Census:
         places = np.unravel_index(np.arange(prod(sizes)), sizes) if names else ()
         frame = pl.DataFrame([self._values(n).gather(at.astype(np.int64)) for n, at in zip(names, places, strict=True)])
         mask = conditions.evaluate(frame, prod(sizes), [condition.expression({})])[0]
+        if not mask.any():  # rules for foreign history in a city, and the other way round
+            return np.zeros(len(self), bool)
         return mask[self._combination(names, sizes)]
 
     def _combination(self, names: tuple[str, ...], sizes: Sequence[int]) -> NDArray[np.int32]:

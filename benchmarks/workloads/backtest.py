@@ -5,6 +5,8 @@ the rules that come with the program. Rates are per second of CPU; binding the r
 kernels, paid once a run, is told apart (``bind_cpu_s``). Baseline: DuckDB sorts the same rows by the same columns and
 hands them over, without judging anything.
 
+A longer history (``long_…``) beside it tells what a backtest of realistic length costs a reading.
+
 The stream carries faults, so that alarms are raised; the hash is over all of them.
 """
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import closing
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -31,8 +34,14 @@ from rules.rule_set import RuleSet
 if TYPE_CHECKING:
     import duckdb
 
+    from simulators.faults import FaultSettings
+
 
 RECORDS: Final = 8
+LONG_RECORDS, LONG_SHARE = 128, 32
+"""A longer history beside it: so many reports of each point, of one sensor in so many."""
+LONG_FAULTS: Final = replace(FAULTS, faults_per_hour=FAULTS.faults_per_hour / 60)
+"""Faults there at the pace of a day in place of a minute: else half of judging is the evidence of 1,500 alarms."""
 RUNS: Final = 3
 LEAST_S: Final = 1e-3
 """Of CPU: with hundreds of sensors, judging takes less than binding varies by."""
@@ -45,25 +54,53 @@ SORTED: Final = (
 
 
 def run(scale: float) -> Result:
-    """A lake of a few reports of every point, read and judged again and again."""
+    """A lake of a few reports of every point, judged again and again; then one of many reports of few points."""
     result = Result("backtest", scale)
-    fleet = Stream(sensors_at(scale), 1).fleet
-    progress("filling the lake")
     with tempfile.TemporaryDirectory(prefix="lifeline-bench-") as name:
         folder = Path(name)
-        catalog = Catalog(folder, grace_ms=0)
-        catalog.publish_table("points", fleet.points)
-        lake = LakeFollower(folder, catalog, compact=False, grace_ms=0)
-        rows = 0
-        for record in fleet_records(fleet, RECORDS, faults=FAULTS):
-            lake.consume([record])
-            lake.flush()
-            rows += len(record.readings)
-        lake.close()
-        catalog.publish()
+        rows = _fill(folder, scale, RECORDS, FAULTS)
         with closing(open_catalog(folder)) as db:
             _measure(result, folder, db, rows)
+    with tempfile.TemporaryDirectory(prefix="lifeline-bench-") as name:
+        folder = Path(name)
+        _measure_long(result, folder, _fill(folder, scale / LONG_SHARE, LONG_RECORDS, LONG_FAULTS))
     return result
+
+
+def _fill(folder: Path, scale: float, records: int, faults: FaultSettings) -> int:
+    """Make a lake; returns its rows."""
+    progress("filling the lake")
+    fleet = Stream(sensors_at(scale), 1).fleet
+    catalog = Catalog(folder, grace_ms=0)
+    catalog.publish_table("points", fleet.points)
+    lake = LakeFollower(folder, catalog, compact=False, grace_ms=0)
+    rows = 0
+    for record in fleet_records(fleet, records, faults=faults):
+        lake.consume([record])
+        lake.flush()
+        rows += len(record.readings)
+    lake.close()
+    catalog.publish()
+    return rows
+
+
+def _measure_long(result: Result, folder: Path, rows: int) -> None:
+    """What a reading costs where points, registry and rules' first pages are paid by a hundred readings a point."""
+    rules, rates = RuleSet.standard(), []
+    points, _ = lake_history(folder, None, None)
+    bind = measure(lambda: RuleMachine(rules, points, ZONE)).cpu_s
+    for number in range(RUNS + 1):
+        progress(f"a longer history: run {number} of {RUNS}")
+        cost = measure(lambda: _whole(rules, folder))
+        if number:
+            rates.append(rows / max(cost.cpu_s - bind, LEAST_S))
+    result.figures["long_readings_per_s"] = figure(rates, "readings/s of one core")
+    result.figures["long_rows"] = Figure(rows, "rows")
+
+
+def _whole(rules: RuleSet, folder: Path) -> None:
+    points, batches = lake_history(folder, None, None)
+    backtest.run(rules, points, batches, ZONE)
 
 
 def _measure(result: Result, folder: Path, db: duckdb.DuckDBPyConnection, rows: int) -> None:

@@ -49,7 +49,7 @@ def lake_history(data_dir: Path, from_ms: int | None, to_ms: int | None) -> tupl
     except (OSError, pl.exceptions.PolarsError) as error:
         raise UnavailableError(f"{data_dir}: the lake cannot be read: {error}") from error
     if ordered(parts):
-        return registry, iter(parts)  # a lake that was not merged yet: files follow one another
+        return registry, _joined(parts)  # a lake that was not merged yet: files follow one another
     whole = Readings.concat(parts)
     del parts
     return registry, batched(in_log_order(whole))
@@ -104,6 +104,18 @@ def _parts(frame: pl.DataFrame) -> Iterator[Readings]:
             piece = frame.slice(at, min(BATCH_ROWS, start + rows - at))
             yield Readings(*(piece[field.name].to_numpy() for field in LOG_READINGS))
         start += rows
+
+
+def _joined(parts: list[Readings]) -> Iterator[Readings]:
+    """The same rows in larger parts: judging costs by the part as well as by the row."""
+    held: list[Readings] = []
+    for part in parts:
+        if held and sum(map(len, held)) + len(part) > BATCH_ROWS:
+            yield Readings.concat(held)
+            held = []
+        held.append(part)
+    if held:
+        yield Readings.concat(held)
 
 
 def batched(readings: Readings) -> Iterator[Readings]:
