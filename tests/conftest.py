@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import itertools
 import os
@@ -14,12 +15,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 from psycopg import OperationalError
 
 from tests.queues import make_tables, queue_file
@@ -28,6 +31,17 @@ FILLED = ("meta", "touched", "alembic_version", "identity_version")
 """Tables that are not empty in an empty database."""
 MODEL = "model_of_a_queue"
 """A schema whose tables others are copied from."""
+
+HOMES = tuple(
+    f"{Path(path).resolve()}{os.sep}"
+    for name in ("lifeline", "ingest", "rules", "simulators", "benchmarks")
+    for path in import_module(name).__path__
+)
+
+# hypothesis also draws constants that stand in local modules, which it knows by their place: against the wheel (see
+# tools/test.sh) that would be every library and not our own, read and parsed for half a minute in a fresh tree
+assert hasattr(providers, "is_local_module_file"), "hypothesis tells local modules in another way now"
+providers.is_local_module_file = lambda path: str(Path(path).resolve()).startswith(HOMES)  # type: ignore[attr-defined]
 
 gc.disable()  # until everything is imported and collected: see `pytest_collection_finish`
 
@@ -54,6 +68,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """
     gc.collect()
     gc.freeze()
+    atexit.register(gc.unfreeze)  # the interpreter's last collection takes libraries down in order
     gc.set_threshold(10_000, 10, 10)
     gc.enable()
 

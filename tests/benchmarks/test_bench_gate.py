@@ -113,13 +113,13 @@ def run_gate(tmp_path: Path, text: str, **environment: str) -> subprocess.Comple
     )
 
 
-DECODE = "[decode]\nscale = 0.01\n[decode.at_least]\npack100_times_naive = 1.0\n"
+DECODE = "[decode]\nscale = 0.01\n[decode.at_least]\npack100_times_naive = 0.3\n"
 
 
 @pytest.mark.integration
 def test_a_real_run_passes_and_a_planted_slow_down_turns_it_red(tmp_path: Path) -> None:
     green = run_gate(tmp_path, DECODE)
-    red = run_gate(tmp_path, DECODE, **{PLANT: "decode=40"})
+    red = run_gate(tmp_path, DECODE, **{PLANT: "decode=20"})
 
     assert green.returncode == 0, green.stdout + green.stderr
     assert red.returncode == 1, red.stdout + red.stderr
