@@ -19,6 +19,7 @@ from joserfc.jwk import RSAKey
 
 from lifeline.console.oidc import Oidc, Provider
 from lifeline.core.principal import Grant
+from tests.console.conftest import NOBODY
 
 
 class IdentityProvider:
@@ -104,7 +105,7 @@ def provider(client: Any) -> Iterator[IdentityProvider]:
 
 @pytest.fixture
 def browser(client: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"http://127.0.0.1:{client.port}", timeout=20) as made:
+    with httpx.Client(base_url=f"http://127.0.0.1:{client.port}", timeout=20, verify=NOBODY) as made:
         yield made
 
 
@@ -138,7 +139,7 @@ def test_another_key_another_browser_and_an_old_code_open_nothing(provider: Any,
     assert browser.get("/login/oidc/back", params=back | {"code": "made up"}).status_code == 401
     back = provider.agree(browser.get("/login/oidc").headers["location"])
     assert browser.get("/login/oidc/back", params=back).status_code == 303
-    again = httpx.Client(base_url=browser.base_url, cookies=dict(browser.cookies))
+    again = httpx.Client(base_url=browser.base_url, cookies=dict(browser.cookies), verify=NOBODY)
     again.cookies.delete("lifeline")
     assert again.get("/login/oidc/back", params=back).status_code == 401  # used
     again.close()
