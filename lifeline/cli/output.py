@@ -51,7 +51,7 @@ def site_zone(config: Path) -> tzinfo:
 
 
 def print_json(document: object) -> None:
-    """One JSON document on stdout; times become ISO 8601, bytes become text."""
+    """One JSON document on stdout; times become ISO 8601, bytes become text (``text_of``)."""
     sys.stdout.write(json.dumps(document, ensure_ascii=False, default=_plain) + "\n")
     sys.stdout.flush()
 
@@ -60,7 +60,7 @@ def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
+        return text_of(value)
     if hasattr(value, "item"):
         return value.item()
     return str(value)
@@ -119,9 +119,16 @@ def _cell(value: object, column: str, text: Any, zone: tzinfo) -> Any:
         return text(shown_time(value, zone))
     if isinstance(value, float):
         return text(f"{value:g}")
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    return text(str(value))
+    shown = text_of(value) if isinstance(value, bytes) else str(value)
+    return text("".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in shown))
+
+
+def text_of(data: bytes) -> str:
+    """Bytes that a device sent: the text that they are, else ``hex:`` and their digits."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return f"hex:{data.hex()}"
 
 
 @contextmanager

@@ -289,6 +289,7 @@ def test_rejects_are_judged_again_by_the_births_that_came_since_and_nothing_is_w
     assert plain(again.data(7, NOW, PRESSURE)) == [("Pump-1", "Inlet/pressure", 1.5, 0, Quality.UNCERTAIN)]
     assert plain(again.data(3, NOW, PRESSURE)) == plain(again.data(250, NOW, PRESSURE))
     assert store.kept == kept
+    assert "gaps" not in again.told
 
 
 # --- values ------------------------------------------------------------------------------------------------------
@@ -540,6 +541,33 @@ def theirs(data: bytes) -> Any:
     )
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        "1208 50 fbffffffffffffffff01",  # int_value: -5 as an encoder of int32 writes it, ten bytes
+        "1207 50 03 65 0000803f",  # two values: the last of the oneof counts
+        "1204 5000 50ff7f",  # a number cut short by the metric's length
+        "1206 0a0161 0a0162",  # two names
+        "120a 4a030a0178 4a031201 0a",  # a property's text behind its set
+        "0d00000000 1202 5001",  # timestamp of another wire type
+        "f2ff03 00 1800",  # an unknown field
+        "08ffffffffffffffffff7f",  # more than 64 bits
+    ],
+)
+def test_corners_of_the_encoding_are_read_as_googles_library_reads_them(data: str) -> None:
+    sent = bytes.fromhex(data)
+    try:
+        expected = theirs(sent)
+    except Exception:  # noqa: BLE001 - the library's own errors have no common base
+        expected = None
+    try:
+        found = ours(sent)
+    except wire.WireError:
+        found = None
+
+    assert found == expected
+
+
 @settings(max_examples=80)
 @given(payloads)
 def test_we_read_what_googles_library_wrote(data: bytes) -> None:
@@ -630,3 +658,16 @@ def test_a_registering_decoder_reads_each_message_once(
     assert told == {"births": 2}
     assert source.registered == [("Edge-1", "uptime", ""), ("Pump-1", "Inlet/pressure", ""), ("Pump-1", "temp", "")]
     assert batch.readings.value.tolist() == [77.0, 0.5, -5.0, 1.5]
+
+
+def test_a_metric_that_the_registry_knows_by_its_last_part_is_not_registered_again(
+    registry_of: Callable[..., Registry], source_of: type, messages_of: Callable[..., Messages]
+) -> None:
+    """Another metric of the same message is new and makes the decoder look."""
+    source = source_of(registry_of([("Pump-1", "pressure", "MPa", None, None, None)]))
+    decoder = PayloadDecoder(source, [("spBv1.0/#", "sparkplug")], unknown="register")
+    both = [PUMP[0], {"name": "Inlet/flow", "alias": 3, "datatype": 9, "float_value": 2.0}]
+    batch = decoder.decode(messages_of([payload(1, NOW, *both)], DEVICE.format("DBIRTH").encode()), NOW, "city")
+
+    assert source.registered == [("Pump-1", "Inlet/flow", "")]
+    assert batch.readings.point.tolist() == [0, 1]
