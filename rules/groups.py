@@ -149,9 +149,17 @@ class BoundGroups(BoundRule):
         return [str(key) for key in keys]
 
     def advance(self, rows: Chosen, hits: NDArray[np.bool_]) -> list[GroupChange]:
-        """Feed the rule's rows in order; the changes they complete."""
+        """Feed the rule's rows; the changes they complete, each at the latest row that was heard by then.
+
+        Rows that were received at one instant are taken in the order of event time: a lake does not know in which
+        order they came, and a burst that tells one point's hour after the other's would else be another hour.
+        """
         found: list[GroupChange] = []
-        slots = rows.slots
+        slots, ts, value, received = rows.slots, rows.column("ts"), rows.column("value"), rows.received_at
+        order: NDArray[np.intp] | None = None
+        if ((received[1:] == received[:-1]) & (ts[1:] <= ts[:-1])).any():
+            order = np.lexsort((slots, ts, received))
+            slots, ts, value, hits = slots[order], ts[order], value[order], hits[order]
         widest = int(np.diff(self._ptr).max(initial=1))
         width = widest if self._judges else 0
         room = min(2 * len(slots) + 2, max(2, CHUNK_VALUES // widest))
@@ -160,7 +168,6 @@ class BoundGroups(BoundRule):
         out_ts = np.empty(room, np.int64)
         stats = np.empty((room, frames.COUNTS + frames.TERM * n_terms))
         values = np.empty((room, width))
-        ts, value, received = rows.column("ts"), rows.column("value"), rows.received_at
         spans = (round(self._options[name] * 1000) for name in ("frame_s", "hold_s", "window_s"))
         frame_ms, hold_ms, window_ms = spans
         f, g = self._frames, self._groups
@@ -176,7 +183,10 @@ class BoundGroups(BoundRule):
                 closing = out_row[:n]
                 closed = (closing, out_group[:n], out_ts[:n], received[closing])
                 found += self._judge(*closed, out_worst[:n], stats[:n], values[:n])
-        return found
+        if order is None or not found:
+            return found
+        heard = np.maximum.accumulate(order)
+        return [change._replace(row=int(heard[change.row])) for change in found]
 
     def _judge(
         self,

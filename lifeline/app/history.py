@@ -119,6 +119,10 @@ def _joined(parts: list[Readings]) -> Iterator[Readings]:
 
 
 def batched(readings: Readings) -> Iterator[Readings]:
-    """Slices of a bounded size."""
-    for start in range(0, len(readings), BATCH_ROWS):
-        yield readings.take(slice(start, start + BATCH_ROWS))
+    """Slices of about a size; what was received at one instant stays together, for its order is not known."""
+    start, received = 0, readings.received_at
+    while start < len(readings):
+        last = received[min(start + BATCH_ROWS, len(readings)) - 1]
+        stop = start + int(np.searchsorted(received[start:], last, side="right"))
+        yield readings.take(slice(start, stop))
+        start = stop

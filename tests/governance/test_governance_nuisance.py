@@ -55,3 +55,4 @@ def test_alarm_load_on_the_command_line(tmp_path: Path) -> None:
     assert json.loads(told)["alarms"] == 0
     shown = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True).stdout
     assert "mean in 10 min" in shown
+    assert "share that is red" in shown

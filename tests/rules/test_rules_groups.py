@@ -168,6 +168,25 @@ def test_each_alarm_of_a_group_keeps_its_own_carrier(kit: Any) -> None:
     assert [(c.kind, c.point) for c in changes] == [("raised", 1), ("cleared", 1), ("raised", 2), ("cleared", 2)]
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30)), min_size=2, max_size=30, unique=True), st.data())
+def test_a_burst_is_the_same_in_whatever_order_its_points_are_told(
+    kit: Any, told: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    """A gateway sends at once what it kept; live it is told by time, and by a lake point by point."""
+    text, late = kit.rule(**K_OF_N | {"params": "{ limit = 25.0, frame_s = 10, window_s = 20 }"}), kit.t0 + 1_000_000
+    high = {one: data.draw(st.booleans()) for one in told}
+    rows = [(p, kit.t0 + 5_000 * k, late, 30.0 if high[p, k] else 1.0) for p, k in told]
+    by_time, by_point = (sorted(rows, key=key) for key in (lambda r: (r[1], r[0]), lambda r: (r[0], r[1])))
+    after = [(p, late + 90_000, late + 90_000, 1.0) for p in range(3)]
+    said = []
+    for order in (by_time, by_point):
+        machine = kit.machine(text, kit.registry([{"group": "A"}] * 3))
+        changes = machine.process(kit.record(1, order)) + machine.process(kit.record(2, after))
+        said.append([(c.kind, c.point, c.raised_at, c.detected_at, c.value, c.detail) for c in changes])
+    assert said[0] == said[1]
+
+
 @pytest.mark.parametrize("cut", [1, 3, 99])
 def test_an_alarm_of_a_group_tells_the_readings_of_its_carrier(kit: Any, cut: int) -> None:
     """Within the time for which a hit counts, wherever the log was cut, and none where no rule over readings looks."""
