@@ -272,7 +272,7 @@ def assemble(site: Site) -> Assembly:
         board=board,
         chores=(*work, MemoryKeeper(now_ms).keep, LoadGauge(desk, metrics, now_ms).keep),
     )
-    settle()
+    settle(more=True)
     return Assembly(
         *(engine, metrics, board, rules, tally, ledger, watch, shadow, brokers, urls),
         *([outgoing, books, desk], publisher),

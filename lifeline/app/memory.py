@@ -77,11 +77,16 @@ def give_back() -> bool:
     return trim is not None and trim(0) >= 0
 
 
-def settle() -> None:
+def settle(*, more: bool = False) -> None:
     """After a part of the start: what it has made stays, what it needed for that goes back.
 
-    The collector of cycles need not walk what stays (100 ms, while alarms wait).
+    The collector of cycles need not walk what stays (100 ms, while alarms wait). With ``more`` of the start to come,
+    only what costs next to nothing: finding what is free takes a quarter of a second, and the next part uses it again.
     """
+    if more:
+        gc.freeze()
+        let_go_of_code()
+        return
     gc.collect()
     gc.freeze()
     give_back()
