@@ -103,6 +103,7 @@ class PayloadDecoder:
         """
         known = {name: make() for name, make in BUILT_IN.items()} | dict(mappings or {})
         self._families: list[Family | None] = [known.get(name) for _, name in routes]
+        self._memories = {i: f for i, f in enumerate(self._families) if isinstance(f, Remembering)}
         problems = _problems(routes, known)
         for family in {id(f): f for f in self._families if f is not None}.values():
             problems += family.check(source.current())
@@ -133,7 +134,7 @@ class PayloadDecoder:
             self._objects_max,
         )
         groups = self._groups(messages)
-        parsed = self._remembering(messages, groups, bounds)
+        parsed = self._remembering(messages, groups, bounds) if self._memories else {}
         part = self._judged(messages, groups, self._indexes.current(), bounds, parsed)
         if self._registrar is not None and self._register(messages, groups, part, bounds, parsed):
             part = self._judged(messages, groups, self._indexes.current(), bounds, parsed)
@@ -158,8 +159,8 @@ class PayloadDecoder:
         """The messages of families that must see each once, parsed; two routes of one family share their order."""
         chosen: dict[int, tuple[Remembering, list[int]]] = {}
         for route, select in groups:
-            family = self._families[route] if route >= 0 else None
-            if isinstance(family, Remembering):
+            family = self._memories.get(route)
+            if family is not None:
                 chosen.setdefault(id(family), (family, []))[1].extend(select.tolist())
         parsed: dict[int, list[Candidate | Fault]] = {}
         for remembering, numbers in chosen.values():

@@ -186,8 +186,6 @@ class Edges:
 
     def follow(self, edge: Edge, seq: int | None, stamp: int | None, now_ms: int) -> None:
         """A message other than NBIRTH and NDEATH came with this seq and time."""
-        if self._replaying:
-            return
         if edge.dead:
             edge.dead = False
             self.distrust(edge, "data came after its death certificate", now_ms)
