@@ -107,20 +107,30 @@ def let_go_of_code() -> int:
         lines = MAPS.read_text().splitlines()
     except OSError:
         return 0
+    library = ""
+    segments: list[tuple[int, int]] = []
     for line in lines:
         fields = line.split(maxsplit=5)
-        if len(fields) == 6 and fields[1].startswith("r") and int(fields[2], 16) == 0 and ".so" in fields[5]:
-            for start, size in _unwritten(int(fields[0].partition("-")[0], 16)):
-                madvise(start, size, MADV_DONTNEED)
-                total += size
+        if len(fields) < 6 or ".so" not in fields[5] or not fields[1].startswith("r"):
+            continue
+        start, end = (int(part, 16) for part in fields[0].split("-"))
+        if int(fields[2], 16) == 0:
+            library, segments = fields[5], _unwritten(start, end - start)
+        for first, last in segments if fields[5] == library and fields[1] in {"r--p", "r-xp"} else ():
+            low, high = max(start, first), min(end, last)
+            if low < high:
+                madvise(low, high - low, MADV_DONTNEED)
+                total += high - low
     return total
 
 
-def _unwritten(address: int) -> list[tuple[int, int]]:
-    """Start and size of the whole pages of the read-only segments of the ELF file whose beginning is mapped there."""
-    head = ctypes.string_at(address, ELF_HEADER.size)
-    magic, at, size, count = ELF_HEADER.unpack(head)
-    if magic != ELF64_LITTLE or size != SEGMENT.size:
+def _unwritten(address: int, mapped: int) -> list[tuple[int, int]]:
+    """Start and end of the whole pages of the read-only segments of an ELF file; [] when its headers are elsewhere.
+
+    The file's first ``mapped`` bytes, a page at least, are in memory at ``address``.
+    """
+    magic, at, size, count = ELF_HEADER.unpack(ctypes.string_at(address, ELF_HEADER.size))
+    if magic != ELF64_LITTLE or size != SEGMENT.size or at + size * count > mapped:
         return []
     segments = [SEGMENT.unpack(ctypes.string_at(address + at + i * size, size)) for i in range(count)]
     loaded = [segment for segment in segments if segment[0] == PT_LOAD]
@@ -129,7 +139,7 @@ def _unwritten(address: int) -> list[tuple[int, int]]:
         first = address + place - loaded[0][2] // page * page
         start, end = -(-first // page) * page, (first + in_file) // page * page
         if not flags & PF_W and end > start:
-            found.append((start, end - start))
+            found.append((start, end))
     return found
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from lifeline.app import memory
-from lifeline.app.memory import GIVE_BACK_MS, MemoryKeeper
+from lifeline.app.memory import GIVE_BACK_MS, MemoryKeeper, let_go_of_code
 
 HOLES = """
 import sys
@@ -79,3 +82,20 @@ def test_code_that_was_let_go_comes_back_when_it_runs() -> None:
 
     assert full - after > 20
     assert total == 999_000
+
+
+@pytest.mark.skipif(not memory.MAPS.exists(), reason="no /proc: nothing is done")
+def test_only_what_is_never_written_is_let_go() -> None:
+    """What the loader has written (relocations) and what is no library's stays, by the kernel's own count."""
+    mapping = mmap.mmap(-1, mmap.PAGESIZE)
+    mapping[:] = b"x" * mmap.PAGESIZE
+
+    def written_kib() -> int:
+        lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("Anonymous"))
+
+    before = written_kib()
+    assert let_go_of_code() > 1 << 20
+    assert written_kib() > before - 512  # other threads free a little; relocations alone are megabytes
+    assert mapping[:4] == b"xxxx"
+    assert memory._unwritten(ctypes.addressof(ctypes.c_char.from_buffer(mapping)), mmap.PAGESIZE) == []
