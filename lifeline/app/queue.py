@@ -36,7 +36,8 @@ TIMES: Final = frozenset(
 class Desk:
     """What the command line asks of the queue; rows carry times as UTC datetimes."""
 
-    def __init__(self, desk: GovernanceDesk, site: Site) -> None:
+    def __init__(self, desk: GovernanceDesk, site: Site | None = None) -> None:
+        """``site``: whose rules a policy must fit; needed for setting one only."""
         self._desk = desk
         self._site = site
 
@@ -194,6 +195,7 @@ class Desk:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError([Problem(str(file), name, f"cannot be read: {error}", "UTF-8 TOML")]) from None
         try:
+            assert self._site is not None, "a policy is set on a site"
             faults = override_faults(self._site, text)
             return with_times(self._desk.set_policy(text, reason, who, version, faults))
         except WrongTextError as error:
