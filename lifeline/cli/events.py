@@ -101,7 +101,7 @@ def _print_event(event: dict[str, Any], zone: tzinfo) -> None:
 @app.command()
 def act(
     event_id: str,
-    action: Annotated[str, typer.Argument(help="file, dispatch, accept, handle, feed-back, check, close …")],
+    action: Annotated[str, typer.Argument(help="file, dispatch, accept, handle, feed-back, close, fail-check …")],
     *,
     config: ConfigFile = DEFAULT_CONFIG,
     actor: Annotated[str | None, typer.Option(help="Who acts; default: your login name.")] = None,
