@@ -35,12 +35,17 @@ class Arranged:
         self._columns: dict[str, NDArray[Any]] = {}
         counts, of = np.zeros(len(bands.lanes), np.int64), np.empty(len(rows.point), bands.of.dtype)
         select.count_bands(rows.point, bands.of, counts, of)
-        ends = np.cumsum(counts[layout])
-        self._starts, self._ends = np.zeros(len(counts), np.int64), np.zeros(len(counts), np.int64)
-        self._ends[layout], self._starts[layout] = ends, ends - counts[layout]
-        self.order = np.empty(int(ends[-1]) if len(ends) else 0, np.int64)
+        self.bands: dict[int, tuple[int, int]] = {}
+        """Where the rows of each band lie, of those that have any, in the order of the layout."""
+        cursor, known, at = np.zeros(len(counts), np.int64), counts.tolist(), 0
+        for band in layout.tolist():
+            if known[band]:
+                cursor[band] = at
+                self.bands[band] = at, at + known[band]
+                at += known[band]
+        self.order = np.empty(at, np.int64)
         """Index in ``rows`` of each."""
-        select.place_bands(of, self._starts.copy(), self.order)
+        select.place_bands(of, cursor, self.order)
 
     def spans(self, bands: Iterable[int], *, joined: bool) -> list[tuple[int, int]]:
         """Where the rows of some bands lie, given in the order of the layout.
@@ -49,13 +54,13 @@ class Arranged:
         """
         found: list[tuple[int, int]] = []
         for band in bands:
-            start, end = int(self._starts[band]), int(self._ends[band])
-            if start == end:
+            span = self.bands.get(band)
+            if span is None:
                 continue
-            if joined and found and found[-1][1] == start:
-                found[-1] = found[-1][0], end
+            if joined and found and found[-1][1] == span[0]:
+                found[-1] = found[-1][0], span[1]
             else:
-                found.append((start, end))
+                found.append(span)
         return found
 
     def column(self, name: str) -> NDArray[Any]:

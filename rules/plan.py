@@ -291,6 +291,8 @@ class Plan:
         self._ranks: dict[int, Ranks] = {}
         """By the first lane of each set."""
         self._sets: list[_Set] = []
+        self._sets_of: dict[int, list[int]] = {}
+        """By band."""
 
     def grow(self, registry: Registry, census: Census, newest: NDArray[np.int64], last: NDArray[np.float64]) -> None:
         """Take in the points of the census, which is of this registry; time and value of what was newest at others."""
@@ -333,6 +335,9 @@ class Plan:
             _Set(lanes, [band for band in self._layout.tolist() if has[band, lanes[0]]], self._ranks[lanes[0]])
             for lanes in together
         ]
+        self._sets_of = {
+            band: [k for k, one in enumerate(self._sets) if band in one.bands] for band in self._layout.tolist()
+        }
 
     def select(self, rows: Rows) -> list[Selected]:
         """The rules that look at any of the rows, each with its rows. Moves the siblings on."""
@@ -342,15 +347,14 @@ class Plan:
         chosen: dict[int, Chosen] = {}
         beside: dict[int, dict[str, NDArray[np.float64]]] = {}
         rules = len(self.rules)
-        for one in self._sets:
+        sets = [self._sets[k] for k in sorted({k for band in arranged.bands for k in self._sets_of[band]})]
+        for one in sets:
             spans = arranged.spans(one.bands, joined=not self._placed)
-            if not spans:
-                continue
             mine = Chosen.placed(arranged, spans, one.ranks) if self._placed else Chosen(arranged, spans, one.ranks)
             chosen |= dict.fromkeys(one.lanes, mine)
-        for one in self._sets:
+        for one in sets:
             for lane in one.lanes:
-                if lane >= rules and lane in chosen:
+                if lane >= rules:
                     r, sibling = self._siblings[lane - rules]
                     rows_ = Chosen.placed(arranged, arranged.spans(one.bands, joined=False), one.ranks)
                     found = sibling.compute(rows_.slots, rows_.column("ts"), rows_.column("value"))
