@@ -43,8 +43,6 @@ HOMES = tuple(
 assert hasattr(providers, "is_local_module_file"), "hypothesis tells local modules in another way now"
 providers.is_local_module_file = lambda path: str(Path(path).resolve()).startswith(HOMES)  # type: ignore[attr-defined]
 
-gc.disable()  # until everything is imported and collected: see `pytest_collection_finish`
-
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("dev"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
@@ -60,6 +58,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("only_soak")]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Nothing that is imported and collected is garbage: nobody looks for any meanwhile."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What was imported and collected lives as long as the process: a full collection has no need to walk it again.
 
@@ -70,7 +78,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.freeze()
     atexit.register(gc.unfreeze)  # the interpreter's last collection takes libraries down in order
     gc.set_threshold(10_000, 10, 10)
-    gc.enable()
 
 
 def need(program: str) -> str:
