@@ -44,9 +44,10 @@ from rules.plan import BoundRule, Plan
 from rules.revision import ALARM, POINTS, Checkpoint, Past, Verdict
 from rules.rule_set import digest
 from rules.silence import CLOCK_MS, Silence
+from rules.sparse import Sparse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from lifeline.core.override import ParameterSpan
     from rules.memory import Rows, Track
     from rules.rule_set import RuleSet
-    from rules.sparse import Sparse
     from rules.spec import RuleSpec
 
 
@@ -271,12 +271,31 @@ class RuleMachine:
 
         It is the older of two checkpoints, so the replay is up to twice ``late_within`` readings long.
         """
+        lsn, pack = self.lend_checkpoint()
+        return lsn, pack()
+
+    def lend_checkpoint(self) -> tuple[int, Callable[[], memoryview]]:
+        """``checkpoint``, to be packed by another thread while this one goes on: copying a city takes 100 ms."""
         older = self._past.older
         whole = {name: track.before(older.arrays[name]) for name, track in self._turning()}
         derived = self._derived()
         known = {name: array for name, array in older.arrays.items() if name not in derived}
-        known |= {name: array.array() for name, array in known.items() if isinstance(array, Narrow)}
-        return self.checkpoint_lsn, snapshot.pack(older.header, self._points() | known | whole)
+        known |= {  # these alone are grown in place
+            name: Sparse(len(array), array.at, array.values)
+            for name, array in known.items()
+            if isinstance(array, Sparse)
+        }
+        header, points, reader = older.header, self._points(), object()
+        older.readers.add(reader)
+
+        def pack() -> memoryview:
+            try:
+                plain = {n: array.array() if isinstance(array, Narrow) else array for n, array in known.items()}
+                return snapshot.pack(header, points | plain | whole)
+            finally:
+                older.readers.discard(reader)
+
+        return int(header["lsn"]), pack
 
     def _header(self) -> dict[str, Any]:
         silence = self._silence

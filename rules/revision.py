@@ -65,6 +65,8 @@ class Checkpoint:
     arrays: dict[str, Any]
     """Arrays, ``Sparse`` or ``Narrow``."""
     header: dict[str, Any]
+    readers: set[object] = field(default_factory=set)
+    """Who packs it on another thread: while there is one it stays as it is, and its memory is not used again."""
 
     def grow(self, state: Mapping[str, Sparse | NDArray[Any]]) -> None:
         """Take in new points: their state begins as it is in ``state``, where nothing has happened to them yet."""
@@ -106,7 +108,7 @@ class Past:
 
     def mark(self, at: int, state: Mapping[str, Sparse | NDArray[Any]], header: dict[str, Any]) -> None:
         """The state now becomes the newer checkpoint, in the memory of the older one."""
-        spare = Checkpoint(at, self.older.arrays, header)
+        spare = Checkpoint(at, {} if self.older.readers else self.older.arrays, header)
         self.older = self.newer
         spare.take(state)
         self.newer = spare

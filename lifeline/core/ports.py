@@ -199,6 +199,10 @@ class RuleEngine(Protocol):
         """(lsn, state): ``restore(state)``, then the log's records after ``lsn``, gives this engine, to the bit."""
         ...
 
+    def lend_checkpoint(self) -> tuple[int, Callable[[], bytes | memoryview]]:
+        """``checkpoint`` of this moment; calling makes its state, once and on any thread, while this engine goes on."""
+        ...
+
     def snapshot(self) -> bytes | memoryview:
         """The state of this moment; a machine that takes it back takes older readings for too late."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,10 @@ class Doubling:
 
     def checkpoint(self) -> tuple[int, bytes]:
         return self.lsn, struct.pack("<d", self.total)
+
+    def lend_checkpoint(self) -> tuple[int, Callable[[], bytes]]:
+        lsn, state = self.checkpoint()
+        return lsn, lambda: state
 
     def take_over(self, old: Doubling) -> tuple[int, list[AlarmChange]]:
         self.total, self.lsn = old.total, old.lsn

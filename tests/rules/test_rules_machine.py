@@ -154,6 +154,22 @@ def test_checkpoint_and_replay_equal_uninterrupted(kit: Any, seed: int, middle: 
 
 
 @settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 16), st.sampled_from([5, 40]))
+def test_a_lent_checkpoint_is_of_the_moment_it_was_lent(kit: Any, seed: int, lent_at: int, within: int) -> None:
+    """What is judged before it is packed, by newer checkpoints too, does not get into it; nor does it get into them."""
+    records = cut(kit, stream(kit, seed, 120), list(range(0, 120, 7)))
+    lending, plain = (kit.machine(rules_text(kit), registry(kit), within=within) for _ in range(2))
+    loans = []
+    for at, record in enumerate(records):
+        assert [repr(c) for c in lending.process(record)] == [repr(c) for c in plain.process(record)]
+        if at >= lent_at:
+            loans.append((lending.lend_checkpoint(), plain.checkpoint()))
+    for (lsn, pack), (expected_lsn, expected) in loans:
+        assert (lsn, bytes(pack())) == (expected_lsn, bytes(expected))
+    assert bytes(lending.snapshot()) == bytes(plain.snapshot())
+
+
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 119))
 def test_restore_in_the_middle_equals_uninterrupted(kit: Any, seed: int, middle: int) -> None:
     """Where nothing is late, the state of this moment is enough."""
