@@ -52,6 +52,12 @@ beside() { ("$@") >"$aside" 2>&1 & }
 joined() { wait $! && cat "$aside" || { cat "$aside"; exit 1; }; }
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 demo=tests/e2e/test_demo.py
+slow=(
+  tests/console/test_api_{matrix,sql}.py tests/benchmarks/test_bench_{run,gate}.py tests/crash/test_crash_{network,disk}.py
+  tests/crash/test_crash_{cuts,mixed,warnings,syscalls}.py tests/governance/test_governance_{crash,migrations,storm}.py
+  tests/governance_out/test_kill_sweep.py tests/rules/test_rules_{library,library_foreign,foreign_files}.py
+  tests/ingest_payload/test_payload_boundscheck.py
+)
 
 beside make --no-print-directory -C "$root" check
 "$env" -m lifeline.cli warm
@@ -59,7 +65,8 @@ beside make --no-print-directory -C "$root" check
 joined
 part "style, types, floors; kernels and tests compiled"
 beside "$env" -m pytest -q -p no:cacheprovider -s $demo
-"$env" -m pytest -q -p no:cacheprovider -n 4 --dist loadfile --no-loadscope-reorder --durations 15 --ignore tests/e2e tests
+"$env" -m pytest -q -p no:cacheprovider -n 4 --dist loadfile --no-loadscope-reorder --durations 15 --ignore tests/e2e \
+  "${slow[@]}" tests
 joined
 part "unit tests and the demo"
 "$env" -m pytest -q -p no:cacheprovider -s --durations 10 --ignore $demo tests/e2e
