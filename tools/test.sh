@@ -51,7 +51,7 @@ aside=$work/aside.log
 beside() { ("$@") >"$aside" 2>&1 & }
 joined() { wait $! && cat "$aside" || { cat "$aside"; exit 1; }; }
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
-demo=tests/e2e/test_demo.py
+demo=tests/e2e/test_demo.py fleet=tests/e2e/test_fleet_over_mosquitto.py
 slow=(
   tests/console/test_api_{matrix,sql}.py tests/benchmarks/test_bench_{run,gate}.py tests/crash/test_crash_{network,disk}.py
   tests/crash/test_crash_{cuts,mixed,warnings,syscalls}.py tests/governance/test_governance_{crash,migrations,storm}.py
@@ -69,5 +69,6 @@ beside "$env" -m pytest -q -p no:cacheprovider -s $demo
   "${slow[@]}" tests
 joined
 part "unit tests and the demo"
-"$env" -m pytest -q -p no:cacheprovider -s --durations 10 --ignore $demo tests/e2e
+"$env" -m pytest -q -p no:cacheprovider -n 2 --dist loadfile --durations 5 --ignore $demo --ignore $fleet tests/e2e
+"$env" -m pytest -q -p no:cacheprovider -s --durations 5 $fleet
 part "all of it"
