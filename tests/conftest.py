@@ -48,8 +48,36 @@ settings.register_profile("ci", parent=settings.get_profile("dev"), derandomize=
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
 
+LONG_FILES = frozenset(
+    [
+        "api_matrix",
+        "api_sql",
+        "bench_run",
+        "bench_gate",
+        "crash_network",
+        "crash_disk",
+        "crash_cuts",
+        "crash_mixed",
+        "crash_warnings",
+        "crash_syscalls",
+        "governance_crash",
+        "governance_migrations",
+        "governance_storm",
+        "kill_sweep",
+        "rules_library",
+        "rules_library_foreign",
+        "rules_foreign_files",
+        "payload_boundscheck",
+        "lake_writer",
+        "log_kill",
+    ]
+)
+"""They come first, so that none of them runs on alone when the other workers have nothing left."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What runs for minutes belongs to `make soak` alone: it is not collected elsewhere, so that nothing is skipped."""
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG_FILES)
     if os.environ.get("LIFELINE_SOAK") == "1":
         return
     long = [item for item in items if item.get_closest_marker("only_soak")]

@@ -8,8 +8,8 @@
 # Arguments go to pytest. Without any, the whole of it, laid out for two cores: style, types and floors beside the
 # compilation of the kernels and of the tests (which every worker would do for itself); the demo (a minute, most of it
 # waiting) beside the unit tests, which run on four processes as they wait for disks and brokers a part of their time
-# (not sorted by their number in a file: the slow ones are few in theirs and would all come last); and alone, in the end,
-# what is held against the clock.
+# (not sorted by their number in a file: the slow ones are few in theirs and would all come last; tests/conftest.py puts
+# those first); and alone, in the end, what is held against the clock.
 set -euo pipefail
 unset PYTHONDONTWRITEBYTECODE # what is not kept is compiled again by each of the hundreds of processes of the tests
 root=$PWD python=$PWD/${VENV:-.venv}/bin/python work=$PWD/${VENV:-.venv}/wheel
@@ -52,12 +52,6 @@ beside() { ("$@") >"$aside" 2>&1 & }
 joined() { wait $! && cat "$aside" || { cat "$aside"; exit 1; }; }
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 demo=tests/e2e/test_demo.py fleet=tests/e2e/test_fleet_over_mosquitto.py
-slow=(
-  tests/console/test_api_{matrix,sql}.py tests/benchmarks/test_bench_{run,gate}.py tests/crash/test_crash_{network,disk}.py
-  tests/crash/test_crash_{cuts,mixed,warnings,syscalls}.py tests/governance/test_governance_{crash,migrations,storm}.py
-  tests/governance_out/test_kill_sweep.py tests/rules/test_rules_{library,library_foreign,foreign_files}.py
-  tests/ingest_payload/test_payload_boundscheck.py
-)
 
 beside make --no-print-directory -C "$root" check
 "$env" -m lifeline.cli warm
@@ -65,8 +59,7 @@ beside make --no-print-directory -C "$root" check
 joined
 part "style, types, floors; kernels and tests compiled"
 beside "$env" -m pytest -q -p no:cacheprovider -s $demo
-"$env" -m pytest -q -p no:cacheprovider -n 4 --dist loadfile --no-loadscope-reorder --durations 15 --ignore tests/e2e \
-  "${slow[@]}" tests
+"$env" -m pytest -q -p no:cacheprovider -n 4 --dist loadfile --no-loadscope-reorder --durations 15 --ignore tests/e2e tests
 joined
 part "unit tests and the demo"
 "$env" -m pytest -q -p no:cacheprovider -n 2 --dist loadfile --durations 5 --ignore $demo --ignore $fleet tests/e2e

@@ -75,12 +75,16 @@ class PostgresqlBackend:
         )
         event.listen(self.writer, "connect", self._on_connect)
         event.listen(self.writer, "begin", _on_begin)
+        self._closed = False
+        for engine in (self.reader, self.writer):
+            event.listen(engine, "checkin", self._on_return)
 
     def prepare(self, *, create: bool) -> None:
         """Nothing to prepare: the database itself is made by whoever runs the server."""
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; those that other threads are using, when they give them back."""
+        self._closed = True
         self.reader.dispose()
         self.writer.dispose()
 
@@ -107,6 +111,11 @@ class PostgresqlBackend:
             yield
         finally:
             self._thread_lock.release()
+
+    def _on_return(self, connection: Any, _record: object) -> None:
+        """A disposed pool does not close what comes back to it."""
+        if self._closed and connection is not None:
+            connection.close()
 
     def _on_connect(self, connection: Any, _record: object) -> None:
         try:

@@ -29,6 +29,20 @@ def test_a_server_that_commits_without_waiting_is_told_to_wait(postgres: Postgre
     database.close()
 
 
+def test_what_is_in_use_when_the_database_closes_is_closed_once_it_comes_back(postgres: Postgres) -> None:
+    database = Database(postgres.schema())
+    with database.read() as reading, database.write() as writing:
+        raw = [each.connection.driver_connection for each in (reading, writing)]
+        database.backend.close()
+        assert not any(one.closed for one in raw if one)
+    assert all(one.closed for one in raw if one)
+    assert len(raw) == 2
+    with database.read() as late:  # who asks once more leaves nothing behind either
+        last = late.connection.driver_connection
+    assert last is not None
+    assert last.closed
+
+
 @pytest.mark.parametrize("promise", ["fsync", "full_page_writes"])
 def test_a_server_that_does_not_sync_is_refused(postgres: Postgres, promise: str) -> None:
     url = postgres.database()
