@@ -97,14 +97,7 @@ def _open(hand: Hand, alarm: Row, rule: RuleInfo, place: Place, at: int, mode: R
         "due_at": _due_at(rule, at),
         "alarm_count": 1,
         "active_count": 1,
-        "kind": rule.event,
-        "category": rule.category,
-        "rule_id": alarm["rule_id"],
-        "place_kind": where[0],
-        "place": where[1],
-        "group_key": group_key(rule.event, where),
-        "first_alarm_id": alarm["alarm_id"],
-        "lsn": alarm["lsn"],
+        **_first(rule, alarm, where),
         "stored_at": hand.stored_at,
     }
     if row["due_at"] is not None:
@@ -116,6 +109,20 @@ def _open(hand: Hand, alarm: Row, rule: RuleInfo, place: Place, at: int, mode: R
     hand.open_groups[row["group_key"]] = row["event_id"]
     hand.log(row, at, "open", f"{alarm['rule_id']} · {alarm['device_id']}/{alarm['quantity']}", None)
     return row
+
+
+def _first(rule: RuleInfo, alarm: Row, where: tuple[str, str]) -> Row:
+    """What an event has from the alarm that makes it telemetry's."""
+    return {
+        "kind": rule.event,
+        "category": rule.category,
+        "rule_id": alarm["rule_id"],
+        "place_kind": where[0],
+        "place": where[1],
+        "group_key": group_key(rule.event, where),
+        "first_alarm_id": alarm["alarm_id"],
+        "lsn": alarm["lsn"],
+    }
 
 
 def _told_of(hand: Hand, rule: RuleInfo, place: Place, at: int) -> list[Row]:
@@ -140,14 +147,7 @@ def _confirm(hand: Hand, row: Row, alarm: Row, rule: RuleInfo, place: Place, at:
     row |= {
         "utility": row["utility"] or place.utility,
         "asset_kind": row["asset_kind"] or place.asset_kind,
-        "kind": rule.event,
-        "category": rule.category,
-        "rule_id": alarm["rule_id"],
-        "place_kind": where[0],
-        "place": where[1],
-        "group_key": group_key(rule.event, where),
-        "first_alarm_id": alarm["alarm_id"],
-        "lsn": alarm["lsn"],
+        **_first(rule, alarm, where),
         "version": row["version"] + 1,
     }
     hand.open_groups[row["group_key"]] = row["event_id"]

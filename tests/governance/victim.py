@@ -19,7 +19,7 @@ from lifeline.governance.places import PlaceLookup
 from lifeline.governance.queue import GovernanceQueue
 
 T0 = 1_795_000_000_000
-BATCH = 48
+BATCH = 120
 RULE = RuleInfo("r", 1, "报警", "Alarm", "orange", "process", "leak", "device", "", "", "", 60.0)
 
 
