@@ -1,4 +1,4 @@
-"""The results as one static HTML page: the picture, then every figure with its spread, target and peers. No script."""
+"""The results as one static HTML page: the picture, all targets, then every figure with spread and peers. No script."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks import summary
 from benchmarks.picture import describe
 from benchmarks.report import number, spread
 
@@ -37,6 +38,13 @@ def write(document: Mapping[str, Any], picture: Path, path: Path) -> None:
 
 
 def _body(document: Mapping[str, Any]) -> Iterator[str]:
+    if lines := summary.lines(document["results"]):
+        yield "<h2>All targets and peers</h2>"
+        yield "<table><tr><th>figure<th>ours<th>spread<th>unit<th>target<th><th>peers of the same run</tr>"
+        for line in lines:
+            row = _row(f"{line.workload} · {line.name}", line.figure).removesuffix("</tr>")
+            yield f"{row}<td>{escape(line.verdict)}<td>{escape(summary.told(line.peers))}</tr>"
+        yield "</table>"
     for result in document["results"]:
         yield f"<h2>{escape(result['workload'])} <small>scale {result['scale']:g}</small></h2>"
         if "error" in result:

@@ -1,12 +1,14 @@
 """``run``: workload after workload, with progress on the way, and everything written down as soon as it is known.
 
 Results reach the JSON file after each workload, so that a run that is cut short keeps what it has. One that fails is
-reported and the rest still run; the exit status tells.
+reported and the rest still run; the exit status tells. In the end there is one table of every target, our figure and
+the peers'.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from rich.console import Console
 from rich.text import Text
 
-from benchmarks import ledger, page, picture, report
+from benchmarks import ledger, page, picture, report, summary
 from benchmarks.machine import machine
 from benchmarks.runner import run_isolated
 from benchmarks.workloads import BY_ID, TABLE
@@ -27,6 +29,8 @@ BUSY: Final = 0.5
 """Load a core at the start above which others are at work, and times are not to be trusted."""
 LINE_S: Final = 20.0
 """Without a terminal, a line of progress so often at most."""
+WIDTH: Final = 150
+"""Columns where nobody says how many there are: into a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class Outputs:
 def run(names: Sequence[str], scale: float, outputs: Outputs, *, chosen: bool) -> int:
     """Measure; 0 when every workload gave a result. ``chosen``: the user named them."""
     console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(width=WIDTH)
     about = machine()
     console.print(Text(picture.describe(about), style="bold"))
     if about["load_1min"] > BUSY * about["cores"]:
@@ -65,6 +71,7 @@ def run(names: Sequence[str], scale: float, outputs: Outputs, *, chosen: bool) -
         ledger.append(outputs.ledger, ledger.entry(about, results, time.monotonic() - began))
     if outputs.picture is not None:
         draw({"machine": about, "results": results}, outputs.picture, console)
+    summary.show(results, console)
     failed = [result["workload"] for result in results if "error" in result]
     missed = sum(figure.get("met") is False for result in results for figure in result.get("figures", {}).values())
     console.print(

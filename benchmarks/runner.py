@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from benchmarks.workloads import Workload
 
 POLL_S: Final = 0.1
+ERROR_CHARS: Final = 2000
+NOISE: Final = (" - leaked ", " - ... skipped", "nanobind:")
+"""What a library says after the error, of processes that end by one."""
 
 
 def run_isolated(
@@ -84,5 +87,6 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def _failed(workload: Workload, scale: float, why: str, errors: Path) -> dict[str, Any]:
-    tail = errors.read_text("utf-8", "replace")[-2000:].strip()
+    lines = errors.read_text("utf-8", "replace").splitlines()
+    tail = "\n".join(line for line in lines if not line.startswith((*NOISE, PROGRESS)))[-ERROR_CHARS:].strip()
     return {"workload": workload.id, "scale": scale, "error": f"{why}\n{tail}".strip()}

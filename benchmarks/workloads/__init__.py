@@ -34,7 +34,7 @@ TABLE: Final = (
     Workload("log", "log", "durable log: commits of one row, megabytes of large batches", 180),
     Workload("rules-tick", "rules_tick", "one reading of each of 219,300 sensors through the standard rules", 180),
     Workload("backtest", "backtest", "the standard rules over a lake: read, brought into order, judged", 400),
-    Workload("engine", "engine", "the whole engine over loopback TCP: QoS 0, QoS 1, packs of 100", 600),
+    Workload("engine", "engine", "the whole engine over loopback TCP: QoS 0, QoS 1, packs of 100", 1800),
     Workload("inflight20", "inflight20", "QoS 1 with twenty messages in flight: how fast a commit turns round", 120),
     Workload("latency", "latency", "reading on the wire to event in the queue, idle and with the fleet at 1 Hz", 240),
     Workload("recovery", "recovery", "kill -9 under full load until alarms live again; start until acknowledging", 400),

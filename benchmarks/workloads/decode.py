@@ -72,9 +72,12 @@ def _report(result: Result, shape: str, unit: str, target: float, pairs: Pairs, 
     add(f"{shape}_{unit}_per_s_wall", rates(pairs.ours, ours, f"{unit}/s"))
     add(f"{shape}_cpu_us", cpu_us(pairs.ours, ours, f"µs/{one}"))
     add(f"{shape}_times_naive", figure(pairs.ratios(ours, naive, "cpu_s"), "x"))
-    result.peers.setdefault("json.loads loop", {})[f"{shape}_cpu_us"] = cpu_us(
-        pairs.baseline, naive, f"µs/{one}"
-    ).json()
+    result.peers.setdefault("json.loads loop", {}).update(
+        {
+            f"{shape}_{unit}_per_s": figure((naive / c.cpu_s for c in pairs.baseline), f"{unit}/s of CPU").json(),
+            f"{shape}_cpu_us": cpu_us(pairs.baseline, naive, f"µs/{one}").json(),
+        }
+    )
 
 
 class _Ours:

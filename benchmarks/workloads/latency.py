@@ -4,6 +4,8 @@ A probe is a methane detector that reports 60 %LEL: the standard rules raise at 
 the moment it is handed to the sender's socket; the end is when the governance queue's transaction has returned, that
 is when it is durable. Both clocks are this machine's, in milliseconds. Each probe is another device, so each opens its
 own alarm. The load is paced by the sender, whatever the engine does (open loop): slices of 10 ms, QoS 1.
+
+``--scale`` below 0.02 is 0.02: a smaller fleet has fewer methane detectors than there are probes.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ SECONDS: Final = 15
 PROBES_PER_S: Final = 20
 SETTLE_SECONDS: Final = 3
 RULE: Final = "gas.ch4.high-high"
+SCALE_MIN: Final = 0.02
 
 
 class _Stopwatch:
@@ -70,7 +73,7 @@ def run(scale: float) -> Result:
     probes = (2 * SECONDS + SETTLE_SECONDS) * PROBES_PER_S
     with (
         tempfile.TemporaryDirectory(prefix="lifeline-bench-") as name,
-        started(Load("single", 1), scale, rounds, Path(name), probes) as running,
+        started(Load("single", 1), max(scale, SCALE_MIN), rounds, Path(name), probes) as running,
     ):
         assembly = running.assembly
         watch = _Stopwatch(assembly.rules._sink)  # noqa: SLF001 - the queue is where a reading's way ends

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from benchmarks import ledger, page, picture
+from benchmarks import ledger, page, picture, summary
 from benchmarks.__main__ import main
 from benchmarks.harness import Figure
 from benchmarks.machine import machine
@@ -62,6 +64,7 @@ def test_any_results_can_be_drawn(tmp_path: Path, results: list[dict[str, Any]])
     if BROKER in results:
         assert "telegraf: skipped, not on PATH &lt;here&gt;" in html
         assert 'class="missed">≤ 1,024' in html
+        assert "<td>missed, 2 times worse" in html
 
 
 def test_how_far_a_figure_is_from_its_target_counts_either_way() -> None:
@@ -71,6 +74,36 @@ def test_how_far_a_figure_is_from_its_target_counts_either_way() -> None:
         ("broker: times_paho_mqtt", 1.25, True),
         ("engine: rss_mib", 0.5, False),
     ]
+
+
+def test_the_closing_table_has_every_target_and_every_peer_once() -> None:
+    peer = {"paho-mqtt": {"cpu_us": Figure(50.0, "µs/message").json()}, "telegraf": {"skipped": "not here"}}
+    alone = result("alone", {"rows": Figure(5, "rows")})
+    of_nothing = result("lost", {"lost": Figure(3, "readings", 0, "lower")})
+    broker = result("broker", {"cpu_us": Figure(2.0, "µs/message"), "times": Figure(10.0, "x", 20)}, peer)
+
+    found = summary.lines([broker, alone, ENGINE, FAILED, of_nothing])
+
+    assert [(line.workload, line.name, line.verdict, dict(line.peers)) for line in found] == [
+        ("broker", "cpu_us", "", {"paho-mqtt": 50.0}),
+        ("broker", "times", "missed, 2 times worse", {}),
+        ("engine", "qos1_lost", "met", {}),
+        ("engine", "rss_mib", "missed, 2 times worse", {}),
+        ("lost", "lost", "missed", {}),
+    ]
+
+
+def test_the_closing_table_is_printed_whole() -> None:
+    console = Console(width=150, file=StringIO())
+
+    summary.show([BROKER, ENGINE], console)
+    summary.show([FAILED], console)
+
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "broker · cpu_us" in shown
+    assert "paho-mqtt 50" in shown
+    assert "missed, 2 times worse" in shown
+    assert shown.count("all targets and peers") == 1
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"machine": {}}'])

@@ -33,7 +33,7 @@ def test_an_unknown_workload_or_scale_is_wrong_usage() -> None:
 
 
 def measured(tmp_path: Path, name: str, scale: str) -> dict[str, Any]:
-    """The document of a run."""
+    """The document of a run, which ends with the table of all targets."""
     path = tmp_path / "out.json"
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "run", name, "--scale", scale, "--json", str(path)],
@@ -43,7 +43,9 @@ def measured(tmp_path: Path, name: str, scale: str) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "all targets and peers" in done.stdout
     document: dict[str, Any] = json.loads(path.read_text())
+    assert all(any(figure.endswith("rss_mib") for figure in one["figures"]) for one in document["results"])
     return document
 
 
@@ -59,6 +61,7 @@ def test_a_tiny_run_writes_the_contracts_json(tmp_path: Path) -> None:
     assert rate["target"] == 4e6
     assert rate["unit"]
     assert found["peers"]["json.loads loop"]["single_cpu_us"]["value"] > 0
+    assert found["figures"]["rss_mib"]["value"] > 0
     assert len(found["hash"]) == 32
 
 
