@@ -319,14 +319,14 @@ class RuleMachine:
             found.pop(name, None)
         if header["timezone"] != self.timezone:
             raise ValueError(f"the snapshot was made in another time zone ({header['timezone']}, now {self.timezone})")
-        kept = {rule.id for rule in self.rules.rules if header["rules"].get(rule.id) == digest(rule.meaning)}
+        kept = self._kept(header, found)
         arrays: dict[str, Any] = {name: array for name, array in found.items() if _rule_of(name) in {None, *kept}}
         models = {name: arrays.pop(name) for name in list(arrays) if name.startswith("model/")}
         whole = {name: track.state for name, track in self._turning()}
         mine = self._points() | self._state() | self._alarms() | whole
         derived = self._derived()
         own = {n: array for n, array in mine.items() if _rule_of(n) in {None, *kept} and n not in derived}
-        if set(own) != set(arrays) or any(len(arrays[k]) > len(own[k]) for k in own):
+        if set(own) != set(arrays) or not all(_fits(arrays[k], own[k]) for k in own):
             raise ValueError("the snapshot was made with another registry")
         if any(not np.array_equal(own[k][: len(arrays[k])], arrays[k]) for k in own if k.startswith(POINTS)):
             raise ValueError("the snapshot was made with another registry: rules now look at other points")
@@ -346,6 +346,14 @@ class RuleMachine:
         for _, track in self._turning():
             track.turns.clear()
         self._look_back_to(self._past.older)
+
+    def _kept(self, header: dict[str, Any], found: dict[str, Any]) -> set[str]:
+        """Ids of the rules that are as they were, whose features' state is brought to the form that is held here."""
+        kept = {rule.id for rule in self.rules.rules if header["rules"].get(rule.id) == digest(rule.meaning)}
+        for rule in self._bound:
+            if rule.spec.id in kept:
+                rule.fit(found)
+        return kept
 
     def _put(self, arrays: dict[str, Any], kept: set[str]) -> None:
         """Write arrays of a snapshot over the state of a machine that is as new."""
@@ -625,6 +633,12 @@ class RuleMachine:
 
 
 _GLOBAL: Final = frozenset({"newest", "last", "counts"})
+
+
+def _fits(array: Any, own: Any) -> bool:
+    """Whether an array of a snapshot can be the beginning of one's own."""
+    shapes = [one.shape[1:] if isinstance(one, np.ndarray) else () for one in (array, own)]
+    return len(array) <= len(own) and shapes[0] == shapes[1]
 
 
 def _rule_of(name: str) -> str | None:

@@ -8,16 +8,16 @@ times more under names of its own (``[rule.features]``, see ``rules/instances.py
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 
 from lifeline.core.schema import POINTS
+from rules.feature import Feature, Lean, Option
 from rules.judges import JUDGE_OF
 from rules.judges import OPTIONS as JUDGE_OPTIONS
-from rules.kernels import background, charts, meters, normal, robust
+from rules.kernels import background, charts, lean, meters, normal, robust
 from rules.kernels import features as kernels
 
 if TYPE_CHECKING:
@@ -26,55 +26,14 @@ if TYPE_CHECKING:
 FLOAT: Final = pl.Float64()
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A number that a rule may choose. ``low`` itself is allowed unless ``above``."""
-
-    name: str
-    default: float
-    note: str
-    low: float = 0.0
-    high: float = 1e9
-    above: bool = False
-    whole: bool = False
-    choices: tuple[float, ...] = ()
-
-    def fault(self, value: float) -> str | None:
-        """What is wrong with a value, None when nothing is."""
-        if self.choices and value not in self.choices:
-            return f"is not one of {', '.join(f'{c:g}' for c in self.choices)}"
-        if self.whole and value != int(value):
-            return "is not a whole number"
-        if not self.low <= value <= self.high or (self.above and value == self.low):
-            return f"is not {'over' if self.above else 'from'} {self.low:g} to {self.high:g}"
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class Feature:
-    """A kernel and what it gives: columns with one sentence on each."""
-
-    name: str
-    kernel: Callable[..., None]
-    outputs: dict[str, str]
-    width: Callable[[tuple[float, ...]], int]
-    """Numbers of state for each point, given the options."""
-    options: tuple[Option, ...] = ()
-    local: bool = False
-    """Wants the site's wall clock."""
-    limit: bool = False
-    """Wants the rule's parameter ``limit``."""
-    learns: bool = False
-    """Learns what is normal: frozen after the training period where the rule says so."""
-    dtype: Any = field(default=np.float64)
-    seldom: Callable[[tuple[float, ...]], int] = lambda _: 0
-    """How many numbers of the state, the first ones, change seldom; ``noting`` tells what they were before."""
-    noting: Callable[..., int] | None = None
-    """The kernel once more: it notes what it overwrites of them (``rules/turns.py``)."""
-
-
 def _fixed(width: int) -> Callable[[tuple[float, ...]], int]:
     return lambda _: width
+
+
+def _days(options: tuple[float, ...]) -> tuple[int, ...]:
+    """Of a baseline's slots the days learned, of the one at hand its number and readings."""
+    end = normal.SLOT * int(options[0] * options[1])
+    return (*range(2, end, normal.SLOT), end, end + 3)
 
 
 _WINDOW = Option("window_s", 0.0, "seconds; 0: since the previous reading")
@@ -91,6 +50,7 @@ FEATURES: Final = (
         {"rate": "change per second since the previous reading, or over about window_s seconds"},
         _fixed(4),
         (_WINDOW,),
+        steps=True,
     ),
     Feature(
         "ewma",
@@ -99,12 +59,18 @@ FEATURES: Final = (
         _fixed(2),
         (_TAU_HOUR, _LAMBDA),
         learns=True,
+        lean=(Lean(("ewma",), lean.mean, lambda _: (0,)),),
     ),
     Feature(
         "flat",
         kernels.flat,
         {"flat_s": "seconds since the value last changed", "flat_n": "readings since the value last changed"},
         _fixed(2),
+        steps=True,
+        lean=(
+            Lean(("flat_s",), lean.unchanged_s, lambda _: (0,)),
+            Lean(("flat_n",), lean.unchanged_n, lambda _: (1,)),
+        ),
     ),
     Feature(
         "still",
@@ -116,8 +82,10 @@ FEATURES: Final = (
         },
         _fixed(4),
         (Option("band", 0.0, "in the point's unit; 0: the resolution alone"),),
+        steps=True,
+        lean=(Lean(("quantum",), lean.quantum, lambda _: (3,)),),
     ),
-    Feature("prev_step", kernels.steps, {"prev_step": "the step of the previous reading"}, _fixed(1)),
+    Feature("prev_step", kernels.steps, {"prev_step": "the step of the previous reading"}, _fixed(1), steps=True),
     Feature(
         "robust",
         robust.robust,
@@ -187,6 +155,7 @@ FEATURES: Final = (
         },
         _fixed(1),
         (Option("modulus", 0.0, "value at which the meter rolls over; 0: never"),),
+        steps=True,
     ),
     Feature(
         "floor",
@@ -209,6 +178,8 @@ FEATURES: Final = (
         },
         _fixed(5),
         (Option("idle", 0.0, "use an hour that counts as nothing"),),
+        steps=True,
+        lean=(Lean(("used", "used_h"), lean.delivered, lambda _: (0, 1, 3)),),
     ),
     Feature(
         "baseline",
@@ -230,6 +201,7 @@ FEATURES: Final = (
         dtype=np.float32,
         seldom=lambda options: normal.SLOT * int(options[0] * options[1]),
         noting=normal.baseline_noting,
+        lean=(Lean(("trained",), lean.days, _days, lambda o: int(o[0] * o[1]), lean.days_noting, 1),),
     ),
     Feature(
         "night",

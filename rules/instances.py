@@ -21,7 +21,7 @@ from rules import features
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from rules.features import Feature
+    from rules.feature import Feature, Form
 
 VALUE: Final = "value"
 INSTANCES_MAX: Final = 16
@@ -43,10 +43,11 @@ class Instance:
         own = self.name == self.feature.name
         return tuple(output if own else f"{self.name}_{output}" for output in self.feature.outputs)
 
-    @property
-    def width(self) -> int:
-        """Numbers of state for each point."""
-        return self.feature.width(self.options)
+    def form(self, asked: frozenset[str]) -> tuple[Form, tuple[str, ...]]:
+        """The leanest form of the feature that gives these columns, and all columns that it gives."""
+        own = dict(zip(self.outputs, self.feature.outputs, strict=True))
+        form = self.feature.form(self.options, frozenset(own[column] for column in asked))
+        return form, tuple(column for column, output in own.items() if output in form.outputs)
 
     @property
     def meaning(self) -> tuple[object, ...]:

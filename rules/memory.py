@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from lifeline.core.batch import Readings
     from lifeline.core.registry import Registry
+    from rules.feature import Form
     from rules.instances import Instance
 
 
@@ -88,8 +89,8 @@ class Walk:
     """Empty likewise."""
 
     def take(self, rows: NDArray[np.intp], value: NDArray[np.float64], prior: NDArray[np.float64]) -> Walk:
-        """The chosen rows with another column as the value, and what came before of it."""
-        prev, dt = np.empty(len(rows)), np.empty(len(rows))
+        """The chosen rows with another column as the value, and what came before of it: no value where none is kept."""
+        prev, dt = np.empty(len(rows) if prior.shape[1] > 1 else 0), np.empty(len(rows))
         slots, ts = self.slots[rows], self.ts[rows]
         order.previous(slots, ts, value[rows], prior, prev, dt)
         local = self.local[rows] if len(self.local) else self.local
@@ -106,24 +107,31 @@ class Track:
     """One feature of one rule."""
 
     instance: Instance
+    asked: frozenset[str]
+    """Its columns that somebody asks for."""
     leads: bool = True
     """Whether it is the first of the rule on its column: those after it go by what it knows of the row before."""
+    steps: bool = False
+    """Whether any of the rule on its column compares with the value before."""
+    form: Form = field(init=False)
     state: NDArray[Any] = field(init=False)
     outputs: tuple[str, ...] = field(init=False)
     prior: NDArray[np.float64] = field(init=False)
-    """Time and value of the newest row, for a feature on another column than the value; no columns otherwise."""
+    """Time of the newest row and, with ``steps``, its value, for a feature on another column than the value; no columns
+    otherwise."""
     seldom: int = field(init=False)
     """So many columns of the state, the first ones, change seldom: checkpoints hold what became of them instead."""
     turns: Turns = field(init=False)
 
     def __post_init__(self) -> None:
         """No points yet."""
-        self.options = np.array(self.instance.options, np.float64)
-        self.outputs = self.instance.outputs
-        self.state = np.zeros((0, self.instance.width), self.instance.feature.dtype)
-        self.seldom = self.instance.feature.seldom(self.instance.options)
-        self.turns = Turns(self.instance.feature.dtype)
-        self.prior = np.zeros((0, 2 if self._on_column else 0))
+        instance = self.instance
+        self.options = np.array(instance.options, np.float64)
+        self.form, self.outputs = instance.form(self.asked)
+        self.state = np.zeros((0, len(self.form.keeps)), instance.feature.dtype)
+        self.seldom = self.form.seldom
+        self.turns = Turns(instance.feature.dtype, self.form.turn)
+        self.prior = np.zeros((0, (2 if self.steps else 1) if self._on_column else 0))
 
     @property
     def name(self) -> str:
@@ -139,6 +147,12 @@ class Track:
     @property
     def _on_column(self) -> bool:
         return self.leads and self.instance.on != VALUE
+
+    def fitting(self, name: str, array: Any) -> Any:
+        """An array of a snapshot as it is held here: those of before hold more."""
+        if name.endswith("+prior"):
+            return np.ascontiguousarray(array[:, : self.prior.shape[1]])
+        return self.form.part(array)
 
     def before(self, own: NDArray[Any]) -> NDArray[Any]:
         """The whole state at the older checkpoint, which holds ``own`` of it; a copy."""
@@ -182,10 +196,10 @@ class Track:
     def _run(self, walk: Walk, until: float) -> dict[str, NDArray[np.float64]]:
         out = np.empty((len(self.outputs), len(walk.slots)))
         given = (walk.slots, walk.ts, walk.local, walk.value, walk.prev, walk.dt, walk.limit)
-        if self.instance.feature.noting is None:
-            self.instance.feature.kernel(*given, self.options, until, self.state, out)
+        if self.form.noting is None:
+            self.form.kernel(*given, self.options, until, self.state, out)
         else:
-            self.turns.note(self.instance.feature.noting, (*given, self.options, until, self.state, out))
+            self.turns.note(self.form.noting, (*given, self.options, until, self.state, out))
         return dict(zip(self.outputs, out, strict=True))
 
 

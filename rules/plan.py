@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from lifeline.core.registry import Registry
     from rules.census import Census
+    from rules.instances import Instance
     from rules.localtime import LocalClock
     from rules.memory import Rows
     from rules.sparse import Sparse
@@ -81,11 +82,10 @@ class BoundRule:
         self._varying = {name for override in rule.overrides for name in override.params}
         used = self._fix()
         found = instances.wanted(self.names, made)
-        first = {instance.on: instance for instance in reversed(found)}
-        self.tracks = [Track(instance, leads=first[instance.on] is instance) for instance in found]
+        sources = {instance.on for instance in found}
+        self.tracks = _tracks(found, used | sources)
         self.wants_local = any(track.instance.feature.local for track in self.tracks)
         self.wants_limit = any(track.instance.feature.limit for track in self.tracks)
-        sources = {track.instance.on for track in self.tracks}
         needed = used | sources
         needed |= {name for column in needed for name in features.NEEDS.get(column, ())}
         self.by_slot = {name: Coded() for name in sorted(self._varying | (needed & set(features.REGISTRY)))}
@@ -232,6 +232,14 @@ class BoundRule:
         """Names of the state of tracks that need no ``prior`` of their own."""
         return [f"feature/{self.spec.id}/{track.name}" for track in self.tracks if not track.leads]
 
+    def fit(self, arrays: dict[str, Any]) -> None:
+        """Bring what a snapshot of before holds of its features to the form in which they are held."""
+        for track in self.tracks:
+            for part in ("", "+prior"):
+                name = f"feature/{self.spec.id}/{track.name}{part}"
+                if name in arrays:
+                    arrays[name] = track.fitting(name, arrays[name])
+
     def rewind(self, slots: NDArray[np.int32]) -> None:
         """Take what changes seldom back to the older checkpoint, at some slots."""
         for track in self.turning.values():
@@ -256,6 +264,15 @@ class BoundRule:
         """Memory of parameters and siblings; features, alarms and points are apart."""
         own: list[Any] = [*self.siblings, *self.by_slot.values()]
         return sum(one.nbytes for one in own)
+
+
+def _tracks(wanted: list[Instance], asked: frozenset[str]) -> list[Track]:
+    """The features of a rule that asks for these columns."""
+    first = {instance.on: instance for instance in reversed(wanted)}
+    steps = {instance.on for instance in wanted if instance.feature.steps}
+    return [
+        Track(one, asked.intersection(one.outputs), leads=first[one.on] is one, steps=one.on in steps) for one in wanted
+    ]
 
 
 class Selected(NamedTuple):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rules.calendars import Calendar
+    from rules.feature import Feature, Option
 
 SAMPLES_MAX: Final = 1_000_000
 REALARM_S_MIN: Final = 60.0
@@ -374,8 +375,8 @@ class _Reader:
         self,
         key: str,
         entry: Mapping[str, Any],
-        feature: features.Feature,
-        option: features.Option,
+        feature: Feature,
+        option: Option,
         params: Mapping[str, float],
     ) -> float:
         given = entry.get(option.name)

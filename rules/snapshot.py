@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FORMAT: Final = "lifeline-rules-5"
+FORMAT: Final = "lifeline-rules-6"
+TAKEN: Final = frozenset({FORMAT, "lifeline-rules-5"})
+"""Formats that are read: 5 holds more of what features remember (``Track.fitting``)."""
 ALIGN: Final = 64
 _LENGTH: Final = struct.Struct(">I")
 _DAMAGE: Final = (LookupError, ValueError, TypeError, OverflowError, MemoryError, struct.error)
@@ -72,7 +74,7 @@ def unpack(state: bytes | memoryview) -> tuple[dict[str, Any], dict[str, NDArray
         header, arrays = _read(view[:-4])
     except _DAMAGE as error:
         raise ValueError(f"not a snapshot of the rules: {error}") from error
-    if header.get("format") != FORMAT:
+    if header.get("format") not in TAKEN:
         raise ValueError(f"not a snapshot of the rules in the format {FORMAT}")
     return header, arrays
 

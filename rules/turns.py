@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from rules.kernels import turns as kernels
-from rules.kernels.normal import SLOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +25,9 @@ PARTS_MAX: Final = 64
 class _Notes:
     """Notes in order: [state row, column] and the numbers that stood there."""
 
-    def __init__(self, dtype: Any) -> None:
+    def __init__(self, dtype: Any, turn: int) -> None:
         self.parts: list[tuple[NDArray[np.int32], NDArray[Any]]] = []
-        self._dtype = dtype
+        self._dtype, self._turn = dtype, turn
 
     def add(self, at: NDArray[np.int32], before: NDArray[Any]) -> None:
         if len(self.parts) >= PARTS_MAX:
@@ -37,7 +36,7 @@ class _Notes:
 
     def whole(self) -> tuple[NDArray[np.int32], NDArray[Any]]:
         if not self.parts:
-            return np.zeros((0, 2), np.int32), np.zeros((0, SLOT), self._dtype)
+            return np.zeros((0, 2), np.int32), np.zeros((0, self._turn), self._dtype)
         at, before = zip(*self.parts, strict=True)
         return np.concatenate(at), np.concatenate(before)
 
@@ -45,24 +44,25 @@ class _Notes:
 class Turns:
     """Notes of one feature since the older checkpoint."""
 
-    def __init__(self, dtype: Any) -> None:
-        self._dtype = dtype
+    def __init__(self, dtype: Any, turn: int) -> None:
+        """``turn``: how many numbers are overwritten at a time."""
+        self._dtype, self._turn = dtype, turn
         self.clear()
 
     def clear(self) -> None:
         """Nothing has changed since either checkpoint."""
-        self._notes = [_Notes(self._dtype), _Notes(self._dtype)]
+        self._notes = [_Notes(self._dtype, self._turn), _Notes(self._dtype, self._turn)]
         self.since = 1
         """What is noted from now on was done since the newer checkpoint (1), or before it and judged again (0)."""
 
     def mark(self) -> None:
         """There is a new checkpoint, and the oldest one is gone."""
-        self._notes = [self._notes[1], _Notes(self._dtype)]
+        self._notes = [self._notes[1], _Notes(self._dtype, self._turn)]
 
     def note(self, kernel: Callable[..., int], arguments: tuple[Any, ...]) -> None:
         """Run a kernel over rows, the first of its arguments, and keep what it notes."""
         rows = len(arguments[0])
-        at, before = np.empty((rows, 2), np.int32), np.empty((rows, SLOT), self._dtype)
+        at, before = np.empty((rows, 2), np.int32), np.empty((rows, self._turn), self._dtype)
         made = kernel(*arguments, at, before)
         if made:
             self._notes[self.since].add(at[:made].copy(), before[:made].copy())
@@ -81,7 +81,7 @@ class Turns:
             theirs = chosen[at[:, 0]]
             if theirs.any():
                 kernels.undo(at[theirs], before[theirs], state)
-                self._notes[number] = _Notes(self._dtype)
+                self._notes[number] = _Notes(self._dtype, self._turn)
                 self._notes[number].add(at[~theirs], before[~theirs])
 
     @property

@@ -67,14 +67,17 @@ def fresh_rows(
 def previous(slots: I32, ts: I64, value: F64, prior: F64, out_prev: F64, out_dt: F64) -> None:
     """Previous value and seconds since, per slot, of a column other than the reading itself.
 
-    ``prior`` [time, value] a slot, NaN at first; rows in reading order, none of them NaN.
+    ``prior`` [time, value] a slot, NaN at first; rows in reading order, none of them NaN. Where it is [time] nobody
+    asks for the previous value: ``out_prev`` is left alone.
     """
+    valued = prior.shape[1] > 1
     for i in range(len(slots)):
         s = slots[i]
-        out_prev[i] = prior[s, 1]
         out_dt[i] = (ts[i] - prior[s, 0]) / 1000.0
         prior[s, 0] = ts[i]
-        prior[s, 1] = value[i]
+        if valued:
+            out_prev[i] = prior[s, 1]
+            prior[s, 1] = value[i]
 
 
 @njit(cache=True, nogil=True)

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules import features
+from rules.feature import Lean
 from rules.kernels import features as kernels
 from rules.kernels import order
 
@@ -317,6 +318,66 @@ def test_nothing_is_learned_after_the_training_period(name: str) -> None:
     else:
         assert frozen < 15
         assert frozen < learning - 0.5
+
+
+LEANS = [
+    (name, given, lean)
+    for name, (_, tried, _) in TWINS.items()
+    for given in [{}, *tried]
+    for lean in features.FEATURE[name].lean
+]
+stretch = st.tuples(st.integers(0, 1), st.integers(1, 9), st.sampled_from([0.0, 1.0, 1.0, 2.5, -3.0, 40.0]))
+
+
+@pytest.mark.parametrize(("name", "given_options", "lean"), LEANS, ids=lambda x: getattr(x, "outputs", x))
+@settings(max_examples=30, deadline=None)
+@given(rows=st.lists(stretch, max_size=60), cut=st.integers(0, 60), told=st.sampled_from([0, 30]), known=st.booleans())
+def test_a_lean_form_is_the_whole_one_to_the_bit(
+    name: str,
+    given_options: dict[str, float],
+    lean: Lean,
+    rows: list[tuple[int, int, float]],
+    cut: int,
+    told: int,
+    *,
+    known: bool,
+) -> None:
+    """Also where the point was heard before the rule, and after a training period; ``told``: when that ends."""
+    feature, slower = features.FEATURE[name], 1_200_000 if features.FEATURE[name].local else 1_000
+    options = tuple(given_options.get(o.name, o.default) for o in feature.options)
+    form = feature.form(options, frozenset(lean.outputs))
+    assert form.kernel is lean.kernel
+    assert feature.form(options, frozenset(feature.outputs)).kernel is feature.kernel
+    slots, value = np.array([p for p, _, _ in rows], np.int32), np.array([v for _, _, v in rows], np.float64)
+    ts = np.cumsum([gap * slower for _, gap, _ in rows]).astype(np.int64)
+    until = float(ts[min(told, len(ts) - 1)]) if told and len(ts) else math.inf
+    before = {p: (0, 1.0) for p in (0, 1) if known}
+    prev, dt = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    for k, (p, _, v) in enumerate(rows):
+        if p in before:
+            dt[k], prev[k] = (ts[k] - before[p][0]) / 1000.0, before[p][1]
+        before[p] = int(ts[k]), v
+    whole = np.full((2, feature.width(options)), np.nan, feature.dtype)
+    less = form.part(whole)
+    assert less.shape[1] == len(form.keeps) < whole.shape[1]
+    for part in (slice(0, cut), slice(cut, None)):
+        given = (
+            slots[part],
+            ts[part],
+            ts[part],
+            value[part],
+            prev[part],
+            dt[part],
+            value[:0],
+            np.array(options),
+            until,
+        )
+        out, own = (np.empty((len(one.outputs), len(given[0]))) for one in (feature, form))
+        feature.kernel(*given, whole, out)
+        form.kernel(*given, less, own)
+        wanted = [k for k, output in enumerate(feature.outputs) if output in form.outputs]
+        assert np.array_equal(out[wanted], own, equal_nan=True)
+        assert np.array_equal(form.part(whole), less, equal_nan=True)
 
 
 def test_every_feature_has_a_twin_and_a_description() -> None:

@@ -20,6 +20,7 @@ from lifeline.core.ports import RuleEngine
 from lifeline.core.registry import Registry
 from lifeline.core.schema import Flag
 from rules import backtest, snapshot
+from rules.feature import Feature
 
 DROPOUT = {
     "id": '"device.dropout"',
@@ -404,6 +405,50 @@ def test_a_snapshot_from_before_some_state_was_derived_is_taken(kit: Any) -> Non
     assert not older.keys() & arrays.keys()
     again.restore(snapshot.pack(header, arrays | older))
     assert plain(again.process(kit.record(2, rows[60:]))) == plain(machine.process(kit.record(2, rows[60:])))
+
+
+def whole_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on features remember what all their columns need, as they did before there were lean forms."""
+    lean = Feature.form
+    monkeypatch.setattr(Feature, "form", lambda self, options, _: lean(self, options, frozenset(self.outputs)))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_features_need_not_remember_changes_nothing(kit: Any, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Late rows, checkpoints and all; and what a program of before wrote is taken back."""
+    named = {"late": ("ewma", "flat_s"), "hourly": ("ewma", "used_h"), "on": ("baseline", "gap_s")}
+    tables = ", ".join(f'{name} = {{ feature = "{feature}", on = "{on}" }}' for name, (feature, on) in named.items())
+    asked = (
+        *("value < ewma", "flat_s > 5 OR late_ewma > 3", "value > 2 * quantum", "used < 0"),
+        *("used_h > hourly_ewma", "trained >= 1 AND on_trained = 0"),
+    )
+    text = rules_text(kit) + "".join(
+        kit.rule(id=f'"m.{k}"', raise_=f'"{one}"', clear=f'"NOT ({one})"', params="{}", features=f"{{ {tables} }}")
+        for k, one in enumerate(asked)
+    )
+    rows = [(p, received, received, *more) for p, _, received, *more in stream(kit, seed, 400)]
+    rows += [(p, received - 40_000, received + 1, v, 0, 0) for p, _, received, v, *_ in rows[250:]]
+    rows.sort(key=lambda row: row[2])
+    records = cut(kit, rows, [60, 61, 200, 300, 420, 500])
+    machine = kit.machine(text, registry(kit), within=50)
+    said = [machine.process(record) for record in records[:3]]
+    whole_forms(monkeypatch)
+    before = kit.machine(text, registry(kit), within=50)
+    assert [plain(before.process(record)) for record in records[:3]] == [plain(one) for one in said]
+    lsn, older = before.checkpoint()
+    monkeypatch.undo()
+    again = kit.machine(text, registry(kit), within=50)
+    again.restore(older)
+    for record in records[lsn:3]:
+        again.process(record)
+    monkeypatch.undo()
+    for record in records[3:]:
+        expected = plain(before.process(record))
+        assert plain(machine.process(record)) == expected
+        assert plain(again.process(record)) == expected
+    assert again.snapshot() == machine.snapshot()
+    assert sum(len(one) for one in said) > 20
+    assert machine.memory["features"] < 0.8 * before.memory["features"]
 
 
 def test_restore_refuses_what_is_not_its_own(kit: Any) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.alarms import COLUMNS, AlarmState
 from rules.coded import Coded
-from rules.kernels import normal
+from rules.kernels import lean, normal
 from rules.kernels.silence import NEVER
 from rules.narrow import Narrow
 from rules.spec import Delay, RuleSpec
@@ -19,46 +21,49 @@ from rules.turns import Turns
 HOUR_MS = 3_600_000
 POINTS = 3
 OPTIONS = np.array([24.0, 1.0, 28.0])
-WIDTH = normal.SLOT * 24 + 4
+TABLES = {normal.baseline_noting: (normal.SLOT, 4), lean.days_noting: (1, 2)}
+"""By kernel: numbers a slot of the day, and those of the slot at hand."""
 
 readings = st.lists(st.tuples(st.integers(0, POINTS - 1), st.integers(1, 30), st.floats(-9, 9)), max_size=25)
 step = st.one_of(readings, st.just("mark"), st.lists(st.integers(0, POINTS - 1), min_size=1, unique=True))
 
 
-def feed(turns: Turns, state: np.ndarray, rows: list[tuple[int, int, float]], at: int) -> int:
+def feed(kernel: Any, turns: Turns, state: np.ndarray, rows: list[tuple[int, int, float]], at: int) -> int:
     """Baselines of some rows, hours apart; returns the time after them."""
     hours = at + np.cumsum([0, *(gap for _, gap, _ in rows)])
     local = hours[1:].astype(np.int64) * HOUR_MS
     slots, value = np.array([p for p, _, _ in rows], np.int32), np.array([v for _, _, v in rows], np.float64)
     nothing, out = np.zeros(0), np.empty((4, len(rows)))
     arguments = (slots, local, local, value, nothing, nothing, nothing, OPTIONS, math.inf, state, out)
-    turns.note(normal.baseline_noting, arguments)
+    turns.note(kernel, arguments)
     return int(hours[-1])
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("kernel", TABLES, ids=lambda kernel: kernel.__name__)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(step, max_size=12))
-def test_notes_undone_are_the_copy_that_was_taken(steps: list[object]) -> None:
-    state = np.full((POINTS, WIDTH), np.nan, np.float32)
-    turns, at = Turns(np.float32), 0
+def test_notes_undone_are_the_copy_that_was_taken(kernel: Any, steps: list[object]) -> None:
+    turn, hand = TABLES[kernel]
+    state = np.full((POINTS, turn * 24 + hand), np.nan, np.float32)
+    turns, at = Turns(np.float32, turn), 0
     older, newer = state.copy(), state.copy()
-    table = slice(0, normal.SLOT * 24)
+    table = slice(0, turn * 24)
     for one in steps:
         if one == "mark":
             turns.mark()
             older, newer = newer, state.copy()
         elif one and isinstance(one[0], tuple):  # type: ignore[index]
-            at = feed(turns, state, one, at)  # type: ignore[arg-type]
+            at = feed(kernel, turns, state, one, at)  # type: ignore[arg-type]
         elif one:  # a late reading: back, then judged again in two parts
             slots = np.array(one, np.int32)
             turns.rewind(slots, state)
             assert np.array_equal(state[slots, table], older[slots, table], equal_nan=True)
             state[slots] = older[slots]
             turns.since = 0
-            feed(turns, state, [(p, 30, 1.0) for p in slots for _ in range(2)], at)
+            feed(kernel, turns, state, [(p, 30, 1.0) for p in slots for _ in range(2)], at)
             newer[slots] = state[slots]
             turns.since = 1
-            at = feed(turns, state, [(p, 30, 2.0) for p in slots], at + 60 * POINTS)
+            at = feed(kernel, turns, state, [(p, 30, 2.0) for p in slots], at + 60 * POINTS)
     then = state.copy()
     turns.undo(then)
     assert np.array_equal(then[:, table], older[:, table], equal_nan=True)
