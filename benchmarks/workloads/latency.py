@@ -5,6 +5,9 @@ the moment it is handed to the sender's socket; the end is when the governance q
 is when it is durable. Both clocks are this machine's, in milliseconds. Each probe is another device, so each opens its
 own alarm. The load is paced by the sender, whatever the engine does (open loop): slices of 10 ms, QoS 1.
 
+*Idle* begins as soon as two rounds of the whole fleet are judged: the engine's first alarms are among its probes, and
+so is what it has put off while it started. What making a probe costs the sender is not: it makes one before.
+
 ``--scale`` below 0.02 is 0.02: a smaller fleet has fewer methane detectors than there are probes.
 """
 

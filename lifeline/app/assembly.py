@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import random
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
@@ -54,6 +55,7 @@ from lifeline.live.values import LiveValues
 from lifeline.log import TAIL_BYTES, LocalLog
 from lifeline.registry import RegistryLedger, read_areas, read_points
 from rules.evaluate import RuleMachine
+from rules.rehearsal import rehearse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -285,6 +287,9 @@ def rules_follower(
     """Binds the rules once it is opened: beside the first readings, which need not wait for it to be durable."""
 
     def bind() -> RuleMachine:
+        rehearse()
+        with suppress(UnavailableError):  # whoever needs the queue will say so
+            queue.rehearse(now_ms())
         machine = RuleMachine(rule_set, ledger, site.config.site.timezone)
         settle_allocator()  # the start is over
         settle()

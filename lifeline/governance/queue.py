@@ -10,13 +10,14 @@ from ``position`` and repeats whatever it likes.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select
 
 from lifeline.core.alarm import RULE_CHANGED, RULE_GONE, AlarmChange
 from lifeline.governance import alarms as alarm_acts
-from lifeline.governance import consequences, deadlines, fold, idempotency, modes, regulations, repeats
+from lifeline.governance import consequences, deadlines, fold, idempotency, modes, regulations, rehearsal, repeats
 from lifeline.governance.actor import ENGINE
 from lifeline.governance.acts import take_acts
 from lifeline.governance.asking import fetch
@@ -134,6 +135,19 @@ class GovernanceQueue:
             raise_to(connection, followers, {"name": self.name, "position": position}, "position")
         self._position = max(self._position, position)
         return [row["event_id"] for row in effects.new_events]
+
+    def rehearse(self, now_ms: int) -> None:
+        """Do once what an alarm needs, and undo it (``lifeline.governance.rehearsal``).
+
+        Raises:
+            UnavailableError: the database refuses.
+        """
+        with suppress(rehearsal.UndoneError), self._database.write() as connection:
+            self._policy = current_policy(connection)
+            for change in rehearsal.changes(self._rules.values(), self._position, now_ms):
+                store(connection, self._fold(connection, [change], now_ms), self._journal, self._policy.timezone)
+            raise_to(connection, followers, {"name": self.name, "position": self._position}, "position")
+            raise rehearsal.UndoneError
 
     def tick(self, now_ms: int) -> list[str]:
         """Work by age: shelves that ran out, and standing alarms that no hold keeps from an event any longer.

@@ -28,7 +28,7 @@ from lifeline.governance.schema import (
     tallies,
     timers,
 )
-from tests.governance.conftest import SQLITE_ONLY, T0, Hands, cleared, raised
+from tests.governance.conftest import RULES, SQLITE_ONLY, T0, Hands, cleared, raised
 from tests.queues import queue_file
 
 if TYPE_CHECKING:
@@ -386,3 +386,14 @@ def test_late_readings_take_words_back(hands: Hands) -> None:
     better = replace(first, detected_at=T0 + 9, value=30.0, revised=True)
     hands.apply(better)
     assert {row["value"] for row in hands.desk.list_alarms()[0]} == {30.0, 26.5}
+
+
+def test_a_rehearsal_leaves_nothing(hands: Hands) -> None:
+    hands.apply(raised("stuck", 3, T0))
+    before, position = tables(hands), hands.queue.position
+
+    hands.queue.rehearse(T0 + 1)
+
+    assert tables(hands) == before
+    assert hands.queue.position == position
+    assert hands.apply(raised(next(iter(RULES)), 0, T0)), "and the first alarm after it opens its event"
