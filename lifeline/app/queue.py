@@ -186,7 +186,7 @@ class Desk:
         who, version = _actor(actor, role), self._desk.get_setting(name)["version"] if seen is None else seen
         if name != "policy":
             rows = read_rows(file, name)
-            return with_times(self._desk.set_rows(name, rows, reason, who, version))
+            return with_times(self._desk.set_rows(name, rows, reason, who, version, "shell"))
         from lifeline.app.overriding import override_faults  # the rules' compiler: seldom asked for
         from lifeline.governance.regulations import WrongTextError
 
@@ -197,7 +197,7 @@ class Desk:
         try:
             assert self._site is not None, "a policy is set on a site"
             faults = override_faults(self._site, text)
-            return with_times(self._desk.set_policy(text, reason, who, version, faults))
+            return with_times(self._desk.set_policy(text, reason, who, version, faults, "shell"))
         except WrongTextError as error:
             raise ConfigurationError([replace(one, file=str(file)) for one in error.problems]) from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.app.clock import now_ms
 from lifeline.core.errors import ConfigurationError, UnavailableError
@@ -13,6 +13,9 @@ from lifeline.governance.regulations import NAMES
 
 if TYPE_CHECKING:
     from lifeline.app.site import Site
+
+DOORS: Final = {"api": "over the API", "shell": "at the shell"}
+"""Sources of versions that people decided."""
 
 
 def kept_where(site: Site) -> dict[str, Any]:
@@ -27,14 +30,14 @@ def kept_where(site: Site) -> dict[str, Any]:
         if row["version"]:
             by += f" by {row['actor']} of {datetime.fromtimestamp(row['at'] / 1000, UTC):%Y-%m-%d %H:%M} UTC"
         if path is not None:
-            kept[name] = f"{path} (the file; changes over the API are refused)"
-            if row["source"] == "api":
+            kept[name] = f"{path} (the file; changes over the API or at the shell are refused)"
+            if row["source"] in DOORS:
                 warnings.append(
-                    f"{name}: the next start replaces {by}, made over the API, by {path}; it stays among the versions. "
-                    f"To keep it, take governance.{name} out of lifeline.toml"
+                    f"{name}: the next start replaces {by}, made {DOORS[row['source']]}, by {path}; it stays among the "
+                    f"versions. To keep it, take governance.{name} out of lifeline.toml"
                 )
         elif row["version"] or row.get("text") or row.get("rows"):
-            kept[name] = f"the queue's database ({by}; changed over the API)"
+            kept[name] = f"the queue's database ({by}; changed over the API or at the shell)"
         else:
             kept[name] = "built-in" if name == "policy" else "none yet"
     return {"kept": kept, "warnings": warnings}

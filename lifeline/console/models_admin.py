@@ -28,7 +28,7 @@ class Setting(Answer):
     version: int = Field(description="0: nobody has decided anything yet; the ETag")
     at: int | None
     actor: str | None
-    source: str = Field(description="built-in, api or file")
+    source: str = Field(description="built-in, api, shell or file")
     reason: str
     file: str | None = Field(description="the file that keeps it: it cannot be changed here")
     text: str | None = None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import difflib
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
 from sqlalchemy import func, select
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from lifeline.governance.journal import Journal
 
 Row = dict[str, Any]
+Door = Literal["api", "shell"]
+"""Where people decide."""
 
 NAMES: Final = ("policy", "units", "duties")
 KEEPERS: Final = ("admin", "dispatcher")
@@ -114,10 +116,11 @@ def set_policy(
     *,
     journal: Journal,
     faults: Sequence[Problem] = (),
+    source: Door = "api",
 ) -> Row:
     """Put a policy (TOML) into force for whatever begins from now on; deadlines that run keep theirs.
 
-    ``faults``: what else is wrong with it, as far as the caller knows.
+    ``faults``: what else is wrong with it, as far as the caller knows. ``source``: the door it came by.
 
     Raises:
         ForbiddenError, IllegalActionError, ConflictError, WrongTextError: nothing was changed.
@@ -131,7 +134,7 @@ def set_policy(
         raise WrongTextError(faults)
     before = _content(connection, "policy")
     write_setting(connection, "policy", given)
-    return _decided(connection, "policy", before, given, why, actor, now_ms, journal)
+    return _decided(connection, "policy", before, given, why, actor, now_ms, journal, source)
 
 
 def set_rows(
@@ -144,6 +147,7 @@ def set_rows(
     now_ms: int,
     *,
     journal: Journal,
+    source: Door = "api",
 ) -> Row:
     """Make these the units or duties, whole; the next proposal goes by them.
 
@@ -160,7 +164,7 @@ def set_rows(
     reference.replace(connection, name, rows)
     # the file that was last read is not what is in force any longer: named again, it is read again
     write_setting(connection, f"source.{name}", "")
-    return _decided(connection, name, before, _content(connection, name), why, actor, now_ms, journal)
+    return _decided(connection, name, before, _content(connection, name), why, actor, now_ms, journal, source)
 
 
 def taken_from_file(connection: Connection, name: str, file: str, before: str, now_ms: int) -> None:
@@ -242,8 +246,9 @@ def _decided(
     actor: Actor,
     now_ms: int,
     journal: Journal,
+    source: Door,
 ) -> Row:
-    version = _append(connection, name, after, actor, "api", reason, now_ms)
+    version = _append(connection, name, after, actor, source, reason, now_ms)
     fields = {"version": version, "sha256": sha256(after.encode()).hexdigest(), "diff": _difference(before, after)}
     states = f"version {version}", f"version {version - 1}"
     journal.write(connection, [Change(actor, now_ms, "settings", name, "set", *states, reason, fields)])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
+from lifeline.app.settings import kept_where
 from lifeline.app.site import load_site
 from lifeline.cli.main import app
 from lifeline.governance.desk import GovernanceDesk
@@ -49,10 +50,25 @@ def test_a_policy_is_set_shown_and_on_record(config: Path, tmp_path: Path) -> No
     )
     (version,) = json.loads(run(config, "versions", "policy", "--json"))["versions"]
     assert (version["version"], version["actor"], version["role"], version["reason"]) == (1, "li", "admin", "汛期")
+    assert version["source"] == "shell"
     with closing(GovernanceDesk(load_site(config).database_url, lambda: T0)) as desk:
         done, refused = ({one["result"]: one for one in desk.list_audit()[0]}[name] for name in ("done", "refused"))
     assert (done["object"], done["actor"], done["fields"]["version"]) == ("settings/policy", "li", 1)
     assert refused["object"] == "settings/policy"
+
+
+def test_a_start_that_would_replace_what_was_set_at_the_shell_is_warned_of(config: Path) -> None:
+    file = config.parent / "policy.toml"
+    file.write_text(POLICY)
+    run(config, "set", "policy", str(file), "--reason", "汛期", "--actor", "li")
+    assert kept_where(load_site(config))["warnings"] == []
+    text = config.read_text()
+    config.write_text(text.replace("[governance]\n", '[governance]\npolicy = "policy.toml"\n', 1))
+
+    (warning,) = kept_where(load_site(config))["warnings"]
+
+    assert "version 1 by li" in warning
+    assert "made at the shell" in warning
 
 
 def test_units_go_out_and_in_as_csv(config: Path, tmp_path: Path) -> None:
@@ -64,6 +80,7 @@ def test_units_go_out_and_in_as_csv(config: Path, tmp_path: Path) -> None:
     run(config, "set", "units", str(file), "--reason", "the same again")
     first, second = (json.loads(run(config, "show", "units", "--version", n, "--json"))["rows"] for n in "12")
     assert first == second
+    assert json.loads(run(config, "show", "units", "--json"))["source"] == "shell"
     assert {row["unit"]: row["capacity"] for row in first} == {"燃气一队": 5, "供水二队": 3}
 
 

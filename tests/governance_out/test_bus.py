@@ -247,13 +247,14 @@ def test_the_asyncapi_file_names_our_topics_actions_and_fields() -> None:
 
     assert document["asyncapi"].startswith("3.")
     addresses = {name: channel["address"] for name, channel in document["channels"].items()}
+    assert addresses.pop("rebirths").startswith("spBv1.0/")  # its test is beside Sparkplug's
     assert addresses == {"events": EVENTS, "commands": COMMANDS, "replies": REPLIES}
     schemas = document["components"]["schemas"]
     assert set(schemas["Event"]["properties"]) == set(EVENT_FIELDS)
     assert schemas["Command"]["properties"]["action"]["enum"] == list(ORDERS)
     assert document["channels"]["events"]["parameters"].keys() == {"prefix", "area", "event_id"}
-    for operation in document["operations"].values():
-        assert operation["bindings"]["mqtt"]["qos"] == 1
+    qos = {name: operation["bindings"]["mqtt"]["qos"] for name, operation in document["operations"].items()}
+    assert qos == {"tellEvents": 1, "sendCommand": 1, "hearReply": 1, "askRebirth": 0}
 
 
 def test_what_we_send_is_as_the_asyncapi_file_says(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +27,7 @@ from lifeline.core.registry import Registry
 from lifeline.core.schema import Flag, Quality, Reason
 from tests.ingest_payload.sparkplug_proto import Payload, payload
 
+ASYNCAPI = Path(__file__).parents[2] / "docs" / "asyncapi.yaml"
 NOW = 1_795_000_000_000
 NODE = "spBv1.0/City/{}/Edge-1"
 DEVICE = "spBv1.0/City/{}/Edge-1/Pump-1"
@@ -140,6 +144,21 @@ def test_an_unknown_alias_is_kept_among_the_rejects_and_makes_the_node_ask() -> 
     metric = message.metrics[0]
     assert (metric.name, metric.datatype, metric.boolean_value) == ("Node Control/Rebirth", 11, True)
     assert "City/Edge-1" in (host.family.warning() or "")
+
+
+def test_the_request_is_as_the_asyncapi_file_says() -> None:
+    document = yaml.safe_load(ASYNCAPI.read_text(encoding="utf-8"))
+    host = Host(asks=True)
+    host.data(9, NOW, PRESSURE)
+    ((topic, sent),) = host.family.outgoing(NOW)
+
+    address = document["channels"]["rebirths"]["address"]
+    assert topic == address.format(group="City", node="Edge-1")
+    told = {
+        field.name: value if field.name != "metrics" else [{one.name: it for one, it in m.ListFields()} for m in value]
+        for field, value in Payload.FromString(sent).ListFields()
+    }
+    jsonschema_rs.validate(document["components"]["schemas"]["Rebirth"], told)
 
 
 def test_rebirths_are_asked_for_ever_more_seldom_until_one_comes() -> None:

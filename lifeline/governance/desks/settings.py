@@ -58,18 +58,37 @@ class SettingDesk(BaseDesk):
         with self._database.read() as connection:
             return regulations.get_version(connection, name, version)
 
-    def set_policy(self, text: str, reason: str, actor: Actor, version: int, faults: Sequence[Problem] = ()) -> Row:
+    def set_policy(
+        self,
+        text: str,
+        reason: str,
+        actor: Actor,
+        version: int,
+        faults: Sequence[Problem] = (),
+        source: regulations.Door = "api",
+    ) -> Row:
         """Put a policy into force; durable and audited on return; as ``regulations.set_policy``."""
         kept = self._refused_is_audited(actor, "set", "settings/policy", "configuration")
         with kept, self._database.write() as connection:
             return regulations.set_policy(
-                *(connection, text, reason, actor, version, self._clock()), journal=self._journal, faults=faults
+                *(connection, text, reason, actor, version, self._clock()),
+                journal=self._journal,
+                faults=faults,
+                source=source,
             )
 
-    def set_rows(self, name: str, rows: Sequence[Mapping[str, Any]], reason: str, actor: Actor, version: int) -> Row:
+    def set_rows(
+        self,
+        name: str,
+        rows: Sequence[Mapping[str, Any]],
+        reason: str,
+        actor: Actor,
+        version: int,
+        source: regulations.Door = "api",
+    ) -> Row:
         """Make these the units or duties; durable and audited on return; as ``regulations.set_rows``."""
         kept = self._refused_is_audited(actor, "set", f"settings/{name}", "configuration")
         with kept, self._database.write() as connection:
             return regulations.set_rows(
-                *(connection, name, rows, reason, actor, version, self._clock()), journal=self._journal
+                *(connection, name, rows, reason, actor, version, self._clock()), journal=self._journal, source=source
             )
