@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from lifeline.core.errors import UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 
@@ -45,6 +46,13 @@ def make_directory(directory: Path) -> None:
         raise UnavailableError(f"{directory}: cannot be created: {error}") from error
 
 
+def _pieces(parts: Iterable[bytes | memoryview]) -> Iterator[memoryview]:
+    for part in parts:
+        view = memoryview(part)
+        for start in range(0, view.nbytes, PIECE_BYTES):
+            yield view.cast("B")[start : start + PIECE_BYTES]
+
+
 def write_atomic(path: Path, *parts: bytes | memoryview, durable: bool = True) -> None:
     """Replace ``path`` by ``parts``, one after the other: a reader sees the old bytes or the new ones, never a mixture.
 
@@ -56,13 +64,14 @@ def write_atomic(path: Path, *parts: bytes | memoryview, durable: bool = True) -
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            for part in parts:
-                view = memoryview(part).cast("B")
-                for start in range(0, len(view), PIECE_BYTES):
-                    file.write(view[start : start + PIECE_BYTES])
-                    if durable and start + PIECE_BYTES < len(view):
-                        file.flush()
-                        os.fdatasync(file.fileno())
+            waiting = 0
+            for piece in _pieces(parts):
+                if durable and waiting and waiting + len(piece) > PIECE_BYTES:
+                    file.flush()
+                    os.fdatasync(file.fileno())
+                    waiting = 0
+                file.write(piece)
+                waiting += len(piece)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

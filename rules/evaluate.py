@@ -47,7 +47,8 @@ from rules.silence import CLOCK_MS, Silence
 from rules.sparse import Sparse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -271,11 +272,12 @@ class RuleMachine:
 
         It is the older of two checkpoints, so the replay is up to twice ``late_within`` readings long.
         """
-        lsn, pack = self.lend_checkpoint()
-        return lsn, pack()
+        lsn, lent = self.lend_checkpoint()
+        with lent as parts:
+            return lsn, memoryview(b"".join(parts))
 
-    def lend_checkpoint(self) -> tuple[int, Callable[[], memoryview]]:
-        """``checkpoint``, to be packed by another thread while this one goes on: copying a city takes 100 ms."""
+    def lend_checkpoint(self) -> tuple[int, AbstractContextManager[list[bytes | memoryview]]]:
+        """``checkpoint`` in parts, for another thread to read where it is, while this one goes on with other memory."""
         older = self._past.older
         whole = {name: track.before(older.arrays[name]) for name, track in self._turning()}
         derived = self._derived()
@@ -288,14 +290,15 @@ class RuleMachine:
         header, points, reader = older.header, self._points(), object()
         older.readers.add(reader)
 
-        def pack() -> memoryview:
+        @contextmanager
+        def lent() -> Iterator[list[bytes | memoryview]]:
             try:
                 plain = {n: array.array() if isinstance(array, Narrow) else array for n, array in known.items()}
-                return snapshot.pack(header, points | plain | whole)
+                yield snapshot.parts(header, points | plain | whole)
             finally:
                 older.readers.discard(reader)
 
-        return int(header["lsn"]), pack
+        return int(header["lsn"]), lent()
 
     def _header(self) -> dict[str, Any]:
         silence = self._silence

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 from lifeline.core.limits import READ_BYTES_MAX
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from lifeline.core.alarm import AlarmChange
     from lifeline.core.batch import IngestBatch, LogRecord
     from lifeline.core.override import ParameterSpan
@@ -199,8 +201,11 @@ class RuleEngine(Protocol):
         """(lsn, state): ``restore(state)``, then the log's records after ``lsn``, gives this engine, to the bit."""
         ...
 
-    def lend_checkpoint(self) -> tuple[int, Callable[[], bytes | memoryview]]:
-        """``checkpoint`` of this moment; calling makes its state, once and on any thread, while this engine goes on."""
+    def lend_checkpoint(self) -> tuple[int, AbstractContextManager[Sequence[bytes | memoryview]]]:
+        """``checkpoint`` of this moment, its state in parts; entered once and on any thread, while this engine goes on.
+
+        Until it is left the parts stay as they are.
+        """
         ...
 
     def snapshot(self) -> bytes | memoryview:

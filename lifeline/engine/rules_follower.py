@@ -19,6 +19,7 @@ from lifeline.core.limits import LINGER_ROWS_PER_S
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from contextlib import AbstractContextManager
 
     from lifeline.core.alarm import AlarmChange
     from lifeline.core.batch import LogRecord
@@ -92,7 +93,7 @@ class RulesFollower:
         self._began = time.monotonic()
         self._saving: tuple[int, Future[None]] | None = None
         self._saver = ThreadPoolExecutor(1, "save-rules")
-        """Packing, writing and syncing 80 MB takes some 300 ms, for which no alarm should wait."""
+        """Writing and syncing 80 MB takes some 300 ms, for which no alarm should wait. They are read where they lie."""
 
     def open(self) -> None:
         """Bind the rules and take the newest checkpoint back; before the first record, and not again.
@@ -248,9 +249,14 @@ class RulesFollower:
     def _save(self) -> None:
         """Take the checkpoint and let it be written, unless it was; ``durable`` moves when that is done."""
         if self._machine.checkpoint_lsn > self._durable:
-            lsn, pack = self._machine.lend_checkpoint()
-            self._saving = lsn, self._saver.submit(lambda: self._snapshots.save(lsn, pack()))
+            lsn, lent = self._machine.lend_checkpoint()
+            self._saving = lsn, self._saver.submit(self._write, lsn, lent)
         self._snapshot_at = self._clock()
+
+    def _write(self, lsn: int, lent: AbstractContextManager[Sequence[bytes | memoryview]]) -> None:
+        """On the saver's thread."""
+        with lent as parts:
+            self._snapshots.save(lsn, *parts)
 
     def _saved(self) -> None:
         """Wait for what is being written."""

@@ -193,7 +193,7 @@ class ShadowRun:
         head = orjson.dumps({"begun": self._begun, "checkpoint": lsn, "bytes": len(checkpoint), "gaps": self.gaps})
         book = self.book.pack()
         parts = (_LENGTHS.pack(len(head), len(book)), head, book, checkpoint, self._machine.snapshot())
-        self._snapshots.save(self.position, b"".join(parts))
+        self._snapshots.save(self.position, *parts)
 
     # --- how -----------------------------------------------------------------------------------------------------
 

@@ -25,8 +25,11 @@ _HEADER: Final = struct.Struct("<8sQIQ")
 _MAGIC: Final = b"LLSNAP\x00\x01"
 
 
-def _checksum(lsn: int, state: bytes | memoryview) -> int:
-    return zlib.crc32(state, zlib.crc32(lsn.to_bytes(8, "little")))
+def _checksum(lsn: int, *state: bytes | memoryview) -> int:
+    crc = zlib.crc32(lsn.to_bytes(8, "little"))
+    for part in state:
+        crc = zlib.crc32(part, crc)
+    return crc
 
 
 class SnapshotStore:
@@ -37,14 +40,15 @@ class SnapshotStore:
         self._name = name
         directory.mkdir(parents=True, exist_ok=True)
 
-    def save(self, lsn: int, state: bytes | memoryview) -> None:
-        """Keep ``state`` as of log record ``lsn``; durable on return, older ones are gone.
+    def save(self, lsn: int, *state: bytes | memoryview) -> None:
+        """Keep ``state``, one part after the other, as of log record ``lsn``; durable on return, older ones are gone.
 
         Raises:
             UnavailableError: the disk refuses; the older snapshot is still there.
         """
         path = self._directory / f"{self._name}-{lsn:020d}.snap"
-        write_atomic(path, _HEADER.pack(_MAGIC, lsn, _checksum(lsn, state), len(state)), state)
+        length = sum(memoryview(part).nbytes for part in state)
+        write_atomic(path, _HEADER.pack(_MAGIC, lsn, _checksum(lsn, *state), length), *state)
         for older in self._paths():
             if older != path:
                 with suppress(OSError):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,9 @@ class Doubling:
     def checkpoint(self) -> tuple[int, bytes]:
         return self.lsn, struct.pack("<d", self.total)
 
-    def lend_checkpoint(self) -> tuple[int, Callable[[], bytes]]:
+    def lend_checkpoint(self) -> tuple[int, AbstractContextManager[list[bytes]]]:
         lsn, state = self.checkpoint()
-        return lsn, lambda: state
+        return lsn, nullcontext([state])
 
     def take_over(self, old: Doubling) -> tuple[int, list[AlarmChange]]:
         self.total, self.lsn = old.total, old.lsn

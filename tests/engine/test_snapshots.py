@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -70,11 +72,16 @@ def test_a_refusing_disk_is_an_unavailable_error_and_keeps_the_old(tmp_path: Pat
     assert store.load() == (7, b"seven")
 
 
-@given(st.binary(max_size=40), st.integers(1, 9))
-def test_it_is_written_in_pieces(tmp_path_factory: pytest.TempPathFactory, state: bytes, piece: int) -> None:
+@given(st.lists(st.binary(max_size=40), max_size=5), st.integers(1, 9))
+def test_it_is_written_in_pieces(tmp_path_factory: pytest.TempPathFactory, parts: list[bytes], piece: int) -> None:
     store = SnapshotStore(tmp_path_factory.mktemp("snap"), "rules")
+    written: list[int] = []
+    sync = os.fdatasync
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "PIECE_BYTES", piece)
-        store.save(3, state)
+        patch.setattr(os, "fdatasync", lambda fd: (written.append(os.fstat(fd).st_size), sync(fd)))
+        store.save(3, *parts)
 
-    assert store.load() == (3, state)
+    assert store.load() == (3, b"".join(parts))
+    ends = [0, *written, next(store._directory.iterdir()).stat().st_size]
+    assert all(end - start <= piece for start, end in pairwise(ends))
