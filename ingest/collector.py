@@ -27,6 +27,7 @@ from lifeline.core.limits import (
     LINGER_ROWS_MIN,
     LINGER_ROWS_PER_S,
     LINGER_S,
+    LINGER_WINDOW,
     PACKET_BYTES_MAX,
     RECEIVE_BYTES,
 )
@@ -35,9 +36,19 @@ if TYPE_CHECKING:
     from ingest.mqtt.received import Received
 
 
-def lingers(rows: int, since_s: float) -> bool:
-    """Whether the next read may wait: this one brought many rows, and at a high rate since the one before it."""
-    return LINGER_ROWS_MIN <= rows <= LINGER_ROWS_MAX and rows >= LINGER_ROWS_PER_S * since_s
+def linger_s(rows: int, since_s: float, taken: int = 0, window: int = 1) -> float:
+    """How long after this read the next one may come: not at once when it brought many rows, at a high rate.
+
+    Args:
+        rows: of this read.
+        since_s: since the read before it.
+        taken: messages of this read that wait for a PUBACK.
+        window: so many may wait before the broker sends no more. What comes meanwhile fills a part of it at most:
+            else the broker would wait for us.
+    """
+    if not LINGER_ROWS_MIN <= rows <= LINGER_ROWS_MAX or rows < LINGER_ROWS_PER_S * since_s:
+        return 0.0
+    return min(LINGER_S, LINGER_WINDOW * window / taken * since_s) if taken else LINGER_S
 
 
 class Collector(CollectorBase):
@@ -53,6 +64,7 @@ class Collector(CollectorBase):
         self._filled = 0
         self._leftover = False
         self._read_at = self._read_last_at = 0.0
+        self._taken = 0
 
     def _unacknowledged(self) -> int:
         return 0 if self._connection is None else self._connection.unacknowledged
@@ -75,7 +87,7 @@ class Collector(CollectorBase):
             self._suspects,
         )
         self._connection = connection
-        self._filled, self._leftover, self._read_at = 0, False, 0.0
+        self._filled, self._leftover, self._read_at, self._taken = 0, False, 0.0, 0
         self._read_last_at = time.monotonic()
         link = Link(settings, self._bell, self._trust())
         try:
@@ -137,8 +149,9 @@ class Collector(CollectorBase):
             self._messages += len(received.messages) + len(received.refused)
             ticket = Ticket(connection, received.token)
             rows = self._intake.offer(received.messages, received.refused, self._clock(), ticket)
-            if lingers(rows, began - self._read_last_at) and not received.more:
-                self._read_at = began + LINGER_S
+            taken, self._taken = received.token - self._taken, received.token
+            if not received.more:
+                self._read_at = began + linger_s(rows, began - self._read_last_at, taken, connection.window)
         self._read_last_at = began
         rest = self._filled - received.consumed
         if received.consumed and rest:

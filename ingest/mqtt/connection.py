@@ -156,6 +156,11 @@ class Connection:
         """QoS 1 messages received and not acknowledged."""
         return self._inflight.unacknowledged
 
+    @property
+    def window(self) -> int:
+        """So many QoS 1 messages may wait for their PUBACK: the server sends no more before one of them has it."""
+        return self._inflight.receive_maximum
+
     def close(self, code: Code = Code.SUCCESS) -> None:
         """Queue DISCONNECT and end. After an error MQTT 3.1.1 sends nothing: it has no reason codes."""
         if self.phase is Phase.CLOSED:

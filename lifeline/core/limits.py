@@ -42,11 +42,14 @@ LINGER_S: Final = 0.05
 LINGER_ROWS_MIN: Final = 8_000
 LINGER_ROWS_MAX: Final = 60_000
 LINGER_ROWS_PER_S: Final = 400_000
+LINGER_WINDOW: Final = 0.25
 """Reads that bring so many rows come at most this often (decision 0021): every stage pays by the record and by the row,
 and at half a million readings a second records of 20 ms cost a tenth of a core more than records of 50 ms. Fewer rows
 (200,000 readings a second, a broker's window of twenty) are read at once, and so are more: the socket was full. And so
 are they when the rows since the last read make no such rate: else a stream of 219,300 readings a second that was held
-up once, for 40 ms, would bring 11,000 rows in every 50 ms and never be read sooner again."""
+up once, for 40 ms, would bring 11,000 rows in every 50 ms and never be read sooner again. What comes while a read waits
+fills so much of the broker's window of messages at most: with 65,535 in flight and one reading in each, 50 ms between
+reads were 0.95 million readings a second at most, whatever the processor had left."""
 
 READ_BYTES_MAX: Final = 16 << 20
 """What one read of the log returns at most, past one record: half a million rows, by then the call costs nothing. Five
