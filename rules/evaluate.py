@@ -373,7 +373,8 @@ class RuleMachine:
         """Rows that were not evaluated as they came.
 
         ``repeats``, ``bad`` quality, ``null``, ``stale`` (same time as one before), ``placed`` (late, and judged in
-        their place) and ``too_late`` (beyond the bound: judged by rules over every row only).
+        their place) and ``too_late`` (beyond the bound: judged by rules over every row only; where it is the newest of
+        its own point and late only beside others of its device, as it comes).
         """
         return {name: int(n) for name, n in zip(COUNTERS, self._journal.counts, strict=True)}
 

@@ -191,8 +191,8 @@ def admit(
                 heard = stretches[RECEIVED, stretch_of(stretches, here + 1, newer)] + ring_received[newer % size]
                 late = received[i] - heard > within_ms
             if late:
+                counts[5] += 1
                 if t < known:
-                    counts[5] += 1
                     continue
                 # too late beside the other points of its unit, but the newest of its own: judged as it comes
             else:

@@ -162,6 +162,20 @@ def test_beyond_the_bound_it_is_counted_and_moves_nothing(kit: Any) -> None:
         assert machine.counters["placed"] == expected
 
 
+def test_beyond_the_bound_beside_its_device_only_it_is_counted_and_judged_as_it_comes(kit: Any) -> None:
+    """The newest of its own point: what was said of the other point since then is not taken back."""
+    rule = kit.rule(raise_='"value > device_c2h6"', clear='"value <= device_c2h6"')
+    points = kit.registry([{"device_id": "D", "quantity": q} for q in ("ch4", "c2h6")])
+    for within, late in ((3, 1), (4, 0)):
+        machine = kit.machine(rule, points, within=within)
+        t = kit.t0
+        machine.process(kit.record(1, [(1, t, t, 10.0), (0, t + 2, t + 2, 30.0)]))  # raised
+        machine.process(kit.record(2, [(0, t + k, t + k, 30.0) for k in range(3, 6)]))
+        found = machine.process(kit.record(3, [(1, t + 1, t + 9, 90.0)]))  # above the other one all the time
+        assert [c.kind for c in found] == [] if late else ["withdrawn"], within
+        assert (machine.counters["too_late"], machine.counters["placed"]) == (late, 1 - late)
+
+
 @pytest.mark.parametrize("step_ms", [20, 400 * 86_400_000])
 def test_rows_held_are_those_that_came_however_far_their_times_are_apart(step_ms: int) -> None:
     """The journal against a list: times are told from bases of stretches, in four bytes.
