@@ -19,6 +19,7 @@ from ingest.collector import Collector
 from ingest.embedded import EmbeddedBroker
 from ingest.identity import IdentityWindow
 from ingest.paho_collector import PahoCollector
+from lifeline.app.binding import Binding
 from lifeline.app.births import sparkplug
 from lifeline.app.bookkeeping import keep_books, record_reload
 from lifeline.app.clock import now_ms
@@ -54,8 +55,6 @@ from lifeline.lake.writer import LakeFollower
 from lifeline.live.values import LiveValues
 from lifeline.log import TAIL_BYTES, LocalLog
 from lifeline.registry import RegistryLedger, read_areas, read_points
-from rules.evaluate import RuleMachine
-from rules.rehearsal import rehearse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,6 +63,7 @@ if TYPE_CHECKING:
     from lifeline.config import BrokerConfig
     from lifeline.core.batch import LogRecord, Readings
     from lifeline.core.ports import Follower
+    from rules.evaluate import RuleMachine
     from rules.rule_set import RuleSet
 
 logger = logging.getLogger(__name__)
@@ -194,13 +194,13 @@ def assemble(site: Site) -> Assembly:
         # whose registry seems lost
         opening = aside.submit(open_log) if must_exist else None
         ledger = open_registry(site, must_exist=must_exist)
+        binding = Binding(rule_set, ledger, config.site.timezone)
         log = open_log() if opening is None else opening.result()
 
     catalog = Catalog(site.data, grace_ms=int(config.lake.grace_s * 1000), rest_ms=CATALOG_REST_MS)
     queue, desk = open_queue(site, rule_set, ledger)
     books = keep_books(site, desk)
-    rules = rules_follower(site, rule_set, ledger, queue, metrics)
-    rules.start_at(log.first, log.committed)
+    rules = rules_follower(site, binding, queue, log, metrics)
     tally = Tally(metrics, log.committed)
     settling = Settling(now_ms, log, rules)
     lake = LakeFollower(
@@ -216,7 +216,8 @@ def assemble(site: Site) -> Assembly:
     check_positions(site, log, (rules, lake, live, completeness))
     follows = [
         Follow(log, rules, now_ms, rules.open),
-        *(Follow(log, follower, now_ms) for follower in (lake, live, completeness, tally)),
+        *(Follow(log, follower, now_ms, may_begin=settling.others) for follower in (lake, live, completeness)),
+        Follow(log, tally, now_ms),
     ]
 
     def remember() -> None:
@@ -282,21 +283,22 @@ def assemble(site: Site) -> Assembly:
 
 
 def rules_follower(
-    site: Site, rule_set: RuleSet, ledger: RegistryLedger, queue: GovernanceQueue, metrics: Metrics
+    site: Site, binding: Binding, queue: GovernanceQueue, log: LocalLog, metrics: Metrics
 ) -> RulesFollower:
-    """Binds the rules once it is opened: beside the first readings, which need not wait for it to be durable."""
+    """Waits for the rules to be bound once it is opened: readings need not wait for it to be durable."""
 
     def bind() -> RuleMachine:
-        rehearse()
         with suppress(UnavailableError):  # whoever needs the queue will say so
             queue.rehearse(now_ms())
-        machine = RuleMachine(rule_set, ledger, site.config.site.timezone)
+        machine = binding.take()
         settle_allocator()  # the start is over
         settle()
         return machine
 
     snapshots = SnapshotStore(site.state, "rules")
-    return RulesFollower(bind, queue, snapshots, now_ms, metrics, queue.acknowledged, queue.spans)
+    rules = RulesFollower(bind, queue, snapshots, now_ms, metrics, queue.acknowledged, queue.spans)
+    rules.start_at(log.first, log.committed)
+    return rules
 
 
 def published(catalog: Catalog, desk: GovernanceDesk, ledger: RegistryLedger, grace_ms: int) -> Publisher:

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 WAIT_S: Final = 0.1
 """How long a follower sleeps at most before its ``tick`` gets a turn."""
+BEGIN_S: Final = 0.02
+"""How often it asks whether it may begin."""
 BACKOFF_S: Final = 1.0
 LAST_TRIES: Final = 4
 LAST_PAUSE_S: Final = 0.25
@@ -33,10 +35,21 @@ LAST_PAUSE_S: Final = 0.25
 class Follow:
     """Drives one follower over the log until stopped, then drains what is committed and closes it."""
 
-    def __init__(self, log: Log, follower: Follower, clock: Clock, opening: Callable[[], None] | None = None) -> None:
-        """``opening``: what must be done before the first record and takes its time; on the follower's own thread."""
+    def __init__(
+        self,
+        log: Log,
+        follower: Follower,
+        clock: Clock,
+        opening: Callable[[], None] | None = None,
+        may_begin: Callable[[], bool] | None = None,
+    ) -> None:
+        """``opening``: what must be done before the first record and takes its time; on the follower's own thread.
+
+        ``may_begin``: asked until it is true before the first record; a stop does not wait for it.
+        """
         self.follower = follower
         self._opening = opening
+        self._may_begin = may_begin
         self.fault: str | None = None
         """Why it stands still, None while it follows."""
         self._log = log
@@ -96,6 +109,9 @@ class Follow:
                 return
 
     def _turn(self) -> None:
+        if self._may_begin is not None and not self._may_begin() and not self._stop.wait(BEGIN_S):
+            return
+        self._may_begin = None
         if not self._log.wait(self.follower.position, 0.0 if self._stop.is_set() else WAIT_S):
             self._seen_at = self._clock()
             self.follower.tick(self._clock())

@@ -130,3 +130,28 @@ def test_what_opens_a_follower_comes_first_and_is_tried_again_while_the_disk_ref
     assert tries == [0, 0, 0], "no record before it is open, and it is opened once"
     assert follower.turns == [[1]]
     assert follow.fault is None
+
+
+def test_who_lets_others_go_first_begins_when_it_may_and_stops_without() -> None:
+    log, may = MemoryLog(), [False, False]
+    log.append(sample_batch(1), lambda _: None)
+    followers = Keeping(0), Keeping(0)
+    follows = [
+        Follow(log, follower, lambda: 0, may_begin=lambda k=k: may[k])  # type: ignore[misc]
+        for k, follower in enumerate(followers)
+    ]
+    for follow in follows:
+        follow.start()
+    time.sleep(0.05)
+    assert [follower.turns for follower in followers] == [[], []]
+
+    may[0] = True
+    patience = time.monotonic() + 20
+    while not followers[0].turns and time.monotonic() < patience:
+        time.sleep(0.001)
+    may[0] = False  # asked until it is true, not again
+
+    assert [follower.turns for follower in followers] == [[[1]], []]
+    log.append(sample_batch(2), lambda _: None)
+    assert [follow.stop(20) for follow in follows] == [True, True]
+    assert [follower.position for follower in followers] == [2, 2]

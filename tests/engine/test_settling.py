@@ -1,9 +1,9 @@
-"""A start is over when the rules have caught up once, or after a minute."""
+"""A start is over a while after the rules have caught up once, or after a minute; others follow in between."""
 
 from types import SimpleNamespace
 from typing import Any
 
-from lifeline.app.settling import BEHIND_MAX, WAIT_MS, Settling
+from lifeline.app.settling import BEHIND_MAX, FIRST_MS, REST_MS, WAIT_MS, Settling
 
 
 def parts(committed: int = 1000) -> tuple[list[int], Any, Any, Settling]:
@@ -12,14 +12,21 @@ def parts(committed: int = 1000) -> tuple[list[int], Any, Any, Settling]:
 
 
 def test_it_is_over_once_the_rules_are_open_and_have_caught_up() -> None:
-    _, log, rules, settling = parts()
+    now, log, rules, settling = parts()
     done: list[int] = []
     chore = settling.then(lambda: done.append(log.committed))
     chore()
     rules.is_open, rules.position = True, log.committed - BEHIND_MAX - 1
     chore()
     assert done == []
+    assert not settling.others()
     rules.position += 1
+    assert settling.others()
+    chore()
+    now[0] += REST_MS - 1
+    chore()
+    assert done == []
+    now[0] += 1
     chore()
     log.committed += 10_000  # behind again: the start stays over
     chore()
@@ -29,6 +36,10 @@ def test_it_is_over_once_the_rules_are_open_and_have_caught_up() -> None:
 
 def test_nobody_waits_longer_than_a_minute() -> None:
     now, _, _, settling = parts()
+    now[0] = FIRST_MS - 1
+    assert not settling.others()
+    now[0] += 1
+    assert settling.others()
     now[0] = WAIT_MS - 1
     assert not settling.over()
     now[0] += 1
