@@ -319,6 +319,8 @@ def _move(
         if to == EMERGENCY:
             row["incident_id"] = mode["incident_id"]
             deadlines.tighten(effects, row, running_timers.get(event_id, []), policy, now_ms)
+        elif event_id == mode["incident_id"]:
+            deadlines.settle(effects, None, row, policy, now_ms)
         effects.say(row, now_ms, actor, "mode", f"{mode['area_code']}: {to}", carried={"mode": to})
 
 

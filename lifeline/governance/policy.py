@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from lifeline.core.errors import ConfigurationError, Problem
 from lifeline.core.schema import LEVELS
 from lifeline.governance.calendars import OFFICE_HOURS, WorkingCalendar
+from lifeline.governance.emergency import EMERGENCY
 
 STAGES: Final = ("triage", "dispatch", "accept", "handle", "check")
 """What may take too long: judging, choosing a unit, taking it on, doing it, checking it."""
@@ -195,13 +196,19 @@ class Policy(Section):
         return WorkingCalendar(self.timezone, **dict(self.calendar))
 
     def deadline(self, stage: str, level: str, kind: str, mode: str, since: int) -> tuple[int, str] | None:
-        """When ``stage`` is overdue (epoch ms) and in which time it runs, or None without a limit."""
+        """When ``stage`` is overdue (epoch ms) and in which time it runs, or None without a limit.
+
+        The incident of an emergency that lasts has only limits that name its kind: the centre that declared it holds
+        it, and to be late with judging or taking it would say nothing.
+        """
         best: LimitPolicy | None = None
         for row in self.limit:
             fits = row.stage == stage and row.level in {None, level} and row.kind in {None, kind}
             if fits and (best is None or _names(row) >= _names(best)):
                 best = row
         if best is None:
+            return None
+        if kind == mode == EMERGENCY and best.kind is None:
             return None
         if mode == "normal":
             return best.within.after(since, self.working), "working" if best.within.working else "natural"

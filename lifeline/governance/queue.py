@@ -94,11 +94,15 @@ class GovernanceQueue:
         self._next_tick_ms = 0
         self._forgot_ms = 0
         self._steady = Steady(monotonic)
-        with self._database.write() as connection:
-            before = regulations.content_of(connection, "policy")
-            self._policy = establish(connection, policy, timezone)
-            regulations.taken_from_file(connection, "policy", policy_file, before, clock())
-        self._position = self._read_position()
+        try:
+            with self._database.write() as connection:
+                before = regulations.content_of(connection, "policy")
+                self._policy = establish(connection, policy, timezone)
+                regulations.taken_from_file(connection, "policy", policy_file, before, clock())
+            self._position = self._read_position()
+        except BaseException:
+            self._database.close()
+            raise
 
     @property
     def rules(self) -> Mapping[str, RuleInfo]:

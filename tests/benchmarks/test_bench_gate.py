@@ -113,13 +113,14 @@ def run_gate(tmp_path: Path, text: str, **environment: str) -> subprocess.Comple
     )
 
 
-DECODE = "[decode]\nscale = 0.01\n[decode.at_least]\npack100_times_naive = 0.3\n"
+DECODE = "[decode]\nscale = 0.05\n[decode.at_least]\npack100_times_naive = 1.0\n"
+"""CPU against CPU, and at this scale 3.8 with other work beside it: a smaller one measures what a call costs."""
 
 
 @pytest.mark.integration
 def test_a_real_run_passes_and_a_planted_slow_down_turns_it_red(tmp_path: Path) -> None:
     green = run_gate(tmp_path, DECODE)
-    red = run_gate(tmp_path, DECODE, **{PLANT: "decode=20"})
+    red = run_gate(tmp_path, DECODE, **{PLANT: "decode=40"})
 
     assert green.returncode == 0, green.stdout + green.stderr
     assert red.returncode == 1, red.stdout + red.stderr
@@ -154,6 +155,17 @@ def test_what_is_planted_comes_on_top(monkeypatch: pytest.MonkeyPatch) -> None:
     assert slower.wall_s >= 0.2
     assert slower.cpu_s > plain.cpu_s
     assert other is time.sleep
+
+
+def test_what_is_planted_costs_cpu_however_busy_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PLANT, "decode=3")
+
+    def work() -> None:
+        until = time.thread_time() + 0.02
+        while time.thread_time() < until:
+            pass
+
+    assert measure(planted("decode", work)).cpu_s >= 0.08
 
 
 @pytest.mark.integration

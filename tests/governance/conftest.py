@@ -83,11 +83,12 @@ class Hands:
         self.url = url
         self.now = T0 + 10_000
         self.jumped_s = 0.0
+        self._queues: list[GovernanceQueue] = []
         self.queue = self.reopen()
         self.desk = GovernanceDesk(self.url, lambda: self.now)
 
     def reopen(self, policy: str | None = None, timezone: str = "UTC") -> GovernanceQueue:
-        """A queue on the same file, as after a restart."""
+        """A queue on the same file, as after a restart; the one before is left as a crash leaves it until ``close``."""
         monotonic = lambda: self.now / 1000 - self.jumped_s
         self.queue = GovernanceQueue(
             self.url,
@@ -98,6 +99,7 @@ class Hands:
             timezone=timezone,
             monotonic=monotonic,
         )
+        self._queues.append(self.queue)
         return self.queue
 
     def tick(self, seconds: float = 0) -> list[str]:
@@ -118,7 +120,8 @@ class Hands:
 
     def close(self) -> None:
         self.desk.close()
-        self.queue.close()
+        for queue in self._queues:  # closing twice is allowed
+            queue.close()
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from lifeline.core.errors import ConfigurationError
 from lifeline.governance.actor import Actor
+from lifeline.governance.database import Database
 from lifeline.governance.errors import ConflictError, FieldError, ForbiddenError, UnknownIdError
 from lifeline.governance.reports import Report
 from tests.governance.conftest import T0, Hands, raised
@@ -59,6 +61,34 @@ def test_deadlines_tighten_and_do_not_move_away(hands: Hands) -> None:
     overdue = [entry for entry in hands.desk.list_escalations()[0] if entry["stage"] == "triage" and entry["step"]]
     overdue = [entry for entry in overdue if entry["level"] == "orange"]
     assert [entry["name"] for entry in overdue] == ["township"]
+
+
+def lateness(hands: Hands, incident: object) -> list[tuple[str, str]]:
+    return [(one["stage"], one["name"]) for one in hands.desk.list_escalations()[0] if one["event_id"] == incident]
+
+
+@pytest.mark.parametrize("direct", ['["red"]', "[]"])
+def test_the_incident_is_late_for_nothing_until_the_emergency_is_over(hands: Hands, direct: str) -> None:
+    hands.reopen(f"[emergency]\ndirect = {direct}\n")
+    incident = storm(hands)["incident_id"]
+    for _ in range(5):
+        hands.tick(0.3 * 3600)
+    assert lateness(hands, incident) == []
+
+    hands.desk.end_emergency("410105", "雨停", WANG)
+    stage = {"new": "triage", "dispatched": "accept"}[hands.desk.get_event(str(incident))["status"]]
+    assert lateness(hands, incident) == []  # its time begins now, and did not run meanwhile
+    hands.tick(2 * 3600)
+    assert (stage, "city") in lateness(hands, incident)
+
+
+def test_a_limit_that_names_the_kind_holds_for_the_incident(hands: Hands) -> None:
+    hands.reopen('[[limit]]\nstage = "triage"\nkind = "emergency"\nwithin = "20min"\n[emergency]\ndirect = []\n')
+    incident = storm(hands)["incident_id"]
+
+    hands.tick(15 * 60)  # tightened: ten minutes
+
+    assert ("triage", "township") in lateness(hands, incident)
 
 
 def test_it_ends_by_itself_with_a_review(hands: Hands) -> None:
@@ -207,3 +237,14 @@ def test_refusals(hands: Hands) -> None:
     storm(hands)
     with pytest.raises(ConflictError, match="already"):
         storm(hands)
+
+
+def test_a_policy_that_cannot_be_leaves_no_connection_open(hands: Hands) -> None:
+    opened = []
+    real = Database.close
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "close", lambda self: (opened.append(self), real(self))[1])
+        with pytest.raises(ConfigurationError):
+            hands.reopen('[[limit]]\nstage = "nope"\nwithin = "7min"\n')
+
+    assert len(opened) == 1
