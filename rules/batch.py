@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from lifeline.core.batch import Readings
+from rules.instants import in_time
 from rules.memory import Rows
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from lifeline.core.alarm import AlarmChange
     from lifeline.core.batch import LogRecord
+    from rules.instants import Instants
     from rules.journal import Admitted, Journal
 
 BATCH_ROWS: Final = 1 << 16
@@ -39,6 +41,8 @@ class Joined(NamedTuple):
     readings: Readings
     ordered: Rows
     fresh: Rows
+    compared: Rows
+    """Those of points that rules over groups look at, in the order of event time within an instant of receipt."""
 
 
 class Batch:
@@ -50,17 +54,22 @@ class Batch:
         self._readings: list[Readings] = []
         self._ordered: list[Rows] = []
         self._fresh: list[Rows] = []
+        self._compared: list[Rows] = []
 
-    def take(self, records: Sequence[LogRecord], readings: Readings, journal: Journal, stop_at: int) -> Admitted:
+    def take(
+        self, records: Sequence[LogRecord], readings: Readings, journal: Journal, instants: Instants, stop_at: int
+    ) -> Admitted:
         """Take in records with readings, and how many: see ``Journal.admit``.
 
         After units that must be judged again nothing more may come.
         """
         ends = np.cumsum([len(record.readings) for record in records])
+        told = instants.told(readings, ends, journal.newest, journal.last)
         admitted = journal.admit(readings, [record.lsn for record in records], ends, stop_at)
         self._readings.append(admitted.readings)
         self._ordered.append(admitted.ordered)
         self._fresh.append(admitted.fresh)
+        self._compared.append(admitted.ordered.take(slice(0, 0)) if told is None else in_time(told, admitted.ordered))
         self.rows += len(admitted.readings)
         return admitted
 
@@ -69,4 +78,5 @@ class Batch:
         readings = Readings.concat(self._readings)
         ordered = Rows.join(self._ordered, readings)
         same = all(a is b for a, b in zip(self._ordered, self._fresh, strict=True))
-        return Joined(readings, ordered, ordered if same else Rows.join(self._fresh, readings))
+        fresh = ordered if same else Rows.join(self._fresh, readings)
+        return Joined(readings, ordered, fresh, Rows.join(self._compared, readings))

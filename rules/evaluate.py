@@ -10,8 +10,9 @@ The way of a record::
 
 *Fresh* rows are usable (no repeat, quality not bad, not null) and later in event time than all before of their point.
 An older one sends its point back to a checkpoint: its readings since then are judged again in the order of event time,
-and what that changes is said (``rules/revision.py``; rules over groups see fresh rows only). What comes too late for
-that is counted (``counters["too_late"]``). Rules with ``evaluate = "every"`` see all rows as they come, bad ones too.
+and what that changes is said (``rules/revision.py``; rules over groups see fresh rows only, those of one instant of
+receipt by event time: ``rules/instants.py``). What comes too late for that is counted (``counters["too_late"]``).
+Rules with ``evaluate = "every"`` see all rows as they come, bad ones too.
 
 Changes come in the order of the rows that completed them; at one row: clock rules first, then rules by id. Cutting the
 same rows into records anywhere gives the same alarms, and where no row is late the same changes. Records that wait are
@@ -35,6 +36,7 @@ from rules.batch import BATCH_ROWS, RUN_ROWS, Batch
 from rules.census import Census
 from rules.columns import Columns, all_rows, columns_at
 from rules.groups import BoundGroups
+from rules.instants import Instants
 from rules.journal import COUNTERS, WITHIN_MS, Journal
 from rules.kernels.journal import JOURNALLED, ORDERED, UNWATCHED
 from rules.localtime import LocalClock
@@ -98,6 +100,7 @@ class RuleMachine:
         self._grouped = Plan([r for r in bound if r.spec.evaluate == "group"], placed=True)
         self._silence = Silence(self._timed.rules, self._clock)
         self._journal = Journal(self._within)
+        self._instants = Instants()
         self._acked: dict[tuple[int, int], int] = {}
         self._lsn, self._at = 0, 0
         self._touched = False
@@ -154,7 +157,7 @@ class RuleMachine:
         if not len(record.readings):
             return ()
         self._at = max(self._at, int(record.readings.received_at.max()))
-        return batch.take([record], record.readings, self._journal, 0).dirty
+        return batch.take([record], record.readings, self._journal, self._instants, 0).dirty
 
     def _take_run(
         self, batch: Batch, records: Sequence[LogRecord], at: int
@@ -177,7 +180,7 @@ class RuleMachine:
             return 0, ()
         self._follow_registry(readings)
         stop_at = self._past.newer.at + self._journal.within
-        admitted = batch.take(run, readings, self._journal, stop_at)
+        admitted = batch.take(run, readings, self._journal, self._instants, stop_at)
         if self._timed.rules:
             self._silence.hear(admitted.readings, run[admitted.taken - 1])
         self._at = max(self._at, int(admitted.readings.received_at.max()))
@@ -187,13 +190,13 @@ class RuleMachine:
         """What all rules say of records that were taken in; units are judged again after the last of them only."""
         keyed = batch.said
         if batch.rows:
-            readings, ordered, fresh = batch.joined()
+            readings, ordered, fresh, compared = batch.joined()
             found = self._judge(self._reading, fresh)
             self._past.say(found, self._journal.next)
             keyed += self._keyed(found)
             if len(dirty):
                 keyed += self._revise(np.asarray(dirty), batch.rows)
-            keyed += self._evaluate_groups(ordered)
+            keyed += self._evaluate_groups(compared)
             if self._every.rules:
                 keyed += self._keyed(self._judge(self._every, all_rows(readings, ordered.lsn)))
         return [change for _, change in sorted(keyed, key=lambda pair: pair[0])]
@@ -423,7 +426,7 @@ class RuleMachine:
         points = {id(rule.points): rule.points.nbytes for rule in self._bound}
         return {
             "checkpoints": self._past.nbytes,
-            "journal": self._journal.nbytes,
+            "journal": self._journal.nbytes + self._instants.nbytes,
             "features": sum(track.nbytes for rule in self._bound for track in rule.tracks),
             "alarms": sum(rule.state.nbytes for rule in self._bound),
             "plans": sum(plan.nbytes for plan in self._plans) + sum(points.values()),
@@ -452,7 +455,9 @@ class RuleMachine:
         same: dict[bytes, NDArray[np.int32]] = {}
         for rule in self._bound:  # many rules look at the same points
             rule.points = same.setdefault(rule.points.tobytes(), rule.points)
-        wanted = np.where(self._grouped.watched(registry), ORDERED, UNWATCHED)
+        compared = self._grouped.watched(registry)
+        self._instants.grow(compared)
+        wanted = np.where(compared, ORDERED, UNWATCHED)
         wanted = np.where(self._reading.watched(registry), JOURNALLED, wanted).astype(np.uint8)
         self._journal.grow(wanted, self._reading.units(registry))
         self._silence.grow(registry)
@@ -564,8 +569,10 @@ class RuleMachine:
             assert isinstance(rule, BoundGroups)
             columns = self._columns.of(rule, chosen, beside)
             hits = rule.tests[0].satisfied(columns, len(chosen))
-            for change in rule.advance(chosen, hits):
-                i = int(chosen.row[change.row])
+            made_of = rule.advance(chosen, hits)
+            heard = np.maximum.accumulate(chosen.row) if made_of else chosen.row
+            for change in made_of:
+                i = int(heard[change.row])  # the last row that was heard by then
                 received = int(rows.readings.received_at[i])
                 made = self._change(rule, change, int(rows.lsn[i]), change.ts, received, change.value)
                 keyed.append(((2 * i + 1, rule.order), made))

@@ -13,13 +13,14 @@ import orjson
 from lifeline.core.alarm import AlarmChange, alarm_id
 from rules import features
 from rules.groups import GroupChange
+from rules.journal import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lifeline.core.alarm import ChangeKind
     from lifeline.core.registry import Registry
-    from rules.journal import Evidence, Journal
+    from rules.journal import Journal
     from rules.plan import BoundRule
 
 READINGS_MAX: Final = 16
@@ -32,9 +33,9 @@ def tell(rule: BoundRule, slot: int, span: tuple[int, int], at: int, readings: I
     ``raise clear active`` (text), ``params`` (of this point), ``raise_after`` ([samples, seconds]), ``from to`` (the
     window, epoch ms of event time; of log time for rules over silence), ``readings`` ([log position, epoch ms, value],
     oldest first, the newest 16; of a group's alarm those of the member that carries it, a frame or ``window_s`` back;
-    none for rules over silence and over every row, nor of members at which no rule over readings looks). ``at``: when
-    what completed it was received; parameters that were in force only for a while then (an emergency's) are in
-    ``params`` and, with whose they are, in ``overrides``.
+    of rules over every row the one that completed it; none for rules over silence). ``at``: when what completed it was
+    received; parameters that were in force only for a while then (an emergency's) are in ``params`` and, with whose
+    they are, in ``overrides``.
     """
     spec = rule.spec
     told: dict[str, Any] = {
@@ -71,6 +72,10 @@ def change_of(
     device = registry.devices[registry.point_device[point]]
     quantity = registry.quantities[registry.point_quantity[point]]
     raised = change.raised if kind is None else kind == "raised"
+    detail = ""
+    if raised:
+        span, last = (change.onset, ts), Evidence(lsn, ts, value)
+        detail = tell(rule, change.slot, span, detected_at, _readings(journal, rule, point, span, detected_at, last))
     ended = {"withdrawn": change.onset, "reopened": None}.get(kind or "", None if raised else ts)
     return AlarmChange(
         kind=kind or ("raised" if raised else "cleared"),
@@ -85,16 +90,20 @@ def change_of(
         level=rule.spec.level,
         lsn=lsn,
         revised=kind is not None,
-        detail=_detail(journal, rule, change.slot, point, (change.onset, ts), detected_at) if raised else "",
+        detail=detail,
         cleared_at=ended,  # what was withdrawn never was: it ends as it began
     )
 
 
-def _detail(journal: Journal, rule: BoundRule, slot: int, point: int, span: tuple[int, int], at: int) -> str:
-    readings: list[Evidence] = []
-    if rule.spec.evaluate in {"reading", "group"}:
-        readings = journal.evidence(point, span[0] - _back_ms(rule), span[1], at, READINGS_MAX)
-    return tell(rule, slot, span, at, readings)
+def _readings(
+    journal: Journal, rule: BoundRule, point: int, span: tuple[int, int], at: int, last: Evidence
+) -> list[Evidence]:
+    """What an alarm of this window tells; ``last`` completed it."""
+    if rule.spec.evaluate == "every":  # the journal holds no bad ones
+        return [last]
+    if rule.spec.evaluate == "clock":
+        return []
+    return journal.evidence(point, span[0] - _back_ms(rule), span[1], at, READINGS_MAX)
 
 
 def _back_ms(rule: BoundRule) -> int:

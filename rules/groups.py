@@ -149,17 +149,9 @@ class BoundGroups(BoundRule):
         return [str(key) for key in keys]
 
     def advance(self, rows: Chosen, hits: NDArray[np.bool_]) -> list[GroupChange]:
-        """Feed the rule's rows; the changes they complete, each at the latest row that was heard by then.
-
-        Rows that were received at one instant are taken in the order of event time: a lake does not know in which
-        order they came, and a burst that tells one point's hour after the other's would else be another hour.
-        """
+        """Feed the rule's rows in order (``rules/instants.py``); the changes they complete."""
         found: list[GroupChange] = []
         slots, ts, value, received = rows.slots, rows.column("ts"), rows.column("value"), rows.received_at
-        order: NDArray[np.intp] | None = None
-        if ((received[1:] == received[:-1]) & (ts[1:] <= ts[:-1])).any():
-            order = np.lexsort((slots, ts, received))
-            slots, ts, value, hits = slots[order], ts[order], value[order], hits[order]
         widest = int(np.diff(self._ptr).max(initial=1))
         width = widest if self._judges else 0
         room = min(2 * len(slots) + 2, max(2, CHUNK_VALUES // widest))
@@ -183,10 +175,7 @@ class BoundGroups(BoundRule):
                 closing = out_row[:n]
                 closed = (closing, out_group[:n], out_ts[:n], received[closing])
                 found += self._judge(*closed, out_worst[:n], stats[:n], values[:n])
-        if order is None or not found:
-            return found
-        heard = np.maximum.accumulate(order)
-        return [change._replace(row=int(heard[change.row])) for change in found]
+        return found
 
     def _judge(
         self,

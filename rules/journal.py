@@ -104,8 +104,7 @@ class Journal:
         self._pair_off(unit, watched)
         self.look_back_to(self.first, np.concatenate([self._before, np.full(more, order.NEVER)]))
         if self._wanted is None:
-            journalled = int(np.count_nonzero(watched == kernels.JOURNALLED))
-            self.within = max(WITHIN_ROWS_MIN, WITHIN_PER_POINT * journalled)
+            self.within = max(WITHIN_ROWS_MIN, WITHIN_PER_POINT * int(np.count_nonzero(watched)))
 
     @property
     def newest(self) -> NDArray[np.int64]:

@@ -68,7 +68,7 @@ class Rows:
         for start in range(0, len(self.row), rows_max):
             yield self.take(slice(start, start + rows_max))
 
-    def take(self, rows: NDArray[np.bool_] | slice) -> Rows:
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Rows:
         """The chosen rows."""
         row, point, ts, value = (getattr(self, name)[rows] for name in ("row", "point", "ts", "value"))
         return Rows(self.readings, row, point, ts, value, self.prev[rows], self.dt[rows], self.lsn)

@@ -107,12 +107,18 @@ def _parts(frame: pl.DataFrame) -> Iterator[Readings]:
 
 
 def _joined(parts: list[Readings]) -> Iterator[Readings]:
-    """The same rows in larger parts: judging costs by the part as well as by the row."""
+    """The same rows in larger parts: judging costs by the part as well as by the row.
+
+    What was received at one instant stays together.
+    """
     held: list[Readings] = []
     for part in parts:
         if held and sum(map(len, held)) + len(part) > BATCH_ROWS:
-            yield Readings.concat(held)
-            held = []
+            whole = Readings.concat(held)
+            at = int(np.searchsorted(whole.received_at, part.received_at[0], side="left"))
+            if at:
+                yield whole.take(slice(0, at))
+            held = [whole.take(slice(at, None))] if at < len(whole) else []
         held.append(part)
     if held:
         yield Readings.concat(held)

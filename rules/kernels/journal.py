@@ -17,7 +17,7 @@ from rules.kernels.types import F64, I16, I32, I64, U8
 
 NEVER = np.iinfo(np.int64).min
 UNWATCHED, ORDERED, JOURNALLED = 0, 1, 2
-"""What is wanted of a point: nothing, its rows in order, or that late ones are put in their place."""
+"""What is wanted of a point: nothing, its rows in order and as evidence, or that late ones are put in their place."""
 BEGIN, LSN, TS, RECEIVED = 0, 1, 2, 3
 NEWEST, LAST, HEAD, UNIT = 0, 1, 4, 5
 """What is known of a point lies together, in one or two lines of the cache, for points come in random order: 24 bytes
@@ -155,13 +155,6 @@ def admit(
                 out_prev[n] = values[p, LAST]
                 out_dt[n] = (t - known) / 1000.0
             n += 1
-        if watched == ORDERED:
-            if t > known:
-                times[p, NEWEST] = t
-                values[p, LAST] = v
-            else:
-                counts[5] += 1
-            continue
         if t < known or t < newest_unit or (units and dirty[u]):
             if before[p] == t:
                 counts[3] += 1
@@ -187,6 +180,7 @@ def admit(
                 counts[3] += 1
                 continue
             late |= at - newer > within
+            heard = received[i]
             if newer < at and not late:
                 heard = stretches[RECEIVED, stretch_of(stretches, here + 1, newer)] + ring_received[newer % size]
                 late = received[i] - heard > within_ms
@@ -195,6 +189,9 @@ def admit(
                 if t < known:
                     continue
                 # too late beside the other points of its unit, but the newest of its own: judged as it comes
+            elif watched == ORDERED:
+                # rules over groups saw it if it came with the newer one; others look not at such a point
+                counts[4 if heard == received[i] else 5] += newer < at
             else:
                 counts[4] += newer < at
                 if not dirty[u]:

@@ -8,7 +8,7 @@ arrives older than the newest is counted as stale and left alone.
 import numpy as np
 from numba import njit
 
-from rules.kernels.types import F64, I32, I64, U8, U32
+from rules.kernels.types import F64, I32, I64, U8, U32, U64
 
 NEVER = np.iinfo(np.int64).min
 
@@ -93,3 +93,34 @@ def in_order(received: I64, point: I32, ts: I64, seq: U32) -> bool:
         elif ts[i] < ts[i - 1] or (ts[i] == ts[i - 1] and seq[i] < seq[i - 1]):
             return False
     return True
+
+
+@njit(cache=True, nogil=True)
+def pick(point: I32, bits: U64, out: I32) -> int:
+    """The rows of points whose bit is set; returns how many."""
+    n = 0
+    for i in range(len(point)):
+        p = point[i]
+        if bits[p >> 6] >> np.uint64(p & 63) & np.uint64(1):
+            out[n] = i
+            n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def twice(point: I32, instant: I64, bits: U64) -> bool:
+    """Whether a point has two rows of one instant. ``bits``: one a point, none set; that holds again afterwards."""
+    found = False
+    start = 0
+    while start < len(point) and not found:
+        end = start
+        while end < len(point) and instant[end] == instant[start]:
+            word = point[end] >> 6
+            bit = np.uint64(1) << np.uint64(point[end] & 63)
+            found |= (bits[word] & bit) != 0
+            bits[word] |= bit
+            end += 1
+        for i in range(start, end):
+            bits[point[i] >> 6] = np.uint64(0)
+        start = end
+    return found

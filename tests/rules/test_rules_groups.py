@@ -6,6 +6,7 @@ import json
 import math
 import tomllib
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -168,28 +169,48 @@ def test_each_alarm_of_a_group_keeps_its_own_carrier(kit: Any) -> None:
     assert [(c.kind, c.point) for c in changes] == [("raised", 1), ("cleared", 1), ("raised", 2), ("cleared", 2)]
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30)), min_size=2, max_size=30, unique=True), st.data())
-def test_a_burst_is_the_same_in_whatever_order_its_points_are_told(
-    kit: Any, told: list[tuple[int, int]], data: st.DataObject
+burst = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 30), st.sampled_from([1.0, 30.0])), min_size=2, max_size=30
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(burst, min_size=1, max_size=3), st.randoms(use_true_random=False), st.booleans(), st.booleans())
+def test_what_is_received_at_one_instant_is_the_same_in_whatever_order_it_is_told(
+    kit: Any, bursts: list[list[tuple[int, int, float]]], random: Random, alone: bool, judged: bool
 ) -> None:
-    """A gateway sends at once what it kept; live it is told by time, and by a lake point by point."""
-    text, late = kit.rule(**K_OF_N | {"params": "{ limit = 25.0, frame_s = 10, window_s = 20 }"}), kit.t0 + 1_000_000
-    high = {one: data.draw(st.booleans()) for one in told}
-    rows = [(p, kit.t0 + 5_000 * k, late, 30.0 if high[p, k] else 1.0) for p, k in told]
-    by_time, by_point = (sorted(rows, key=key) for key in (lambda r: (r[1], r[0]), lambda r: (r[0], r[1])))
-    after = [(p, late + 90_000, late + 90_000, 1.0) for p in range(3)]
+    """A gateway sends at once what it kept: newest first, point by point as a lake tells it, or in any order."""
+    params = "{ limit = 25.0, frame_s = 10, window_s = 20, ewma_tau_s = 30 }"
+    hit = '"value >= limit AND value > COALESCE(device_c2h6, ewma, 0)"'
+    text = kit.rule(**K_OF_N | {"params": params, "hit": hit}) + ("" if alone else kit.rule(id='"a.other"'))
+    if judged:  # a rule of which every reading is a frame
+        text += kit.rule(**K_OF_N | {"id": '"a.each"', "params": "{ limit = 25.0, frame_s = 0, window_s = 20 }"})
+    points = kit.registry([{"group": "A"}, {"group": "A", "device_id": "D1"}, {"device_id": "D1", "quantity": "c2h6"},
+                           {"group": "A"}])  # fmt: skip
+    records = []
+    for k, rows in enumerate(bursts):
+        at = kit.t0 + 200_000 * (k + 1)
+        told = {(p, kit.t0 + 100_000 * k + 5_000 * s): v for p, s, v in rows}  # a lake has each time of a point once
+        records.append([(p, ts, at, v) for (p, ts), v in told.items()])
+        records.append([(p, at + 90_000, at + 90_000, 1.0) for p in range(4)])
     said = []
-    for order in (by_time, by_point):
-        machine = kit.machine(text, kit.registry([{"group": "A"}] * 3))
-        changes = machine.process(kit.record(1, order)) + machine.process(kit.record(2, after))
-        said.append([(c.kind, c.point, c.raised_at, c.detected_at, c.value, c.detail) for c in changes])
-    assert said[0] == said[1]
+    for order in ("newest first", "by point", "any", "together"):
+        machine = kit.machine(text, points)
+        told = [sorted(rows, key=lambda r: (r[0], r[1])) for rows in records]
+        if order == "newest first":
+            told = [sorted(rows, key=lambda r: (-r[1], r[0])) for rows in records]
+        elif order == "any":
+            told = [random.sample(rows, len(rows)) for rows in records]
+        parts = [kit.record(k + 1, rows) for k, rows in enumerate(told)]
+        changes = machine.process_all(parts) if order == "together" else [c for p in parts for c in machine.process(p)]
+        groups = sorted((c for c in changes if c.rule_id != "a.other"), key=lambda c: c.rule_id)
+        said.append([(c.kind, c.point, c.raised_at, c.detected_at, c.value, c.lsn, c.detail) for c in groups])
+    assert all(one == said[0] for one in said)
 
 
 @pytest.mark.parametrize("cut", [1, 3, 99])
 def test_an_alarm_of_a_group_tells_the_readings_of_its_carrier(kit: Any, cut: int) -> None:
-    """Within the time for which a hit counts, wherever the log was cut, and none where no rule over readings looks."""
+    """Within the time for which a hit counts, wherever the log was cut, and where no rule over readings looks too."""
     t, told = kit.t0, []
     rows = [(0, t, t, 30.0), (1, t, t, 2.0), (1, t + 5_000, t + 5_000, 3.0), (1, t + 62_000, t + 62_000, 28.0)]
     rows = [*rows, (0, t + 63_000, t + 63_000, 31.0), (1, t + 64_000, t + 64_000, 29.0)]
@@ -198,8 +219,10 @@ def test_an_alarm_of_a_group_tells_the_readings_of_its_carrier(kit: Any, cut: in
         parts = [rows[k : k + cut] for k in range(0, len(rows), cut)]
         changes = [c for k, part in enumerate(parts) for c in machine.process(kit.record(k + 1, part))]
         (raised,) = [c for c in changes if c.kind == "raised" and c.detail and '"hits >= 2"' in c.detail]
-        told.append((raised.point, [(ts - t, value) for _, ts, value in json.loads(raised.detail)["readings"]]))
-    assert told == [(0, [(63_000, 31.0)]), (0, [])]
+        readings = json.loads(raised.detail)["readings"]
+        assert all(part[0][1] <= ts <= part[-1][1] for lsn, ts, _ in readings for part in [parts[lsn - 1]])
+        told.append((raised.point, [(ts - t, value) for _, ts, value in readings]))
+    assert told == [(0, [(63_000, 31.0)])] * 2
 
 
 def test_members_without_a_group_are_judged_by_device_and_by_zone_only_with_one(kit: Any) -> None:
