@@ -80,6 +80,7 @@ MAKEUP = {**LOOP, "quantity": "makeup_flow"}
 TILT = {"utility": "gas", "kind": "manhole-cover", "quantity": "tilt"}
 NOISE = {"utility": "water", "kind": "noise-logger", "quantity": "noise", "interval_s": 86_400.0}
 BATTERY = {"utility": "gas", "kind": "valve-well", "quantity": "battery"}
+HEAT_METER = {"utility": "heat", "kind": "heat-meter", "interval_s": 3600.0}
 ROOM = {"utility": "heat", "kind": "room-temp", "quantity": "room_temp", "interval_s": 3600.0}
 METER = {"utility": "water", "kind": "household-meter", "quantity": "flow"}
 BATCH = {"utility": "water", "kind": "batch-meter", "quantity": "flow", "interval_s": 900.0}
@@ -143,6 +144,14 @@ CASES = [
     Case("heat.supply.unusual", slow(SUPPLY), days_then(4, 50, 62), days_then(4, 50, 57), readings=216),
     Case("heat.supply.high", SUPPLY, jump(55, 75), jump(55, 68)),
     Case("heat.delta.low", slow(RETURN, 60.0), flat(48.5), flat(44), readings=80, beside={"supply_temp": flat(50)}),
+    Case(
+        "heat.meter.swapped", {**HEAT_METER, "quantity": "return_temp"}, flat(50), flat(34), readings=40,
+        beside={"supply_temp": flat(32), "flow": flat(0.5)},
+    ),
+    Case(
+        "heat.meter.cooling", {**HEAT_METER, "quantity": "return_temp"}, jump(40, 48), jump(40, 45), readings=60,
+        beside={"supply_temp": flat(50), "flow": jump(0.5, 0.6)},
+    ),
     Case("heat.pressure.low", LOOP, jump(0.5, 0.35), jump(0.5, 0.4)),
     Case("heat.pressure.high", LOOP, jump(0.5, 0.8), jump(0.5, 0.7)),
     Case("heat.pressure.drop", LOOP, jump(0.53, 0.47), jump(0.53, 0.51), readings=40),
@@ -172,7 +181,7 @@ CASES = [
     Case("device.saturated", WATER, jump(0.3, 0), jump(0.3, 0.1)),
     Case("device.delta.reversed", slow(RETURN, 60.0), flat(53), flat(50.5), beside={"supply_temp": flat(50)}),
     Case(
-        "device.meter.stopped", {"utility": "heat", "kind": "heat-meter", "quantity": "energy", "interval_s": 3600.0},
+        "device.meter.stopped", {**HEAT_METER, "quantity": "energy"},
         lambda k: 100 + 0.1 * min(k, 20), lambda k: 100 + 0.1 * (k // 3),
         beside={"flow": flat(1), "supply_temp": flat(50), "return_temp": flat(40)},
     ),
@@ -215,6 +224,13 @@ def fired(kit: Any, case: Case, curve: Curve, *, start: int = 0, late_s: int = 0
 def test_fires_when_wrong_and_only_then(kit: Any, case: Case) -> None:
     assert fired(kit, case, case.wrong, late_s=case.late_s)
     assert not fired(kit, case, case.right)
+
+
+@pytest.mark.parametrize(("rule", "flow"), [("heat.meter.swapped", flat(0.0)), ("heat.meter.cooling", jump(0.5, 0.2))])
+def test_a_heat_meter_with_little_flow_tells_nothing_by_its_temperatures(kit: Any, rule: str, flow: Curve) -> None:
+    """Standing water takes the temperature of the room; a valve nearly shut wastes nothing."""
+    case = next(c for c in CASES if c.rule == rule)
+    assert not fired(kit, replace(case, beside=case.beside | {"flow": flow}), case.wrong)
 
 
 def test_every_standard_rule_has_a_case() -> None:
