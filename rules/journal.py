@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from lifeline.core.batch import Readings
+from rules.batch import BATCH_ROWS
 from rules.kernels import journal as kernels
 from rules.kernels import order
 from rules.memory import Rows
@@ -31,6 +32,8 @@ COUNTERS: Final = ("repeats", "bad", "null", "stale", "placed", "too_late")
 WITHIN_PER_POINT: Final = 2
 """Readings of every point that the bound spans at least."""
 WITHIN_ROWS_MIN: Final = 1 << 16
+HISTORY_ROWS: Final = 1 << 18
+"""Rows of the records of which history is told, about."""
 STRETCHES_SPARE: Final = 1024
 WITHIN_MS: Final = 3_600_000
 """Log time."""
@@ -297,12 +300,15 @@ class Journal:
         size = len(self._ring["member"])
         if held + rows <= size:
             return
-        larger = max(held + rows, 2 * self.within + rows)
-        larger += max(rows, larger // 64)  # records differ in size: without some room each larger one moves everything
-        numbers = np.arange(self.first, self.next)
+        room = spare = rows
+        if rows > BATCH_ROWS:  # history, of which larger records will follow; each checkpoint is up to one of them late
+            room = max(rows, HISTORY_ROWS)
+            spare = 2 * room
+        larger = max(held + rows, 2 * self.within + room)
+        larger += max(spare, larger // 64)  # records differ in size: without some room each larger one moves everything
         for name, column in self._ring.items():
             grown = np.zeros(larger, column.dtype)
-            grown[numbers % larger] = column[numbers % size]
+            copy_rows(column, grown, self.first, self.next)
             self._ring[name] = grown
 
     @property
@@ -312,6 +318,15 @@ class Journal:
         own += (self._members, self._ptr, self._couple, self._newest_couple, self._before_couple)
         stretches = self._stretches[:, : self._stretched].nbytes
         return sum(column.nbytes for column in (*own, *self._ring.values())) + stretches
+
+
+def copy_rows(ring: NDArray[Any], larger: NDArray[Any], first: int, end: int) -> None:
+    """Rows ``first`` to ``end`` of a ring, to where they are in a larger one: a few stretches, each moved at once."""
+    while first < end:
+        here, there = first % len(ring), first % len(larger)
+        rows = min(end - first, len(ring) - here, len(larger) - there)
+        larger[there : there + rows] = ring[here : here + rows]
+        first += rows
 
 
 def _by_row(lsns: Sequence[int], ends: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from lifeline.core.alarm import AlarmChange
 from lifeline.core.batch import Readings
 from lifeline.core.schema import Flag
 from rules import backtest
-from rules.journal import WITHIN_MS, Journal
+from rules.journal import WITHIN_MS, Journal, copy_rows
 from rules.kernels.journal import JOURNALLED, NEVER
 
 SECOND = 1000
@@ -212,3 +212,15 @@ def test_rows_held_are_those_that_came_however_far_their_times_are_apart(step_ms
     received_at = got.readings.received_at[got.row]
     found = zip(*(c.tolist() for c in (got.ts, got.point, received_at, got.lsn[got.row], got.value)), strict=True)
     assert sorted(found) == twin
+
+
+@given(st.integers(1, 40), st.integers(0, 40), st.integers(0, 40), st.integers(0, 10**6))
+def test_a_ring_that_grows_keeps_its_rows(size: int, held: int, more: int, first: int) -> None:
+    held = min(held, size)
+    numbers = np.arange(first, first + held)
+    ring = np.zeros(size, np.int64)
+    ring[numbers % size] = numbers
+    larger = np.zeros(size + more, np.int64)
+    copy_rows(ring, larger, first, first + held)
+    assert (larger[numbers % len(larger)] == numbers).all()
+    assert np.count_nonzero(larger) == np.count_nonzero(numbers)
