@@ -99,7 +99,7 @@ def run(
         end: epoch ms of log time at which the run ends; dropouts are judged up to it. Default: the last receipt.
         spans: parameters that held for a while.
     """
-    machine = RuleMachine(rules, registry, timezone, train_to=train_to)
+    machine = RuleMachine(rules, registry, timezone, train_to=train_to, history=True)
     machine.override(spans)
     changes: list[AlarmChange] = []
     first, last, lsn = None, 0, 0

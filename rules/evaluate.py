@@ -73,10 +73,14 @@ class RuleMachine:
         *,
         train_to: int | None = None,
         within: int | None = None,
+        history: bool = False,
     ) -> None:
-        """``within``: how many readings late a reading may be (``rules.journal``); default: two of every point."""
+        """``within``: how many readings late a reading may be (``rules.journal``); default: two of every point.
+
+        ``history``: nobody goes on from this machine's checkpoints, so that fewer are kept. It says the same.
+        """
         self.rules = rules
-        self._within = within
+        self._within, self._history = within, history
         self._until = math.inf if train_to is None else float(train_to)
         self.timezone = timezone
         self._train_to = train_to
@@ -99,7 +103,7 @@ class RuleMachine:
         self._timed = Plan([r for r in bound if r.spec.evaluate == "clock"], selects=False)
         self._grouped = Plan([r for r in bound if r.spec.evaluate == "group"], placed=True)
         self._silence = Silence(self._timed.rules, self._clock)
-        self._journal = Journal(self._within)
+        self._journal = Journal(self._within, seldom=self._history)
         self._instants = Instants()
         self._acked: dict[tuple[int, int], int] = {}
         self._lsn, self._at = 0, 0
@@ -136,8 +140,7 @@ class RuleMachine:
             at += taken
             last, newer = records[at - 1], self._past.newer
             self._lsn, self._at = last.lsn, max(self._at, last.received_at)
-            due = self._journal.next - newer.at >= self._journal.within
-            due |= last.received_at - newer.header["at"] >= WITHIN_MS
+            due = self._journal.next - newer.at >= self._journal.apart or last.received_at >= self._mark_by
             if due or len(dirty) or batch.rows >= BATCH_ROWS or at == len(records):
                 changes += self._judge_batch(batch, dirty)
                 batch = Batch()
@@ -164,7 +167,7 @@ class RuleMachine:
     ) -> tuple[int, NDArray[np.int32] | tuple[()]]:
         """Take in small records that wait from ``at`` on as if one by one; how many: 0 when that one needs more."""
         run, rows = [], 0
-        until = self._past.newer.header["at"] + WITHIN_MS
+        until = self._mark_by
         if self._timed.rules:
             until = min(until, self._silence.instant + CLOCK_MS)
         for k in range(at, len(records)):
@@ -179,7 +182,7 @@ class RuleMachine:
         if self._timed.rules and not self._silence.calm(readings, run[-1].received_at):
             return 0, ()
         self._follow_registry(readings)
-        stop_at = self._past.newer.at + self._journal.within
+        stop_at = self._past.newer.at + self._journal.apart
         admitted = batch.take(run, readings, self._journal, self._instants, stop_at)
         if self._timed.rules:
             self._silence.hear(admitted.readings, run[admitted.taken - 1])
@@ -553,6 +556,11 @@ class RuleMachine:
 
     def _look_back_to(self, older: Checkpoint) -> None:
         self._journal.look_back_to(older.at, older.arrays["newest"])
+
+    @property
+    def _mark_by(self) -> float:
+        """Log time (epoch ms) by which the next checkpoint is due: it bounds what a restart replays."""
+        return math.inf if self._history else self._past.newer.header["at"] + WITHIN_MS
 
     def _mark(self) -> None:
         """Keep the state: the newer checkpoint becomes the one that late readings go back to."""

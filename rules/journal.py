@@ -32,6 +32,8 @@ COUNTERS: Final = ("repeats", "bad", "null", "stale", "placed", "too_late")
 WITHIN_PER_POINT: Final = 2
 """Readings of every point that the bound spans at least."""
 WITHIN_ROWS_MIN: Final = 1 << 16
+SELDOM_TIMES: Final = 2
+SELDOM_ROWS: Final = 1 << 19
 HISTORY_ROWS: Final = 1 << 18
 """Rows of the records of which history is told, about."""
 STRETCHES_SPARE: Final = 1024
@@ -73,10 +75,12 @@ class Evidence:
 class Journal:
     """The ring with what it needs to know of each point. Arrays per point grow with the registry."""
 
-    def __init__(self, within: int | None) -> None:
+    def __init__(self, within: int | None, *, seldom: bool = False) -> None:
+        """``seldom``: checkpoints are farther apart than the bound asks for."""
         self._wanted = within
         self.within = WITHIN_ROWS_MIN if within is None else within
         """The declared bound in readings."""
+        self._seldom = seldom
         self.next = 0
         """Number of the next row."""
         self.first = 0
@@ -108,6 +112,11 @@ class Journal:
         self.look_back_to(self.first, np.concatenate([self._before, np.full(more, order.NEVER)]))
         if self._wanted is None:
             self.within = max(WITHIN_ROWS_MIN, WITHIN_PER_POINT * int(np.count_nonzero(watched)))
+
+    @property
+    def apart(self) -> int:
+        """Readings between two checkpoints, ``within`` at least: more take room in the ring and save copies."""
+        return max(SELDOM_TIMES * self.within, SELDOM_ROWS) if self._seldom else self.within
 
     @property
     def newest(self) -> NDArray[np.int64]:
@@ -304,7 +313,7 @@ class Journal:
         if rows > BATCH_ROWS:  # history, of which larger records will follow; each checkpoint is up to one of them late
             room = max(rows, HISTORY_ROWS)
             spare = 2 * room
-        larger = max(held + rows, 2 * self.within + room)
+        larger = max(held + rows, 2 * self.apart + room)
         larger += max(spare, larger // 64)  # records differ in size: without some room each larger one moves everything
         for name, column in self._ring.items():
             grown = np.zeros(larger, column.dtype)
