@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from lifeline.core.batch import Readings
-from rules.batch import BATCH_ROWS
 from rules.kernels import journal as kernels
 from rules.kernels import order
 from rules.memory import Rows
@@ -34,8 +33,9 @@ WITHIN_PER_POINT: Final = 2
 WITHIN_ROWS_MIN: Final = 1 << 16
 SELDOM_TIMES: Final = 2
 SELDOM_ROWS: Final = 1 << 19
+LIVE_ROWS: Final = 1 << 16
 HISTORY_ROWS: Final = 1 << 18
-"""Rows of the records of which history is told, about."""
+"""Records of a log have fewer rows than the one; history is told in records of about the other."""
 STRETCHES_SPARE: Final = 1024
 WITHIN_MS: Final = 3_600_000
 """Log time."""
@@ -310,7 +310,7 @@ class Journal:
         if held + rows <= size:
             return
         room = spare = rows
-        if rows > BATCH_ROWS:  # history, of which larger records will follow; each checkpoint is up to one of them late
+        if rows > LIVE_ROWS:  # history, of which larger records will follow; each checkpoint is up to one of them late
             room = max(rows, HISTORY_ROWS)
             spare = 2 * room
         larger = max(held + rows, 2 * self.apart + room)
