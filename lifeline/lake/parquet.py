@@ -7,6 +7,11 @@ Encodings were chosen by measurement on simulated-like rows (values rounded to 0
 DELTA_BINARY_PACKED for times, point and seq (point: 0.01 B a row, by dictionary 4.2); values by dictionary where
 they repeat (1.7 B instead of 4.4 B), else BYTE_STREAM_SPLIT; ``received_at`` by dictionary in a fresh file,
 where a few dozen receive times are shared by all rows. zstd level 3 gains 1 % over level 1.
+
+A fresh file lives until its first merge: its values are written as they are, and snappy takes half the time of zstd
+(0.055 µs a row in all, 5.3 B; as a merged file is written 0.081 µs, 5.25 B). Columns that are never null say so in the
+file: levels that are all the same cost a tenth of the writing. (The table's own columns stay nullable, as in its first
+versions.)
 """
 
 from __future__ import annotations
@@ -39,18 +44,18 @@ long as to write a column."""
 
 READINGS_FILE = pa.schema(
     [
-        pa.field("ts", TIME),
-        pa.field("received_at", TIME),
-        pa.field("point", pa.int32()),
+        pa.field("ts", TIME, nullable=False),
+        pa.field("received_at", TIME, nullable=False),
+        pa.field("point", pa.int32(), nullable=False),
         pa.field("value", pa.float64()),
-        pa.field("quality", pa.int8()),
-        pa.field("flags", pa.int8()),
-        pa.field("seq", pa.int64()),
+        pa.field("quality", pa.int8(), nullable=False),
+        pa.field("flags", pa.int8(), nullable=False),
+        pa.field("seq", pa.int64(), nullable=False),
     ]
 )
 """Columns of a readings file, sorted by (point, ts)."""
 
-READINGS_TABLE = pa.schema([pa.field("day", pa.date32()), *READINGS_FILE])
+READINGS_TABLE = pa.schema([pa.field("day", pa.date32()), *(pa.field(f.name, f.type) for f in READINGS_FILE)])
 REJECTS_FILE = pa.schema([pa.field(f.name, f.type) for f in REJECTS])
 REJECTS_TABLE = pa.schema([pa.field("day", pa.date32()), *REJECTS_FILE])
 
@@ -116,12 +121,16 @@ def repeats_itself(column: NDArray[np.generic]) -> bool:
     return len(np.unique(group)) * 3 <= len(group)
 
 
-def readings_writer(path: Path, first: pa.Table) -> pq.ParquetWriter:
-    """A writer for readings whose encodings suit the table ``first`` (the first rows of the file)."""
+def readings_writer(path: Path, first: pa.Table, *, fresh: bool = False) -> pq.ParquetWriter:
+    """A writer for readings whose encodings suit the table ``first`` (the first rows of the file).
+
+    ``fresh``: the file is to be merged soon, and written in a hurry.
+    """
     encoding = {"ts": _DELTA, "point": _DELTA, "seq": _DELTA}
     dictionary = ["quality", "flags"]
-    values = first["value"].drop_null().to_numpy()
-    if repeats_itself(values):
+    if fresh:
+        encoding["value"] = "PLAIN"
+    elif repeats_itself(first["value"].drop_null().to_numpy()):
         dictionary.append("value")
     else:
         encoding["value"] = "BYTE_STREAM_SPLIT"
@@ -133,8 +142,8 @@ def readings_writer(path: Path, first: pa.Table) -> pq.ParquetWriter:
     return pq.ParquetWriter(
         path,
         READINGS_FILE,
-        compression="zstd",
-        compression_level=1,
+        compression="snappy" if fresh else "zstd",
+        compression_level=None if fresh else 1,
         use_dictionary=dictionary,
         column_encoding=encoding,
         dictionary_pagesize_limit=4 << 20,
@@ -144,8 +153,8 @@ def readings_writer(path: Path, first: pa.Table) -> pq.ParquetWriter:
 
 
 def write_readings(path: Path, table: pa.Table) -> FileFacts:
-    """Write a sorted table as one file (not yet durable)."""
-    with readings_writer(path, table) as writer:
+    """Write a sorted table as one fresh file (not yet durable)."""
+    with readings_writer(path, table, fresh=True) as writer:
         writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
     return FileFacts(table.num_rows, path.stat().st_size, readings_stats(path))
 

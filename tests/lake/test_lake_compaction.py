@@ -17,7 +17,7 @@ from lifeline.core.batch import Readings
 from lifeline.lake import compaction
 from lifeline.lake.catalog import Catalog
 from lifeline.lake.compaction import merge_files, plan_merge, size_class
-from lifeline.lake.parquet import sorted_table, write_readings
+from lifeline.lake.parquet import READINGS_FILE, sorted_table, write_readings
 from lifeline.lake.table import LakeFile
 from lifeline.lake.verify import verify_lake
 from lifeline.lake.writer import LakeFollower
@@ -124,6 +124,21 @@ def test_merge_is_the_sorted_union(
 
     assert keys == sorted(key for rows in inputs for key in rows)
     assert facts.rows == sum(map(len, inputs))
+
+
+def test_files_whose_columns_may_be_null_are_read_and_merged_beside_those_whose_columns_cannot(tmp_path: Path) -> None:
+    """As first versions wrote them."""
+    old, new, out = (tmp_path / name for name in ("old.parquet", "new.parquet", "out.parquet"))
+    write(new, [(1, 5), (3, 1)])
+    table = pq.read_table(new)
+    pq.write_table(table.cast(pa.schema([pa.field(f.name, f.type) for f in table.schema])), old)
+    facts = merge_files([old, new], out)
+    asked = "SELECT point, value FROM read_parquet([?, ?, ?]) ORDER BY point, value"
+    found = duckdb.execute(asked, [str(old), str(new), str(out)]).fetchall()
+
+    assert facts.rows == 4
+    assert [field.nullable for field in pq.read_schema(out)] == [field.name == "value" for field in READINGS_FILE]
+    assert found == [(1, 0.0)] * 4 + [(3, 1.0)] * 4
 
 
 def test_readers_of_the_old_catalog_keep_working_within_the_grace(tmp_path: Path, record: Any) -> None:
