@@ -91,6 +91,8 @@ class Residual:
     outputs: Final = ("t2", "q")
     relative: Final = True
     """Outputs are divided by what normal reaches."""
+    later: Final[frozenset[str]] = frozenset()
+    """State that older snapshots lack: it stays as in a new judge."""
     refit: Final = False
     """Whether it learns on while it is calibrated, to be fitted to the whole normal period in the end."""
     options: Final[Mapping[str, Bounds]] = {
@@ -212,6 +214,7 @@ class Drift:
 
     outputs: Final = ("drift", "drift_rms")
     relative: Final = False
+    later: Final = frozenset({"freedom"})
     refit: Final = True
     options: Final[Mapping[str, Bounds]] = {
         "block_n": (10, 2, 1000, "`drift`: frames in a block"),
@@ -227,6 +230,7 @@ class Drift:
         self._n = max(2, int(options["block_n"]))
         self._gate, self._patience = options["gate"], options["patience"]
         self.arrays: dict[str, NDArray[np.float64]] = {"block": np.zeros((7, members)), "level": np.zeros((5, members))}
+        self.arrays["freedom"] = np.zeros(members)
         self.arrays["block"][[0, 6]] = np.nan
         self.arrays["recent"] = np.full((self.RECENT, members), np.nan)
         self.arrays |= self._ring("learn") | self._ring("judge")
@@ -263,6 +267,10 @@ class Drift:
         a["level"] = np.stack(
             [np.nan_to_num(level), variance, np.where(moved, noise, 0.0), walk, np.zeros(self.members)]
         )
+        # Satterthwaite (1946): of a sum of variances, each known from so many blocks or steps; what is known less well
+        # than it says, a walk of few steps, may not call its own wandering a fault
+        doubt = walk**2 / np.maximum(n_steps, 1) + noise**2 / np.maximum(blocks * (self._n - 1), 1)
+        a["freedom"] = np.divide((walk + noise) ** 2, doubt, out=np.zeros(self.members), where=doubt > 0)
 
     def _level(self, noise: Any, walk: Any, moved: Any) -> tuple[Any, Any]:
         """Level of each member at the end of what was learned, and its variance, by Kalman's filter over the blocks.
@@ -290,7 +298,7 @@ class Drift:
         out, a = np.empty((len(ts), 3)), self.arrays
         drift_kernel.judge(
             ts, frames, follow, self._gate, self._patience,
-            a["judge_clock"], a["judge_ring"], a["judge_sum"], a["judge_count"], a["level"], out,
+            a["judge_clock"], a["judge_ring"], a["judge_sum"], a["judge_count"], a["level"], a["freedom"], out,
         )  # fmt: skip
         return out
 

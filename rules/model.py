@@ -145,13 +145,13 @@ class Model:
         Raises:
             ValueError: it is not the state of such a model.
         """
-        if set(arrays) != set(self.arrays):
+        if not set(self.arrays) - self.judge.later <= set(arrays) <= set(self.arrays):
             raise ValueError("the snapshot was made with another judge of a group")
         self._meta = arrays["meta"].copy()
         self._calibration.meta = arrays["normal_meta"].copy()
         self._calibration.limit = arrays["normal_limit"].copy()
         self._calibration.values[: len(arrays["normal"])] = arrays["normal"]
-        self.judge.arrays = {name: arrays[name].copy() for name in self.judge.arrays}
+        self.judge.arrays = {name: arrays.get(name, own).copy() for name, own in self.judge.arrays.items()}
 
     @property
     def nbytes(self) -> int:

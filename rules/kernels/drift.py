@@ -4,6 +4,9 @@ Each member is a *local level*: a level that walks at random, seen through noise
 exponential average; Harvey 1989). Noise and walk are measured on blocks of n frames of the normal period. The distance
 of the mean of the last n frames from the expected level, in standard deviations of that prediction, is small for a
 temperature that wanders all day and large for a flow that steps by one of its own deviations.
+
+Both variances are estimates, and of a walk a short normal period shows few steps: so a distance is Student's t, told as
+the normal deviation that is as rare.
 """
 
 import numpy as np
@@ -100,13 +103,27 @@ def _learn_one(frame: F64, clock: F64, ring: F64, sums: F64, counts: F64, block:
 
 
 @njit(cache=True, nogil=True)
+def as_normal(t: float, freedom: float) -> float:
+    """The normal deviation that is as rare as Student's ``t`` with so many degrees of freedom (0: t itself).
+
+    Wallace's approximation (1959, "Bounds on normal approximations to Student's and the chi-square distributions"): for
+    t up to 7 and three degrees of freedom or more the chance beyond it is right to 15 %.
+    """
+    if freedom <= 0.0:
+        return t
+    shrunk = (8.0 * freedom + 1.0) / (8.0 * freedom + 3.0) * np.sqrt(freedom * np.log1p(t * t / freedom))
+    return shrunk if t >= 0.0 else -shrunk
+
+
+@njit(cache=True, nogil=True)
 def judge(
     ts: F64, frames: F64, follow: bool, gate: float, patience: float,
-    clock: F64, ring: F64, sums: F64, counts: F64, level: F64, out: F64,
+    clock: F64, ring: F64, sums: F64, counts: F64, level: F64, freedom: F64, out: F64,
 ) -> None:  # fmt: skip
     """Distance of each frame: ``out[i]`` = the largest, the root mean square, and the member with the largest.
 
     ``level`` (5 x members): level, its variance, noise of a block's mean (0: left out), walk of a block, blocks gated.
+    ``freedom`` of each member: degrees of freedom of these variances, as in ``as_normal``.
     The distance is in deviations of what is to come: variance of the level, one walk and the noise. After each block
     the variance grows by the walk; with ``follow`` the level learns from the block unless the member
     is further than ``gate`` away, at most ``patience`` blocks in a row (then it takes the new level; 0: never).
@@ -116,16 +133,16 @@ def judge(
     for i in range(len(frames)):
         missing = _left_out(ts[i], clock)
         for _ in range(int(min(missing, 2.0 * n))):
-            _judge_one(none, follow, gate, patience, clock, ring, sums, counts, level, out[i])
+            _judge_one(none, follow, gate, patience, clock, ring, sums, counts, level, freedom, out[i])
         if missing > 2.0 * n:
             level[1] += level[3] * np.floor((missing - 2.0 * n) / n)
-        _judge_one(frames[i], follow, gate, patience, clock, ring, sums, counts, level, out[i])
+        _judge_one(frames[i], follow, gate, patience, clock, ring, sums, counts, level, freedom, out[i])
 
 
 @njit(cache=True, nogil=True)
 def _judge_one(
     frame: F64, follow: bool, gate: float, patience: float,
-    clock: F64, ring: F64, sums: F64, counts: F64, level: F64, out: F64,
+    clock: F64, ring: F64, sums: F64, counts: F64, level: F64, freedom: F64, out: F64,
 ) -> None:  # fmt: skip
     n = ring.shape[0]
     at = int(clock[0]) % n
@@ -139,7 +156,8 @@ def _judge_one(
         if level[2, j] <= 0.0 or counts[j] < max(1.0, n / 2):
             continue
         noise = level[2, j] * n / counts[j]
-        z = (sums[j] / counts[j] - level[0, j]) / np.sqrt(level[1, j] + level[3, j] + noise)
+        t = (sums[j] / counts[j] - level[0, j]) / np.sqrt(level[1, j] + level[3, j] + noise)
+        z = as_normal(t, freedom[j])
         members += 1
         square += z * z
         if np.isnan(most) or abs(z) > most:
@@ -155,7 +173,7 @@ def _judge_one(
             continue
         mean = sums[j] / counts[j]
         noise = level[2, j] * n / counts[j]
-        z = (mean - level[0, j]) / np.sqrt(level[1, j] + noise)
+        z = as_normal((mean - level[0, j]) / np.sqrt(level[1, j] + noise), freedom[j])
         if abs(z) > gate:
             level[4, j] += 1.0
             if patience <= 0.0 or level[4, j] < patience:

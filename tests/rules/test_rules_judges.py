@@ -161,8 +161,9 @@ def test_drift_is_the_distance_of_the_last_block_from_the_level(n: int, follow: 
     level, out = start.copy(), np.empty((60, 3))
     ring, sums, counts = np.full((n, 3), np.nan), np.zeros(3), np.zeros(3)
     clock = np.array([0.0, np.nan, np.nan])
-    drift.judge(ts, frames, follow, 1.5, patience, clock, ring, sums, counts, level, out)
-    twin = NaiveDrift(start, n, patience, follow=follow)
+    freedom = np.array([0.0, 5.0, 40.0])
+    drift.judge(ts, frames, follow, 1.5, patience, clock, ring, sums, counts, level, freedom, out)
+    twin = NaiveDrift(start, n, patience, freedom.tolist(), follow=follow)
     for i in range(60):
         for _ in range(min(skipped[i], 2 * n)):
             twin.take([math.nan] * 3)
@@ -176,8 +177,9 @@ def test_drift_is_the_distance_of_the_last_block_from_the_level(n: int, follow: 
 class NaiveDrift:
     """Levels followed frame by frame, with everything that was ever seen at hand."""
 
-    def __init__(self, start: Matrix, n: int, patience: int, *, follow: bool) -> None:
+    def __init__(self, start: Matrix, n: int, patience: int, freedom: list[float], *, follow: bool) -> None:
         self.a, self.v, self.r, self.q, self.gated = (row.tolist() for row in start)
+        self.freedom = freedom
         self.n, self.patience, self.follow = n, patience, follow
         self.past: list[list[float]] = []
 
@@ -192,17 +194,22 @@ class NaiveDrift:
                 continue
             own = self.r[j] * n / len(recent)  # a mean of fewer is noisier
             mean = sum(recent) / len(recent)
-            found[j] = (mean, (mean - self.a[j]) / math.sqrt(self.v[j] + self.q[j] + own), own)
+            found[j] = (mean, self.normal(j, (mean - self.a[j]) / math.sqrt(self.v[j] + self.q[j] + own)), own)
         if len(self.past) % n == 0:
             self._close({j: (mean, own) for j, (mean, _, own) in found.items()})
         return [abs(z) for _, z, _ in found.values()]
+
+    def normal(self, j: int, t: float) -> float:
+        """A distance of member j, by what its variances are known from."""
+        f = self.freedom[j]
+        return (8 * f + 1) / (8 * f + 3) * math.copysign(math.sqrt(f * math.log(1 + t * t / f)), t) if f else t
 
     def _close(self, found: dict[int, tuple[float, float]]) -> None:
         self.v = [x + y for x, y in zip(self.v, self.q, strict=True)]
         for j, (mean, own) in found.items():
             if not self.follow:
                 continue
-            far = abs(mean - self.a[j]) / math.sqrt(self.v[j] + own) > 1.5
+            far = self.normal(j, abs(mean - self.a[j]) / math.sqrt(self.v[j] + own)) > 1.5
             if far and (self.patience == 0 or self.gated[j] + 1 < self.patience):
                 self.gated[j] += 1
                 continue
@@ -211,6 +218,33 @@ class NaiveDrift:
                 (mean, own) if far else (self.a[j] + gain * (mean - self.a[j]), self.v[j] * (1 - gain))
             )
             self.gated[j] = 0
+
+
+@pytest.mark.parametrize("freedom", [3.0, 10.0, 33.0, 200.0])
+def test_a_students_t_becomes_the_normal_deviation_that_is_as_rare(freedom: float) -> None:
+    constant = math.gamma((freedom + 1) / 2) / math.gamma(freedom / 2) if freedom < 100 else math.sqrt(freedom / 2)
+    constant /= math.sqrt(freedom * math.pi)
+    for t in (0.5, 2.0, 4.5, 7.0):
+        grid = np.geomspace(t, 1e6, 20_001)
+        density = constant * (1 + grid**2 / freedom) ** (-(freedom + 1) / 2)
+        beyond = float(np.sum((density[1:] + density[:-1]) / 2 * np.diff(grid)))
+        z = drift.as_normal(t, freedom)
+        assert drift.as_normal(-t, freedom) == -z
+        assert math.erfc(z / math.sqrt(2)) / 2 == pytest.approx(beyond, rel=0.15, abs=1e-12)
+    assert drift.as_normal(4.5, 0.0) == 4.5
+
+
+def test_a_short_normal_period_asks_for_more() -> None:
+    values = np.random.default_rng(9).normal(0, 1.0, 6000) + np.cumsum(np.random.default_rng(3).normal(0, 0.3, 6000))
+    known = []
+    for n in (200, 400, 6000):
+        judge = Drift(1, DEFAULTS)
+        judge.learn(np.arange(n) * 1000.0, values[:n].reshape(-1, 1))
+        judge.fit()
+        known.append(drift.as_normal(6.0, judge.arrays["freedom"][0]))
+    assert known == sorted(known)
+    assert known[0] < 5.0
+    assert known[2] > 5.8
 
 
 def learned(ts: NDArray[np.int64], values: Matrix) -> Matrix:
@@ -255,6 +289,17 @@ def test_any_cut_of_the_frames_gives_the_same_bits(judge: type, follow: bool) ->
     assert np.concatenate(parts).tobytes() == whole.tobytes()
     assert np.isnan(whole[:199, 0]).all()
     assert not np.isnan(whole[230:, 0]).any()
+
+
+def test_a_snapshot_from_before_degrees_of_freedom_goes_on_as_it_did() -> None:
+    ts, frames = walk(300, 4)
+    model, again = (Model(Drift, 4, DEFAULTS, Learn(200 * 60.0, follow=True), None) for _ in range(2))
+    model.process(ts[:250], frames[:250])
+    old = {name: array for name, array in model.arrays.items() if name != "freedom"}
+    again.load(old)
+    assert again.process(ts[250:], frames[250:])[:, 0].max() > model.process(ts[250:], frames[250:])[:, 0].max() > 0
+    with pytest.raises(ValueError, match="another judge"):
+        again.load({name: array for name, array in old.items() if name != "level"})
 
 
 def test_a_member_that_never_moved_in_the_normal_period_is_left_out() -> None:
