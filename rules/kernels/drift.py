@@ -112,7 +112,7 @@ def as_normal(t: float, freedom: float) -> float:
     if freedom <= 0.0:
         return t
     shrunk = (8.0 * freedom + 1.0) / (8.0 * freedom + 3.0) * np.sqrt(freedom * np.log1p(t * t / freedom))
-    return shrunk if t >= 0.0 else -shrunk
+    return float(shrunk if t >= 0.0 else -shrunk)
 
 
 @njit(cache=True, nogil=True)
