@@ -10,6 +10,7 @@ is taken, so batches are small when idle and large under load. While the log is 
 
 from __future__ import annotations
 
+import mmap
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,9 @@ class Collector(CollectorBase):
         super().__init__(*args, **keywords)
         self._connection: Connection | None = None
         self._suspects: dict[bytes, None] = {}
-        self._buffer = np.zeros(RECEIVE_BYTES, np.uint8)
+        # fresh pages, of which only those are taken that are ever filled; from the heap they may be a start's used ones
+        pages = mmap.mmap(-1, RECEIVE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._buffer = np.frombuffer(pages, np.uint8)
         self._filled = 0
         self._leftover = False
         self._read_at = self._read_last_at = 0.0

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MADV_DONTNEED: Final = 4
 MAPS: Final = Path("/proc/self/maps")
+STATM: Final = Path("/proc/self/statm")
 ELF_HEADER: Final = struct.Struct("<6s26xQ14xHH6x")
 """Of 64 bits, elf(5): its magic, where the program headers are, the size and the number of them."""
 ELF64_LITTLE: Final = b"\x7fELF\x02\x01"
@@ -51,6 +52,9 @@ TRIM_BYTES: Final = 32 << 20
 ARENAS: Final = 2
 GIVE_BACK_MS: Final = 60_000
 """It takes some 20 ms of one thread."""
+IN_USE_MS: Final = 10_000
+CODE_BYTES: Final = 16 << 20
+"""The first readings load 70 MiB (LLVM links each kernel once), of which 40 are not looked at again. It takes 10 ms."""
 
 
 def settle_allocator(*, starting: bool = False) -> bool:
@@ -151,11 +155,16 @@ def _function(name: str) -> Any:
 
 
 class MemoryKeeper:
-    """A chore that gives back once a minute."""
+    """A chore that gives back once a minute, and code as soon as much more of it is loaded than is in use.
+
+    What is in use comes back within seconds: how much that is, is looked up some seconds after it was let go.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._next_ms = clock() + GIVE_BACK_MS
+        self._look_ms = clock() + IN_USE_MS
+        self._in_use = 0
 
     def keep(self) -> None:
         """Give back when it is time."""
@@ -163,3 +172,21 @@ class MemoryKeeper:
         if now >= self._next_ms:
             self._next_ms = now + GIVE_BACK_MS
             give_back()
+        elif now < self._look_ms:
+            return
+        elif not self._in_use:
+            self._in_use = file_bytes()
+            return
+        elif file_bytes() <= self._in_use + CODE_BYTES:
+            return
+        else:
+            let_go_of_code()
+        self._look_ms, self._in_use = now + IN_USE_MS, 0
+
+
+def file_bytes() -> int:
+    """Bytes of files that are mapped and loaded, code for the most part; 0 where unknown."""
+    try:
+        return int(STATM.read_text().split()[2]) * mmap.PAGESIZE
+    except (OSError, LookupError, ValueError):
+        return 0

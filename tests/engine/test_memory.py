@@ -57,6 +57,36 @@ def test_it_is_given_back_once_a_period(monkeypatch: pytest.MonkeyPatch) -> None
     assert times == [1000 + n * GIVE_BACK_MS for n in (1, 2, 3)]
 
 
+def test_code_is_let_go_when_more_was_loaded_than_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in use is looked up after it came back; what is loaded beyond that goes, and again when it grows."""
+    now, loaded = [0], [60 << 20]
+    times: list[int] = []
+
+    def let_go() -> int:
+        times.append(now[0])
+        loaded[0] = 50 << 20
+        return 0
+
+    monkeypatch.setattr(memory, "let_go_of_code", let_go)
+    monkeypatch.setattr(memory, "give_back", let_go)
+    monkeypatch.setattr(memory, "file_bytes", lambda: loaded[0])
+    keeper = MemoryKeeper(lambda: now[0])
+    growth = {12_000: 110, 13_000: 51, 30_000: 70, 45_000: 67, 50_000: 65}
+    for now[0] in range(0, GIVE_BACK_MS + 1, 500):
+        loaded[0] = growth.get(now[0], loaded[0] >> 20) << 20
+        keeper.keep()
+
+    assert times == [12_000, 30_000, 45_000, GIVE_BACK_MS]
+
+
+@pytest.mark.skipif(not memory.STATM.exists(), reason="no /proc: 0")
+def test_loaded_bytes_of_files_are_the_kernels_count() -> None:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    expected = sum(int(line.split()[1]) << 10 for line in lines if line.startswith(("RssFile", "RssShmem")))
+
+    assert abs(memory.file_bytes() - expected) < 4 << 20
+
+
 CODE = """
 from pathlib import Path
 import polars
