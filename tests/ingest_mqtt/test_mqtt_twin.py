@@ -405,6 +405,16 @@ def test_utf8_agrees_with_python(raw: bytes) -> None:
     assert is_topic == frames.topic_ok(buffer, 0, len(raw))
 
 
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 16, 23])
+def test_a_topic_is_judged_by_each_of_its_bytes(length: int) -> None:
+    """Every byte at every place of a plain topic, with other bytes around it: eight are looked at in one step."""
+    for place in range(length):
+        for byte in range(256):
+            topic = b"a" * place + bytes([byte]) + b"z" * (length - place - 1)
+            buffer = np.frombuffer(b"\0#" + topic + b"+\xff", np.uint8)
+            assert frames.topic_ok(buffer, 2, 2 + length) == (byte < 128 and bytes([byte]) not in b"\0#+")
+
+
 @pytest.mark.parametrize("value", [0, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152, 268_435_455])
 def test_varint_boundaries_of_table_1_1(value: int) -> None:
     """Table 1-1 of MQTT 5."""
