@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -145,12 +144,6 @@ def in_log_order(readings: Readings) -> Readings:
     if in_order(readings.received_at, readings.point, readings.ts, readings.seq):
         return readings  # a lake that was not merged yet: files follow one another, each in this order
     return readings.take(_order(readings))
-
-
-def ordered(parts: Sequence[Readings]) -> bool:
-    """Whether readings, one part after the other, are in the order of receipt, as ``in_log_order`` has it."""
-    ends = [Readings.concat([a.take(slice(len(a) - 1, None)), b.take(slice(1))]) for a, b in pairwise(parts)]
-    return all(in_order(of.received_at, of.point, of.ts, of.seq) for of in (*parts, *ends))
 
 
 def _order(of: Readings) -> NDArray[np.intp]:

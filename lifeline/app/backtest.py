@@ -161,7 +161,7 @@ class _History:
 
     points: Registry
     batches: Iterable[Readings]
-    """To be walked through again and again; those of a foreign file are read again each time."""
+    """To be walked through again and again; they are read again each time."""
     rows: int
     """How many readings there are at most."""
     span: tuple[int, int] | None
@@ -200,12 +200,9 @@ def _history(
         points, readings = foreign_history(data, registry, from_ms, to_ms)
         return _History(points, readings, readings.rows, readings.span, timezone or "UTC")
     site = load_site(config)
-    points, found = lake_history(site.data, from_ms, to_ms)
-    batches = list(found)
-    received = [batch.received_at for batch in batches if len(batch)]
-    span = (int(min(part.min() for part in received)), int(max(part.max() for part in received))) if received else None
+    points, stored = lake_history(site.data, from_ms, to_ms)
     zone = timezone or site.config.site.timezone
-    return _History(points, batches, sum(map(len, batches)), span, zone, past_spans(site))
+    return _History(points, stored, stored.rows, stored.span, zone, past_spans(site))
 
 
 def _known_zone(timezone: str | None) -> None:

@@ -13,7 +13,6 @@ import polars as pl
 import pyarrow as pa
 
 from lifeline.app.foreign_files import as_numbers, epoch_ms, no_numbers, place, scan_frame
-from lifeline.app.history import BATCH_ROWS, batched
 from lifeline.core.batch import Readings
 from lifeline.core.errors import ConfigurationError, Problem
 from lifeline.core.registry import Registry
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+BATCH_ROWS: Final = 250_000
 LONG: Final = ("ts", "device_id", "quantity", "value")
 NOTHING: Final = ("nan", "na", "n/a", "null", "none", "-", "inf", "-inf", "")
 """Words of others for no value."""
@@ -264,3 +264,13 @@ def _quality(quality: pl.Series, path: Path) -> NDArray[np.uint8]:
         remedy = "0 good, 1 uncertain, 2 bad; leave it empty when unknown"
         raise ConfigurationError([Problem(str(path), "quality", "has values other than 0, 1 and 2", remedy)])
     return found.cast(pl.UInt8).to_numpy()
+
+
+def batched(readings: Readings) -> Iterator[Readings]:
+    """Slices of about a size; what was received at one instant stays together, for its order is not known."""
+    start, received = 0, readings.received_at
+    while start < len(readings):
+        last = received[min(start + BATCH_ROWS, len(readings)) - 1]
+        stop = start + int(np.searchsorted(received[start:], last, side="right"))
+        yield readings.take(slice(start, stop))
+        start = stop

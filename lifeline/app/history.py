@@ -1,134 +1,74 @@
-"""History as the log would have told it: readings of the lake in order of receipt."""
+"""History as the log would have told it: registry and readings of the published lake of a site."""
 
 from __future__ import annotations
 
+import resource
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from lifeline.core.batch import Readings
-from lifeline.core.errors import UnavailableError
-from lifeline.core.registry import Registry
-from lifeline.core.schema import AREAS, LOG_READINGS, POINTS
+from lifeline.app.lake_readings import LakeReadings, readable
+from lifeline.core.registry import NEEDED, Registry
+from lifeline.core.schema import AREAS, POINTS
 from lifeline.lake.query import published_files
-from rules.backtest import in_log_order, ordered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
     from pathlib import Path
 
-BATCH_ROWS: Final = 250_000
-TABLES: Final = (("points", POINTS), ("areas", AREAS))
-_TIME: Final = pl.Datetime("ms", "UTC")
-_READINGS: Final = {
-    "point": pl.Int32,
-    "ts": pl.Int64,
-    "received_at": pl.Int64,
-    "value": pl.Float64,
-    "seq": pl.UInt32,
-    "quality": pl.UInt8,
-    "flags": pl.UInt8,
-}
+TEXTS: Final = [field.name for field in POINTS if pa.types.is_string(field.type)]
 
 
-def lake_history(data_dir: Path, from_ms: int | None, to_ms: int | None) -> tuple[Registry, Iterator[Readings]]:
+def lake_history(data_dir: Path, from_ms: int | None, to_ms: int | None) -> tuple[Registry, LakeReadings]:
     """Registry (with its areas) and readings of the published lake of a site, ``from_ms`` ≤ received_at < ``to_ms``.
 
-    Read from the files behind the published views: no query engine copies what Parquet decodes.
+    Read from the files behind the published views: no query engine copies what Parquet decodes. Of the points, columns
+    that nobody asks for are not read either.
 
     Raises:
         ConfigurationError: nothing was published in this directory.
         UnavailableError: a file cannot be read.
     """
     files = published_files(data_dir)
-    try:
-        registry = Registry(*(_table(files.get(name, []), schema) for name, schema in TABLES))
-        parts = list(_parts(_readings(files.get("readings", []), from_ms, to_ms)))
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise UnavailableError(f"{data_dir}: the lake cannot be read: {error}") from error
-    if ordered(parts):
-        return registry, _joined(parts)  # a lake that was not merged yet: files follow one another
-    whole = Readings.concat(parts)
-    del parts
-    return registry, batched(in_log_order(whole))
+    with suppress(OSError, ValueError):  # all are kept open; more than a thousand are many years
+        resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    with readable(data_dir):
+        registry = _registry(files)
+    return registry, LakeReadings(data_dir, files.get("readings", []), from_ms, to_ms)
 
 
-def _table(files: list[str], schema: pa.Schema) -> pa.Table:
-    """Points or areas, texts as dictionaries; points come in the order of their numbers."""
-    if not files:
-        return schema.empty_table()
-    frame = pl.read_parquet(files, columns=schema.names, hive_partitioning=False)
-    if "point" in schema.names and not frame["point"].is_sorted():
-        frame = frame.sort("point")
-    columns = [_coded(frame[f.name]) if pa.types.is_string(f.type) else _plain(frame[f.name], f.type) for f in schema]
-    return pa.table(columns, pa.schema([f.with_type(c.type) for f, c in zip(schema, columns, strict=True)]))
+def _registry(files: dict[str, list[str]]) -> Registry:
+    """The points of the lake's files."""
+    areas = [pq.read_table(path, columns=AREAS.names, partitioning=None) for path in files.get("areas", [])]
+    told = pa.concat_tables(areas).cast(AREAS) if areas else None
+    paths = files.get("points", [])
+    if len(paths) == 1:
+        file = pq.ParquetFile(paths[0], memory_map=True, read_dictionary=TEXTS)
+        if _numbered(_columns(file, ["point"])["point"]):
+            return Registry(_columns(file, NEEDED), told, lambda name: _columns(file, [name])[name])
+    parts = [_columns(pq.ParquetFile(path), POINTS.names) for path in paths]
+    return Registry(pa.concat_tables(parts or [POINTS.empty_table()]).sort_by("point"), told)
 
 
-def _plain(column: pl.Series, kind: pa.DataType) -> pa.Array:
-    return column.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(kind)
+def _columns(file: pq.ParquetFile, names: Sequence[str]) -> pa.Table:
+    """Columns of a file of points, in the order and with the types of the schema; texts may be dictionaries."""
+    read = file.read(columns=list(names), use_threads=False)
+    columns = {f.name: read[f.name] for f in POINTS if f.name in names}
+    kinds = [
+        POINTS.field(name).with_type(column.type) if _coded(column) else POINTS.field(name)
+        for name, column in columns.items()
+    ]
+    return pa.table(columns).cast(pa.schema(kinds))
 
 
-def _coded(texts: pl.Series) -> pa.DictionaryArray:
-    """Texts as a dictionary in the order of first appearance.
-
-    Most texts are those of the device, and its points follow one another: of each run one is looked up.
-    """
-    begins = texts.ne_missing(texts.shift()).to_numpy(writable=True)
-    begins[:1] = True  # a first row that is null equals what is before it
-    starts = np.flatnonzero(begins)
-    coded = _plain(texts.gather(starts), pa.string()).dictionary_encode()
-    rows = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(texts)))
-    return pa.DictionaryArray.from_arrays(coded.indices.take(pa.array(rows)), coded.dictionary)
+def _coded(column: pa.ChunkedArray) -> bool:
+    """Whether it is a dictionary as a registry takes it."""
+    return bool(pa.types.is_dictionary(column.type))
 
 
-def _readings(files: list[str], from_ms: int | None, to_ms: int | None) -> pl.DataFrame:
-    if not files:
-        return pl.DataFrame(schema=_READINGS)
-    found = pl.scan_parquet(files, hive_partitioning=False)
-    if from_ms is not None:
-        found = found.filter(pl.col("received_at") >= pl.lit(from_ms).cast(_TIME))
-    if to_ms is not None:
-        found = found.filter(pl.col("received_at") < pl.lit(to_ms).cast(_TIME))
-    times = [pl.col(name).dt.cast_time_unit("ms").to_physical() for name in ("ts", "received_at")]
-    narrow = [pl.col(name).fill_null(0).cast(_READINGS[name]) for name in ("point", "seq", "quality", "flags")]
-    return found.select(*times, "value", *narrow).select(list(_READINGS)).collect()
-
-
-def _parts(frame: pl.DataFrame) -> Iterator[Readings]:
-    """Its rows in pieces as they lie in memory, each of a bounded size."""
-    start = 0
-    for rows in frame["ts"].chunk_lengths():
-        for at in range(start, start + rows, BATCH_ROWS):
-            piece = frame.slice(at, min(BATCH_ROWS, start + rows - at))
-            yield Readings(*(piece[field.name].to_numpy() for field in LOG_READINGS))
-        start += rows
-
-
-def _joined(parts: list[Readings]) -> Iterator[Readings]:
-    """The same rows in larger parts: judging costs by the part as well as by the row.
-
-    What was received at one instant stays together.
-    """
-    held: list[Readings] = []
-    for part in parts:
-        if held and sum(map(len, held)) + len(part) > BATCH_ROWS:
-            whole = Readings.concat(held)
-            at = int(np.searchsorted(whole.received_at, part.received_at[0], side="left"))
-            if at:
-                yield whole.take(slice(0, at))
-            held = [whole.take(slice(at, None))] if at < len(whole) else []
-        held.append(part)
-    if held:
-        yield Readings.concat(held)
-
-
-def batched(readings: Readings) -> Iterator[Readings]:
-    """Slices of about a size; what was received at one instant stays together, for its order is not known."""
-    start, received = 0, readings.received_at
-    while start < len(readings):
-        last = received[min(start + BATCH_ROWS, len(readings)) - 1]
-        stop = start + int(np.searchsorted(received[start:], last, side="right"))
-        yield readings.take(slice(start, stop))
-        start = stop
+def _numbered(point: pa.ChunkedArray) -> bool:
+    """Whether row i is point i."""
+    return bool(np.array_equal(point.to_numpy(), np.arange(len(point))))

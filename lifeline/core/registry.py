@@ -14,13 +14,15 @@ import pyarrow as pa
 from lifeline.core.schema import AREAS, POINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
 
 REPEATING: Final = frozenset({"span_low", "span_high", "interval_s", "install_date"})
 """Columns that are no texts and have few values."""
+NEEDED: Final = ("device_id", "quantity", "span_low", "span_high", "interval_s")
+"""Columns of which arrays are made at once."""
 
 
 class Registry:
@@ -34,14 +36,21 @@ class Registry:
     takes 35 MiB instead of 125.
     """
 
-    def __init__(self, points: pa.Table, areas: pa.Table | None = None) -> None:
+    def __init__(
+        self, points: pa.Table, areas: pa.Table | None = None, later: Callable[[str], pa.ChunkedArray] | None = None
+    ) -> None:
         """``points`` in the ``POINTS`` schema (ValueError for others), row i is point i; ``areas`` in ``AREAS``.
 
-        Texts may come as dictionaries in the order of first appearance.
+        Texts may come as dictionaries in the order of first appearance. ``later`` gives the columns that ``points``
+        lacks, when they are first asked for; ``NEEDED`` it must have.
         """
-        if not plain_schema(points.schema).equals(POINTS):
-            raise ValueError(f"points must have the schema\n{POINTS}\nnot\n{points.schema}")
-        self._points = pa.table([_compact(points[name].combine_chunks(), name) for name in POINTS.names], POINTS.names)
+        wanted = (
+            POINTS if later is None else pa.schema([f for f in POINTS if f.name in {*NEEDED, *points.column_names}])
+        )
+        if not plain_schema(points.schema).equals(wanted):
+            raise ValueError(f"points must have the schema\n{wanted}\nnot\n{points.schema}")
+        self._later = later
+        self._kept = {name: self._compacted(points[name], name) for name in wanted.names}
         self.areas: pa.Table = AREAS.empty_table() if areas is None else areas
         device, quantity = self.coded("device_id"), self.coded("quantity")
         self.devices: list[str] = device.dictionary.to_pylist()
@@ -62,29 +71,43 @@ class Registry:
 
     def select(self, names: Sequence[str], start: int = 0) -> pa.Table:
         """These columns of the points from ``start`` on."""
-        return _plain(self._points.select(list(names)).slice(start))
+        return _plain({name: self._column(name).slice(start) for name in names})
 
     def coded(self, name: str, start: int = 0) -> pa.DictionaryArray:
         """A column of the points from ``start`` on, as a dictionary in which every value stands once."""
-        column = self._points[name].slice(start).combine_chunks()
+        column = self._column(name).slice(start)
         return column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
 
     def rows(self, points: Sequence[int] | NDArray[np.integer], names: Sequence[str]) -> pa.Table:
         """These columns of these points."""
-        return _plain(self._points.select(list(names)).take(pa.array(points, pa.int64())))
+        chosen = pa.array(points, pa.int64())
+        return _plain({name: self._column(name).take(chosen) for name in names})
 
     def row(self, point: int, names: Sequence[str]) -> tuple[Any, ...]:
         """These values of one point: a tenth of the work of ``rows`` for it alone."""
-        return tuple([self._points[name][point].as_py() for name in names])
+        return tuple([self._column(name)[point].as_py() for name in names])
 
     def __len__(self) -> int:
         """Number of points."""
-        return int(self._points.num_rows)
+        return len(self.point_device)
 
     def column(self, name: str) -> list[str | None]:
         """A text column as a Python list, one entry a point."""
-        values: list[str | None] = self._points[name].to_pylist()
+        values: list[str | None] = self._column(name).to_pylist()
         return values
+
+    def _column(self, name: str) -> pa.Array:
+        found = self._kept.get(name)
+        if found is None:
+            if self._later is None or name not in POINTS.names:
+                raise KeyError(name)
+            found = self._kept[name] = self._compacted(self._later(name), name)
+        return found
+
+    def _compacted(self, column: pa.ChunkedArray, name: str) -> pa.Array:
+        """A column as it is kept. Who reads columns when they are asked for keeps few: numbers stay as they come."""
+        whole = column.combine_chunks()
+        return whole if self._later is not None and name in REPEATING else _compact(whole, name)
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
@@ -109,9 +132,9 @@ def _floats(column: pa.ChunkedArray, missing: float) -> NDArray[np.float64]:
     return np.array(values, np.float64)
 
 
-def _plain(table: pa.Table) -> pa.Table:
+def _plain(columns: dict[str, pa.Array]) -> pa.Table:
     """With the types of ``POINTS``."""
-    return table.cast(pa.schema([POINTS.field(name) for name in table.column_names]))
+    return pa.table(columns).cast(pa.schema([POINTS.field(name) for name in columns]))
 
 
 class RegistrySource(Protocol):
