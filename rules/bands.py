@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-RARE: Final = 64
-"""Of a list that has less than one point in so many, a search costs little and bits would cost more than the list."""
+RARE: Final = 512
+"""A list that has less than one point in so many is searched. Bits take a fifth of a byte of every point; finding 8,000
+points by them takes 0.04 ms and 0.58 by searching a list of as many, 1,800 points 0.03 and 0.13."""
 BITS: Final = 62
 """Lists told apart by one number while bands are found."""
 
