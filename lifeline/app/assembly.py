@@ -58,6 +58,7 @@ from lifeline.registry import RegistryLedger, read_areas, read_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
 
     from lifeline.app.site import Site
     from lifeline.config import BrokerConfig
@@ -181,22 +182,8 @@ def assemble(site: Site) -> Assembly:
     config, metrics = site.config, Metrics()
     window = IdentityWindow()
 
-    def open_log() -> LocalLog:
-        """Recover the log and what is remembered of it: the longest part of a restart, beside the registry."""
-        opened = LocalLog(site.log, clock=now_ms, metrics=metrics, tail_bytes=TAIL_BYTES, kept_bytes=LOG_KEPT_BYTES)
-        recall(window, opened)
-        return opened
-
     rule_set = load_rules(site)
-    must_exist = has_log(site)
-    with ThreadPoolExecutor(1, "recover") as aside:
-        # a first start numbers the points before there is a log: killed in between, the next one must not find a log
-        # whose registry seems lost
-        opening = aside.submit(open_log) if must_exist else None
-        ledger = open_registry(site, must_exist=must_exist)
-        binding = Binding(rule_set, ledger, config.site.timezone)
-        log = open_log() if opening is None else opening.result()
-
+    ledger, binding, log, recalling = recover(site, rule_set, window, metrics)
     catalog = Catalog(site.data, grace_ms=int(config.lake.grace_s * 1000), rest_ms=CATALOG_REST_MS)
     queue, desk = open_queue(site, rule_set, ledger)
     books = keep_books(site, desk)
@@ -224,6 +211,7 @@ def assemble(site: Site) -> Assembly:
         """Forget what never became durable."""
         recall(window, log)
 
+    recalling.result()
     brokers: list[EmbeddedBroker] = []
     collectors: list[Collector | PahoCollector] = []
     urls: dict[str, str] = {}
@@ -280,6 +268,34 @@ def assemble(site: Site) -> Assembly:
         *(engine, metrics, board, rules, tally, ledger, watch, shadow, brokers, urls),
         *([outgoing, books, desk], publisher),
     )
+
+
+def recover(
+    site: Site, rule_set: RuleSet, window: IdentityWindow, metrics: Metrics
+) -> tuple[RegistryLedger, Binding, LocalLog, Future[None]]:
+    """Registry and log; the rules are being bound, and the window recalls: no repeat is recognised before it is done.
+
+    The log is owned from here on: nothing but the registry is touched before. The two longest parts of a restart go on
+    beside the databases.
+
+    Raises:
+        ConfigurationError, UnavailableError, CorruptionError: as ``assemble``.
+    """
+
+    def open_log() -> LocalLog:
+        return LocalLog(site.log, clock=now_ms, metrics=metrics, tail_bytes=TAIL_BYTES, kept_bytes=LOG_KEPT_BYTES)
+
+    aside = ThreadPoolExecutor(1, "recover")
+    try:
+        # a first start numbers the points before there is a log: killed in between, the next one must not find a log
+        # whose registry seems lost
+        opening = aside.submit(open_log) if has_log(site) else None
+        ledger = open_registry(site, must_exist=opening is not None)
+        binding = Binding(rule_set, ledger, site.config.site.timezone)
+        log = open_log() if opening is None else opening.result()
+        return ledger, binding, log, aside.submit(recall, window, log)
+    finally:
+        aside.shutdown(wait=False)
 
 
 def rules_follower(
