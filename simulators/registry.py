@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from simulators.fleet import SENSORS, FleetSettings
 from simulators.fleet_build import build_fleet
-from simulators.truth import write_parquet
+from simulators.truth import write_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,9 +20,9 @@ def areas_path(registry: Path) -> Path:
 
 
 def write_fleet(fleet: Fleet, path: Path) -> None:
-    """Points (``POINTS``, row i is point i) into ``path``, areas (``AREAS``) beside it."""
-    write_parquet(fleet.points, path)
-    write_parquet(fleet.areas, areas_path(path))
+    """Points (``POINTS``, row i is point i) into ``path`` (``.parquet`` or ``.csv``), areas (``AREAS``) beside it."""
+    write_table(fleet.points, path)
+    write_table(fleet.areas, areas_path(path))
 
 
 def write_registry(

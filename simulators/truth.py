@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from lifeline.core.schema import TRUTH
@@ -50,11 +51,14 @@ class Truth:
         Raises:
             OSError: the folder is missing or full.
         """
-        write_parquet(self.table(before_ms), path)
+        write_table(self.table(before_ms), path)
 
 
-def write_parquet(table: pa.Table, path: Path) -> None:
-    """A Parquet file by way of a temporary name and a rename."""
+def write_table(table: pa.Table, path: Path) -> None:
+    """A file of the kind that its name says (``.csv``, else Parquet), by way of a temporary name and a rename."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    pq.write_table(table, temporary, compression="zstd")
+    if path.suffix.lower() == ".csv":
+        pa_csv.write_csv(table, temporary)
+    else:
+        pq.write_table(table, temporary, compression="zstd")
     temporary.replace(path)

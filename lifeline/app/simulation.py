@@ -8,9 +8,11 @@ from rich.live import Live
 from rich.text import Text
 
 from lifeline.app.run import stop_on_signals
+from lifeline.core.errors import ConfigurationError, Problem
 from simulators.drive import DriveSettings, run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -39,9 +41,11 @@ def run_simulation(
     """Publish until the seconds are over or a signal comes; the contract's summary.
 
     Raises:
-        ConfigurationError: the broker's URL cannot be used.
+        ConfigurationError: the broker's URL cannot be used, or the name of a file says no kind that is written.
         UnavailableError: the broker cannot be reached, or a file cannot be written.
     """
+    _known_kinds({"--truth": truth, "--registry": registry}, (".parquet", ".csv"))
+    _known_kinds({"--ledger": ledger}, (".parquet",))
     settings = DriveSettings(
         broker_url=broker_url,
         sensors=sensors,
@@ -59,6 +63,16 @@ def run_simulation(
     )
     with stop_on_signals() as stop, _Line(out) as line:
         return run(settings, line.update, stop).as_dict()
+
+
+def _known_kinds(paths: dict[str, Path | None], kinds: Sequence[str]) -> None:
+    problems = [
+        Problem(str(path), option, f"{path.suffix or 'no ending'} is no kind that is written", f"end it in {kinds[0]}")
+        for option, path in paths.items()
+        if path is not None and path.suffix.lower() not in kinds
+    ]
+    if problems:
+        raise ConfigurationError(problems)
 
 
 class _Line:

@@ -76,8 +76,8 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Same seed, same city, same bytes.")] = 1,
     faults: Annotated[float, typer.Option(min=0, help="Labelled faults per hour.")] = 60.0,
     fault_speed: Annotated[float, typer.Option(min=0.01, help="Faults evolve this many times faster.")] = 1.0,
-    truth: Annotated[Path | None, typer.Option(help="Write the labelled truth here (Parquet).")] = None,
-    registry: Annotated[Path | None, typer.Option(help="Write the registry here (Parquet).")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Write the labelled truth here (.parquet or .csv).")] = None,
+    registry: Annotated[Path | None, typer.Option(help="Write the registry here (.parquet or .csv).")] = None,
     ledger: Annotated[Path | None, typer.Option(help="Write what the broker acknowledged here (Parquet).")] = None,
     json: AsJson = False,
 ) -> None:

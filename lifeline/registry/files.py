@@ -7,6 +7,7 @@ value and its line; Parquet columns are cast. Which columns exist is said once, 
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import functools
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,18 @@ if TYPE_CHECKING:
 
 POINTS_FILE: Final = pa.schema([field for field in POINTS if field.name != "point"])
 """What a registry file may hold; the ledger alone gives point numbers."""
+
+HEAD_BYTES: Final = 1 << 16
+MAGIC: Final = {
+    b"PAR1": "Parquet",
+    b"PK\x03\x04": "a workbook or another zip archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+}
+"""How files begin that are given for CSV or Parquet."""
 
 REMEDIES: Final[dict[pa.DataType, str]] = {
     pa.float64(): "write a decimal number with a point, no unit and no thousands separator; empty means unknown",
@@ -86,6 +99,8 @@ def _load(path: Path, findings: Findings) -> pa.Table | None:
         findings.add("name", f"{suffix or 'no ending'} is not a kind of file we read", "give a .csv or a .parquet file")
         return None
     try:
+        if _is_other(path, suffix, findings):
+            return None
         if suffix == ".parquet":
             return pq.ParquetFile(path, memory_map=True).read()
         return _load_csv(path, findings)
@@ -93,9 +108,28 @@ def _load(path: Path, findings: Findings) -> pa.Table | None:
         findings.add("file", "does not exist", "check the path; it is relative to the configuration file")
     except OSError as error:
         findings.add("file", f"cannot be read: {error}", "check that it is a whole file and its permissions")
-    except pa.ArrowInvalid as error:
-        findings.add("file", f"cannot be read: {_first_line(error)}", _csv_remedy(str(error)))
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        remedy = _csv_remedy(str(error)) if suffix == ".csv" else "write it anew, or give it as .csv"
+        findings.add("file", f"cannot be read: {_first_line(error)}", remedy)
     return None
+
+
+def _is_other(path: Path, suffix: str, findings: Findings) -> bool:
+    """Whether a file is of another kind than its name says, with a finding."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    known = next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), None)
+    if suffix == ".parquet" and head and known != "Parquet":
+        remedy = "name it as what it is, or write it as Parquet or as CSV (UTF-8)"
+        findings.add("file", f"cannot be read: it holds {known or 'no Parquet'}, though its name says .parquet", remedy)
+        return True
+    if suffix == ".csv" and known is not None:
+        remedy = "name it .parquet" if known == "Parquet" else "save it as “CSV UTF-8”"
+        findings.add("file", f"cannot be read: it holds {known}, though its name says .csv", remedy)
+        return True
+    if suffix == ".csv":
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    return False
 
 
 def _load_csv(path: Path, findings: Findings) -> pa.Table | None:

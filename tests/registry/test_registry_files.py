@@ -7,12 +7,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
+from lifeline.app.simulation import run_simulation
 from lifeline.core.errors import ConfigurationError
 from lifeline.core.limits import POINTS_PER_DEVICE_MAX
 from lifeline.core.schema import AREAS
 from lifeline.registry import read_areas, read_points, unknown_areas
 from lifeline.registry.files import POINTS_FILE
+from simulators.registry import write_registry
 
 
 def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -118,6 +121,43 @@ def test_unreadable_files(tmp_path: Path, name: str, text: str | None, said: str
     if text is not None:
         write(path, text)
     assert said in problems(read_points, path)[0][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said", "remedy"),
+    [
+        ("r.csv", b"PAR1\x15\x04\xff", "holds Parquet", "name it .parquet"),
+        ("r.parquet", b"device_id,quantity\nG1,ch4\n", "holds no Parquet", "name it as what it is"),
+        ("r.csv", b"PK\x03\x04\xb7\xff", "holds a workbook", "CSV UTF-8"),
+        ("r.csv", "device_id,quantity\nG1,ch4\n".encode("utf-16"), "holds UTF-16 text", "CSV UTF-8"),
+        ("r.csv", "device_id,quantity\n井1,ch4\n".encode("gbk"), "can't decode", "CSV UTF-8"),
+        ("r.parquet", b"PAR1" + bytes(20) + b"PAR1", "cannot be read", "a whole file"),
+    ],
+)
+def test_content_that_the_name_does_not_say(tmp_path: Path, name: str, content: bytes, said: str, remedy: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    ((_, message, told),) = problems(read_points, path)
+    assert said in message
+    assert remedy in told
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_what_the_simulator_writes_is_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"sensors.{suffix}"
+    fleet = write_registry(path, sensors=40)
+    assert (path.read_bytes()[:4] == b"PAR1") is (suffix == "parquet")
+    assert read_points(path).equals(fleet.points.select(POINTS_FILE.names).cast(POINTS_FILE))
+
+
+def test_the_simulator_refuses_kinds_that_nobody_reads(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"\.xlsx is no kind that is written"):
+        run_simulation(
+            broker_url="mqtt://localhost:1", sensors=16, interval_s=1.0, shape="single", pack=1, qos=0, seconds=1,
+            seed=1, faults_per_hour=0, fault_speed=1, truth=None, registry=tmp_path / "r.xlsx", ledger=None,
+            out=Console(),
+        )  # fmt: skip
+    assert not list(tmp_path.iterdir())
 
 
 def test_problems_are_bounded(tmp_path: Path) -> None:
