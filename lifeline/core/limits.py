@@ -42,7 +42,7 @@ LINGER_S: Final = 0.05
 LINGER_ROWS_MIN: Final = 8_000
 LINGER_ROWS_MAX: Final = 60_000
 LINGER_ROWS_PER_S: Final = 400_000
-LINGER_WINDOW: Final = 0.25
+LINGER_WINDOW: Final = 0.125
 """Reads that bring so many rows come at most this often (decision 0021): every stage pays by the record and by the row,
 and at half a million readings a second records of 20 ms cost a tenth of a core more than records of 50 ms. Fewer rows
 (200,000 readings a second, a broker's window of twenty) are read at once, and so are more: the socket was full. And so

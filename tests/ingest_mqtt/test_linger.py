@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ingest.collector import linger_s
-from lifeline.core.limits import LINGER_ROWS_MAX, LINGER_ROWS_MIN, LINGER_S, RECEIVE_MAXIMUM
+from lifeline.core.limits import LINGER_ROWS_MAX, LINGER_ROWS_MIN, LINGER_S, LINGER_WINDOW, RECEIVE_MAXIMUM
 
 READ_S = 0.35e-6
 COMMIT_S = 0.005
@@ -60,7 +60,7 @@ def test_a_broker_does_not_wait_for_a_reader_that_waits(readings: int) -> None:
 
 
 def test_the_pause_keeps_reads_together_at_qos_1_too() -> None:
-    assert linger_s(20_000, 0.04, 20_000, RECEIVE_MAXIMUM) == pytest.approx(RECEIVE_MAXIMUM / 4 / 500_000)
+    assert linger_s(20_000, 0.04, 20_000, RECEIVE_MAXIMUM) == pytest.approx(RECEIVE_MAXIMUM * LINGER_WINDOW / 500_000)
 
 
 def test_few_rows_and_full_sockets_do_not_wait() -> None:
