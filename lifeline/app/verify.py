@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from lifeline.app.site import Site
 
 
-def verify_site(config: Path, audit_key: Path | None = None) -> dict[str, Any]:
+def verify_site(config: Path, audit_key: Path | None = None, *, full: bool = False) -> dict[str, Any]:
     """``{ok, parts: [{name, ok, detail}]}``; a part that is bad names its first bad place.
 
-    ``audit_key``: the auditor's own copy of the public key; else the one beside the checkpoints.
+    ``audit_key``: the auditor's own copy of the public key; else the one beside the checkpoints. ``full``: every page
+    of the lake, as ``verify_lake``.
     """
     site = load_site(config)
     log = verify_log(site.log)
@@ -33,7 +34,7 @@ def verify_site(config: Path, audit_key: Path | None = None) -> dict[str, Any]:
             else f"{log.records:,} records, {log.readings:,} readings, lsn {log.first} to {log.last}",
         }
     ]
-    lake = verify_lake(site.data, committed=None if log.live else log.last or None)
+    lake = verify_lake(site.data, committed=None if log.live else log.last or None, full=full)
     parts.append(
         {
             "name": "lake",

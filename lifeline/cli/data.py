@@ -91,13 +91,16 @@ def verify(
     audit_key: Annotated[
         Path | None, typer.Option(help="Your own copy of audit.pub: shows whether the key was exchanged.")
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read every page of the lake: checksums, footers, doubles of all days.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Check log checksums, lake against log, the queue's database and the audit; exit 1 at the first bad place."""
     from lifeline.app.verify import verify_site
 
     with failures(as_json=json):
-        report = verify_site(config, audit_key)
+        report = verify_site(config, audit_key, full=full)
         if json:
             print_json(report)
         else:

@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lifeline.core.errors import CorruptionError, UnavailableError
+from lifeline.lake.damage import damage
 from lifeline.lake.files import sync_file
 from lifeline.lake.kernels.order import order_rows
 from lifeline.lake.parquet import (
@@ -33,6 +34,7 @@ from lifeline.lake.parquet import (
     FileFacts,
     readings_stats,
     readings_writer,
+    rejects_writer,
 )
 
 if TYPE_CHECKING:
@@ -126,7 +128,7 @@ class _Cursor:
     """One sorted input, read STEP_ROWS at a time."""
 
     def __init__(self, path: Path) -> None:
-        self._file = pq.ParquetFile(path)
+        self._file = pq.ParquetFile(path, page_checksum_verification=True)
         self._steps = self._file.iter_batches(STEP_ROWS)
         self._rows: pa.RecordBatch = _NO_ROWS
         self._point: NDArray[np.int32] = _NO_POINT
@@ -241,9 +243,9 @@ def merge_rejects(inputs: Sequence[Path], output: Path, stopped: threading.Event
     Raises:
         InterruptedError: ``stopped`` was set.
     """
-    with pq.ParquetWriter(output, REJECTS_FILE, compression="zstd", compression_level=3) as writer:
+    with rejects_writer(output) as writer:
         for path in inputs:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 for group in range(file.num_row_groups):
                     if stopped is not None and stopped.is_set():
                         raise InterruptedError("the merge was stopped")
@@ -327,7 +329,7 @@ class Compactor:
         self._resting = RETRY_STARTS
         for file in merge.inputs:
             path = self.table.root / file.path
-            problem = damage(path, file.rows)
+            problem = damage(path, file.rows, self.table.columns)
             if problem:
                 self._damaged.add(file.path)
                 self.fault = f"{path}: {problem}; it is left out of compaction (run lifeline verify)"
@@ -338,13 +340,3 @@ class Compactor:
             merge.facts = self._merge_files(paths, merge.output, self._stopped)
         except (OSError, pa.ArrowException, CorruptionError, UnavailableError) as error:
             merge.error = error
-
-
-def damage(path: Path, rows: int) -> str | None:
-    """What is wrong with a file that should hold ``rows`` rows: every page is decoded; None when it is whole."""
-    try:
-        with pq.ParquetFile(path) as file:
-            found = sum(batch.num_rows for batch in file.iter_batches(ROW_GROUP_ROWS))
-    except (OSError, pa.ArrowException) as error:
-        return f"cannot be read: {error}"
-    return None if found == rows else f"holds {found} rows, the table says {rows}"

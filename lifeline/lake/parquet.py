@@ -148,6 +148,7 @@ def readings_writer(path: Path, first: pa.Table, *, fresh: bool = False) -> pq.P
         column_encoding=encoding,
         dictionary_pagesize_limit=4 << 20,
         write_statistics=True,
+        write_page_checksum=True,
         sorting_columns=[pq.SortingColumn(2), pq.SortingColumn(0)],
     )
 
@@ -159,9 +160,15 @@ def write_readings(path: Path, table: pa.Table) -> FileFacts:
     return FileFacts(table.num_rows, path.stat().st_size, readings_stats(path))
 
 
+def rejects_writer(path: Path) -> pq.ParquetWriter:
+    """A writer for rejects."""
+    return pq.ParquetWriter(path, REJECTS_FILE, compression="zstd", compression_level=3, write_page_checksum=True)
+
+
 def write_rejects(path: Path, table: pa.Table) -> FileFacts:
     """Write rejects as one file (not yet durable)."""
-    pq.write_table(table.cast(REJECTS_FILE), path, compression="zstd", compression_level=3)
+    with rejects_writer(path) as writer:
+        writer.write_table(table.cast(REJECTS_FILE))
     return FileFacts(table.num_rows, path.stat().st_size, json.dumps({"numRecords": table.num_rows}))
 
 

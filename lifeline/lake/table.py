@@ -89,6 +89,11 @@ class Table:
         """The last commit failed, and whether it counts only ``settle`` can tell: its files must stay."""
 
     @property
+    def columns(self) -> pa.Schema:
+        """Of its files: the day is in their paths."""
+        return pa.schema([field for field in self._schema if field.name != "day"])
+
+    @property
     def version(self) -> int:
         """Number of the last commit."""
         return int(self._table.version())

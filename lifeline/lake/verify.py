@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lifeline.core.errors import LifelineError
-from lifeline.lake.compaction import damage
+from lifeline.lake.damage import damage
 from lifeline.lake.parquet import READINGS_TABLE, REJECTS_TABLE
 from lifeline.lake.table import Table, hollow_commit
 from lifeline.lake.views import scan
@@ -82,11 +82,11 @@ def _check_files(table: Table, *, full: bool) -> str | None:
             return f"{path}: has {path.stat().st_size} bytes, the table says {file.bytes}"
         try:
             rows = pq.read_metadata(path).num_rows
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, pa.ArrowException, ValueError) as error:
             return f"{path}: cannot be read: {error}"
         if rows != file.rows:
             return f"{path}: its footer says {rows} rows, the table {file.rows}"
-        problem = damage(path, file.rows) if full else None
+        problem = damage(path, file.rows, table.columns) if full else None
         if problem:
             return f"{path}: {problem}"
     return None
@@ -118,8 +118,11 @@ def _check_doubles(table: Table, *, full: bool) -> str | None:
         f"SELECT point, epoch_ms(ts), seq, count(*) FROM {scan(sorted(paths))} "  # noqa: S608 (all parts quoted)
         "GROUP BY point, ts, seq, value, received_at HAVING count(*) > 1 ORDER BY 1, 2 LIMIT 1"
     )
-    with duckdb.connect(config={"memory_limit": "2GB"}) as connection:
-        double = connection.execute(query).fetchone()
+    try:
+        with duckdb.connect(config={"memory_limit": "2GB"}) as connection:
+            double = connection.execute(query).fetchone()
+    except duckdb.Error as error:
+        return f"{table.root}: cannot be queried: {error}"
     if double is None:
         return None
     point, ts, seq, count = double
