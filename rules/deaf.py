@@ -86,6 +86,8 @@ class Deafness:
     def within(self, silent_s: NDArray[np.float64], at: NDArray[np.int64]) -> NDArray[np.float64]:
         """How many of so many seconds before some instants (ms) were deaf."""
         found = np.zeros(len(silent_s))
+        if not self._now:
+            return found
         since = at - silent_s * 1000.0
         for begin, end in self._now:
             found += np.maximum(np.minimum(at, end) - np.maximum(since, begin), 0.0)

@@ -168,6 +168,8 @@ class Silence:
         changes: list[ClockChange],
     ) -> int:
         rows, who = record.readings, self._who
+        if len(instants) == 1:
+            who = who[:0]  # what is as of now need not be written down for every point of a city: see ``_silent``
         shape = (len(instants), len(who))
         own, device = np.empty(shape), np.empty(shape)
         counts, behind = np.zeros((len(instants), 2)), np.zeros((len(instants), len(self.last_gateway), len(_BEHIND)))
@@ -182,9 +184,13 @@ class Silence:
         found: list[ClockChange] = []
         for rule, places in zip(self.rules, self._places, strict=True):
             if len(places):
-                chosen = self._stirring(rule, own, places)
-                at_chosen = places[chosen]
-                wide = {"silent_s": own[:, at_chosen].ravel(), "device_silent_s": device[:, at_chosen].ravel()}
+                if len(instants) == 1:
+                    chosen = self._stirring_now(rule, int(instants[0]))
+                    wide = self._silent(rule.points[chosen], int(instants[0]))
+                else:
+                    chosen = self._stirring(rule, own, places)
+                    at_chosen = places[chosen]
+                    wide = {"silent_s": own[:, at_chosen].ravel(), "device_silent_s": device[:, at_chosen].ravel()}
                 if not GATEWAY.isdisjoint(rule.names):
                     wide |= self._behind(behind, rule.points[chosen])
                 rule.evaluated += len(instants) * len(places)
@@ -199,8 +205,9 @@ class Silence:
         if not len(self.last_gateway):
             nothing = np.full((len(behind), len(points)), np.nan)
             return dict.fromkeys(GATEWAY, nothing.ravel())
-        found = np.where(gateway[None, :, None] >= 0, behind[:, gateway], np.nan)
-        return dict(zip(_BEHIND, (found[..., k].ravel() for k in range(len(_BEHIND))), strict=True))
+        nowhere = np.full((len(behind), 1, len(_BEHIND)), np.nan)
+        table = np.concatenate([behind, nowhere], axis=1)  # -1, without a gateway, is the last
+        return {name: table[:, gateway, k].ravel() for k, name in enumerate(_BEHIND)}
 
     def _stirring(self, rule: BoundRule, own: NDArray[np.float64], places: NDArray[np.intp]) -> NDArray[np.int32]:
         """Slots that can change within the block: overdue at some instant, or not at rest before it."""
@@ -210,6 +217,25 @@ class Silence:
         stirring = longest > self._interval_s[rule.points]
         stirring[rule.state.restless] = True
         return np.flatnonzero(stirring).astype(np.int32)
+
+    def _stirring_now(self, rule: BoundRule, instant: int) -> NDArray[np.int32]:
+        """The same at the instant up to which everything was heard."""
+        if not self._speaks_of_silence(rule):
+            return np.arange(len(rule.points), dtype=np.int32)
+        stirring = np.empty(len(rule.points), np.bool_)
+        kernels.overdue(rule.points, self.last_point, self._interval_s, instant, stirring)
+        stirring[rule.state.restless] = True
+        return np.flatnonzero(stirring).astype(np.int32)
+
+    def _silent(self, points: NDArray[np.int32], instant: int) -> dict[str, NDArray[np.float64]]:
+        """What the kernel writes down of points, at the instant up to which everything was heard."""
+        last = {"silent_s": self.last_point[points], "device_silent_s": self.last_device[self._device[points]]}
+        never = last["silent_s"] == kernels.NEVER
+        if never.any():
+            return {
+                n: np.where(never, np.nan, (instant - np.where(never, instant, t)) / 1000.0) for n, t in last.items()
+            }
+        return {name: (instant - times) / 1000.0 for name, times in last.items()}
 
     @staticmethod
     def _speaks_of_silence(rule: BoundRule) -> bool:

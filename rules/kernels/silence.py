@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from rules.kernels.types import F64, I32, I64, U8
+from rules.kernels.types import F64, I32, I64, U8, Mask
 
 NEVER = np.iinfo(np.int64).min
 OVERDUE_MIN = 3.0
@@ -109,3 +109,11 @@ def silences(
             out_gateways[k, g, 1] = (instants[k] - last_gateway[g, 0]) / 1000.0 if heard else np.nan
             out_gateways[k, g, 2] = (instants[k] - last_gateway[g, 1]) / 1000.0 if back else np.inf
     return at
+
+
+@njit(cache=True, nogil=True)
+def overdue(points: I32, last_point: I64, interval_s: F64, instant: int, out: Mask) -> None:
+    """Which of some points are silent at an instant (epoch ms) for longer than their interval; none never heard."""
+    for j in range(len(points)):
+        last = last_point[points[j]]
+        out[j] = last != NEVER and (instant - last) / 1000.0 > interval_s[points[j]]
