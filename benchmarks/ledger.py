@@ -38,10 +38,10 @@ def append(path: Path, line: Mapping[str, Any]) -> None:
         file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
-def commit() -> str | None:
+def commit(root: Path = ROOT) -> str | None:
     """Version of the tree, with ``+`` when it was changed since; None outside a repository."""
     try:
-        asked = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+        asked = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
         return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None

@@ -50,7 +50,7 @@ def describe(machine: Mapping[str, Any]) -> str:
     """A machine in a line."""
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, "
-        f"Python {machine['python']}, load {machine['load_1min']} at the start"
+        f"Python {machine['python']}, load {machine['load_1min']}"
     )
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from benchmarks.ledger import ROOT, commit
+from benchmarks.machine import machine
+from benchmarks.picture import describe
 from tests.crash.oracle import EMPTY, Books
 
 
@@ -34,8 +39,11 @@ def add(name: str, cycles: int, books: Books, seed: int, back_s: list[float]) ->
 
 
 def table() -> list[str]:
-    """The lines, none when nothing ran."""
+    """The lines, none when nothing ran; a figure without its machine and commit is none."""
     lines = []
+    if ROWS or MUTANTS:
+        tree = Path(os.environ.get("LIFELINE_TREE", ROOT))  # the suite runs beside the wheel, not in the tree
+        lines.append(f"{describe(machine())}, commit {commit(tree) or 'unknown'}")
     if ROWS:
         head = (
             f"{'crash':32} {'cycles':>7} {'acknowledged':>13} {'lost':>5} {'phantom':>8} {'doubled':>8} {'disorder':>9}"
