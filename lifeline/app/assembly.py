@@ -25,7 +25,7 @@ from lifeline.app.bookkeeping import keep_books, record_reload
 from lifeline.app.clock import now_ms
 from lifeline.app.decoding import make_decoder
 from lifeline.app.load import LoadGauge
-from lifeline.app.memory import MemoryKeeper, settle, settle_allocator
+from lifeline.app.memory import MemoryKeeper, give_back, settle, settle_allocator
 from lifeline.app.outgoing import start_sinks
 from lifeline.app.overriding import load_rules
 from lifeline.app.publishing import Publisher
@@ -321,6 +321,7 @@ def published(catalog: Catalog, desk: GovernanceDesk, ledger: RegistryLedger, gr
     """The publisher; readings are never shown without the registry, but a newer one can wait for the first chores."""
     publisher = Publisher(catalog, desk, ledger, now_ms, grace_ms=grace_ms)
     if not catalog.shows("points"):
+        give_back()  # a first start: what reading the registry took is not held together with what writing it takes
         publisher.publish_registry()
     return publisher
 
