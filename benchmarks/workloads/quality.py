@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from benchmarks.harness import Figure, Result, figure
-from benchmarks.quality import foreign, made, networks, pipes, sets, treatment
+from benchmarks.quality import foreign, made, networks, pipes, sets, treatment, twisted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,8 +83,12 @@ def _public(result: Result, folder: Path) -> None:
             result.notes.append(f"{name}: skipped, {'no --data' if root is None else f'{root / place} is not there'}")
             continue
         began = time.monotonic()
-        judged = [foreign.judge(case, folder) for case in read(root)]
+        cases = list(read(root))
+        judged = [foreign.judge(case, folder) for case in cases]
         MARKS[name](result, name, judged)
+        for twist in TWISTED.get(name, ()):
+            how = (twisted.SAME | twisted.HARDER)[twist]
+            MARKS[name](result, f"{name}_{twist}", [foreign.judge(how(case), folder) for case in cases])
         alarms = sum(one.alarms.height for one in judged)
         result.notes.append(f"{name}: {len(judged)} runs, {alarms} alarms, {time.monotonic() - began:.1f} s")
 
@@ -166,6 +170,13 @@ def _burden(result: Result, name: str, judged: list[Judged]) -> None:
     result.figures[f"{name}_alarms"] = Figure(foreign.burden(judged[0]), "alarms a meter and month", None, "lower")
 
 
+TWISTED: Final = {
+    "batadal": ("half", "double", "missing"),
+    "skab": ("half", "double", "missing", "short"),
+    "stanford": ("half", "missing"),
+    "chilbolton": ("half", "missing"),
+}
+"""Sets that are judged again, told otherwise."""
 MARKS: Final[dict[str, Callable[[Result, str, list[Judged]], None]]] = {
     "batadal": _attacks,
     "skab": _points,

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.harness import Result
-from benchmarks.quality import foreign, networks, pipes, sets, treatment
+from benchmarks.quality import foreign, made, networks, pipes, sets, treatment, twisted
 from benchmarks.workloads import quality
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -123,3 +123,24 @@ def test_the_made_waterworks_has_the_events_that_it_says() -> None:
     assert isinstance(last, datetime)
     wrong = sum((b - a).total_seconds() for a, b in case.faults)
     assert 0.01 < wrong / (last.replace(tzinfo=UTC) - case.train_to).total_seconds() < 0.06
+
+
+@pytest.mark.parametrize("twist", twisted.SAME)
+def test_the_same_rig_told_otherwise_is_judged_the_same(twist: str, tmp_path: Path) -> None:
+    case = next(iter(made.rigs(np.random.default_rng(3))))
+    told = twisted.SAME[twist](case)
+    assert not told.data.equals(case.data)
+    one, other = (foreign.judge(x, tmp_path) for x in (case, told))
+    assert one.alarms.height
+    assert other.alarmed.tolist() == one.alarmed.tolist()
+    assert other.alarms["quantity"].to_list() == one.alarms["quantity"].to_list()
+
+
+def test_a_history_twisted_harder_keeps_its_faults() -> None:
+    case = next(iter(made.rigs(np.random.default_rng(3))))
+    rows = {name: twist(case).data.height / case.data.height for name, twist in twisted.HARDER.items()}
+    assert rows == pytest.approx({"half": 0.5, "third": 1 / 3, "double": 2.0, "missing": 0.9, "short": 1.0}, abs=0.01)
+    assert all(twist(case).faults == case.faults for twist in twisted.HARDER.values())
+    assert twisted.HARDER["short"](case).train_to == made.START + timedelta(seconds=240)
+    values = twisted.between(case).data.filter(pl.col("quantity") == "current").sort("ts")["value"].to_numpy()
+    assert values[1:-1:2] == pytest.approx((values[:-2:2] + values[2::2]) / 2)
