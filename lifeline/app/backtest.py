@@ -19,6 +19,7 @@ from lifeline.app.history import lake_history
 from lifeline.app.overriding import past_spans
 from lifeline.app.since import parse_time
 from lifeline.app.site import load_site
+from lifeline.app.spool import Spool
 from lifeline.core.batch import Readings
 from lifeline.core.errors import ConfigurationError, Problem
 from rules.backtest import run
@@ -127,7 +128,7 @@ def fit_rules(
     history = _history(config, data, registry, start, end, timezone)
     train_ms = parse_time(train_to, "--train-to")
     unjudged(history.span, train_ms)
-    batches = list(history.batches)
+    batches = history.ready()
 
     def replay(changed: RuleSet, number: int, of: int) -> BacktestResult:
         made = run(changed, history.points, batches, history.zone, train_to=train_ms, end=parse_time(end, "--to"))
@@ -174,6 +175,15 @@ class _History:
     def said(self) -> list[str]:
         """What reading the file to its end has found."""
         return self.batches.doubts if isinstance(self.batches, ForeignReadings) else []
+
+    def ready(self) -> Iterable[Readings]:
+        """Its batches, to be walked through dozens of times: what a foreign file tells is worked out once."""
+        if not isinstance(self.batches, ForeignReadings):
+            return self.batches
+        spool = Spool()
+        for batch in self.batches:
+            spool.append(batch)
+        return spool
 
     def series(self, points: Sequence[int]) -> list[Series]:
         """Name, times and values of points."""

@@ -1,7 +1,8 @@
 """History from elsewhere as the log would have told it: registry and readings of foreign files.
 
-A file whose rows are in the order of time is read in pieces each time somebody walks through it, and never held: what
-it takes is one piece and its times. One that is not must be held to be put in order.
+A file is read in pieces each time somebody walks through it, and never held: what it takes is one piece and its times.
+The rows of one that is not in the order of time are set aside on disk by windows of time, and put in order window by
+window.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from lifeline.app.foreign_files import as_numbers, epoch_ms, no_numbers, place, scan_frame
+from lifeline.app.spool import Spool
 from lifeline.core.batch import Readings
 from lifeline.core.errors import ConfigurationError, Problem
 from lifeline.core.registry import Registry
@@ -28,6 +30,12 @@ if TYPE_CHECKING:
 
 BATCH_ROWS: Final = 250_000
 LONG: Final = ("ts", "device_id", "quantity", "value")
+WINDOW_PIECES: Final = 4
+"""What is put in order at once: a million readings, 34 MB and as much to sort them."""
+WINDOWS_MAX: Final = 256
+"""Open files at most."""
+SAMPLE: Final = 1 << 16
+"""Times that tell where windows begin."""
 NOTHING: Final = ("nan", "na", "n/a", "null", "none", "-", "inf", "-inf", "")
 """Words of others for no value."""
 WORDS_MAX: Final = 10_000
@@ -83,7 +91,7 @@ class ForeignReadings:
         self.span = (int(told.min()), int(told.max())) if self.rows else None
         """First and last time of receipt, epoch ms."""
         self.in_order = bool((np.diff(told) >= 0).all())
-        """Whether the file is read in pieces."""
+        """Whether nothing is set aside."""
         self.doubts: list[str] = []
         """What was left out, known when the file was read to its end."""
 
@@ -96,8 +104,8 @@ class ForeignReadings:
         if not self.rows:
             return
         if not self.in_order:
-            whole = Readings.concat([rows for rows, _ in self._pieces()])
-            yield from batched(in_log_order(whole))
+            for window in self._windows():
+                yield from batched(in_log_order(window.whole()))
             return
         held = Readings.empty()
         for rows, last in self._pieces():
@@ -108,6 +116,22 @@ class ForeignReadings:
             cut = len(known) if last else int(np.searchsorted(known.received_at, known.received_at[-1]))
             yield from batched(known.take(slice(0, cut)))
             held = known.take(slice(cut, None))
+
+    def _windows(self) -> list[Spool]:
+        """The rows by windows of time, one after another, of about WINDOW_PIECES pieces each."""
+        told = self._ts[self._ts != NEVER]
+        wanted = min(WINDOWS_MAX, 1 + self.rows // (WINDOW_PIECES * self._piece))
+        sample = np.sort(told[:: 1 + len(told) // SAMPLE])
+        bounds = sample[np.arange(1, wanted) * len(sample) // wanted]
+        windows = [Spool() for _ in range(wanted)]
+        for rows, _ in self._pieces():
+            window = np.searchsorted(bounds, rows.received_at, side="right")
+            order = np.argsort(window, kind="stable")
+            ends = np.cumsum(np.bincount(window, minlength=wanted))
+            for one, start, end in zip(windows, np.append(0, ends), ends, strict=False):
+                if end > start:
+                    one.append(rows.take(order[start:end]))
+        return windows
 
     def _pieces(self) -> Iterator[tuple[Readings, bool]]:
         """Rows of the file as readings, and whether they are the last; what was no number at all is told at the end."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,16 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import rules
+from lifeline.app import foreign_history as foreign_module
+from lifeline.app import spool as spool_module
 from lifeline.app.backtest import backtest_rules, fit_rules
 from lifeline.app.foreign_files import epoch_ms
 from lifeline.app.foreign_history import foreign_history
+from lifeline.app.spool import Spool
 from lifeline.cli.main import app
-from lifeline.core.errors import ConfigurationError
+from lifeline.core.batch import Readings
+from lifeline.core.errors import ConfigurationError, UnavailableError
+from lifeline.core.schema import LOG_READINGS
 from rules.backtest import ALARMS
 
 LIBRARY = Path(str(rules.__file__)).parent / "library"
@@ -288,6 +295,57 @@ def test_a_thirteen_tells_the_day_from_the_month(written: list[str | None], read
 TORN = st.lists(
     st.tuples(st.integers(0, 9), *(st.one_of(st.none(), st.floats(-1e6, 1e6)) for _ in NAMES)), min_size=1, max_size=30
 )
+
+
+@settings(max_examples=25, deadline=None)
+@given(minutes=st.lists(st.integers(0, 30), min_size=2, max_size=60), piece=st.integers(1, 12), aside=st.integers(1, 3))
+def test_a_file_in_any_order_is_put_in_order_by_windows(
+    minutes: list[int], piece: int, aside: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Naively: all rows, sorted by time and point; what is equal stays as the file has it. Twice the same."""
+    folder = tmp_path_factory.mktemp("any")
+    registry, data = folder / "points.csv", folder / "d.parquet"
+    points = [name.rpartition("/")[::2] for name in NAMES]
+    pl.DataFrame(points, ["device_id", "quantity"], orient="row").write_csv(registry)
+    chosen = [k % len(NAMES) for k in range(len(minutes))]
+    rows = [
+        (minute * 60_000, *points[k], float(row)) for row, (minute, k) in enumerate(zip(minutes, chosen, strict=True))
+    ]
+    pl.DataFrame(rows, ["ts", "device_id", "quantity", "value"], orient="row").with_columns(
+        pl.col("ts") + 1_700_000_000_000
+    ).write_parquet(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(foreign_module, "WINDOW_PIECES", aside)
+        _, read = foreign_history(data, registry, None, None, piece)
+        for _ in range(2):
+            batches = list(read)
+            told = [int(value) for batch in batches for value in batch.value]
+            assert told == sorted(range(len(rows)), key=lambda row: (minutes[row], chosen[row]))
+            assert all(a.ts[-1] < b.ts[0] for a, b in pairwise(batches)), "a moment is cut"
+
+
+def test_what_is_set_aside_comes_back_as_often_as_it_is_asked_for() -> None:
+    random = np.random.default_rng(7)
+    batches = [
+        Readings(*(random.integers(0, 200, rows).astype(f.type.to_pandas_dtype()) for f in LOG_READINGS))
+        for rows in (3, 0, 5)
+    ]
+    spool = Spool()
+    assert not list(spool)
+    for batch in batches:
+        spool.append(batch)
+    for one, other, batch in zip(spool, spool, batches, strict=True):  # two walks at once
+        assert one.to_arrow().equals(batch.to_arrow())
+        assert other.to_arrow().equals(batch.to_arrow())
+    assert spool.whole().to_arrow().equals(Readings.concat(batches).to_arrow())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_told_with_what_to_do() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spool_module, "_nameless", lambda: os.open("/dev/full", os.O_RDWR))
+        with pytest.raises(UnavailableError, match="TMPDIR"):
+            Spool().append(Readings.empty(3))
 
 
 @settings(max_examples=25, deadline=None)
