@@ -337,5 +337,13 @@ def _points_at_checkpoint(pointer: Path) -> bool:
 
 def _files(table: DeltaTable) -> list[LakeFile]:
     actions = pa.table(table.get_add_actions(flatten=True))
-    columns = [actions[name].to_pylist() for name in ("path", "partition.day", "num_records", "size_bytes")]
-    return [LakeFile(path, str(day), int(rows), int(size)) for path, day, rows, size in zip(*columns, strict=True)]
+    told = [
+        actions[name].to_pylist() if name in actions.column_names else [None] * actions.num_rows
+        for name in ("path", "partition.day", "num_records", "size_bytes")
+    ]
+    for path, *rest in zip(*told, strict=True):
+        if path is None or None in rest:
+            raise CorruptionError(
+                f"{table.table_uri}/_delta_log: what a commit tells of {path} cannot be read; restore it from a backup"
+            )
+    return [LakeFile(path, str(day), int(rows), int(size)) for path, day, rows, size in zip(*told, strict=True)]

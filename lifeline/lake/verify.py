@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import duckdb
 import pyarrow as pa
@@ -23,6 +23,10 @@ from lifeline.lake.writer import READINGS_APP, REJECTS_APP
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+APPS: Final = frozenset({READINGS_APP, REJECTS_APP})
+ACTIONS: Final = frozenset({"add", "commitInfo", "domainMetadata", "metaData", "protocol", "remove", "txn"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +102,33 @@ def _check_positions(root: Path) -> str | None:
         return f"{hollow}: is empty: what it added to the table is unknown"
     last: dict[str, int] = {}
     for commit in sorted((root / "_delta_log").glob("[0-9]*.json")):
-        for line in commit.read_bytes().splitlines():
-            txn = json.loads(line).get("txn")
-            if txn is None:
-                continue
-            app, version = txn["appId"], int(txn["version"])
+        try:
+            moves = _moves(commit)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return f"{commit}: cannot be read: {error!r}"
+        for app, version in moves:
+            if app not in APPS:
+                return f"{commit}: moves a position of {app!r}, which nobody knows"
             if version < last.get(app, 0):
                 return f"{commit}: the position of {app} goes back from {last[app]} to {version}"
             last[app] = version
     return None
+
+
+def _moves(commit: Path) -> list[tuple[str, int]]:
+    """The positions that a commit sets, by application.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is no commit.
+    """
+    found = []
+    for line in commit.read_bytes().splitlines():
+        for action, told in json.loads(line).items():
+            if action not in ACTIONS:
+                raise ValueError(f"an action {action!r}")
+            if action == "txn":
+                found.append((told["appId"], int(told["version"])))
+    return found
 
 
 def _check_doubles(table: Table, *, full: bool) -> str | None:

@@ -96,3 +96,22 @@ def test_verify_says_what_cannot_be_read_and_does_not_end_by_it(
 
     for full in (False, True):
         assert str(made.readings.root) in str(verify_lake(tmp_path, full=full).problem)
+
+
+def test_no_flipped_bit_of_a_commit_goes_unnoticed_where_it_counts_d06(tmp_path: Path, record: Any) -> None:
+    made = lake(tmp_path, record, 3)
+    made.close()
+    whole = verify_lake(tmp_path, full=True)
+    assert whole.problem is None
+    commits = sorted((made.readings.root / "_delta_log").glob("*.json"))
+    draw, named = random.Random(6), 0
+    for _ in range(100):
+        commit = draw.choice(commits)
+        raw = commit.read_bytes()
+        at, bit = draw.randrange(len(raw)), 1 << draw.randrange(8)
+        commit.write_bytes(raw[:at] + bytes([raw[at] ^ bit]) + raw[at + 1 :])
+        found = verify_lake(tmp_path, full=True)
+        assert found.problem or found == whole, f"bit {bit} of byte {at} of {commit.name}"
+        named += found.problem is not None
+        commit.write_bytes(raw)
+    assert named > 50
