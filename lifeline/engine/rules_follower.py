@@ -36,6 +36,8 @@ BEAT_S: Final = 0.01
 FULL_BEAT_S: Final = 0.1
 """From ``LINGER_ROWS_PER_S`` on, where reads wait for company too: 5 % less of a core at 624,500 readings/s."""
 
+RATE_S: Final = 1.0
+
 LATENCIES_KEPT: Final = 100_000
 ACKNOWLEDGED_MS: Final = 1_000
 
@@ -90,7 +92,8 @@ class RulesFollower:
         self._first = 1
         self._position, self._durable = snapshots.newest, 0
         self._snapshot_at = clock()
-        self._began = time.monotonic()
+        self._began, self._rows = time.monotonic(), 0
+        """Since when rows are counted, and how many."""
         self._saving: tuple[int, Future[None]] | None = None
         self._saver = ThreadPoolExecutor(1, "save-rules")
         """Writing and syncing 80 MB takes some 300 ms, for which no alarm should wait. They are read where they lie."""
@@ -169,16 +172,22 @@ class RulesFollower:
         """
         self._store()
         if records:
-            self._keep_time(sum(len(record.readings) for record in records))
+            if records[-1].lsn > self._live_from:  # a replay is no stream
+                self._keep_time(sum(len(record.readings) for record in records))
             self._pending += self._machine.process_all(records)
             self._position = records[-1].lsn
         self._store()
 
     def _keep_time(self, rows: int) -> None:
-        """The beat goes by the rate, not by a turn's size: after a hold-up a turn is large, which says nothing."""
-        began = time.monotonic()
-        full = rows >= LINGER_ROWS_PER_S * (began - self._began)
-        self.beat_s, self._began = FULL_BEAT_S if full else BEAT_S, began
+        """The beat goes by the rate of a second, not of a turn.
+
+        What a hold-up of the disk has kept back comes at once; by its rate the turn after it would wait a full beat.
+        """
+        now = time.monotonic()
+        self._rows += rows
+        if now - self._began >= RATE_S:
+            full = self._rows >= LINGER_ROWS_PER_S * (now - self._began)
+            self.beat_s, self._began, self._rows = FULL_BEAT_S if full else BEAT_S, now, 0
 
     def tick(self, now_ms: int) -> None:
         """Store what was refused before, let the queue do its work by age, snapshot by age."""
