@@ -32,7 +32,7 @@ from lifeline.core.alarm import RULE_CHANGED, RULE_GONE
 from lifeline.core.batch import Readings
 from lifeline.core.registry import Registry, RegistrySource
 from rules import alarms, evidence, features, snapshot
-from rules.batch import BATCH_ROWS, RUN_ROWS, Batch
+from rules.batch import BATCH_ROWS, PIECE_ROWS_HISTORY, RUN_ROWS, Batch
 from rules.census import Census
 from rules.columns import Columns, all_rows, columns_at
 from rules.groups import BoundGroups
@@ -81,6 +81,7 @@ class RuleMachine:
         """
         self.rules = rules
         self._within, self._history = within, history
+        self._piece_rows = PIECE_ROWS_HISTORY if history else BATCH_ROWS
         self._until = math.inf if train_to is None else float(train_to)
         self.timezone = timezone
         self._train_to = train_to
@@ -473,7 +474,8 @@ class RuleMachine:
 
     def _judge(self, plan: Plan, rows: Rows, *, again: bool = False) -> list[Verdict]:
         """What rules over single readings say of rows; ``again``: they were counted before."""
-        return [verdict for piece in rows.pieces(BATCH_ROWS) for verdict in self._judge_piece(plan, piece, again=again)]
+        pieces = rows.pieces(self._piece_rows)
+        return [verdict for piece in pieces for verdict in self._judge_piece(plan, piece, again=again)]
 
     def _judge_piece(self, plan: Plan, rows: Rows, *, again: bool) -> list[Verdict]:
         found = []

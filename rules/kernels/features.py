@@ -98,6 +98,7 @@ def ewma(
     a = 1 - exp(-dt / tau_s), or the option ``lambda`` where that is not 0; mean += a d; var = (1 - a) (var + a d^2),
     d = value - mean (West 1979 with a weight that varies). NaN for the first reading. State: [mean, variance].
     """
+    a, spell = options[1], np.nan
     for i in range(len(slots)):
         s = slots[i]
         v = value[i]
@@ -113,7 +114,9 @@ def ewma(
         out[1, i] = np.sqrt(var)
         if ts[i] >= until:
             continue
-        a = options[1] if options[1] > 0.0 else 1.0 - np.exp(-dt[i] / options[0])
+        if options[1] <= 0.0 and dt[i] != spell:  # most readings come at the interval of the one before
+            spell = dt[i]
+            a = 1.0 - np.exp(-spell / options[0])
         d = v - m
         state[s, 0] = m + a * d
         state[s, 1] = (1.0 - a) * (var + a * d * d)

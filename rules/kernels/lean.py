@@ -27,6 +27,7 @@ def mean(
     out: F64,
 ) -> None:
     """``ewma`` alone. State: [mean]."""
+    a, spell = options[1], np.nan
     for i in range(len(slots)):
         s = slots[i]
         m = state[s, 0]
@@ -34,7 +35,9 @@ def mean(
         if np.isnan(m):
             state[s, 0] = value[i]
         elif ts[i] < until:
-            a = options[1] if options[1] > 0.0 else 1.0 - np.exp(-dt[i] / options[0])
+            if options[1] <= 0.0 and dt[i] != spell:
+                spell = dt[i]
+                a = 1.0 - np.exp(-spell / options[0])
             state[s, 0] = m + a * (value[i] - m)
 
 
