@@ -66,10 +66,13 @@ _DEVICES: Final = (("R1", "ch4"), ("R1", "temp"), ("R2", "ch4"))
 """One device of two points, which are put in order together, and one of one."""
 
 
-def rehearse() -> list[AlarmChange]:
-    """Raise, clear, come late, be silent, keep the state and take it back; what was said, for whoever wants proof."""
+def rehearse(timezone: str = "UTC") -> list[AlarmChange]:
+    """Raise, clear, come late, be silent, keep the state and take it back; what was said, for whoever wants proof.
+
+    ``timezone``: the site's, whose clock is then made: seventy years of a zone take 40 ms.
+    """
     registry, rules = _registry(), _rules()
-    machine = RuleMachine(rules, registry, "UTC")
+    machine = RuleMachine(rules, registry, timezone)
     said: list[AlarmChange] = []
     steps: tuple[Sequence[LogRecord], ...] = (
         [_record(1, 0, HIGH)],
@@ -80,7 +83,7 @@ def rehearse() -> list[AlarmChange]:
     )
     for records in steps:
         said += machine.process_all(records)
-    RuleMachine(rules, registry, "UTC").restore(machine.checkpoint()[1])
+    RuleMachine(rules, registry, timezone).restore(machine.checkpoint()[1])
     return said
 
 

@@ -34,5 +34,6 @@ class Binding:
         return self._make() if made is None else made.result()
 
     def _make(self) -> RuleMachine:
-        rehearse()
-        return RuleMachine(*self._of)
+        rules, registry, timezone = self._of
+        rehearse(timezone)
+        return RuleMachine(rules, registry, timezone)
