@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.harness import planted, rss_mib_max
+from benchmarks.resident import Resident
 from benchmarks.site import Child, shift_now, stored, write_config
 from benchmarks.streams import rounds_at, sensors_at
 from benchmarks.threads import ThreadMeter
@@ -68,6 +69,7 @@ class EngineRun:
     cpu_by_thread: dict[str, float]
     """Until just before the stop."""
     rss_mib: float
+    rss_median_mib: float
     lost: int
     hash: str
     alarms: int
@@ -117,7 +119,7 @@ def started(load: Load, scale: float, rounds: int, folder: Path, probes: int = 0
     with Child("benchmarks.sender", arguments) as sender:
         port = sender.hear()["port"]
         site = load_site(write_config(folder, port, load.qos))
-        settle_allocator()
+        settle_allocator(starting=True)
         settle_threads()
         assembly = assemble(site)
         stop = threading.Event()
@@ -141,7 +143,7 @@ def started(load: Load, scale: float, rounds: int, folder: Path, probes: int = 0
 
 def _run(load: Load, scale: float, folder: Path) -> EngineRun:
     rounds = rounds_at(scale, load.rounds)
-    with started(load, scale, load.warm_rounds + rounds, folder) as running:
+    with started(load, scale, load.warm_rounds + rounds, folder) as running, Resident() as memory:
         assembly = running.assembly
         warm = running.tell(f"go {load.warm_rounds}")["readings"]
         wait_for(assembly, warm)
@@ -171,6 +173,7 @@ def _run(load: Load, scale: float, folder: Path) -> EngineRun:
         cpu_s=cpu_s,
         cpu_by_thread=used,
         rss_mib=rss,
+        rss_median_mib=memory.median_mib,
         lost=total - found.rows,
         hash=found.hexdigest(),
         alarms=assembly.rules.alarms_raised,

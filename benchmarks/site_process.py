@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import psutil
@@ -30,6 +30,7 @@ class SiteProcess:
         self._config = config
         self.data = config.parent / "var"
         self._process: subprocess.Popen[bytes] | None = None
+        self._rss_mib_max = 0.0
         self.started_at_ms = 0
         """Epoch ms of the latest start: before the program is even read."""
 
@@ -61,6 +62,7 @@ class SiteProcess:
     def kill(self) -> None:
         """``kill -9``."""
         assert self._process is not None
+        self._note_memory()
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
@@ -72,6 +74,7 @@ class SiteProcess:
         """
         assert self._process is not None
         began = time.perf_counter()
+        self._note_memory()
         self._process.send_signal(signal.SIGTERM)
         if code := self._process.wait(STOP_S):
             raise RuntimeError(f"lifeline run ended with {code}\n{self._words()}")
@@ -107,8 +110,9 @@ class SiteProcess:
 
     @property
     def rss_mib_max(self) -> float:
-        """The largest resident set of this process so far."""
-        return rss_mib_max(self.pid)
+        """The largest resident set of all processes so far."""
+        self._note_memory()
+        return self._rss_mib_max
 
     @property
     def cpu_s(self) -> float:
@@ -131,6 +135,10 @@ class SiteProcess:
                 return dict(db.execute("SELECT point, raised_at FROM alarms WHERE rule_id = ?", (rule_id,)).fetchall())
             except sqlite3.OperationalError:
                 return {}
+
+    def _note_memory(self) -> None:
+        with suppress(OSError, IndexError):  # it has just ended: there is no such file, or nothing of memory in it
+            self._rss_mib_max = max(self._rss_mib_max, rss_mib_max(self.pid))
 
     def _words(self) -> str:
         path = self._config.parent / "engine.log"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from benchmarks import resident
 from benchmarks.engine_run import Load, started, wait_for
 from benchmarks.harness import Figure, Result, ordered_hash, rss_mib_max
 
@@ -77,6 +78,7 @@ def run(scale: float) -> Result:
     with (
         tempfile.TemporaryDirectory(prefix="lifeline-bench-") as name,
         started(Load("single", 1), max(scale, SCALE_MIN), rounds, Path(name), probes) as running,
+        resident.Resident() as memory,
     ):
         assembly = running.assembly
         watch = _Stopwatch(assembly.rules._sink)  # noqa: SLF001 - the queue is where a reading's way ends
@@ -107,7 +109,7 @@ def run(scale: float) -> Result:
             if sent["readings"]:
                 add("loaded_readings_per_s", Figure(sent["readings"] / seconds, "readings/s"))
                 add("sender_behind_ms", Figure(sent["behind_s"] * 1e3, "ms", better="lower"))
-        add("rss_mib", Figure(rss_mib_max(), "MiB", 1024, "lower"))
+        result.figures |= resident.figures(rss_mib_max(), memory.median_mib)
         running.sender.end()
         running.sender.hear()
     result.hash = ordered_hash([np.array(points)])

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from benchmarks import resident
 from benchmarks.harness import Figure, Result, figure, ordered_hash, progress
 from benchmarks.site import Child, shift_now, stored, write_config
 from benchmarks.site_process import SiteProcess
@@ -60,7 +61,11 @@ def run(scale: float) -> Result:
         with Child("benchmarks.sender", arguments) as sender:
             site = SiteProcess(write_config(folder, sender.hear()["port"], 1))
             with site:
-                alarmed, total = _measure(result, site, sender)
+                progress("a first start, with an empty data directory")
+                site.start()
+                with resident.Resident(lambda: site.pid) as memory:
+                    alarmed, total = _measure(result, site, sender)
+            result.figures |= resident.figures(site.rss_mib_max, memory.median_mib)
             sender.end()
             truth = sender.hear()
         found = stored(folder / "var", shift_ms)
@@ -73,7 +78,7 @@ def run(scale: float) -> Result:
 
 
 def _measure(result: Result, site: SiteProcess, sender: Child) -> tuple[np.ndarray[Any, Any], int]:
-    """All starts; the points that raised alarms, and how many readings were sent."""
+    """All starts, the first of which is under way; the points that raised alarms, and how many readings were sent."""
     add = result.figures.__setitem__
     total = probes = 0
 
@@ -85,8 +90,6 @@ def _measure(result: Result, site: SiteProcess, sender: Child) -> tuple[np.ndarr
         probes += sent["probes"]
         return sent
 
-    progress("a first start, with an empty data directory")
-    site.start()
     sender.hear()
     sent = send(START_SECONDS)
     add("first_start_ack_s", Figure((sent["first_acks_ms"][-1] - site.started_at_ms) / 1e3, "s", better="lower"))
@@ -121,7 +124,6 @@ def _measure(result: Result, site: SiteProcess, sender: Child) -> tuple[np.ndarr
     acks = outcome[-1]["first_acks_ms"][-len(KILLS_S) :]
     waits = ((ack - start) / 1e3 for ack, start in zip(acks, starts, strict=True))
     add("first_ack_s", figure(waits, "s", better="lower"))
-    add("rss_mib", Figure(site.rss_mib_max, "MiB", 1024, "lower"))
     site.stop()
     return alarmed, total
 

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks import resident
 from benchmarks.broker import Mosquitto
 from benchmarks.harness import Figure, Result, progress
 from benchmarks.site import write_config
@@ -70,7 +71,7 @@ def run(scale: float) -> Result:
     add("events", Figure(status["events_opened"], "events"))
     for key in ("p50", "p99", "max"):
         add(f"ingest_to_event_{key}_ms", Figure(status["ingest_to_event_ms"][key], "ms", better="lower"))
-    add("rss_mib", Figure(rss, "MiB", 1024, "lower"))
+    result.figures |= resident.figures(rss, float(np.median(samples[:, 1])))
     _report(result, samples)
     add("stop_s", Figure(stop_s, "s", better="lower"))
     if summary["behind_s_max"] > 1:
@@ -119,7 +120,6 @@ def _report(result: Result, samples: np.ndarray[Any, Any]) -> None:
     half = len(warm) // 2
     grown = float(np.median(warm[half:, 1]) - np.median(warm[:half, 1]))
     add("rss_growth_mib", Figure(grown, "MiB, later to earlier half", better="lower"))
-    add("rss_median_mib", Figure(float(np.median(warm[:, 1])), "MiB", better="lower"))
     add("lag_p99_s", Figure(float(np.percentile(samples[:, 2], 99)), "s", better="lower"))
     add("lag_max_s", Figure(float(samples[:, 2].max()), "s", LAG_TARGET_S, "lower"))
     if not long:
