@@ -157,14 +157,15 @@ def _function(name: str) -> Any:
 class MemoryKeeper:
     """A chore that gives back once a minute, and code as soon as much more of it is loaded than is in use.
 
-    What is in use comes back within seconds: how much that is, is looked up some seconds after it was let go.
+    What is in use comes back within seconds: how much that is, is looked up some seconds after it was let go, for the
+    first time when a start is some seconds old.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._next_ms = clock() + GIVE_BACK_MS
         self._look_ms = clock() + IN_USE_MS
-        self._in_use = 0
+        self._in_use = 1  # a start has loaded more
 
     def keep(self) -> None:
         """Give back when it is time."""
