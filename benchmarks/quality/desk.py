@@ -3,7 +3,7 @@
 The queue's own ``fold`` decides which event an alarm joins and at which level that event stands; only the rows lie in
 memory instead of a database. The operator acknowledges each alarm when it comes (so nothing stays latched that is
 over), and closes an event when all its alarms have been clear for ``CLOSE_MS``. Without closing, all that ever happens
-in a zone would be one event.
+in a zone would be one event. What another alarm explains is suppressed by design and joins no event while it is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from lifeline.governance import fold
+from lifeline.governance import fold, joining
+from lifeline.governance.consequences import Explained, Relations
 from lifeline.governance.hand import Hand, Row, group_key
 from lifeline.governance.places import Place, PlaceLookup
 from lifeline.governance.policy import Policy
@@ -62,6 +63,7 @@ class Desk:
             policy=Policy(),
             modes=(),
             stored_at=0,
+            explained=Explained(kinds=Relations(self._rules).kinds),
         )
         self.events = self._hand.events
 
@@ -77,6 +79,27 @@ class Desk:
                 )
                 if over is not None:
                     fold.take(self._hand, over)
+            elif change.rule_id in self._hand.explained.kinds:
+                self._unexplained(change.detected_at)
+        explained = self._hand.explained
+        explained.new.clear()
+        explained.gone.clear()
+
+    def held(self) -> set[str]:
+        """Alarms that stand and tell nobody, because another explains them."""
+        return {
+            key for key, alarm in self._hand.explained.dependents.items() if alarm["active"] and alarm["suppressed"]
+        }
+
+    def _unexplained(self, at: int) -> None:
+        """A cause has ended: what stands and has no event joins one; what is over can be explained no longer."""
+        explained = self._hand.explained
+        standing = {key: alarm for key, alarm in explained.dependents.items() if alarm["active"]}
+        explained.dependents.clear()
+        explained.dependents.update(standing)
+        for alarm in standing.values():
+            if not alarm["suppressed"] and alarm["event_id"] is None:
+                joining.join(self._hand, alarm, self._hand.rule(alarm), self._hand.places[alarm["point"]], at)
 
     def _close_old(self, change: AlarmChange) -> None:
         """The event that this alarm would join, if it is long over."""

@@ -47,6 +47,8 @@ class Run:
     start_ms: int
     end_ms: int
     """The scored period."""
+    held: frozenset[str] = frozenset()
+    """Alarms that stood at its end and told nobody, because another explained them."""
 
     @property
     def days(self) -> float:
@@ -91,10 +93,12 @@ def run(
     registry = Registry(history.fleet.points, history.fleet.areas)
     machine = RuleMachine(rules or RuleSet.standard(), registry, TIMEZONE)
     desk = Desk(machine, registry)
-    readings = 0
+    readings, held = 0, None
     for number, batch in enumerate(history.ticks(), 1):
         readings += len(batch)
         received = int(batch.received_at[-1]) if len(batch) else 0
+        if held is None and received >= end:
+            held = frozenset(desk.held())
         desk.take(machine.process(LogRecord(number, received, batch)))
     truth = history.truth.table()
     judged = score(
@@ -106,4 +110,4 @@ def run(
         end_ms=end,
         wide={rule.id: rule.place for rule in machine.rules.rules if rule.place in {"zone", "gateway"}},
     )
-    return Run(desk, truth, judged, readings, sensors, start, end)
+    return Run(desk, truth, judged, readings, sensors, start, end, held or frozenset())

@@ -55,7 +55,7 @@ def _figures(found: Run) -> dict[str, Figure]:
         "lookalikes": Figure(len(score.lookalikes), "look-alikes"),
     }
     figures |= console.figures(
-        score.alarms, found.start_ms, found.end_ms, load * found.days / max(len(score.alarms), 1)
+        score.alarms, found.start_ms, found.end_ms, load * found.days / max(len(score.alarms), 1), found.held
     )
     levels = score.levels()
     return figures | {level: Figure(levels[level], "share of alarms", most, "lower") for level, most in SPLIT.items()}

@@ -3,6 +3,8 @@
 - An alarm is *explained* by a fault of its device that was going on at its onset: within [start, end), a report longer
   at the end (an outage shows at the first report after it) and a clock's error earlier at the start. An alarm about a
   whole place (zone, gateway) is explained by a fault of any device of that place.
+- An alarm that another explained for as long as it stood (suppressed by design) reached nobody: it finds nothing and
+  burdens nobody.
 - An event is true when a real fault explains any of its alarms. When only look-alikes do, it is false above blue, and
   does not count in blue. All others are false.
 - A fault is found when it explains any alarm of a true event; its delay runs from its start to the detection. Faults
@@ -83,7 +85,7 @@ class Score:
     fooled: dict[str, Row] = field(default_factory=dict)
     """The event above blue of each look-alike that made one (they are among the false)."""
     alarms: list[Row] = field(default_factory=list)
-    """Alarms of the scored period, each with ``is_true``."""
+    """Alarms of the scored period, each with ``is_true`` and ``fault_end`` (ms; the last that explains it, or None)."""
 
     @property
     def recall(self) -> float:
@@ -183,11 +185,12 @@ def score(
             kinds[row["fault_id"]] = row["kind"]
     reasons: dict[str, set[Fault]] = defaultdict(set)
     for alarm in alarms:
-        if alarm["detected_at"] >= start_ms:
+        if alarm["detected_at"] >= start_ms and alarm["event_id"] is not None:
             found = explained.of(alarm)
             reasons[alarm["event_id"]] |= found
             if alarm["detected_at"] < end_ms:
-                result.alarms.append(alarm | {"is_true": any(fault.is_real for fault in found)})
+                over = max((fault.end for fault in found), default=None)
+                result.alarms.append(alarm | {"is_true": any(fault.is_real for fault in found), "fault_end": over})
             _find(result, alarm, events[alarm["event_id"]]["kind"], found)
     for event_id, faults in reasons.items():
         _judge(result, events[event_id], faults)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -148,17 +149,52 @@ def test_load_counts_floods_chatter_and_what_stands() -> None:
     day = 86_400_000
     burst = [
         {
-            "rule_id": "r", "point": 1, "area_code": "R410102101", "raised_at": T0 + k * 1000,
+            "alarm_id": f"r{k}", "rule_id": "r", "point": 1, "area_code": "R410102101", "raised_at": T0 + k * 1000,
+            "fault_end": None,
             "detected_at": T0 + k * 1000, "clear_detected_at": T0 + k * 1000 + 500,
         }
         for k in range(12)
     ]  # fmt: skip
-    lone = {"rule_id": "s", "point": 2, "area_code": "410103001", "detected_at": T0, "raised_at": T0}
-    found = load.figures([*burst, {**lone, "clear_detected_at": None}], T0, T0 + 2 * day, factor=2.0)
+    lone = {
+        "alarm_id": "s",
+        "fault_end": None,
+        "rule_id": "s",
+        "point": 2,
+        "area_code": "410103001",
+        "detected_at": T0,
+        "raised_at": T0,
+    }
+    long = {**lone, "clear_detected_at": None}
+    repaired = {**long, "alarm_id": "t", "rule_id": "t", "fault_end": T0 + 2 * day - 1}
+    held = {**long, "alarm_id": "u", "rule_id": "u"}
+    span = T0, T0 + 2 * day
+    found = load.figures([*burst, {**lone, "detected_at": T0 + 1, "clear_detected_at": None}], *span, factor=2.0)
 
     assert load.area_of("D4101020010001") == load.area_of("410102001") == "410102"
     assert found["console_busiest"].value == 12
     assert found["flood_share"].value == 1 / 576
     assert found["chattering"].value == 10
     assert found["standing_a_day"].value == pytest.approx(2 / 17)
+    assert found["standing_in_vain"].value == pytest.approx(2 / 17)
     assert found["top_ten_share"].value == 1.0
+    found = load.figures([long, repaired, held], *span, factor=1.0, held={"u"})
+    assert found["standing_a_day"].value == pytest.approx(2 / 17)
+    assert found["standing_in_vain"].value == pytest.approx(1 / 17)
+
+
+def test_what_another_explains_reaches_nobody_until_that_is_over(registry: Registry) -> None:
+    """A sensor behind a silent gateway; when the gateway is back and the sensor is not, it joins an event."""
+
+    def told(kind: str, rule: str, onset: int, at: int) -> AlarmChange:
+        return replace(change(kind, onset, at), alarm_id=f"{rule}{onset}", rule_id=rule, level="blue")
+
+    desk = Desk(RuleMachine(RuleSet.standard(), registry, "UTC"), registry)
+    gateway, sensor = "device.gateway.silent", "device.dropout"
+    desk.take([told("raised", sensor, 1, 1), told("raised", gateway, 2, 2), told("raised", sensor, 3, 3)])
+    early, late = desk.alarms[f"{sensor}1"], desk.alarms[f"{sensor}3"]
+    assert (early["suppressed"], early["event_id"] is None) == (True, False)
+    assert (late["suppressed"], late["event_id"]) == (True, None)
+    assert desk.held() == {early["alarm_id"], late["alarm_id"]}
+    desk.take([told("cleared", gateway, 2, 9)])
+    assert late["event_id"] in desk.events
+    assert desk.held() == set()
