@@ -37,7 +37,7 @@ def test_the_whole_city_for_a_minute(run_cli: Any, tmp_path: Path) -> None:
     assert truth["detected"] > 0
 
     config = str(tmp_path / "demo/lifeline.toml")
-    verified = json.loads(run_cli("verify", "-c", config, "--json").stdout)
+    verified = json.loads(run_cli("verify", "--full", "-c", config, "--json").stdout)
     assert verified["ok"], verified
     events = json.loads(run_cli("events", "list", "-c", config, "--json", "--limit", "1000").stdout)["events"]
     assert len(events) == min(1000, summary["events"])
