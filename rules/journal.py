@@ -227,21 +227,25 @@ class Journal:
         return np.concatenate(parts)
 
     def collect(self, units: NDArray[np.int32]) -> Rows:
-        """The readings of some units since the checkpoint, in the order of event time (equal times as they arrived).
+        """The readings of some units since the checkpoint, in the order of event time.
+
+        Equal times are in the order of receipt; at one instant in that of points, which does not depend on the order
+        in which a message names its quantities, and which a lake has too.
 
         ``newest`` and ``last`` of their points must be those of the checkpoint; they are moved on.
         """
         numbers, points = self._walk(units)
         slots, stretch = self._places(numbers)
         ts = self._stretches[kernels.TS, stretch] + self._ring["ts"][slots]
-        sort = np.lexsort((numbers, ts))
+        received = self._stretches[kernels.RECEIVED, stretch] + self._ring["received"][slots]
+        sort = np.lexsort((numbers, points, received, ts))
         numbers, slots, stretch = numbers[sort], slots[sort], stretch[sort]
         taken = {name: column[slots] for name, column in self._ring.items()}
         n = len(numbers)
         readings = Readings(
             points[sort],
             ts[sort],
-            self._stretches[kernels.RECEIVED, stretch] + taken["received"],
+            received[sort],
             taken["value"],
             np.zeros(n, np.uint32),
             np.asarray(taken["marks"] >> 5, np.uint8),

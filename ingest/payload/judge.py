@@ -77,7 +77,9 @@ class Row:
 
 
 def judge(candidate: Candidate, index: PointIndex, bounds: Bounds, remedy: str, *, retained: bool) -> list[Row] | Fault:
-    """The rows of an object in the order of its keys, or the one reason against it.
+    """The rows of an object in the order of points, or the one reason against it.
+
+    The order of its keys means nothing (RFC 8259, 4), so rules must not depend on it.
 
     Args:
         candidate: what a parser made of the bytes.
@@ -104,7 +106,7 @@ def judge(candidate: Candidate, index: PointIndex, bounds: Bounds, remedy: str, 
     flags = (Flag.RETAINED if retained else 0) | (Flag.NO_SEQ if candidate.seq is None else 0)
     flags |= 0 if candidate.has_time else Flag.NO_TIME
     age = bounds.received_at - ts
-    return [
+    judged = [
         Row(
             index.point(row),
             ts,
@@ -115,6 +117,7 @@ def judge(candidate: Candidate, index: PointIndex, bounds: Bounds, remedy: str, 
         )
         for row, number in zip(rows, numbers, strict=True)
     ]
+    return sorted(judged, key=lambda row: row.point)
 
 
 def _fault(candidate: Candidate, reason: Reason, detail: str) -> Fault:

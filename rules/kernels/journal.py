@@ -94,7 +94,8 @@ def admit(
     the ring row after the checkpoint, ``at`` the next one; a row is put in its place when the first newer one of its
     unit is at most ``within`` rows and ``within_ms`` of log time back. ``counts`` [6] grows by repeats, bad, null,
     stale (same time as one before), placed, too late. ``dirty`` marks the units; their rows of this record are judged
-    with those of before, in the order of event time.
+    with those of before, in the order of event time; what points of a unit tell of one time at one
+    instant of receipt, in the order of points, as a lake tells it.
 
     Record k ends before row ``ends[k]`` and is ``lsns[k]`` of the log. The first record with a unit to judge anew, or
     after which the next ring row is ``stop_at`` or later, is the last that is looked at. ``out_sizes``: rows, units
@@ -155,7 +156,21 @@ def admit(
                 out_prev[n] = values[p, LAST]
                 out_dt[n] = (t - known) / 1000.0
             n += 1
-        if t < known or t < newest_unit or (units and dirty[u]):
+        beside = False  # whether a later point of its device was told first, of the same time and at the same instant
+        if k_couple >= 0 and known < t == newest_unit:
+            head = links[u, HEAD]
+            k = first + head if head >= 0 else -1
+            while k >= first and not beside:
+                r = k % size
+                stretch = stretch_of(stretches, here + 1, k)
+                if (
+                    stretches[TS, stretch] + ring_ts[r] != t
+                    or stretches[RECEIVED, stretch] + ring_received[r] != received[i]
+                ):
+                    break
+                beside = ring_member[r] > member
+                k = k - ring_back[r] if ring_back[r] > 0 else -1
+        if t < known or t < newest_unit or beside or (units and dirty[u]):
             if before[p] == t:
                 counts[3] += 1
                 continue

@@ -94,6 +94,13 @@ def test_key_order_blanks_null_quality_and_missing_seq(both: Any) -> None:
     assert part["columns"][3:] == [[0], [2], [Flag.NO_SEQ]]
 
 
+def test_rows_come_in_the_order_of_points_whatever_the_order_of_keys(both: Any) -> None:
+    part = both([b'{"id":"G1","ts":1795000000000,"temp":18.4,"ch4":1.25}'])
+
+    assert part["columns"][0] == [0, 1]
+    assert values(part) == [1.25, 18.4]
+
+
 def test_retained_and_late_flags(both: Any) -> None:
     late = good.replace(b"1795000000000", str(NOW - limits.LATE_MS_MIN - 1).encode())
     edge = good.replace(b"1795000000000", str(NOW - limits.LATE_MS_MIN).encode())

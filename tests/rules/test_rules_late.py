@@ -100,6 +100,43 @@ def test_a_bad_network_gives_the_alarms_of_the_ordered_stream(kit: Any, seed: in
     assert bad.counters["too_late"] == 0
 
 
+def messages(kit: Any, rng: random.Random, count: int) -> list[Row]:
+    """Messages of devices that tell both quantities of one time; a few are received at one instant."""
+    ts, received, rows = kit.t0, kit.t0, []
+    for _ in range(count):
+        ts += rng.choice([1, 2, 7]) * SECOND
+        received = max(received, ts) if rng.random() < 0.6 else received
+        at, device = ts - rng.choice([0, 0, 0, 1, 40]) * SECOND, rng.randrange(3)
+        values = rng.sample([0.0, 4.0, 12.0, 30.0, 60.0], 2)
+        rows += [(2 * device + k, at, received, values[k], 0, 0) for k in range(rng.choice([1, 2, 2]))]
+    return rows
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**9), st.lists(st.integers(1, 10**6), max_size=12))
+def test_the_order_within_an_instant_of_receipt_means_nothing(kit: Any, seed: int, edges: list[int]) -> None:
+    """In which order a message names its quantities, and messages of one read lie, no lake knows."""
+    rng = random.Random(seed)
+    once = {(point, ts): row for row in messages(kit, rng, 80) for point, ts in [row[:2]]}
+    rows = sorted(once.values(), key=lambda row: row[2])
+    shuffled = sorted(rows, key=lambda row: (row[2], rng.random()))
+    told, kept = kit.machine(rules_text(kit), points_of(kit)), kit.machine(rules_text(kit), points_of(kit))
+    as_a_lake = sorted(rows, key=lambda row: (row[2], row[0], row[1]))
+    assert alarms(run(kit, told, shuffled, edges)) == alarms(run(kit, kept, as_a_lake, []))
+
+
+def test_the_order_of_a_message_s_quantities_would_show(kit: Any) -> None:
+    """One value above what the other was: told first, it was compared with the older one."""
+    rule = kit.rule(raise_='"value > device_c2h6"', clear='"value <= device_c2h6"')
+    points = kit.registry([{"device_id": "D", "quantity": q} for q in ("c2h6", "ch4")])
+    t = kit.t0
+    for turned in (1, -1):
+        machine = kit.machine(rule, points)
+        machine.process(kit.record(1, [(0, t, t, 10.0), (1, t, t, 5.0)]))
+        found = machine.process(kit.record(2, [(0, t + 9, t + 9, 40.0), (1, t + 9, t + 9, 30.0)][::turned]))
+        assert alarms(found) == [], turned
+
+
 def test_the_property_sees_late_readings_and_every_kind_of_change(kit: Any) -> None:
     """It would hold on silence."""
     rng = random.Random(3)

@@ -766,14 +766,22 @@ def decode_native(
                     common = RETAINED if retained[message] != 0 else 0
                     if seq < 0:
                         common |= NO_SEQ
+                    own = n_rows
                     for key in range(key_first, key_end):
                         row = k_int[key, 3]
-                        o_point[n_rows] = rows[row, 0] & 0xFFFFFFFF
+                        point = rows[row, 0] & 0xFFFFFFFF
+                        place = n_rows
+                        while place > own and o_point[place - 1] > point:  # most senders name quantities in one order
+                            o_point[place] = o_point[place - 1]
+                            o_value[place] = o_value[place - 1]
+                            o_flags[place] = o_flags[place - 1]
+                            place -= 1
+                        o_point[place] = point
+                        o_value[place] = k_value[key]
+                        o_flags[place] = common | (LATE if received_at - ts > rows[row, 3] else 0)
                         o_ts[n_rows] = ts
-                        o_value[n_rows] = k_value[key]
                         o_seq[n_rows] = max(seq, 0)
                         o_quality[n_rows] = max(s_int[k, 8], 0)
-                        o_flags[n_rows] = common | (LATE if received_at - ts > rows[row, 3] else 0)
                         o_object[n_rows] = n_objects
                         n_rows += 1
                 n_objects += 1
