@@ -67,7 +67,7 @@ def parts(header: dict[str, Any], arrays: Mapping[str, NDArray[Any] | Sparse]) -
 
 
 def unpack(state: bytes | memoryview) -> tuple[dict[str, Any], dict[str, NDArray[Any] | Sparse]]:
-    """Header and arrays of ``pack``; the arrays are copies.
+    """Header and arrays of ``pack``, to be read only: the arrays lie in ``state``, which copies would hold once more.
 
     Raises:
         ValueError: the bytes are not a snapshot of this format, or are damaged.
@@ -93,7 +93,7 @@ def _read(view: memoryview) -> tuple[dict[str, Any], dict[str, NDArray[Any] | Sp
         nonlocal at
         start = _aligned(at)
         at = start + np.dtype(kind).itemsize * math.prod(shape)
-        return np.frombuffer(view[start:at], kind).reshape(shape).copy()
+        return np.frombuffer(view[start:at], kind).reshape(shape)
 
     for name, kind, shape, *entries in header.pop("arrays", []):
         if entries:

@@ -22,9 +22,11 @@ import logging
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
+
+import numpy as np
 
 from lifeline.core.errors import UnavailableError
 from lifeline.core.limits import (
@@ -74,7 +76,8 @@ class LocalLog:
 
     Args:
         directory: of the segments; created when missing, owned by this process until ``close``.
-        clock: epoch milliseconds, for clock records. ``received_at`` never decreases, whatever the clock does.
+        clock: epoch milliseconds, for clock records. ``received_at`` never decreases, whatever the clock does: not of
+            records, and not of their rows.
         metrics: gets ``log_commit`` (seconds of write and fdatasync of one group).
         files: the disk, another one in tests.
         segment_bytes: a segment longer than this is left for a new one.
@@ -122,6 +125,10 @@ class LocalLog:
         self._listeners: list[Callable[[], None]] = []
         self._tail = Tail(tail_bytes)
         self._store = Store(Path(directory), files=files, segment_bytes=segment_bytes, kept_bytes=kept_bytes)
+        self._order = threading.Lock()
+        """Held from the stamp of a batch until it is queued."""
+        self._stamped = self._store.received_at
+        """When what was queued last was received: nothing after it is told as received before it."""
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
@@ -134,27 +141,39 @@ class LocalLog:
         Raises:
             UnavailableError: the log is faulted or closed; ``on_commit`` will not be called.
         """
-        pending = self._encoded(batch, on_commit)
-        with self._changed:
-            self._refuse()
-            while not self._room:
-                self._changed.wait()
-                self._refuse()
-            self._queue.append(pending)
-            self._changed.notify_all()
+        while not self._enqueue(batch, on_commit):
+            with self._changed:
+                while not self._room:
+                    self._refuse()
+                    self._changed.wait()
 
     def offer(self, batch: IngestBatch, on_commit: OnCommit) -> bool:
         """Queue a batch unless the queue is full; False when it is. Raises as ``append``."""
-        if self._fault is None and not self._room:
-            return False
-        pending = self._encoded(batch, on_commit)
-        with self._changed:
-            self._refuse()
-            if not self._room:
+        return self._enqueue(batch, on_commit)
+
+    def _enqueue(self, batch: IngestBatch, on_commit: OnCommit) -> bool:
+        """False when there is no room. Whoever comes first is stamped and queued first."""
+        with self._order:
+            if self._fault is None and not self._room:
                 return False
-            self._queue.append(pending)
-            self._changed.notify_all()
+            stamped = self._stamped
+            pending = self._encoded(batch, on_commit)
+            with self._changed:
+                self._refuse()
+                if not self._room or stamped != self._stamped:  # the log was faulted meanwhile and has healed
+                    return False
+                self._stamped = pending.received_at
+                self._queue.append(pending)
+                self._changed.notify_all()
         return True
+
+    def _tick(self) -> int | None:
+        """The time of a clock record; None when there is something to write after all."""
+        with self._order:  # nobody is stamped and not queued
+            if self._queue:
+                return None
+            self._stamped = max(self._stamped, self._clock())
+            return self._stamped
 
     @property
     def _room(self) -> bool:
@@ -164,6 +183,7 @@ class LocalLog:
         if threading.current_thread() is self._thread:
             raise RuntimeError("append from a callback of the log would wait for itself")
         self._refuse()
+        batch = _by_the_clock(batch, self._stamped)
         bodies = tuple(encode_body(*part) for part in _parts(batch))
         return _Pending(bodies, batch.received_at, on_commit, sum(body.frame_bytes for body in bodies))
 
@@ -265,7 +285,11 @@ class LocalLog:
 
     def _commit(self, group: list[_Pending]) -> Exception | None:
         records = [(body, pending.received_at) for pending in group for body in pending.bodies]
-        records = records or [(CLOCK_BODY, self._clock())]
+        if not records:
+            now = self._tick()
+            if now is None:
+                return None
+            records = [(CLOCK_BODY, now)]
         first_lsn, received_at = self._store.committed + 1, self._store.received_at
         began = time.perf_counter()
         try:
@@ -309,6 +333,7 @@ class LocalLog:
             try:
                 self._store.reopen()
                 self._store.commit([(CLOCK_BODY, self._clock())])  # the proof: one real commit
+                self._stamped = max(self._stamped, self._store.received_at)
             except Exception as error:  # noqa: BLE001 - stay faulted, say why, try again
                 self._fault = str(error)
                 continue
@@ -330,6 +355,19 @@ class LocalLog:
         with self._changed:
             self._told = True
             self._changed.notify_all()
+
+
+def _by_the_clock(batch: IngestBatch, now: int) -> IngestBatch:
+    """The batch as received at ``now`` where it bears an earlier time.
+
+    Collectors stamp what they read before they append it, and a system's clock may be set back. A lake knows the order
+    of receipt by the rows' times alone, and a backtest must meet rows and ticks of the clock as they lie in the log.
+    """
+    rows = batch.readings
+    if batch.received_at >= now and (not len(rows) or rows.received_at.min() >= now):
+        return batch
+    raised = replace(rows, received_at=np.maximum(rows.received_at, now))
+    return replace(batch, received_at=max(batch.received_at, now), readings=raised)
 
 
 def _parts(batch: IngestBatch) -> Iterator[tuple[Readings, pa.RecordBatch | None]]:

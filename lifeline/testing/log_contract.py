@@ -156,7 +156,7 @@ def _check_empty(log: Log) -> None:
 
 def _check_append_and_read(log: Log) -> None:
     acks = Acks()
-    batch = sample_batch(7, 5, received_at=123, rejects=2)
+    batch = sample_batch(7, 5, received_at=1_123, rejects=2)
     log.append(batch, acks.expecting(7))
     acks.wait(1)
     expect(acks.order == [(7, None)], "on_commit(None) once")
@@ -228,8 +228,11 @@ def _check_clock(log: Log) -> None:
     for tag, at in enumerate((500, 400, 600), 1):
         log.append(sample_batch(tag, received_at=at), acks.expecting(tag))
         acks.wait(tag)
-    times = [record.received_at for record in all_records(log)]
+    records = all_records(log)
+    times = [record.received_at for record in records]
     expect(times == sorted(times), "received_at never decreases")
+    rows = [int(at) for record in records for at in record.readings.received_at]
+    expect(rows == sorted(rows) and set(rows) <= set(times), "nor does it from row to row, over records")
     expect(times[-1] >= 600, "received_at follows the batches")
 
 

@@ -15,7 +15,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.errors import CorruptionError, UnavailableError
@@ -217,7 +220,10 @@ class MemoryLog:
             self._caller = None
 
     def _store(self, received_at: int, readings: Readings, rejects: pa.RecordBatch | None) -> None:
-        self._received_at = received_at if self._received_at is None else max(self._received_at, received_at)
+        if self._received_at is not None:
+            received_at = max(self._received_at, received_at)
+            readings = replace(readings, received_at=np.maximum(readings.received_at, self._received_at))
+        self._received_at = received_at
         self._committed += 1
         self._records.append(LogRecord(self._committed, self._received_at, readings, rejects))
 

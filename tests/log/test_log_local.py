@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -314,3 +316,31 @@ def test_no_descriptor_leaks(tmp_path: Path, no_clock: dict[str, Any]) -> None:
 @pytest.mark.parametrize("make", [MemoryLog, lambda: MemoryLog(queue_batches=1)])
 def test_the_memory_log_keeps_the_contract(make: Callable[[], Log]) -> None:
     check_log(make)
+
+
+def test_rows_lie_in_the_order_of_their_receipt_whoever_appends_and_ticks(tmp_path: Path) -> None:
+    """Four collectors stamp, wait and append, while the log ticks each millisecond; a lake sorts by these times."""
+    acks, each, began = Acks(), 60, time.monotonic()
+
+    def now() -> int:
+        return int((time.monotonic() - began) * 1000)
+
+    def collect(number: int) -> None:
+        chance = random.Random(number)
+        for k in range(each):
+            batch = sample_batch(1 + number * each + k, received_at=now())
+            time.sleep(chance.choice([0.0, 0.0, 0.002, 0.01]))
+            log.append(batch, acks.expecting(0))
+
+    with LocalLog(tmp_path, clock=now, clock_record_ms=1) as log:
+        collectors = [threading.Thread(target=collect, args=(number,)) for number in range(4)]
+        for one in collectors:
+            one.start()
+        for one in collectors:
+            one.join()
+        acks.wait(4 * each)
+        records = all_records(log)
+    assert sorted(tags(records)) == list(range(1, 1 + 4 * each))
+    assert any(not len(record.readings) for record in records), "no clock record lay among them"
+    told = [at for record in records for at in (*record.readings.received_at.tolist(), record.received_at)]
+    assert told == sorted(told)

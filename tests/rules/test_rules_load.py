@@ -133,7 +133,7 @@ def test_features_that_a_rule_declares(kit: Any) -> None:
     slow, cusum, z = rule.features
     assert (slow.outputs, slow.options, slow.on) == (("slow_rate",), (3600.0,), "value")
     assert (cusum.outputs, cusum.options[1], cusum.on) == (("cusum_high", "cusum_low"), 0.75, "baseline_z")
-    assert (z.outputs, z.width) == (("z_median", "z_mad", "z_robust_z"), 8)
+    assert (z.outputs, z.options) == (("z_median", "z_mad", "z_robust_z"), (7.0,))
     assert RuleSet.parse(kit.rule()).fingerprint != RuleSet.parse(kit.rule(learn='"training"')).fingerprint
 
 
