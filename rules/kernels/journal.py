@@ -158,17 +158,18 @@ def admit(
             n += 1
         beside = False  # whether a later point of its device was told first, of the same time and at the same instant
         if k_couple >= 0 and known < t == newest_unit:
+            others = ptr[k_couple + 1] - ptr[k_couple] - 1
             head = links[u, HEAD]
             k = first + head if head >= 0 else -1
-            while k >= first and not beside:
+            while k >= first and others and not beside:
                 r = k % size
-                stretch = stretch_of(stretches, here + 1, k)
-                if (
-                    stretches[TS, stretch] + ring_ts[r] != t
-                    or stretches[RECEIVED, stretch] + ring_received[r] != received[i]
-                ):
-                    break
-                beside = ring_member[r] > member
+                if ring_member[r] > member:  # seldom: by far the most messages name quantities in one order
+                    stretch = stretch_of(stretches, here + 1, k)
+                    beside = (
+                        stretches[TS, stretch] + ring_ts[r] == t
+                        and stretches[RECEIVED, stretch] + ring_received[r] == received[i]
+                    )
+                others -= 1
                 k = k - ring_back[r] if ring_back[r] > 0 else -1
         if t < known or t < newest_unit or beside or (units and dirty[u]):
             if before[p] == t:
