@@ -237,6 +237,7 @@ class Catalog:
                     run("ROLLBACK")
                     run("DETACH draft")
                 raise
+            run("CHECKPOINT draft")  # not by closing, which may come after the rename while anything still refers to it
             run("DETACH draft")
             draft.replace(target)
         finally:

@@ -141,6 +141,7 @@ class LocalLog:
         Raises:
             UnavailableError: the log is faulted or closed; ``on_commit`` will not be called.
         """
+        self._refuse_callbacks()
         while not self._enqueue(batch, on_commit):
             with self._changed:
                 while not self._room:
@@ -180,12 +181,15 @@ class LocalLog:
         return len(self._queue) < self._queue_batches and self._told
 
     def _encoded(self, batch: IngestBatch, on_commit: OnCommit) -> _Pending:
-        if threading.current_thread() is self._thread:
-            raise RuntimeError("append from a callback of the log would wait for itself")
+        self._refuse_callbacks()
         self._refuse()
         batch = _by_the_clock(batch, self._stamped)
         bodies = tuple(encode_body(*part) for part in _parts(batch))
         return _Pending(bodies, batch.received_at, on_commit, sum(body.frame_bytes for body in bodies))
+
+    def _refuse_callbacks(self) -> None:
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("append from a callback of the log would wait for itself")
 
     def _refuse(self) -> None:
         if self._closing:

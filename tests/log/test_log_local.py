@@ -261,8 +261,9 @@ def test_another_process_is_refused_by_pid(tmp_path: Path) -> None:
 
 
 def test_a_callback_that_raises_or_appends_does_no_harm(tmp_path: Path, no_clock: dict[str, Any]) -> None:
-    acks, raised = Acks(), []
-    with LocalLog(tmp_path, **no_clock) as log:
+    """Not with a full queue either, in which it would wait for itself."""
+    disk, acks, raised = Gate(), Acks(), []
+    with LocalLog(tmp_path, files=disk, queue_batches=1, **no_clock) as log:
 
         def bad(error: BaseException | None) -> None:
             try:
@@ -271,8 +272,12 @@ def test_a_callback_that_raises_or_appends_does_no_harm(tmp_path: Path, no_clock
                 raised.append(str(wrong))
             raise ValueError("a bug in a callback")
 
+        disk.open_gate.clear()
+        disk.waiting.clear()
         log.append(sample_batch(1), bad)
+        assert disk.waiting.wait(PATIENCE_S)
         log.append(sample_batch(2), acks.expecting(2))
+        disk.open_gate.set()
         acks.wait(1)
 
     assert (acks.good, len(raised)) == ([2], 1)
