@@ -112,11 +112,12 @@ def need(program: str) -> str:
     """Path of a real part; a missing one skips the test with the reason, and fails it with CI=true."""
     path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
     if path is None:
-        _missing(f"{program} is not installed (Debian: apt-get install mosquitto mosquitto-clients)")
+        missing(f"{program} is not installed (Debian: apt-get install mosquitto mosquitto-clients)")
     return path
 
 
-def _missing(reason: str) -> NoReturn:
+def missing(reason: str) -> NoReturn:
+    """A real part is not there: skips the test with the reason, and fails it with CI=true."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -331,7 +332,7 @@ def _postgres_programs() -> Path:
     found = [folder for folder in folders if (folder / "initdb").exists()]
     on_path = shutil.which("initdb")
     if not found and on_path is None:
-        _missing("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+        missing("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     return found[-1] if found else Path(str(on_path)).resolve().parent
 
 
