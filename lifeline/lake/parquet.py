@@ -19,14 +19,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lifeline.core.schema import REJECTS, TIME
-from lifeline.lake.kernels.order import order_rows
+from lifeline.lake.arrange import Arranged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,22 +94,20 @@ def sorted_table(*parts: Readings) -> pa.Table:
 
     Column by column, so that they are never held a third time.
     """
-
-    def column(name: str) -> NDArray[Any]:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    order = order_rows(column("point"), column("ts"))
-    value = column("value")[order]
+    if not any(map(len, parts)):
+        return READINGS_FILE.empty_table()
+    arranged = Arranged(parts)
+    value = arranged.column("value")
     null = np.isnan(value)
     return pa.table(
         [
-            pa.array(column("ts")[order]).cast(TIME),
-            pa.array(column("received_at")[order]).cast(TIME),
-            pa.array(column("point")[order]),
+            pa.array(arranged.column("ts")).cast(TIME),
+            pa.array(arranged.column("received_at")).cast(TIME),
+            pa.array(arranged.column("point")),
             pa.array(value, mask=null) if null.any() else pa.array(value),
-            pa.array(column("quality")[order].view(np.int8)),
-            pa.array(column("flags")[order].view(np.int8)),
-            pa.array(column("seq")[order].astype(np.int64)),
+            pa.array(arranged.column("quality").view(np.int8)),
+            pa.array(arranged.column("flags").view(np.int8)),
+            pa.array(arranged.column("seq").astype(np.int64)),
         ],
         schema=READINGS_FILE,
     )

@@ -19,6 +19,32 @@ RUN_BY_HAND = 32
 
 
 @njit(cache=True, nogil=True)
+def repair(order: NDArray[np.signedinteger], ts: NDArray[np.int64], first: int, end: int) -> None:
+    """Bring the rows ``order[first:end]`` into the order of their times; equal times stay as they are."""
+    ordered = True
+    for j in range(first + 1, end):
+        if ts[order[j]] < ts[order[j - 1]]:
+            ordered = False
+            break
+    if ordered:
+        return
+    if end - first <= RUN_BY_HAND:
+        for j in range(first + 1, end):
+            row = order[j]
+            when = ts[row]
+            hole = j
+            while hole > first and ts[order[hole - 1]] > when:
+                order[hole] = order[hole - 1]
+                hole -= 1
+            order[hole] = row
+    else:
+        run = order[first:end].copy()
+        rank = np.argsort(ts[run], kind="mergesort")
+        for j in range(end - first):
+            order[first + j] = run[rank[j]]
+
+
+@njit(cache=True, nogil=True)
 def order_rows(point: NDArray[np.int32], ts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Indices that sort rows by (point, ts), stable. ``point`` and ``ts`` have equal length; points are >= 0."""
     rows = len(point)
@@ -41,27 +67,5 @@ def order_rows(point: NDArray[np.int32], ts: NDArray[np.int64]) -> NDArray[np.in
         order[place[k]] = i
         place[k] += 1
     for k in range(len(start) - 1):
-        first = start[k]
-        end = start[k + 1]
-        ordered = True
-        for j in range(first + 1, end):
-            if ts[order[j]] < ts[order[j - 1]]:
-                ordered = False
-                break
-        if ordered:
-            continue
-        if end - first <= RUN_BY_HAND:
-            for j in range(first + 1, end):
-                row = order[j]
-                when = ts[row]
-                hole = j
-                while hole > first and ts[order[hole - 1]] > when:
-                    order[hole] = order[hole - 1]
-                    hole -= 1
-                order[hole] = row
-        else:
-            run = order[first:end].copy()
-            rank = np.argsort(ts[run], kind="mergesort")
-            for j in range(end - first):
-                order[first + j] = run[rank[j]]
+        repair(order, ts, start[k], start[k + 1])
     return order
