@@ -2,10 +2,14 @@
 
 A marker beside numba's own cache names the sources and versions that were compiled (``lifeline warm``); ``ensure_warm``
 asks it first.
+
+``lifeline warm`` compiles the modules themselves too. Python keeps them as bytecode when it first imports them, but not
+where it is told not to (``PYTHONDONTWRITEBYTECODE``, as in many images): there each start compiled 311 modules again.
 """
 
 from __future__ import annotations
 
+import compileall
 import hashlib
 import logging
 import os
@@ -57,6 +61,16 @@ def _folders() -> list[Path]:
     if chosen:
         return [Path(chosen)]
     return [Path(lifeline.__file__).parent / "__pycache__", Path.home() / ".cache" / "lifeline"]
+
+
+def compile_modules() -> bool:
+    """Keep every module of the program as bytecode beside its source; False where nothing may be written.
+
+    Such bytecode bears the time and size of its source, so Python passes over it once that has changed.
+    """
+    root = Path(lifeline.__file__).parents[1]
+    done = [compileall.compile_dir(root / package, quiet=2) for package in PACKAGES]
+    return all(done)
 
 
 def mark_warm() -> None:

@@ -1,4 +1,4 @@
-"""``lifeline warm``: compiles every kernel once.
+"""``lifeline warm``: compiles every module and every kernel once.
 
 By a demo of two hundred sensors: the way of a reading is the only list of kernels that cannot go stale. What no sensor
 does in its five seconds (fall silent, report late) is rehearsed beside it.
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lifeline.app.compiled import mark_warm
+from lifeline.app.compiled import compile_modules, mark_warm
 from lifeline.app.demo import DemoSettings, run_demo
 from rules.rehearsal import rehearse
 
@@ -32,6 +32,7 @@ def warm_kernels() -> float:
     """Compile; the seconds it took. What is compiled stays beside the sources, or in ``NUMBA_CACHE_DIR``."""
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="lifeline-warm-"))
+    compile_modules()
     rehearse()
     try:
         run_demo(DemoSettings(seconds=5, sensors=200, interval_s=1.0, directory=folder, console_port=None), _Silent())

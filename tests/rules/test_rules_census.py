@@ -29,6 +29,8 @@ WHERE = (
     "zone = 'Z-1' AND kind IS NOT NULL",
     "device_id LIKE '%3' AND utility = 'water'",
     "UPPER(kind) = 'VALVE-WELL' AND span_low < 0",
+    "point = 0 OR point > 7",
+    "point >= 2 AND kind = 'dma'",
 )
 text = st.sampled_from(["valve-well", "household", "dma", "", None])
 number = st.sampled_from([0.0, -40.0, 60.0, 100.0, 1e9, None])
@@ -71,16 +73,22 @@ def naive(registry: Registry, start: int, where: str) -> np.ndarray[Any, Any]:
     return conditions.evaluate(frame[start:], len(found := frame[start:]), [expression])[0][: len(found)]
 
 
-@given(rows, st.integers(0, 50), st.sampled_from([module.COMBINATIONS_MAX, 0]))
+LIMITS = st.sampled_from(
+    [{}, {"ROOM_MAX": 0}, {"SORTS_MAX": 0}, {"SORTS_MAX": 3}, {"ROOM_MAX": 20}, {"FEW": 0}, {"FEW": 2}, {"FEW": 4}]
+)
+
+
+@given(rows, st.integers(0, 50), LIMITS, st.permutations(WHERE))
 def test_a_condition_selects_what_asking_each_point_selects(
-    found: list[dict[str, Any]], start: int, combinations_max: int
+    found: list[dict[str, Any]], start: int, limits: dict[str, int], asked: list[str]
 ) -> None:
     registry = registry_of(found)
     start = min(start, len(registry))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "COMBINATIONS_MAX", combinations_max)
+        for name, value in limits.items():
+            patch.setattr(module, name, value)
         census = Census(registry, start)
-        for where in WHERE:
+        for where in asked:
             np.testing.assert_array_equal(census.mask(where), naive(registry, start, where), where)
 
 
