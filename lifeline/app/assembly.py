@@ -18,7 +18,6 @@ from ingest.broker import BrokerSettings, Subscribe
 from ingest.collector import Collector
 from ingest.embedded import EmbeddedBroker
 from ingest.identity import IdentityWindow
-from ingest.paho_collector import PahoCollector
 from lifeline.app.binding import Binding
 from lifeline.app.births import sparkplug
 from lifeline.app.bookkeeping import keep_books, record_reload
@@ -60,6 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
 
+    from ingest.paho_collector import PahoCollector
     from lifeline.app.site import Site
     from lifeline.config import BrokerConfig
     from lifeline.core.batch import LogRecord, Readings
@@ -225,11 +225,7 @@ def assemble(site: Site) -> Assembly:
         urls[broker.name] = settings.url
         births = sparkplug(broker, site.state, metrics)
         hands = (settings, make_decoder(config, broker, ledger, window, births), log, now_ms, metrics)
-        collectors.append(
-            (PahoCollector if settings.scheme in {"ws", "wss"} else Collector)(
-                *hands, random.SystemRandom(), on_lost=remember, asking=births
-            )
-        )
+        collectors.append(collector_for(settings)(*hands, random.SystemRandom(), on_lost=remember, asking=births))
 
     shadow = ShadowDesk(
         *(log, ledger, SnapshotStore(site.state, "shadow"), desk, catalog, metrics, now_ms),
@@ -357,6 +353,15 @@ def _records(log: LocalLog, after: int, last: int) -> Iterator[LogRecord]:
     while after < last and (records := log.read(after, records_max=last - after)):
         yield from records
         after = records[-1].lsn
+
+
+def collector_for(settings: BrokerSettings) -> type[Collector | PahoCollector]:
+    """What speaks to a broker: paho-mqtt over WebSockets, which is imported for them alone."""
+    if settings.scheme not in {"ws", "wss"}:
+        return Collector
+    from ingest.paho_collector import PahoCollector
+
+    return PahoCollector
 
 
 def broker_settings(broker: BrokerConfig, url: str, protocol: int) -> BrokerSettings:

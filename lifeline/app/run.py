@@ -14,7 +14,6 @@ from lifeline.app.assembly import assemble
 from lifeline.app.compiled import ensure_warm
 from lifeline.app.console import ConsoleProcess
 from lifeline.app.endpoint import Endpoint
-from lifeline.app.identity import first_words
 from lifeline.app.memory import settle_allocator
 from lifeline.app.site import load_site
 from lifeline.app.threads import settle_threads
@@ -96,6 +95,8 @@ def run_site(config: Path, line: Line | None, *, with_console: bool) -> bool:
     ensure_warm(line.say if line is not None else logging.getLogger(__name__).info)
     with stop_on_signals() as stop, running(config, console_port=port) as assembly:
         if port is not None:
+            from lifeline.app.identity import first_words  # what it needs is the console's, not the engine's
+
             for words in first_words(site):  # on stderr even when quiet: nobody could get in otherwise
                 sys.stderr.write(f"{words}\n")
             sys.stderr.flush()
