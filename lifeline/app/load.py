@@ -30,6 +30,7 @@ class LoadGauge:
         figures = {
             "alarms": sum(load.windows),
             "mean_per_10min": load.mean_per_window,
+            "busiest_district": max(load.areas.values(), default=0),
             "max_per_10min": load.max_per_window,
             "last_10min": load.windows[-1],
             "flood_share": load.flood_share,

@@ -153,7 +153,8 @@ class Desk:
         nuisances = self._desk.nuisances(start, end, utility=utility, area=area)
         return figures | {
             "alarms": sum(load.windows),
-            "top": [{"rule_id": rule, "point": point, "alarms": n} for rule, point, n in load.top],
+            "top": [one._asdict() for one in load.top],
+            "oldest": [with_times(one._asdict()) for one in load.oldest],
             "nuisances": [{name: getattr(one, name) for name in one.__slots__} for one in nuisances],
         }
 

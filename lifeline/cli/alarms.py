@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
@@ -24,9 +24,6 @@ COLUMNS = [
     "value",
     "limit",
 ]
-
-SPLIT: Final = {"red": "< 0.01", "orange": "0.05", "yellow": "0.15", "blue": "0.8"}
-"""ISA-18.2's split of priorities: low 80 %, medium 15, high 5, a fourth and highest below 1."""
 
 Actor = Annotated[str | None, typer.Option(help="Who acts; default: your login name.")]
 Role = Annotated[str, typer.Option(help="In which role.")]
@@ -69,33 +66,14 @@ def load(
 ) -> None:
     """How many alarms people get, against ISA-18.2, and which ones wear them out (报警负荷)."""
     from lifeline.app.queue import open_desk
+    from lifeline.cli.alarm_load import tell_load
 
     with failures(as_json=json), open_desk(config) as desk:
         told = desk.load(since, utility=utility, area=area)
         if json:
             print_json(told)
             return
-        rows = [
-            {"figure": name, "value": f"{value:g}", "acceptable": good}
-            for name, value, good in (
-                ("alarms", told["alarms"], "144 a day and console"),
-                ("mean in 10 min", told["mean_per_window"], "1"),
-                ("most in 10 min", told["max_per_window"], "10"),
-                ("share of 10 min with more than 10", told["flood_share"], "< 0.01"),
-                ("share of the ten most frequent", told["top_share"], "< 0.05"),
-                ("standing", told["standing"], ""),
-                ("standing for over a day", told["stale"], "< 5"),
-                *((f"share that is {level}", _share(told, level), good) for level, good in SPLIT.items()),
-            )
-        ]
-        table("", ["figure", "value", "acceptable"], rows, empty="")
-        columns = ["rule_id", "device_id", "quantity", "alarms", "kind", "proposal_zh", "proposal_en", "alarm_id"]
-        table("", columns, told["nuisances"], empty="Nothing chatters. 无反复报警。")
-
-
-def _share(told: dict[str, Any], level: str) -> float:
-    """Of the alarms of a load, how many have a level."""
-    return float(told["levels"].get(level, 0)) / max(int(told["alarms"]), 1)
+        tell_load(told, site_zone(config))
 
 
 @app.command()

@@ -245,7 +245,7 @@ def test_alarm_load_counts_fixed_windows(hands: Hands) -> None:
 
     assert load.windows == (12, 0, 0, 1, 0, 0)
     assert (load.max_per_window, load.mean_per_window, load.flood_share) == (12, 13 / 6, 1 / 6)
-    assert load.top[0] == ("ch4.high", 0, 12)
+    assert load.top[0] == ("ch4.high", 0, 12, "G00000", "ch4")
     assert load.stale == 0
     assert hands.desk.alarm_load(start + 90_000_000, start + 90_600_000).stale == 13
     assert hands.desk.alarm_load(start, start + 3_600_000, utility="gas").windows[3] == 0
