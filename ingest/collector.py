@@ -4,8 +4,9 @@
 
 What it promises: a PUBACK leaves only after the log has committed everything of the message, in the order of
 arrival; whatever cannot be committed is not acknowledged, the TCP connection is dropped, and the broker sends it
-again on the next one (a broker resends only then [MQTT-4.4.0-1]). It never waits to fill a batch: what is there
-is taken, so batches are small when idle and large under load. While the log is slow it stops reading, and pings on.
+again on the next one (a broker resends only then [MQTT-4.4.0-1]). What is there is taken, so batches are small when
+idle and large under load; in a stream a read may wait some milliseconds for company (``linger``), acknowledgements
+never do. While the log is slow it stops reading, and pings on.
 """
 
 from __future__ import annotations
@@ -18,38 +19,16 @@ import numpy as np
 
 from ingest.base import WAIT_S, CollectorBase, TakenOverError
 from ingest.intake import Ticket
+from ingest.linger import Linger
 from ingest.link import Link
 from ingest.mqtt.connection import Connection
 from ingest.mqtt.control import ConnAck, ConnectSettings, ServerDisconnect, SubAck, Subscription
 from ingest.mqtt.spec import Code
 from lifeline.core.errors import UnavailableError
-from lifeline.core.limits import (
-    LINGER_ROWS_MAX,
-    LINGER_ROWS_MIN,
-    LINGER_ROWS_PER_S,
-    LINGER_S,
-    LINGER_WINDOW,
-    PACKET_BYTES_MAX,
-    RECEIVE_BYTES,
-)
+from lifeline.core.limits import PACKET_BYTES_MAX, RECEIVE_BYTES
 
 if TYPE_CHECKING:
     from ingest.mqtt.received import Received
-
-
-def linger_s(rows: int, since_s: float, taken: int = 0, window: int = 1) -> float:
-    """How long after this read the next one may come: not at once when it brought many rows, at a high rate.
-
-    Args:
-        rows: of this read.
-        since_s: since the read before it.
-        taken: messages of this read that wait for a PUBACK.
-        window: so many may wait before the broker sends no more. What comes meanwhile fills a part of it at most:
-            else the broker would wait for us.
-    """
-    if not LINGER_ROWS_MIN <= rows <= LINGER_ROWS_MAX or rows < LINGER_ROWS_PER_S * since_s:
-        return 0.0
-    return min(LINGER_S, LINGER_WINDOW * window / taken * since_s) if taken else LINGER_S
 
 
 class Collector(CollectorBase):
@@ -66,7 +45,7 @@ class Collector(CollectorBase):
         self._buffer = np.frombuffer(pages, np.uint8)
         self._filled = 0
         self._leftover = False
-        self._read_at = self._read_last_at = 0.0
+        self._linger = Linger(0.0)
         self._taken = 0
 
     def _unacknowledged(self) -> int:
@@ -90,8 +69,8 @@ class Collector(CollectorBase):
             self._suspects,
         )
         self._connection = connection
-        self._filled, self._leftover, self._read_at, self._taken = 0, False, 0.0, 0
-        self._read_last_at = time.monotonic()
+        self._filled, self._leftover, self._taken = 0, False, 0
+        self._linger = Linger(time.monotonic())
         link = Link(settings, self._bell, self._trust())
         try:
             link.send(connection.connect_bytes(time.monotonic()))
@@ -103,8 +82,9 @@ class Collector(CollectorBase):
     def _serve(self, link: Link, connection: Connection) -> None:
         """The flow: wait, acknowledge what is durable, read, decode, ping, send. Returns when asked to stop."""
         while not self._finished():
-            reading = self._intake.room and not self._stopping and time.monotonic() >= self._read_at
-            readable = self._wait(link, connection, reading)
+            now = time.monotonic()
+            reading = self._intake.room and not self._stopping and now >= self._linger.read_s
+            readable = self._wait(link, connection, reading, now)
             self._settle(connection)
             if readable:
                 self._read(link, connection)
@@ -114,18 +94,22 @@ class Collector(CollectorBase):
             connection.tick(time.monotonic(), reading)
             link.send(connection.bytes_to_send(time.monotonic()))
 
-    def _wait(self, link: Link, connection: Connection, reading: bool) -> bool:
-        now = time.monotonic()
+    def _wait(self, link: Link, connection: Connection, reading: bool, now: float) -> bool:
         due = [now + WAIT_S]
-        if self._read_at > now:
-            due.append(self._read_at)
+        if self._linger.read_s > now:
+            due.append(self._linger.read_s)
+        least, until_s = self._linger.least(now)
+        if reading and least > 1:
+            due.append(until_s)
         if (deadline := connection.next_deadline()) is not None:
             due.append(deadline)
         if self._stop_by_s is not None:
             due.append(self._stop_by_s)
-        if reading and self._leftover:
-            due.append(now)
-        readable = link.wait(reading, min(due) - now)
+        if self._leftover:
+            least = 1
+            if reading:
+                due.append(now)
+        readable = link.wait(reading, min(due) - now, least)
         return readable or (reading and self._leftover)
 
     def _settle(self, connection: Connection) -> None:
@@ -142,7 +126,7 @@ class Collector(CollectorBase):
 
     def _read(self, link: Link, connection: Connection) -> None:
         """Take what is there, hand it to the intake; the incomplete rest moves to the buffer's front."""
-        began = time.monotonic()
+        began, rows, count = time.monotonic(), 0, 0
         if not self._leftover:
             count = link.receive(self._buffer.data[self._filled :])
             self._filled += count
@@ -152,10 +136,9 @@ class Collector(CollectorBase):
             self._messages += len(received.messages) + len(received.refused)
             ticket = Ticket(connection, received.token)
             rows = self._intake.offer(received.messages, received.refused, self._clock(), ticket)
-            taken, self._taken = received.token - self._taken, received.token
-            if not received.more:
-                self._read_at = began + linger_s(rows, began - self._read_last_at, taken, connection.window)
-        self._read_last_at = began
+        taken, self._taken = received.token - self._taken, received.token
+        in_flight = connection.unacknowledged
+        self._linger.read(began, rows, count, taken=taken, window=connection.window, in_flight=in_flight)
         rest = self._filled - received.consumed
         if received.consumed and rest:
             self._buffer[:rest] = self._buffer[received.consumed : self._filled]

@@ -114,9 +114,16 @@ class Link:
         self._poll = select.poll()
         self._poll.register(bell.fd, select.POLLIN)
         self._events = 0
+        self._least = 1
 
-    def wait(self, reading: bool, timeout_s: float | None) -> bool:
-        """Block until there is something to do; True when the socket may be read (only if ``reading``)."""
+    def wait(self, reading: bool, timeout_s: float | None, least: int = 1) -> bool:
+        """Block until there is something to do; True when the socket may be read (only if ``reading``).
+
+        With ``least`` bytes; fewer are enough where the socket has no room for more, or the broker ends the connection.
+        """
+        if reading and least != self._least:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least)
+            self._least = least
         events = (select.POLLIN if reading else 0) | (select.POLLOUT if self._out else 0)
         if events != self._events:
             if events:

@@ -51,6 +51,14 @@ up once, for 40 ms, would bring 11,000 rows in every 50 ms and never be read soo
 fills so much of the broker's window of messages at most: with 65,535 in flight and one reading in each, 50 ms between
 reads were 0.95 million readings a second at most, whatever the processor had left."""
 
+COMPANY_S: Final = 0.02
+COMPANY_S_MIN: Final = 0.002
+COMPANY_ROWS: Final = 1_500
+COMPANY_PER_S: Final = 10_000
+"""A read waits so long at most until some 1,500 rows are together (decision 0034): a broker sends one small packet a
+message, and what reads, commits and turns of the rules cost whatever they hold was most of the cost of a message at
+91,000 a second. Fewer a second are no load. More rows at once save little."""
+
 READ_BYTES_MAX: Final = 16 << 20
 """What one read of the log returns at most, past one record: half a million rows, by then the call costs nothing. Five
 followers that are all behind hold 80 MiB so; with four times as much they were a third of the engine's memory."""

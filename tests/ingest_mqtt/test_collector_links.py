@@ -308,3 +308,61 @@ def test_takeover_waits_at_least_the_maximum_and_longer_each_time() -> None:
 def test_settings_refuse_early_what_cannot_work(changes: dict[str, Any], hint: str) -> None:
     with pytest.raises(ValueError, match=hint):
         BrokerSettings(**{"name": "city", "url": "mqtt://127.0.0.1", "client_id": "c", **changes})
+
+
+def test_a_link_waits_for_company_and_for_no_longer_than_the_other_end(raw_broker: Any) -> None:
+    """By so many bytes, or the end of the time; the end of the connection and a bell are never waited for."""
+    bell = Bell()
+    link = Link(BrokerSettings("city", f"mqtt://127.0.0.1:{raw_broker.port}", "c"), bell, None)
+    peer, _ = raw_broker.listener.accept()
+    peer.sendall(bytes(99))
+    assert not link.wait(reading=True, timeout_s=0.05, least=100)
+    assert link.wait(reading=True, timeout_s=20.0)
+    assert not link.wait(reading=True, timeout_s=0.01, least=100)
+    peer.sendall(bytes(1))
+    assert link.wait(reading=True, timeout_s=20.0, least=100)
+    assert link.receive(memoryview(bytearray(200))) == 100
+    bell.ring()
+    assert not link.wait(reading=True, timeout_s=20.0, least=100)
+    peer.close()
+    assert link.wait(reading=True, timeout_s=20.0, least=100)
+    link.close()
+    bell.close()
+
+
+def test_a_full_socket_is_read_although_more_was_asked_for(raw_broker: Any) -> None:
+    """Else both would wait for each other."""
+    bell = Bell()
+    link = Link(BrokerSettings("city", f"mqtt://127.0.0.1:{raw_broker.port}", "c"), bell, None)
+    peer, _ = raw_broker.listener.accept()
+    peer.setblocking(False)  # noqa: FBT003
+    filled = False
+    while not filled:
+        try:
+            peer.send(bytes(80))
+        except BlockingIOError:
+            filled = True
+    assert link.wait(reading=True, timeout_s=20.0, least=1 << 30)
+    link.close()
+    bell.close()
+    peer.close()
+
+
+def test_a_stream_of_small_packets_is_the_same_in_company(
+    raw_broker: Any, collect: Callable[..., Any], log: Any, publish: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four thousand messages in pieces that end anywhere: all come once, in order, each acknowledged in its turn."""
+    monkeypatch.setattr("ingest.linger.COMPANY_PER_S", 1)  # however slow the machine
+    collect("native", raw_broker.port, ready=False)
+    raw_broker.welcome()
+    raw_broker.peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    count, rng = 4_000, random.Random(3)
+    data = b"".join(publish(b"lifeline/a", b"%d" % i, i) for i in range(1, count + 1))
+    at = pieces = 0
+    while at < len(data):
+        size = rng.randrange(1, 90)
+        raw_broker.send(data[at : at + size])
+        at, pieces = at + size, pieces + 1
+    assert raw_broker.pubacks(count) == list(range(1, count + 1))
+    assert log.values == [float(i) for i in range(1, count + 1)]
+    assert len(log.batches) < pieces / 2
