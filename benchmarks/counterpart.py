@@ -12,6 +12,7 @@ import struct
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -66,11 +67,12 @@ class Peer:
         self._listener = listener
         self._socket: socket.socket
         self._changed = threading.Condition()
+        self._writing = threading.Lock()
         self.sent = self.acknowledged = self.window_waits = self.resent = 0
         self.first_acks_ms: list[int] = []
         """Of each connection, epoch ms."""
         self._order: deque[Chunk] = deque()
-        self._broken = self._unheard = False
+        self._broken = self._unheard = self._pinged = False
         self.error: str | None = None
         self._rest = b""
 
@@ -142,13 +144,25 @@ class Peer:
                         self._order.append(Chunk(packets, first, last, number))
                         self.sent += last - first
                     first, begin = last, first
-                    self._socket.sendall(data[at[begin] : at[last]])
+                    self._write(data[at[begin] : at[last]])
                 else:
-                    self._socket.sendall(data[at[first] : at[last]])
+                    self._write(data[at[first] : at[last]])
                     self.sent += last - first
                     first = last
             except (OSError, BrokenError) as error:
                 self._resume(qos, error)
+
+    def _write(self, data: bytes | memoryview) -> None:
+        """One after the other: a large write goes out in parts, and what another thread writes would come between."""
+        with self._writing:
+            self._socket.sendall(data)
+            if self._pinged:
+                self._pinged = False
+                self._socket.sendall(b"\xd0\x00")
+
+    def _answer_ping(self) -> None:
+        with suppress(OSError):  # the listener hears of it
+            self._write(b"")
 
     def _resume(self, qos: int, error: Exception) -> None:
         """Wait for the engine to come back, and send it again what it has not acknowledged."""
@@ -163,7 +177,7 @@ class Peer:
                 self.resent += sum(chunk.last - chunk.first for chunk in self._order)
             try:
                 for data in waiting:
-                    self._socket.sendall(data)
+                    self._write(data)
             except OSError:
                 continue
             return
@@ -226,7 +240,9 @@ class Peer:
             if kind == 4:
                 self._count(np.array([struct.unpack_from(">H", data, at + 2)[0]]))
             elif kind == 12:
-                self._socket.sendall(b"\xd0\x00")
+                # by who writes next, or a thread of its own: the listener must not wait for the other end to read
+                self._pinged = True
+                threading.Thread(target=self._answer_ping, daemon=True).start()
             elif kind != 14:
                 self._fail(f"an unexpected packet {data[at]:#x}")
             at += 2 + length
