@@ -1,4 +1,4 @@
-"""Readings of several batches as columns in file order: sorted by (point, ts), equal keys as they came.
+"""Columns of several batches in file order: sorted by (point, ts), equal keys as they came.
 
 One column after the other, so that of a million rows never more than two of them are held beside the result.
 """
@@ -16,64 +16,61 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lifeline.core.batch import Readings
-
     Column = NDArray[Any]
 
 BUCKETS_LOG2 = 8
 """So many places are written at a time, each a line of the cache; of a million rows a bucket has 4,000."""
 
 
-class Arranged:
-    """Readings in file order, a column at a time.
+class Arrangement:
+    """File order of rows that come in parts.
 
     Args:
-        parts: One after the other; at least one row in all.
+        points: Of each part, int32; at least one row in all.
+        times: Event times of each part, int64.
     """
 
-    def __init__(self, parts: Sequence[Readings]) -> None:
-        self._parts = [part for part in parts if len(part)]
-        self._rows = rows = sum(map(len, self._parts))
-        low = min(int(part.point.min()) for part in self._parts)
-        span = max(int(part.point.max()) for part in self._parts) - low + 1
+    def __init__(self, points: Sequence[Column], times: Sequence[Column]) -> None:
+        self._rows = rows = sum(map(len, points))
+        low = min(int(part.min()) for part in points if len(part))
+        span = max(int(part.max()) for part in points if len(part)) - low + 1
         shift = max(0, (span - 1).bit_length() - BUCKETS_LOG2)
         counts = np.zeros((span - 1 >> shift) + 1, np.int64)
-        for part in self._parts:
-            count_buckets(_sealed(part.point), low, shift, counts)
+        for part in points:
+            count_buckets(_sealed(part), low, shift, counts)
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
         place = starts[:-1].copy()
         self._slot = np.empty(rows, np.int32)
         self._order = np.empty(rows, np.int32)
         at = 0
-        for part in self._parts:
-            place_rows(_sealed(part.point), low, shift, place, self._slot[at : at + len(part)])
+        for part in points:
+            place_rows(_sealed(part), low, shift, place, self._slot[at : at + len(part)])
             at += len(part)
-        order_buckets(self._by_bucket("point"), self._by_bucket("ts"), low, shift, starts, self._order)
+        order_buckets(self._by_bucket(points), self._by_bucket(times), low, shift, starts, self._order)
 
-    def column(self, name: str) -> Column:
-        """A column of ``Readings``, sorted."""
-        kind = getattr(self._parts[0], name).dtype
+    def __call__(self, parts: Sequence[Column]) -> Column:
+        """A column, given by the same parts, sorted."""
+        kind = parts[0].dtype
         if kind.itemsize == 1:
-            return self._small(name, kind)
+            return self._small(parts)
         into = np.empty(self._rows, _carrier(kind))
-        gather(self._by_bucket(name).view(_carrier(kind)), self._order, into)
+        gather(self._by_bucket(parts).view(_carrier(kind)), self._order, into)
         return into.view(kind)
 
-    def _by_bucket(self, name: str) -> Column:
-        kind = getattr(self._parts[0], name).dtype
+    def _by_bucket(self, parts: Sequence[Column]) -> Column:
+        kind = parts[0].dtype
         into = np.empty(self._rows, _carrier(kind))
         at = 0
-        for part in self._parts:
-            column = _sealed(getattr(part, name)).view(_carrier(kind))
-            scatter(column, self._slot[at : at + len(part)], into)
+        for part in parts:
+            scatter(_sealed(part).view(_carrier(kind)), self._slot[at : at + len(part)], into)
             at += len(part)
         return into.view(kind)
 
-    def _small(self, name: str, kind: np.dtype[Any]) -> Column:
+    def _small(self, parts: Sequence[Column]) -> Column:
         """Quality and flags: nearly always nothing but zeros, and then nothing is to be moved."""
-        into = np.zeros(self._rows, kind)
-        if any(getattr(part, name).any() for part in self._parts):
-            into[self._slot] = np.concatenate([getattr(part, name) for part in self._parts])
+        into = np.zeros(self._rows, parts[0].dtype)
+        if any(part.any() for part in parts):
+            into[self._slot] = np.concatenate(parts)
             into = into[self._order]
         return into
 

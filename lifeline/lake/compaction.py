@@ -17,7 +17,7 @@ import json
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,12 +26,12 @@ import pyarrow.parquet as pq
 from lifeline.core.errors import CorruptionError, UnavailableError
 from lifeline.lake.damage import damage
 from lifeline.lake.files import sync_file
-from lifeline.lake.kernels.order import order_rows
 from lifeline.lake.parquet import (
     READINGS_FILE,
     REJECTS_FILE,
     ROW_GROUP_ROWS,
     FileFacts,
+    arranged_table,
     readings_stats,
     readings_writer,
     rejects_writer,
@@ -48,12 +48,12 @@ if TYPE_CHECKING:
 FAN_IN = 8
 """More files a merge: fewer rewrites, but more open files for readers. 8 gives 3 levels and some 24 files a day."""
 
-CLASS_BYTES = 2 << 20
-"""Everything lighter is class 0: a flush of the whole fleet's second weighs 1.75 MB."""
+CLASS_BYTES = 3 << 20
+"""Everything lighter is class 0: a flush of the whole fleet's second weighs 2.6 MB."""
 
-ROW_BYTES = 8
-"""What a reading takes in a fresh file. Merged ones take a fifth, and weigh as much: by their bytes eight flushes of a
-second made a file of the flushes' own class, which was merged with the next seven, and again with seven more."""
+ROW_BYTES = 12
+"""What a reading takes in a fresh file. Merged ones take an eighth, and weigh as much: by their bytes eight flushes of
+a second made a file of the flushes' own class, which was merged with the next seven, and again with seven more."""
 
 TARGET_BYTES = 96 << 20
 """A file this large is left alone; a merge of 8 just below it stays under 0.8 GB."""
@@ -67,6 +67,10 @@ MERGE_BYTES_MAX = 256 << 20
 STEP_ROWS = 1 << 13
 """Rows decoded at a time of each input: 0.3 MB. A merge of eight files of 440,000 rows holds 56 MiB so, of 32,768 rows
 120, of whole row groups 140; with half as many rows it saves no more, but takes an eighth more CPU."""
+
+LOW_ROWS = STEP_ROWS // 4
+"""With fewer left of a step the next one is read. All are taken up to the least of the steps' ends: were each used up
+to its last row, seven of eight turns would bring some hundred rows, and cost as much as the eighth."""
 
 INPUTS_MAX = 2 * FAN_IN
 """No merge reads more files at once: the compressed columns of a row group of each are 3 MB."""
@@ -129,27 +133,35 @@ class _Cursor:
 
     def __init__(self, path: Path) -> None:
         self._file = pq.ParquetFile(path, page_checksum_verification=True)
-        self._steps = self._file.iter_batches(STEP_ROWS)
+        self._steps = self._file.iter_batches(STEP_ROWS, use_threads=False)
         self._rows: pa.RecordBatch = _NO_ROWS
         self._point: NDArray[np.int32] = _NO_POINT
         self._ts: NDArray[np.int64] = _NO_TS
         self._at = 0
+        self._more = True
         self.last = (0, 0)
-        self.ended = False
 
     def fill(self) -> None:
-        """Load the next rows once the current ones are used up."""
-        while not self.ended and self._at == len(self._point):
-            # before the next ones are read: they are never held together
-            self._rows, self._point, self._ts, self._at = _NO_ROWS, _NO_POINT, _NO_TS, 0
+        """Load the next rows once few of the current ones are left."""
+        while self._more and len(self._point) - self._at < LOW_ROWS:
             step = next(self._steps, None)
             if step is None:
-                self.ended = True
+                self._more = False
             elif step.num_rows:
-                self._rows = step if step.schema.equals(READINGS_FILE) else step.cast(READINGS_FILE)
+                step = step if step.schema.equals(READINGS_FILE) else step.cast(READINGS_FILE)
+                rest = self._rows.slice(self._at)
+                self._rows = pa.concat_batches([rest, step]) if rest.num_rows else step
                 self._point = self._rows["point"].to_numpy()
                 self._ts = self._rows["ts"].view(pa.int64()).to_numpy()
+                self._at = 0
                 self.last = int(self._point[-1]), int(self._ts[-1])
+        if self._at == len(self._point):
+            self._rows, self._point, self._ts, self._at = _NO_ROWS, _NO_POINT, _NO_TS, 0
+
+    @property
+    def ended(self) -> bool:
+        """Nothing is left; to be asked after ``fill``."""
+        return len(self._point) == 0
 
     def take_until(self, point: int, ts: int) -> pa.RecordBatch:
         """Rows up to and including the key (point, ts); they are gone from the cursor."""
@@ -182,9 +194,16 @@ def merged_rows(paths: Sequence[Path]) -> Iterator[pa.Table]:
 
 def _in_order(cursors: Sequence[_Cursor], bound: tuple[int, int]) -> pa.Table:
     """What the cursors have up to ``bound``; a function, so that nothing else of it is held while it is written."""
-    table = pa.Table.from_batches([cursor.take_until(*bound) for cursor in cursors]).combine_chunks()
-    point, ts = (table[name].chunk(0) for name in ("point", "ts"))
-    return table.take(pa.array(order_rows(point.to_numpy(), ts.view(pa.int64()).to_numpy())))
+    steps = [cursor.take_until(*bound) for cursor in cursors]
+
+    def column(name: str) -> list[NDArray[Any]]:
+        """A step of each, times as numbers, nulls as NaN."""
+        columns = [step[name] for step in steps]
+        if pa.types.is_timestamp(columns[0].type):
+            columns = [one.view(pa.int64()) for one in columns]
+        return [one.to_numpy(zero_copy_only=False) for one in columns]
+
+    return arranged_table(column)
 
 
 def merge_files(inputs: Sequence[Path], output: Path, stopped: threading.Event | None = None) -> FileFacts:

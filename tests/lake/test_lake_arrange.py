@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifeline.core.batch import Readings
-from lifeline.lake.arrange import Arranged
+from lifeline.lake.arrange import Arrangement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,9 +36,10 @@ def check(parts: Sequence[Readings]) -> None:
     """Every column of the parts, arranged, against a stable sort of all."""
     whole = Readings.concat(parts)
     order = np.lexsort((whole.ts, whole.point))
-    arranged = Arranged(parts)
+    arranged = Arrangement([part.point for part in parts], [part.ts for part in parts])
     for field in fields(Readings):
-        found, expected = arranged.column(field.name), getattr(whole, field.name)[order]
+        found = arranged([getattr(part, field.name) for part in parts])
+        expected = getattr(whole, field.name)[order]
         assert found.dtype == expected.dtype
         np.testing.assert_array_equal(found, expected, err_msg=field.name)
 
@@ -66,4 +67,4 @@ def test_small_columns_of_zeros_stay_zeros() -> None:
     rows = readings([(3, 0), (1, 0)])
     rows.flags[:] = 0
 
-    assert not Arranged([rows]).column("flags").any()
+    assert not Arrangement([rows.point], [rows.ts])([rows.flags]).any()
