@@ -93,15 +93,20 @@ class Zygote:
 
 @pytest.fixture
 def fresh(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Any:
-    """Databases, one a life: an empty one each time."""
+    """Databases, one a life: an empty one each time, which takes the place of the one before in PostgreSQL."""
     number = 0
+    lent: list[str] = []
 
     def make() -> str:
         nonlocal number
         number += 1
         if database_url.startswith("sqlite"):
             return f"sqlite:///{tmp_path}/sweep{number}.db"
-        return str(request.getfixturevalue("postgres").schema())
+        server = request.getfixturevalue("postgres")
+        if lent:
+            server.take_back(lent.pop())
+        lent.append(server.lend())
+        return lent[0]
 
     return make
 
