@@ -21,7 +21,7 @@ def verify_site(config: Path, audit_key: Path | None = None, *, full: bool = Fal
     """``{ok, parts: [{name, ok, detail}]}``; a part that is bad names its first bad place.
 
     ``audit_key``: the auditor's own copy of the public key; else the one beside the checkpoints. ``full``: every page
-    of the lake, as ``verify_lake``.
+    of the lake, as ``verify_lake``, and every row of the queue, as ``verify_queue``.
     """
     site = load_site(config)
     log = verify_log(site.log)
@@ -42,7 +42,7 @@ def verify_site(config: Path, audit_key: Path | None = None, *, full: bool = Fal
             "detail": lake.problem or f"{lake.files:,} files, {lake.rows:,} rows, complete up to lsn {lake.position}",
         }
     )
-    parts.append(_verify_queue(site))
+    parts.append(_verify_queue(site, full=full))
     if parts[-1]["ok"]:
         parts.append(_verify_audit(site, audit_key))
     return {"ok": all(part["ok"] for part in parts), "parts": parts}
@@ -56,12 +56,12 @@ def _verify_audit(site: Site, audit_key: Path | None) -> dict[str, Any]:
     return {"name": "audit", "ok": verdict.problem is None, "detail": detail, "entry": verdict.entry}
 
 
-def _verify_queue(site: Site) -> dict[str, Any]:
+def _verify_queue(site: Site, *, full: bool) -> dict[str, Any]:
     path = site.config.database_path
     if path is not None and not path.exists():
         return {"name": "queue", "ok": False, "detail": f"{path}: does not exist; no engine has run here yet"}
     try:
-        detail = verify_queue(site.database_url)
+        detail = verify_queue(site.database_url, full=full)
     except (ConfigurationError, CorruptionError) as error:
         return {"name": "queue", "ok": False, "detail": str(error)}
     return {"name": "queue", "ok": True, "detail": detail}

@@ -92,7 +92,11 @@ def verify(
         Path | None, typer.Option(help="Your own copy of audit.pub: shows whether the key was exchanged.")
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Read every page of the lake: checksums, footers, doubles of all days.")
+        bool,
+        typer.Option(
+            "--full",
+            help="Every page of the lake (checksums, footers, doubles), every row of the queue against the others.",
+        ),
     ] = False,
     json: AsJson = False,
 ) -> None:

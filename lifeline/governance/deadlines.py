@@ -37,7 +37,7 @@ _NAMES: Final = {
     "district": "超期，报区（县）中心 / overdue, district centre told",
     "city": "超期，报市中心 / overdue, city centre told",
 }
-_STAGES: Final = {
+RUNNING_STAGES: Final = {
     "new": ("triage", "handle"),
     "filed": ("dispatch", "handle"),
     "returned": ("dispatch", "handle"),
@@ -59,8 +59,8 @@ def set_due(row: Row, due_at: int, kind: str, now_ms: int) -> None:
 
 def settle(effects: Effects, before: Mapping[str, Any] | None, row: Row, policy: Policy, now_ms: int) -> None:
     """Start and stop timers after the event has come from ``before`` (None: it is new) to ``row``."""
-    had = _STAGES.get(before["status"], ()) if before else ()
-    wants = _STAGES.get(row["status"], ())
+    had = RUNNING_STAGES.get(before["status"], ()) if before else ()
+    wants = RUNNING_STAGES.get(row["status"], ())
     again = before is not None and before["due_at"] != row["due_at"]
     for stage in had:
         if stage not in wants or (stage == "handle" and row["due_at"] is None):
@@ -81,7 +81,7 @@ def settle(effects: Effects, before: Mapping[str, Any] | None, row: Row, policy:
 
 def tighten(effects: Effects, row: Row, timers: list[Row], policy: Policy, now_ms: int) -> None:
     """Bring timers forward after the level or the mode has changed: a deadline never moves away by that."""
-    for stage in _STAGES.get(row["status"], ()):
+    for stage in RUNNING_STAGES.get(row["status"], ()):
         limit = policy.deadline(stage, row["level"], row["kind"], row["mode"], now_ms)
         known = next((timer for timer in timers if timer["stage"] == stage), None)
         if limit is None or (known is not None and (known["step"] > 0 or known["due_at"] <= limit[0])):

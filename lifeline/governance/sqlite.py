@@ -41,7 +41,7 @@ half of the writing and a tenth less CPU time for a storm."""
 CACHE_KIB: Final = 32_768
 """Of the writer: the inner pages of all indices of millions of events. It fills only with what is touched."""
 
-_CORRUPT: Final = ("malformed", "not a database", "file is encrypted")
+_CORRUPT: Final = ("malformed", "not a database", "file is encrypted", "Could not decode to UTF-8")
 
 
 class SqliteBackend:

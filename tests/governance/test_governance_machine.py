@@ -18,6 +18,7 @@ from lifeline.governance.schema import MEASURES, events, kpi_days, kpi_times, ta
 from lifeline.governance.settings import recount
 from lifeline.governance.states import ACTIONS, BY_KEY, ROLES
 from lifeline.governance.steps import Act
+from lifeline.governance.verify import verify_queue
 from tests.governance.conftest import RULES, T0, Hands, cleared, raised
 from tests.governance.conftest import rule as a_rule
 from tests.queues import queue_file
@@ -133,6 +134,7 @@ class Loop(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "hands"):
             self.hands.close()
+            verify_queue(self.hands.url, full=True)
             self._folder.cleanup()
 
 
