@@ -1,0 +1,79 @@
+"""One thing that happens is told once: what the standard rules say of it, and what of that reaches people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from benchmarks.quality.desk import Desk
+from rules.evaluate import RuleMachine
+from rules.rule_set import RuleSet
+
+MINUTE = 60_000
+WELL = {"utility": "gas", "kind": "valve-well", "quantity": "ch4", "asset_id": "V-1", "interval_s": 60.0}
+STATION = {"utility": "heat", "kind": "substation", "quantity": "supply_temp", "zone": "HL-1", "interval_s": 60.0}
+LOOP = {"utility": "heat", "kind": "loop-makeup", "device_id": "L1", "zone": "HL-1", "interval_s": 60.0}
+NAMES = [rule for rule in RuleSet.standard().rules if rule.id.startswith(("gas.", "heat."))]
+
+
+def played(kit: Any, points: list[dict[str, Any]], minutes: Sequence[Sequence[float]]) -> Desk:
+    """Values of every point, minute by minute."""
+    registry = kit.registry(points)
+    desk = Desk(RuleMachine(RuleSet(tuple(NAMES)), registry, "Asia/Shanghai"), registry)
+    for k, values in enumerate(minutes):
+        at = kit.t0 + k * MINUTE
+        desk.take(desk.machine.process(kit.record(k + 1, [(p, at, at, value) for p, value in enumerate(values)])))
+    return desk
+
+
+def told(desk: Desk) -> list[str]:
+    """Rules of the alarms that reached somebody, in order."""
+    return [alarm["rule_id"] for alarm in desk.alarms.values() if alarm["event_id"] is not None]
+
+
+def within(low: float, value: float, high: float) -> float:
+    return max(low, min(value, high))
+
+
+@pytest.mark.parametrize("per_minute", [1.0, 4.0])
+def test_a_gathering_of_gas_is_told_at_each_step_once(kit: Any, per_minute: float) -> None:
+    """That it rises, then level 1, then level 2; not that it will reach level 1, which says the same."""
+    curve = [(within(0.0, per_minute * (k - 30), 70.0) + 0.01 * (k % 2),) for k in range(160)]
+    desk = played(kit, [WELL], [*curve, *((0.1 * (k % 2),) for k in range(30))])
+    assert told(desk) == ["gas.ch4.rise", "gas.ch4.high", "gas.ch4.high-high"]
+    assert {alarm["rule_id"] for alarm in desk.alarms.values()} >= {"gas.ch4.trend"}, "stored all the same"
+    assert not any(alarm["active"] for alarm in desk.alarms.values())
+
+
+def test_stations_that_are_warm_again_one_after_the_other_are_no_news(kit: Any) -> None:
+    """Eight stations of a loop fall one after the other and come back five minutes apart, but one that stays cold."""
+
+    def station(i: int, k: int, back: int) -> float:
+        return 50.0 + 0.01 * (k % 2) - (14.0 if 60 + 2 * i <= k < back else 0.0)
+
+    points = [{**STATION, "device_id": f"S{i}"} for i in range(8)]
+    repaired = played(kit, points, [[station(i, k, 120 + 5 * i) for i in range(8)] for k in range(240)])
+    outages = [alarm for alarm in repaired.alarms.values() if alarm["rule_id"] == "heat.loop.outage"]
+    assert len(outages) == 1
+    late = [
+        a["rule_id"] for a in repaired.alarms.values() if a["event_id"] and a["detected_at"] > outages[0]["detected_at"]
+    ]
+    assert late == [], "nothing is told when all is nearly over"
+    one_stays = played(
+        kit, points, [[station(i, k, 400 if i == 7 else 120 + 5 * i) for i in range(8)] for k in range(240)]
+    )
+    stands = [a for a in one_stays.alarms.values() if a["active"] and a["event_id"] is not None]
+    assert [(a["rule_id"], a["device_id"]) for a in stands] == [("heat.supply.collapse", "S7")]
+
+
+@pytest.mark.parametrize("refilled", [True, False])
+def test_a_loop_that_loses_water_is_told_by_its_make_up_or_else_by_its_pressure(kit: Any, refilled: bool) -> None:
+    points = [{**LOOP, "quantity": q} for q in ("makeup_flow", "supply_pressure", "circulation_flow")]
+    leaks = [40 <= k < 100 for k in range(130)]
+    values = [
+        (1.0 + 0.01 * (k % 2) + 9 * (leak and refilled), 0.53 + 0.0005 * (k % 2) - 0.06 * leak, 400.0 + k % 2)
+        for k, leak in enumerate(leaks)
+    ]
+    assert told(played(kit, points, values)) == ["heat.makeup.surge" if refilled else "heat.pressure.drop"]
