@@ -25,6 +25,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 from psycopg import OperationalError
 
+from lifeline.app.compiled import forget_stale
 from tests.queues import make_tables, queue_file
 
 FILLED = ("meta", "touched", "alembic_version", "identity_version")
@@ -47,6 +48,8 @@ settings.register_profile("dev", deadline=None, suppress_health_check=[HealthChe
 settings.register_profile("ci", parent=settings.get_profile("dev"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
+
+forget_stale()  # before any kernel is imported: no test judges a helper as it was
 
 LONG_FILES = frozenset(
     [

@@ -1,30 +1,38 @@
 """A registry as the arrays that kernels look names up in.
 
 One index belongs to one registry and never changes; ``Indexes`` makes a new one when the source gives a newer registry
-(an identity test a batch). The layout of the arrays is told in ``kernels/native.py``.
+(an identity test a batch). The layout of the arrays is told in ``kernels/names.py``.
 """
 
 from __future__ import annotations
 
+import contextlib
+import math
+import mmap
 import weakref
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from ingest.payload.kernels.native import build_slots, find_bytes, find_row
+from ingest.payload.kernels.names import build_slots, find_bytes, find_row
 from lifeline.core import limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
     from lifeline.core.registry import Registry, RegistrySource
 
 DEVICE_ROWS_MAX: Final = 0xFFFF
 """Points of one device that a slot can tell; a registry beyond it is refused (limits.POINTS_PER_DEVICE_MAX is 64)."""
 
+
+_Table = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]
+"""Slots, entries, key bytes."""
+
+LARGE_BYTES: Final = 4 << 20
+"""Tables below it fit the second-level cache, and its page table the processor's."""
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -36,6 +44,17 @@ def frozen(array: NDArray[Scalar]) -> NDArray[Scalar]:
     return view
 
 
+def _large(shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Zeros in large pages where there are any: a look-up at a random place otherwise waits for its page's address."""
+    size = math.prod(shape) * 8
+    if size < LARGE_BYTES or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return np.zeros(shape, np.int64)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a kernel without them
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages, np.int64).reshape(shape)
+
+
 def _names(names: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """UTF-8 of all names in a row, and where each begins (names + 1 offsets)."""
     array = pa.array(names, pa.large_string())
@@ -44,18 +63,20 @@ def _names(names: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return keys, np.frombuffer(offsets, np.int64)[: len(names) + 1] if len(names) else np.zeros(1, np.int64)
 
 
-def _table(names: Sequence[str], payload: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+def _table(names: Sequence[str], payload: NDArray[np.int64]) -> _Table:
     keys, offsets = _names(names)
-    slots = np.zeros((1 << max(2, (2 * len(names) - 1).bit_length()), 4), np.int64)
-    build_slots(frozen(keys), frozen(offsets), frozen(payload), slots)
-    return frozen(slots), frozen(keys)
+    slots = _large((1 << max(2, (2 * len(names) - 1).bit_length()),))
+    entries = _large((len(names), 4))
+    build_slots(frozen(keys), frozen(offsets), frozen(payload), slots, entries)
+    return frozen(slots), frozen(entries), frozen(keys)
 
 
 class PointIndex:
     """Names to points, for one registry.
 
-    ``devices`` and ``quantities`` are (slots, key bytes) of the two hash tables; ``rows_int`` and ``rows_real`` the
-    points grouped by device, seen as int64 and as float64. About 0.15 s for 219,300 devices with 500,000 points.
+    ``devices`` and ``quantities`` are (slots, entries, key bytes) of the two hash tables; ``rows_int`` and
+    ``rows_real`` the points grouped by device, seen as int64 and as float64. About 0.15 s for 219,300 devices with
+    500,000 points.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -68,7 +89,7 @@ class PointIndex:
         self.devices = _table(registry.devices, (registry.device_ptr[:-1] << 16) | counts)
         self.quantities = _table(registry.quantities, np.arange(len(registry.quantities), dtype=np.int64))
         points = registry.device_points
-        rows = np.empty((len(points), 4), np.int64)
+        rows = _large((len(points), 4))
         rows[:, 0] = (registry.point_quantity[points].astype(np.int64) << 32) | points
         real = rows.view(np.float64)
         real[:, 1] = registry.span_low[points]

@@ -15,7 +15,7 @@ import numpy as np
 
 from ingest.payload.faults import Fault, quote
 from ingest.payload.judge import Candidate, Value
-from ingest.payload.kernels.native import nesting
+from ingest.payload.kernels.scan import nesting
 from lifeline.core import limits
 from lifeline.core.schema import Reason
 

@@ -130,9 +130,9 @@ class Sheet:
 
 def rejects(part: Part, messages: Messages, received_at: int, broker: str) -> pa.RecordBatch | None:
     """The rejected objects in the ``REJECTS`` schema, None when there are none. Copies all it needs."""
-    chosen = np.flatnonzero(part.reason != KEPT)
-    if len(chosen) == 0:
+    if part.reason.max(initial=KEPT) == KEPT:
         return None
+    chosen = np.flatnonzero(part.reason != KEPT)
     message = part.message[chosen]
     payload = _binary(messages.buffer, part.start[chosen], np.minimum(part.length[chosen], limits.REJECT_PAYLOAD_BYTES))
     cut = np.minimum(messages.topic_len[message].astype(np.int64), limits.TOPIC_BYTES_MAX)

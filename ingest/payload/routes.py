@@ -113,7 +113,7 @@ class PayloadDecoder:
         self._indexes = Indexes(source)
         self._registrar = Registrar(source, registered_max) if unknown == "register" else None
         self._mark = mark
-        self._scratch = wide.Scratch()
+        self._scratch = [wide.Scratch() for _ in routes]
         self._payload_bytes_max = payload_bytes_max
         self._objects_max = objects_max
         self._future_ms_max = future_ms_max
@@ -183,7 +183,7 @@ class PayloadDecoder:
             if route < 0:
                 parts.append(_unrouted(messages, select))
             elif family is None:
-                parts.append(wide.decode(messages, select, index, bounds, remedy, self._scratch))
+                parts.append(wide.decode(messages, select, index, bounds, remedy, self._scratch[route]))
             else:
                 parts.append(families.decode(family, messages, select.tolist(), index, bounds, remedy, parsed))
         return merge(parts) if parts else Sheet().part()

@@ -24,23 +24,37 @@ if TYPE_CHECKING:
     from ingest.payload.judge import Bounds
 
 CAPACITY_MIN = 4096
+KEPT_MAX = 1 << 17
+"""Rows that kept outputs are made for at most: 16 MiB, of which what was written to is resident."""
+
+
+_NO_DETAIL = np.int64(-1)
+
+
+def _room(wanted: int, kept: int) -> int:
+    """A power of two that holds as much, so that outputs seldom grow."""
+    return max(CAPACITY_MIN, 1 << (wanted - 1).bit_length(), kept)
 
 
 class Scratch:
-    """The kernel's outputs for small batches, kept from call to call: to allocate them takes as long as to decode.
+    """The kernel's outputs, kept from call to call.
 
-    One thread at a time; what it holds means nothing between two calls.
+    To allocate small ones takes as long as to decode, and of large ones each page would be made anew. One thread at a
+    time. A part that was decoded with it lends its objects from it, until the next call.
     """
 
     def __init__(self) -> None:
         self._outputs: tuple[Any, ...] | None = None
+        self._sizes = (0, 0, 0)
 
-    def outputs(self, capacity: int, messages: int) -> tuple[Any, ...]:
+    def outputs(self, capacity: int, messages: int, largest: int) -> tuple[Any, ...]:
         """Uninitialised, at least so large."""
-        if capacity > CAPACITY_MIN or messages > CAPACITY_MIN:
-            return outputs(capacity, messages)
-        if self._outputs is None:
-            self._outputs = outputs(CAPACITY_MIN, CAPACITY_MIN)
+        if max(capacity, messages, largest) > KEPT_MAX:
+            return outputs(capacity, messages, largest)
+        kept = self._sizes
+        if self._outputs is None or capacity > kept[0] or messages > kept[1] or largest > kept[2]:
+            self._sizes = (_room(capacity, kept[0]), _room(messages, kept[1]), _room(largest, kept[2]))
+            self._outputs = outputs(*self._sizes)
         return self._outputs
 
 
@@ -53,17 +67,18 @@ def decode(
     scratch: Scratch | None = None,
 ) -> Part:
     """Decode the native messages ``select`` (int64, ascending); ``remedy`` goes into details of unknown names."""
-    space = outputs if scratch is None else scratch.outputs
     parts = []
     slow: list[int] = []
     lengths = messages.payload_len[select]
     most = int(lengths.max(initial=0))
     # one row a message and 64 bytes a row at the usual; the kernel stops before it is full and is called again
     usual = len(select) + int(lengths.sum(dtype=np.int64)) // 48
-    capacity = max(CAPACITY_MIN, min(most, bounds.payload_bytes_max) // 5 + 1, usual)
+    largest = min(most, bounds.payload_bytes_max) // 5 + 1
+    capacity = max(CAPACITY_MIN, largest, usual)
     position = 0
     while position < len(select):
-        out = space(capacity, len(select) - position)
+        sizes = (capacity, len(select) - position, largest)
+        out = outputs(*sizes) if scratch is None or position else scratch.outputs(*sizes)
         position, rows, objects, rejects, left = decode_native(
             frozen(messages.buffer),
             frozen(messages.payload_start),
@@ -124,17 +139,13 @@ def _part(
     """The used beginnings of the kernel's outputs, with words for the rejects.
 
     What becomes readings is copied, as outputs are larger than what is in them and readings are kept; the rest is
-    looked at before the next batch is decoded. Outputs that are used again at once are copied whole.
+    looked at before the next batch is decoded.
     """
     point, ts, value, seq, quality, flags, row_object, message, start, length, values, reason, j_int, j_value = out[:14]
-    detail = np.full(objects, -1)
-    own = len(point) > CAPACITY_MIN  # ``Scratch``
-
-    def lent(column: NDArray[Any], count: int) -> NDArray[Any]:
-        return column[:count] if own else column[:count].copy()
-
+    detail = np.broadcast_to(_NO_DETAIL, objects)
     details: list[str] = []
     if rejects:
+        detail = detail.copy()
         detail[j_int[:rejects, 0]] = np.arange(rejects)
         details = [
             _detail(messages, index, bounds, remedy, int(reason[numbers[0]]), numbers, number)
@@ -142,12 +153,12 @@ def _part(
         ]
     return Part(
         tuple([column[:rows].copy() for column in (point, ts, value, seq, quality, flags)]),
-        lent(row_object, rows),
-        lent(message, objects),
-        lent(start, objects),
-        lent(length, objects),
-        lent(values, objects),
-        lent(reason, objects),
+        row_object[:rows],
+        message[:objects],
+        start[:objects],
+        length[:objects],
+        values[:objects],
+        reason[:objects],
         detail,
         details,
     )

@@ -16,6 +16,7 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -43,6 +44,30 @@ def ensure_warm(say: Callable[[str], None]) -> None:
     )
     if done.returncode != 0:  # whatever fails here will fail again, and be reported, where it matters
         logger.warning("kernels not compiled ahead, the first readings will wait: %s", done.stderr.decode()[-500:])
+
+
+def forget_stale(root: Path = Path(lifeline.__file__).parents[1]) -> int:
+    """Take away what was compiled before a kernel of its package changed; how many functions that were.
+
+    Numba looks at the file of the function that it compiled, not at those of the helpers inside of it.
+    """
+    gone = 0
+    for package in PACKAGES:
+        sources = list((root / package).rglob("kernels/*.py"))
+        newest = max((path.stat().st_mtime_ns for path in sources), default=0)
+        for compiled in [one for path in sources for one in _compiled(path)]:
+            with suppress(OSError):  # another process was faster, or nothing may be written: then nothing changes here
+                if compiled.stat().st_mtime_ns < newest:
+                    compiled.unlink()
+                    gone += 1
+    return gone
+
+
+def _compiled(source: Path) -> list[Path]:
+    """Numba's indexes of a file's functions; without its index nothing that was compiled is used."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    folders = list(Path(chosen).glob(f"{source.parent.name}_*")) if chosen else [source.parent / "__pycache__"]
+    return [index for folder in folders for index in folder.glob(f"{source.stem}.*.nbi")]
 
 
 def _name() -> str:

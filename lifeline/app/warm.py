@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lifeline.app.compiled import compile_modules, mark_warm
+from lifeline.app.compiled import compile_modules, forget_stale, mark_warm
 from lifeline.app.demo import DemoSettings, run_demo
 from rules.rehearsal import rehearse
 
@@ -33,6 +33,7 @@ def warm_kernels() -> float:
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="lifeline-warm-"))
     compile_modules()
+    forget_stale()
     rehearse()
     try:
         run_demo(DemoSettings(seconds=5, sensors=200, interval_s=1.0, directory=folder, console_port=None), _Silent())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ingest.payload import index as index_module
 from ingest.payload.index import Indexes, PointIndex
-from ingest.payload.kernels.native import hash_bytes
+from ingest.payload.kernels.names import hash_bytes
 from lifeline.core import limits
 
 
@@ -49,14 +49,29 @@ def test_many_devices_all_found_and_bytes_are_compared_not_hashes_only(registry_
 def test_an_equal_hash_is_not_enough(registry: Any) -> None:
     """A slot whose hash is that of another name does not answer to it."""
     index = PointIndex(registry)
-    slots = index.devices[0].copy()
-    name = np.frombuffer(b"G9", np.uint8)
-    slots[slots[:, 0] != 0, 0] = hash_bytes(name, 0, 2)
-    slots[slots[:, 0] == 0, 0] = hash_bytes(name, 0, 2)
-    slots[0, 0] = 0
-    index.devices = (slots, index.devices[1])
+    slots, entries, keys = index.devices
+    like = hash_bytes(np.frombuffer(b"G9", np.uint8), 0, 2) >> 32 << 32
+    slots = like | np.where(slots == 0, 1, slots & 0xFFFFFFFF)
+    slots[-1] = 0
+    index.devices = (slots, entries, keys)
 
     assert index.device("G9") is None
+
+
+def test_a_name_behind_another_of_like_hash_is_found(registry: Any) -> None:
+    index = PointIndex(registry)
+    slots, entries, keys = index.devices
+    name = b"W-0000000001"
+    wanted = index.device(name.decode())
+    h = hash_bytes(np.frombuffer(name, np.uint8), 0, len(name))
+    number = int(np.flatnonzero(entries[:, 2] >> 16 == wanted)[0])
+    other = (number + 1) % len(entries)
+    like, home = h >> 32 << 32, (h >> 1) & (len(slots) - 1)
+    slots = np.zeros_like(slots)
+    slots[home], slots[(home + 1) % len(slots)] = like | (other + 1), like | (number + 1)
+    index.devices = (slots, entries, keys)
+
+    assert index.device(name.decode()) == wanted
 
 
 def test_a_device_with_too_many_points_is_refused(registry_of: Any, monkeypatch: Any) -> None:

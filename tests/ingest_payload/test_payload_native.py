@@ -14,6 +14,7 @@ from ingest.payload import native, wide
 from ingest.payload.index import PointIndex
 from ingest.payload.judge import Bounds
 from ingest.payload.kernels import native as kernel
+from ingest.payload.kernels import scan, staging
 from lifeline.core import limits
 from lifeline.core.schema import Flag, Reason
 
@@ -58,12 +59,24 @@ def test_scratch_that_was_used_leaves_no_trace(index: Any, messages_of: Any, pla
     unknown, bad = good.replace(b"G1", b"G?"), b'{"id":"G1","ts":1795000000000,"ch4":"x"}'
     sizes = (3, 200, 1, wide.CAPACITY_MIN + 5, 7, 2)
     batches = [[(good, unknown, bad, b"no")[(i * k) % 4] for i in range(size)] for k, size in enumerate(sizes, 1)]
-    kept = [
-        wide.decode(messages_of(batch), np.arange(len(batch)), index, BOUNDS, "REMEDY", scratch) for batch in batches
-    ]
-    alone = [wide.decode(messages_of(batch), np.arange(len(batch)), index, BOUNDS, "REMEDY") for batch in batches]
+    for batch in batches:
+        messages, everything = messages_of(batch), np.arange(len(batch))
+        kept = wide.decode(messages, everything, index, BOUNDS, "REMEDY", scratch)
+        alone = wide.decode(messages, everything, index, BOUNDS, "REMEDY")
 
-    assert [plain(part) for part in kept] == [plain(part) for part in alone]
+        assert plain(kept) == plain(alone)
+
+
+def test_readings_are_their_own_whatever_the_scratch_holds_later(index: Any, messages_of: Any) -> None:
+    scratch = wide.Scratch()
+    first = wide.decode(messages_of([good]), np.arange(1), index, BOUNDS, "REMEDY", scratch)
+    before = [column.tolist() for column in first.columns]
+
+    wide.decode(
+        messages_of([good.replace(b"1.25", b"7").replace(b"17", b"18")]), np.arange(1), index, BOUNDS, "", scratch
+    )
+
+    assert [column.tolist() for column in first.columns] == before
 
 
 def test_constants_of_the_kernel_are_those_of_the_schema() -> None:
@@ -74,7 +87,7 @@ def test_constants_of_the_kernel_are_those_of_the_schema() -> None:
         kernel.TOO_OLD,
     )
     assert (Flag.LATE, Flag.NO_SEQ, Flag.RETAINED) == (kernel.LATE, kernel.NO_SEQ, kernel.RETAINED)
-    assert (limits.DEVICE_ID_BYTES_MAX, limits.POINTS_PER_DEVICE_MAX) == (kernel.ID_BYTES_MAX, kernel.KEYS_MAX)
+    assert (limits.DEVICE_ID_BYTES_MAX, limits.POINTS_PER_DEVICE_MAX) == (staging.ID_BYTES_MAX, staging.KEYS_MAX)
 
 
 def test_a_good_object_gives_a_row_a_quantity(both: Any) -> None:
@@ -385,7 +398,7 @@ def test_every_truncation_and_every_byte_flip_of_a_pack(both: Any) -> None:
 
 def test_nesting_counts_brackets_outside_strings() -> None:
     def depth(text: Any) -> Any:
-        return kernel.nesting(np.frombuffer(text, np.uint8))
+        return scan.nesting(np.frombuffer(text, np.uint8))
 
     assert depth(b'[{"a[[[":"\\"{{"}]') == 2
     assert depth(b"[[][[]]]") == 3

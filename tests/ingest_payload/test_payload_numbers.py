@@ -9,14 +9,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ingest.payload.kernels.native import double_bits, parse_integer, parse_number
+from ingest.payload.kernels.numbers import double_bits, parse_integer, parse_number
 
 
 def kernel_float(text: Any) -> Any:
     """(index, value) of the kernel for a text that is followed by bytes which would continue it."""
     buffer = np.frombuffer(b"9" + text.encode() + b"9", np.uint8)
-    bits = np.empty(1, np.uint64)
-    return parse_number(buffer, 1, len(buffer) - 1, bits, bits.view(np.float64))
+    return parse_number(buffer, 1, len(buffer) - 1)
 
 
 def agrees(text: Any) -> Any:
