@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import mmap
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -21,14 +21,19 @@ from ingest.base import WAIT_S, CollectorBase, TakenOverError
 from ingest.intake import Ticket
 from ingest.linger import Linger
 from ingest.link import Link
-from ingest.mqtt.connection import Connection
+from ingest.mqtt.connection import MESSAGES_MAX, Connection
 from ingest.mqtt.control import ConnAck, ConnectSettings, ServerDisconnect, SubAck, Subscription
 from ingest.mqtt.spec import Code
 from lifeline.core.errors import UnavailableError
-from lifeline.core.limits import PACKET_BYTES_MAX, RECEIVE_BYTES
+from lifeline.core.limits import PACKET_BYTES_MAX, RECEIVE_BYTES, RECEIVE_MAXIMUM
 
 if TYPE_CHECKING:
     from ingest.mqtt.received import Received
+
+
+HALF_WINDOW: Final = RECEIVE_MAXIMUM // 2
+"""Messages taken at once at QoS 1: while one half of the window is committed the other is decoded, and the first half's
+PUBACKs leave before it. With all of it taken at once the broker had nothing to send until everything was durable."""
 
 
 class Collector(CollectorBase):
@@ -67,6 +72,7 @@ class Collector(CollectorBase):
             ),
             [Subscription(name, qos) for name, qos in settings.filters()],
             self._suspects,
+            HALF_WINDOW if any(qos for _, qos in settings.filters()) else MESSAGES_MAX,
         )
         self._connection = connection
         self._filled, self._leftover, self._taken = 0, False, 0

@@ -366,3 +366,28 @@ def test_a_stream_of_small_packets_is_the_same_in_company(
     assert raw_broker.pubacks(count) == list(range(1, count + 1))
     assert log.values == [float(i) for i in range(1, count + 1)]
     assert len(log.batches) < pieces / 2
+
+
+@pytest.mark.parametrize(("qos", "parts"), [(1, 3), (0, 1)])
+def test_at_qos_1_a_window_is_taken_by_halves(
+    raw_broker: Any,
+    collect: Callable[..., Any],
+    log: Any,
+    publish: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_for: Any,
+    qos: int,
+    parts: int,
+) -> None:
+    """What is left of a read needs no other one; all comes once, in order, and is acknowledged."""
+    monkeypatch.setattr("ingest.collector.HALF_WINDOW", 100)
+    collect("native", raw_broker.port, ready=False, subscribe=(Subscribe("lifeline/#", qos),))
+    raw_broker.welcome(granted=bytes([qos]))
+    count = 250
+    raw_broker.send(b"".join(publish(b"lifeline/a", b"%d" % i, i * qos) for i in range(1, count + 1)))
+    if qos:
+        assert raw_broker.pubacks(count) == list(range(1, count + 1))
+    wait_for(lambda: len(log.values) == count, "all")
+    assert log.values == [float(i) for i in range(1, count + 1)]
+    assert len(log.batches) >= parts
+    assert max(len(batch.readings) for batch in log.batches) <= (100 if qos else count)
