@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rules.kernels import select
+from rules.kernels import order, select
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -43,7 +43,7 @@ class Arranged:
                 cursor[band] = at
                 self.bands[band] = at, at + known[band]
                 at += known[band]
-        self.order = np.empty(at, np.int64)
+        self.order = np.empty(at, np.int32)
         """Index in ``rows`` of each."""
         select.place_bands(of, cursor, self.order)
 
@@ -67,17 +67,17 @@ class Arranged:
         """A column of ``rows`` in this order."""
         made = self._columns.get(name)
         if made is None:
-            made = self._columns[name] = getattr(self.rows, name).take(self.order)
+            made = self._columns[name] = _taken(getattr(self.rows, name), self.order)
         return made
 
-    def merged(self, spans: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
+    def merged(self, spans: Sequence[tuple[int, int]]) -> NDArray[np.int32]:
         """Places in this order, of some stretches, in the order of reading."""
         if len(spans) == 1:
-            return np.arange(*spans[0])
+            return np.arange(*spans[0], dtype=np.int32)
         if len(spans) > MERGED_MAX:
-            places = np.concatenate([np.arange(start, end) for start, end in spans])
+            places = np.concatenate([np.arange(start, end, dtype=np.int32) for start, end in spans])
             return places[np.argsort(self.order[places])]
-        made = np.empty(sum(end - start for start, end in spans), np.int64)
+        made = np.empty(sum(end - start for start, end in spans), np.int32)
         starts, ends = np.array(spans, np.int64).T.copy()
         select.merge(self.order, starts, ends, made)
         return made
@@ -89,7 +89,7 @@ class Chosen:
     def __init__(self, arranged: Arranged, spans: Sequence[tuple[int, int]], ranks: Ranks) -> None:
         self.readings = arranged.rows.readings
         self._arranged, self._spans, self._ranks = arranged, spans, ranks
-        self._places: NDArray[np.int64] | None = None
+        self._places: NDArray[np.int32] | None = None
         self._made: dict[str, NDArray[Any]] = {}
         self._rows = sum(end - start for start, end in spans)
 
@@ -122,7 +122,7 @@ class Chosen:
         return self.once("slots", lambda: self._ranks.of(self.column("point")))
 
     @property
-    def places(self) -> NDArray[np.int64]:
+    def places(self) -> NDArray[np.int32]:
         """The index of each row among those that were arranged."""
         return self.once("places", lambda: self._cut(self._arranged.order))
 
@@ -145,13 +145,20 @@ class Chosen:
             start, end = other._spans[0]
             wide[start:end] = values
         else:
-            wide[other._places] = values
+            order.put(values, other._places, wide)
         return self._cut(wide)
 
     def _cut(self, column: NDArray[Any]) -> NDArray[Any]:
         if self._places is not None:
-            return column[self._places]
+            return _taken(column, self._places)
         if len(self._spans) == 1:
             start, end = self._spans[0]
             return column[start:end]
         return np.concatenate([column[start:end] for start, end in self._spans])
+
+
+def _taken(column: NDArray[Any], rows: NDArray[np.int32]) -> NDArray[Any]:
+    """The values of these rows."""
+    made = np.empty(len(rows), column.dtype)
+    order.take(column, rows, made)
+    return made

@@ -20,14 +20,15 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 
-from rules import numeric
+from rules import machine_code, numeric
+from rules.expression import parse_numeric
 from rules.tokens import Token
 
 if TYPE_CHECKING:
@@ -71,11 +72,15 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """A condition ready to run over rows of numbers: a numpy program where possible, a Polars expression elsewhere."""
+    """A condition ready to run over rows of numbers: compiled code, a numpy program for a lone comparison of numbers.
+
+    What neither understands is a Polars expression.
+    """
 
     names: tuple[str, ...]
-    program: numeric.Boolean | None
     expression: pl.Expr
+    program: numeric.Program | None = None
+    code: machine_code.Code | None = None
 
     @classmethod
     def of(cls, condition: Condition, params: Mapping[str, float]) -> Test:
@@ -85,6 +90,8 @@ class Test:
 
     def satisfied(self, columns: Mapping[str, NDArray[np.float64]], rows: int) -> NDArray[np.bool_]:
         """Which of ``rows`` rows satisfy it, by columns of float64 with NaN for NULL."""
+        if self.code is not None:
+            return self.code.satisfied(columns, rows)
         if self.program is not None:
             return numeric.satisfied(self.program, columns, rows)
         frame = pl.DataFrame([column(name, columns[name]) for name in self.names])
@@ -109,8 +116,12 @@ class _Key:
 def _test(key: _Key, fixed: tuple[tuple[str, float], ...]) -> Test:
     """A test has no state: machines that are made over the same rules, or made anew, share it."""
     condition, params = key.condition, dict(fixed)
-    program = numeric.compile_numeric(condition.tokens, params)
-    return Test(tuple(sorted(condition.names - params.keys())), program, condition.expression(params))
+    test = Test(tuple(sorted(condition.names - params.keys())), condition.expression(params))
+    tree = parse_numeric(condition.tokens, params)
+    if tree is None:
+        return test
+    code = machine_code.code_of(tree)
+    return replace(test, program=numeric.program_of(tree), code=None if code.lone else code)
 
 
 @lru_cache(maxsize=COMPILED_MAX)

@@ -92,8 +92,9 @@ def in_time(told: Told, ordered: Rows) -> Rows:
     n = int(np.searchsorted(told.rows, len(readings)))
     rows, instant = told.rows[:n], told.instant[:n]
     if told.before is None:
-        at = _places(ordered.row, len(readings))[rows]
-        at, instant = at[at >= 0], instant[at >= 0]
+        at, theirs = np.empty(n, np.intp), np.empty(n, np.int64)
+        found = kernels.places_among(ordered.row, rows, instant, at, theirs)
+        at, instant = at[:found], theirs[:found]
         sort = _sorted(instant, ordered.ts[at], ordered.point[at])
         return ordered.take(at if sort is None else at[sort])
     ts, point = readings.ts[rows], readings.point[rows]
@@ -108,15 +109,6 @@ def in_time(told: Told, ordered: Rows) -> Rows:
     rows = rows[row[:found]]
     own = (readings.point[rows], readings.ts[rows], readings.value[rows])
     return Rows(readings, rows, *own, prev[:found], dt[:found], ordered.lsn)
-
-
-def _places(row: NDArray[np.int32], readings: int) -> NDArray[np.intp]:
-    """Of each reading its place among chosen ones, -1 for those that are not."""
-    if len(row) == readings:
-        return np.arange(readings)
-    places = np.full(readings, -1, np.intp)
-    places[row] = np.arange(len(row))
-    return places
 
 
 def _sorted(instant: NDArray[np.int64], ts: NDArray[np.int64], point: NDArray[np.int32]) -> NDArray[np.intp] | None:

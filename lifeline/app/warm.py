@@ -1,7 +1,8 @@
 """``lifeline warm``: compiles every module and every kernel once.
 
 By a demo of two hundred sensors: the way of a reading is the only list of kernels that cannot go stale. What no sensor
-does in its five seconds (fall silent, report late) is rehearsed beside it.
+does in its five seconds (fall silent, report late) is rehearsed beside it; its lake is then judged again, for a
+backtest, whose arrays may be written to, has kernels of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from typing import Any
 
 from lifeline.app.compiled import compile_modules, forget_stale, mark_warm
 from lifeline.app.demo import DemoSettings, run_demo
+from lifeline.app.history import lake_history
+from lifeline.app.site import load_site
+from rules import backtest
 from rules.rehearsal import rehearse
+from rules.rule_set import RuleSet
 
 
 class _Silent:
@@ -36,7 +41,9 @@ def warm_kernels() -> float:
     forget_stale()
     rehearse()
     try:
-        run_demo(DemoSettings(seconds=5, sensors=200, interval_s=1.0, directory=folder, console_port=None), _Silent())
+        settings = DemoSettings(seconds=5, sensors=200, interval_s=1.0, directory=folder, console_port=None)
+        done = run_demo(settings, _Silent())
+        backtest.run(RuleSet.standard(), *lake_history(load_site(Path(done["config"])).data, None, None))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     mark_warm()

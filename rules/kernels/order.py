@@ -131,6 +131,21 @@ def twice(point: I32, instant: I64, bits: U64) -> bool:
 
 
 @njit(cache=True, nogil=True)
+def places_among(chosen: I32, rows: I32, instant: I64, out: I64, out_instant: I64) -> int:
+    """Of the rows that were chosen, their places among the chosen and their instants; both rise. Returns how many."""
+    k = 0
+    n = 0
+    for i in range(len(rows)):
+        while k < len(chosen) and chosen[k] < rows[i]:
+            k += 1
+        if k < len(chosen) and chosen[k] == rows[i]:
+            out[n] = k
+            out_instant[n] = instant[i]
+            n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
 def rising(received: I64, point: I32, ts: I64) -> bool:
     """``in_order`` for rows of which no two are told of one point at one time: their number decides nothing."""
     for i in range(1, len(point)):

@@ -23,7 +23,7 @@ def count_bands(point: I32, bands: U8, counts: I64, out: U8) -> None:
 
 
 @njit(cache=True, nogil=True)
-def place_bands(of: U8, cursor: I64, out: I64) -> None:
+def place_bands(of: U8, cursor: I64, out: I32) -> None:
     """Rows by band, within a band as they come; those of band 0, at which no rule looks, are left out.
 
     ``cursor`` has where each band begins in ``out`` and is moved on.
@@ -36,7 +36,7 @@ def place_bands(of: U8, cursor: I64, out: I64) -> None:
 
 
 @njit(cache=True, nogil=True)
-def merge(order: I64, at: I64, ends: I64, out: I64) -> None:
+def merge(order: I32, at: I64, ends: I64, out: I32) -> None:
     """Places ``at[k]`` up to ``ends[k]``, in each of which ``order`` rises, by rising ``order``; moves ``at`` on."""
     for i in range(len(out)):
         best = -1

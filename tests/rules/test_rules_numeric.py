@@ -1,4 +1,7 @@
-"""The numpy programs against their naive twin, Polars, on random conditions and rows with NULLs."""
+"""Compiled code against numpy, and both against Polars, on random conditions and rows with NULLs.
+
+Numpy is the code's naive twin and must agree to the bit, on any numbers; Polars on numbers whose sums are exact.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules import conditions, features
+from rules import conditions, features, machine_code, numeric
 from rules.conditions import Test as Condition
+from rules.expression import parse_numeric
+from rules.kernels.conditions import BLOCK
 from rules.plan import BoundRule
 from rules.rule_set import RuleSet
 
@@ -65,7 +70,7 @@ def both(text: str, rows: list[tuple[float, ...]]) -> tuple[list[bool], list[boo
     assert ready.program is not None, text
     columns = {name: np.array(values) for name, values in zip(NAMES, zip(*rows, strict=True), strict=True)}
     by_numpy = ready.satisfied(columns, len(rows))
-    by_polars = Condition(ready.names, None, ready.expression).satisfied(columns, len(rows))
+    by_polars = Condition(ready.names, ready.expression).satisfied(columns, len(rows))
     return list(by_numpy), list(by_polars)
 
 
@@ -74,6 +79,64 @@ def test_numpy_and_polars_agree(text: str, rows: list[tuple[float, ...]]) -> Non
     by_numpy, by_polars = both(text, rows)
 
     assert by_numpy == by_polars, text
+
+
+any_cell = st.one_of(cell, st.sampled_from([math.inf, -math.inf, 0.0, -0.0, 0.1, 1e308, -1e308, 5e-324]))
+
+
+@given(condition, st.lists(st.tuples(any_cell, any_cell, any_cell, any_cell), min_size=1, max_size=8), st.data())
+def test_code_and_numpy_agree(text: str, rows: list[tuple[float, ...]], data: st.DataObject) -> None:
+    """Over more rows than a block of the kernel, in which some blocks are alike: what is skipped is skipped rightly."""
+    parsed, faults = conditions.parse(text, KNOWN)
+    assert not faults
+    tree = parse_numeric(parsed.tokens, {"limit": 1.25})
+    assert tree is not None
+    code = machine_code.code_of(tree)
+    length = data.draw(st.sampled_from([1, 7, BLOCK, 2 * BLOCK + 1]))
+    table = np.array(rows)[np.minimum(np.arange(length) * len(rows) // length, len(rows) - 1)]
+    columns = {name: table[:, k] for k, name in enumerate(NAMES)}  # strided, as those of groups are
+
+    found = code.satisfied(columns, length)
+
+    assert found.tolist() == numeric.satisfied(numeric.program_of(tree), columns, length).tolist()
+
+
+def test_the_last_part_is_not_asked_where_nothing_is_left() -> None:
+    """Nor are its columns made."""
+    parsed, _ = conditions.parse("value > 1 AND rate > 1 AND NOT (ewma < 1 OR span_low < 1)", KNOWN)
+    ready = Condition.of(parsed, {})
+    made: list[str] = []
+
+    class Columns(dict[str, np.ndarray]):
+        def __missing__(self, name: str) -> np.ndarray:
+            made.append(name)
+            self[name] = np.full(3, 2.0 if name == "value" else 0.0)
+            return self[name]
+
+    assert ready.code is not None
+    assert not ready.code.satisfied(Columns(), 3).any()
+    assert made == ["value", "rate"]
+
+
+def test_the_clock_is_asked_only_where_it_decides() -> None:
+    """A condition that its clock can only narrow is first judged without it."""
+    parsed, _ = conditions.parse("value > 5 OR (value < 1 AND (span_low < 0 OR NOT heating = 0))", KNOWN)
+    ready = Condition.of(parsed, {})
+    assert ready.code is not None
+    columns = {"value": np.array([2.0, 3.0]), "span_low": np.zeros(2)}
+
+    assert ready.code.satisfied(columns, 2).tolist() == [False, False]
+
+    columns = {"value": np.array([0.0, 9.0]), "span_low": np.zeros(2), "heating": np.zeros(2)}
+    assert ready.code.satisfied(columns, 2).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("text", ["value >= limit", "value < rate", "value IS NULL", "TRUE"])
+def test_a_lone_comparison_is_left_to_numpy(text: str) -> None:
+    """It is one loop there."""
+    parsed, _ = conditions.parse(text, KNOWN)
+
+    assert Condition.of(parsed, {"limit": 1.0}).code is None
 
 
 @pytest.mark.parametrize(
