@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from sqlalchemy import create_engine
 
 from lifeline.core.errors import CorruptionError
 from lifeline.governance.actor import Actor
@@ -141,6 +142,19 @@ def verdict(path: Path, *, full: bool) -> str:
 
 def test_what_was_lived_is_whole(lived: Path) -> None:
     assert verify_queue(f"sqlite:///{lived}", full=True).startswith("4 events, 4 alarms")
+
+
+def test_both_databases_are_held_together(hands: Hands) -> None:
+    live(hands)
+
+    assert verify_queue(hands.url, full=True).startswith("4 events, 4 alarms")
+
+    engine = create_engine(hands.url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE events SET returns = 7 WHERE satisfaction = 4")
+    engine.dispose()
+    with pytest.raises(CorruptionError, match=r"events [0-9a-f]{20}: returns is 7, its log and alarms say"):
+        verify_queue(hands.url, full=True)
 
 
 def test_a_flipped_bit_is_named_where_anything_repeats_the_value(lived: Path, tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ Row = dict[str, Any]
 
 ROWS: Final = 2000
 """Of one stream that are fetched at a time."""
+_OPEN: Final = "integrity: open streams"
+"""Of a connection, until the rows are checked: a cursor of a server must not outlive them."""
 _SEPARATELY: Final = frozenset({"audit", "audit_nodes", "kpi_days", "kpi_times", "tallies"})
 
 
@@ -77,6 +79,9 @@ def check_rows(connection: Connection, place: str) -> None:
         raise CorruptionError(f"{place}: {error}") from None
     except (UnicodeError, OverflowError, ValueError, KeyError, TypeError, DBAPIError) as error:
         raise CorruptionError(f"{place}: a row cannot be read: {error!r:.200}") from None
+    finally:
+        for found in connection.info.pop(_OPEN, ()):
+            found.close()
 
 
 @contextmanager
@@ -102,13 +107,15 @@ def _stream(connection: Connection, table: Table, *order: ColumnElement[Any], wh
     names = [column.name for column in table.columns]
     checks = checks_of(table)
     keys = [names.index(column.name) for column in table.primary_key.columns]
-    found = connection.execution_options(yield_per=ROWS).exec_driver_sql(text)
+    found = connection.exec_driver_sql(text, execution_options={"yield_per": ROWS})
+    connection.info.setdefault(_OPEN, []).append(found)
     for values in found:
         for name, value, check in zip(names, values, checks, strict=True):
             if (problem := check(value)) is not None:
                 key = ", ".join(ascii(values[one])[:40] for one in keys)
                 raise _DamageError(f"{table.name} {key}: {name} {problem}")
         yield dict(zip(names, values, strict=True))
+    found.close()
 
 
 class _Groups:
