@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from rules import conditions, features, judges, spec
-from rules.kernels import frames
+from rules.kernels import frames, turning
 from rules.model import Learn, Model
 from rules.plan import BoundRule
 
@@ -79,10 +79,12 @@ class BoundGroups(BoundRule):
         self._frames: dict[str, NDArray[Any]] = {
             "last_ts": np.zeros(0, np.int64), "last_value": np.zeros(0), "hit_ts": np.zeros(0, np.int64),
             "seen_in": np.zeros(0, np.int64), "cadence": np.zeros((0, 2)),
+            "regular": np.zeros((0, 3)),
         }  # fmt: skip
         self._groups: dict[str, NDArray[Any]] = {
             "frame": np.zeros(0, np.int64), "newest": np.zeros(0, np.int64), "seen": np.zeros(0, np.int32),
             "before": np.zeros((0, 2 * max(n_terms, 1))), "carrier": np.zeros(0, np.int32),
+            "turn": np.zeros((0, turning.COLUMNS)),
         }  # fmt: skip
 
     def _compile_frames(self) -> None:
@@ -125,6 +127,8 @@ class BoundGroups(BoundRule):
         if self._judges:
             unknown = np.column_stack([np.full(len(new), np.nan), np.zeros(len(new))])
             self._frames["cadence"] = np.concatenate([self._frames["cadence"], unknown])
+            unknown = np.column_stack([np.full(len(new), np.nan), np.zeros((len(new), 2))])
+            self._frames["regular"] = np.concatenate([self._frames["regular"], unknown])
         self._grow_groups(len(self._key_of) - len(self._groups["frame"]))
         self._members = np.argsort(self.group, kind="stable").astype(np.int32)
         sizes = np.bincount(self.group, minlength=len(self._key_of))
@@ -137,6 +141,7 @@ class BoundGroups(BoundRule):
         for name, rows in (
             ("frame", never), ("newest", never), ("seen", np.zeros(more, np.int32)),
             ("before", np.full((more, width), np.nan)), ("carrier", np.full(more, -1, np.int32)),
+            ("turn", np.zeros((more, turning.COLUMNS))),
         ):  # fmt: skip
             self._groups[name] = np.concatenate([self._groups[name], rows])
 
@@ -168,14 +173,22 @@ class BoundGroups(BoundRule):
                 slots, ts, value, hits.view(np.uint8), start, frame_ms, hold_ms, window_ms,
                 self.group, self._ptr, self._members, self._terms, n_terms,
                 f["last_ts"], f["last_value"], f["hit_ts"], f["seen_in"],
-                g["frame"], g["newest"], g["seen"], g["before"], f["cadence"],
+                g["frame"], g["newest"], g["seen"], g["before"], f["cadence"], f["regular"], g["turn"],
                 out_row, out_group, out_ts, out_worst, stats, values,
             )  # fmt: skip
             if n:
                 closing = out_row[:n]
                 closed = (closing, out_group[:n], out_ts[:n], received[closing])
                 found += self._judge(*closed, out_worst[:n], stats[:n], values[:n])
+            for g_found in np.flatnonzero(g["turn"][:, turning.FOUND]).tolist():
+                self._forget(g_found)
         return found
+
+    def _forget(self, group: int) -> None:
+        """The group's turn was found: what judges learned of frames that had torn it apart is not what is normal."""
+        self._groups["turn"][group, turning.FOUND] = 0.0
+        for key in [key for key, model in self.models.items() if key[0] == group and not model.judging]:
+            del self.models[key]
 
     def _judge(
         self,
@@ -255,6 +268,16 @@ class BoundGroups(BoundRule):
     def member_of(self, slot: int) -> int:
         """A group has the parameters of its first member."""
         return int(self._members[self._ptr[slot]])
+
+    def fit(self, arrays: dict[str, Any]) -> None:
+        """Of a snapshot of before there was a turn, the turn is not known yet."""
+        super().fit(arrays)
+        prefix = f"frames/{self.spec.id}/"
+        if f"{prefix}cadence" in arrays:
+            members, groups = len(arrays[f"{prefix}cadence"]), len(arrays[f"{prefix}frame"])
+            unknown = np.column_stack([np.full(members, np.nan), np.zeros((members, 2))])
+            arrays.setdefault(f"{prefix}regular", unknown)
+            arrays.setdefault(f"{prefix}turn", np.zeros((groups, turning.COLUMNS)))
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -32,6 +32,11 @@ NORMAL_KEPT: Final = 8192
 """Calibration values kept; past that every second is dropped, so that they go on covering the whole time."""
 QUANTILE: Final = 0.999
 """What normal reaches: a thousandth of normal frames lies above."""
+USUAL: Final = 0.95
+TAIL: Final = 10.83 / 3.84
+"""How far ``QUANTILE`` of squared distances lies above ``USUAL`` at most where frames are normal: one squared normal
+deviation (chi-square with one degree of freedom) has the longest tail, sums and means of several have shorter ones.
+What reaches further was no normal period all through: a fault or a test, which must not set the limit."""
 CAP: Final = 5.0
 """One frame counts at most this many times the limit, so that an alarm does not outlast its cause."""
 LEAST: Final = 1e-12
@@ -78,10 +83,13 @@ class Calibration:
         """Forget what was seen."""
         self.meta[:] = 0.0, 1.0, 0.0
 
-    def close(self) -> None:
-        """What ``QUANTILE`` of normal values stays below."""
+    def close(self, tails: tuple[float, ...]) -> None:
+        """What ``QUANTILE`` of normal values stays below, and at most so many times what ``USUAL`` of them does."""
         kept = int(self.meta[0])
-        reached = np.quantile(self.values[:kept], QUANTILE, axis=0) if kept else np.full(self.outputs, np.nan)
+        reached = np.full(self.outputs, np.nan)
+        if kept:
+            usual, reached = np.quantile(self.values[:kept], (USUAL, QUANTILE), axis=0)
+            reached = np.where(usual > LEAST, np.minimum(reached, usual * tails), reached)
         self.limit = np.where(reached > LEAST, reached, np.nan)
 
 
@@ -91,6 +99,8 @@ class Residual:
     outputs: Final = ("t2", "q")
     relative: Final = True
     """Outputs are divided by what normal reaches."""
+    tails: Final = (np.inf, TAIL)
+    """Of T² none is known: what moves seldom, as a pump that starts, is normal and far off."""
     later: Final[frozenset[str]] = frozenset()
     """State that older snapshots lack: it stays as in a new judge."""
     refit: Final = False
@@ -214,6 +224,7 @@ class Drift:
 
     outputs: Final = ("drift", "drift_rms")
     relative: Final = False
+    tails: Final = (np.inf, np.inf)
     later: Final = frozenset({"freedom"})
     refit: Final = True
     options: Final[Mapping[str, Bounds]] = {

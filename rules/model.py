@@ -83,7 +83,7 @@ class Model:
         """Fit to what was learned; ``over``: the normal period is, so what it reached is the limit."""
         if over:
             self.judge.fit()
-            self._calibration.close()
+            self._calibration.close(self.judge.tails)
             self.judge.calibrated(self._calibration.limit)
             self._meta[PHASE] = JUDGING
             self._meta[REFIT] = self._meta[SEEN] * (1.0 + 1.0 / REFITS)

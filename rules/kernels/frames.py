@@ -4,6 +4,10 @@ A frame is a stretch of event time. It closes when every member has reported in 
 arrives; without frames (``frame_ms`` = 0) every reading closes one. A reading of a frame that is over moves its
 member's newest value and closes nothing.
 
+A stretch is ``frame_ms`` of the clock, or a *turn* of the group (``kernels/turning.py``): where members that judges
+look at report at a spacing of their own that is no shorter, a frame is one report of each, however they are spread over
+the turn and however their clocks jitter.
+
 Counts and terms take a member's last value for as long as it holds. Judges look at relations between values of one
 moment, and a value that only holds breaks them: a member that reports at even spacing has no value for them in a frame
 in which it missed its turn.
@@ -12,6 +16,7 @@ in which it missed its turn.
 import numpy as np
 from numba import njit
 
+from rules.kernels import turning
 from rules.kernels.types import F64, I32, I64, U8
 
 NEVER = np.iinfo(np.int64).min
@@ -26,11 +31,12 @@ TURN = 0.9
 
 
 @njit(cache=True, nogil=True)
-def _keep_time(s: int, spacing: float, cadence: F64) -> None:
+def _keep_time(s: int, spacing: float, cadence: F64, regular: F64) -> None:
     """Follow a member's spacing: ``cadence[s]`` = [usual spacing in ms (NaN: unknown), share of even ones lately].
 
     Usual is a low expectile: readings that are left out make longer spacings, nothing makes shorter ones.
     """
+    turning.keep_regular(s, spacing, regular)
     usual = cadence[s, 0]
     if np.isnan(usual):
         cadence[s, 0] = spacing
@@ -59,10 +65,17 @@ def _describe(
     hit_ts: I64,
     before: F64,
     cadence: F64,
+    regular: F64,
+    turn: float,
+    frame: int,
+    seen_in: I64,
     stats: F64,
     values: F64,
 ) -> int:
-    """Write one frame of group g; returns the slot that it is about: the latest hit, else the first member."""
+    """Write one frame of group g; returns the slot that it is about: the latest hit, else the first member.
+
+    ``turn``: length of the frame where it is a turn, else 0; ``frame``: which it is, as in ``seen_in``.
+    """
     reporting = 0
     hits = 0
     worst = members[ptr[g]]
@@ -80,10 +93,15 @@ def _describe(
             if hit_ts[s] > newest:
                 newest = hit_ts[s]
                 worst = s
-        known = last_ts[s] != NEVER and now - last_ts[s] <= hold_ms
+        heard = turn > 0.0 and seen_in[s] == frame
+        known = heard or (last_ts[s] != NEVER and now - last_ts[s] <= hold_ms)
         reporting += known
         if values.shape[0] > 0:
-            fresh = cadence[s, 1] < 0.5 or now - last_ts[s] < max(TURN * cadence[s, 0], float(frame_ms))
+            if turn > 0.0:
+                slow = regular[s, 0] > turning.SLOW * turn and now - last_ts[s] < TURN * regular[s, 0]
+                fresh = heard or slow or regular[s, 1] < turning.REGULAR
+            else:
+                fresh = cadence[s, 1] < 0.5 or now - last_ts[s] < max(TURN * cadence[s, 0], float(frame_ms))
             values[j - ptr[g]] = last_value[s] if known and fresh else np.nan
         if not known:
             continue
@@ -136,6 +154,8 @@ def walk(
     seen: I32,
     before: F64,
     cadence: F64,
+    regular: F64,
+    turn: F64,
     out_row: I32,
     out_group: I32,
     out_ts: I64,
@@ -148,8 +168,10 @@ def walk(
     Rows: ``slots ts value hit``. Slots belong to ``group``; ``ptr`` and ``members`` list the slots of each group;
     bit t of ``terms`` says that the slot counts in term t. State of a slot: newest time and value, time of its last
     hit, the frame it last reported in. State of a group: its frame, the newest time in it, how many members were seen
-    (-1 once it is closed), and time and mean of each term at the frame ``before``. ``cadence`` is that of the slots,
-    of length 0 where no values are wanted. Out, a frame closed: the row that
+    (-1 once it is closed), and time and mean of each term at the frame ``before``. ``cadence`` and ``regular`` are
+    those of the slots, of length 0 where no values are wanted; ``turn`` is that of the groups (``kernels/turning.py``).
+    When a group's turn is found after frames that tore it apart, the walk ends early so that somebody can forget what
+    was learned of them (``turning.FOUND``). Out, a frame closed: the row that
     closed it, the group, its newest time, the slot it is about, ``out_stats`` and, unless of width 0, the values.
     """
     n = 0
@@ -157,7 +179,11 @@ def walk(
     while i < len(slots) and n + 2 <= len(out_row):
         s = slots[i]
         g = group[s]
-        f = ts[i] // frame_ms if frame_ms > 0 else ts[i]
+        judged = out_values.shape[1] > 0 and frame_ms > 0
+        if judged and turn[g, turning.SPACING] > 0.0:
+            f = turning.frame_of(g, ts[i], frame[g], seen[g] < 0, seen_in[s] == frame[g], last_ts[s], turn)
+        else:
+            f = ts[i] // frame_ms * frame_ms if frame_ms > 0 else ts[i]
         if f > frame[g]:
             if frame[g] != NEVER and seen[g] >= 0 and frame_ms > 0:
                 out_row[n] = i
@@ -165,14 +191,20 @@ def walk(
                 out_ts[n] = newest[g]
                 out_worst[n] = _describe(
                     g, newest[g], frame_ms, hold_ms, window_ms, ptr, members, terms, n_terms,
-                    last_ts, last_value, hit_ts, before, cadence, out_stats[n], out_values[n],
+                    last_ts, last_value, hit_ts, before, cadence, regular, turn[g, turning.SPACING], frame[g],
+                    seen_in, out_stats[n], out_values[n],
                 )  # fmt: skip
                 n += 1
+            if judged and frame[g] != NEVER:
+                begun = turning.follow(g, ts[i], frame_ms, ptr, members, last_ts, regular, turn)
+                if begun:
+                    frame[g] = NEVER
+                    return n, i
             frame[g] = f
             newest[g] = ts[i]
             seen[g] = 0
         if out_values.shape[1] > 0 and last_ts[s] != NEVER and ts[i] > last_ts[s]:
-            _keep_time(s, float(ts[i] - last_ts[s]), cadence)
+            _keep_time(s, float(ts[i] - last_ts[s]), cadence, regular)
         last_ts[s] = ts[i]
         last_value[s] = value[i]
         if hit[i]:
@@ -188,7 +220,8 @@ def walk(
             out_ts[n] = newest[g]
             out_worst[n] = _describe(
                 g, newest[g], frame_ms, hold_ms, window_ms, ptr, members, terms, n_terms,
-                last_ts, last_value, hit_ts, before, cadence, out_stats[n], out_values[n],
+                last_ts, last_value, hit_ts, before, cadence, regular, turn[g, turning.SPACING], frame[g],
+                seen_in, out_stats[n], out_values[n],
             )  # fmt: skip
             n += 1
             if frame_ms > 0:

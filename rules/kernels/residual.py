@@ -10,6 +10,7 @@ Loops run in one fixed order, without BLAS: the bits do not depend on how many f
 import numpy as np
 from numba import njit
 
+from rules.kernels.turning import pull
 from rules.kernels.types import F64
 
 GAP = 5.0
@@ -37,8 +38,8 @@ def embed(ts: F64, frames: F64, lags: int, clock: F64, history: F64, out: F64, w
             left_out = min(lags, int(np.floor(spacing / clock[1] + 0.5)) - 1)
         if np.isnan(clock[1]):
             clock[1] = spacing
-        elif spacing <= GAP * clock[1]:
-            clock[1] += 0.05 * (spacing - clock[1])
+        elif spacing > 0.0:
+            clock[1] += pull(spacing, clock[1])
         clock[0] = ts[i]
         for _ in range(left_out):
             clock[2] += 1.0

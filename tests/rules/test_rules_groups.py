@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lifeline.core.batch import LogRecord
 from lifeline.core.errors import ConfigurationError
 from rules.evaluate import RuleMachine
-from rules.kernels import frames
+from rules.kernels import frames, turning
 from rules.rule_set import RuleSet
 
 K_OF_N = {
@@ -39,7 +39,66 @@ def keep_time(s: int, spacing: int, usual: dict[int, float], even: dict[int, flo
     usual[s] += pull * (min(spacing, 2 * usual[s]) - usual[s])
 
 
-def naive_frames(rows: list[Row], group: list[int], frame: int, hold: int, window: int) -> list[tuple[Any, ...]]:
+class NaiveTurn:
+    """The turn of a group, from the definition: ``spacing`` 0 while there is none."""
+
+    def __init__(self, own: list[int], frame: int) -> None:
+        self.own, self.frame = own, frame
+        self.spacing, self.end, self.centre, self.opened, self.reviewed = 0.0, 0.0, 0.0, 0, 0
+        self.median: dict[int, float] = {}
+        self.share: dict[int, float] = dict.fromkeys(own, 0.0)
+        self.count: dict[int, int] = dict.fromkeys(own, 0)
+
+    def heard(self, s: int, spacing: int) -> None:
+        self.count[s] += 1
+        n, median = self.count[s], self.median.setdefault(s, float(spacing))
+        if n > 1:
+            self.share[s] += max(0.1, 1 / (n - 1)) * ((0.5 * median <= spacing <= 1.6 * median) - self.share[s])
+            step = median * max(0.01, 0.5 / n)
+            self.median[s] += min(max(spacing - median, -step), step)
+
+    def frame_of(self, ts: int, now: int, seen_at: int | None, *, whole: bool) -> int:
+        again = seen_at is not None and ts - seen_at > (0.25 if whole else 0.5) * self.spacing
+        if ts > now and (ts >= self.end or again):
+            return ts
+        return now if ts >= self.end - self.spacing else now - 1
+
+    def middle(self, ts: int, end: float, spacing: float, last: dict[int, tuple[int, float]]) -> tuple[float, float]:
+        times = [last[s][0] for s in self.own if s in last and last[s][0] > ts - 2 * spacing]
+        angles = [2 * math.pi * ((t - end) / spacing + 0.5) for t in times]
+        x, y = sum(map(math.cos, angles)), sum(map(math.sin, angles))
+        return (math.atan2(y, x) / (2 * math.pi), math.hypot(x, y) / len(times)) if times else (0.0, 0.0)
+
+    def opens(self, ts: int, last: dict[int, tuple[int, float]]) -> bool:
+        """Another frame is opened; whether what was learned before is to be forgotten."""
+        self.reviewed = self.reviewed if self.opened else ts
+        self.opened += 1
+        if self.spacing:
+            off, close = self.middle(ts, self.end, self.spacing, last)
+            before, self.centre = self.centre, self.end + (off - 0.5) * self.spacing
+            self.end += 0.5 * close * off * self.spacing
+            if 0.5 * self.spacing < self.centre - before < 1.5 * self.spacing:
+                self.spacing += 0.05 * (self.centre - before - self.spacing)
+            self.end += self.spacing * math.ceil((ts - self.end) / self.spacing + 0.25)
+        if self.opened not in {8, 16, 32} and self.opened % 64:
+            return False
+        regular = sorted(self.median[s] for s in self.own if s in self.median and self.share[s] >= 0.5)
+        usual = regular[len(regular) // 4] if 2 * len(regular) > len(self.own) else 0.0
+        opens = {8: 7, 16: 8, 32: 16, 64: 32}.get(self.opened, 64)
+        torn, self.reviewed = ts - self.reviewed < 0.9 * opens * usual, ts
+        if usual < 0.75 * self.frame:
+            self.spacing = 0.0
+        elif not 0.8 * usual <= self.spacing <= 1.25 * usual:
+            off, _ = self.middle(ts, ts, usual, last)
+            self.spacing, self.end = usual, ts + (off + (off < 0.25)) * usual
+            self.centre = self.end - 0.5 * usual
+            return torn
+        return False
+
+
+def naive_frames(  # noqa: C901, PLR0915 - one definition, told whole
+    rows: list[Row], group: list[int], frame: int, hold: int, window: int
+) -> list[tuple[Any, ...]]:
     """(row, group, ts, members, reporting, hits, sum of term 0, worst, values for judges), from the definition."""
     last: dict[int, tuple[int, float]] = {}
     usual: dict[int, float] = {}
@@ -49,29 +108,47 @@ def naive_frames(rows: list[Row], group: list[int], frame: int, hold: int, windo
     seen: dict[int, set[int]] = {}
     newest: dict[int, int] = {}
     closed: set[int] = set()
+    turns = {g: NaiveTurn([s for s, x in enumerate(group) if x == g], frame) for g in set(group)}
     out = []
 
+    def fresh(s: int, g: int) -> bool:
+        turn, age = turns[g], newest[g] - last[s][0]
+        if not turn.spacing:
+            return even.get(s, 0.0) < 0.5 or age < max(0.9 * usual[s], frame)
+        slow = turn.median.get(s, 0.0) > 1.5 * turn.spacing and age < 0.9 * turn.median[s]
+        return s in seen[g] or slow or turn.share[s] < 0.5
+
     def close(i: int, g: int) -> None:
-        own = [s for s, x in enumerate(group) if x == g]
-        known = [s for s in own if s in last and newest[g] - last[s][0] <= hold]
+        own = turns[g].own
+        heard = seen[g] if turns[g].spacing else set()
+        known = [s for s in own if s in heard or (s in last and newest[g] - last[s][0] <= hold)]
         hitting = [s for s in own if s in hit and newest[g] - hit[s] <= window]
         worst = max(hitting, key=lambda s: (hit[s], -s)) if hitting else own[0]
         total = sum(last[s][1] for s in known) if known else math.nan
-        turn = {s: max(0.9 * usual.get(s, math.inf), frame) for s in known if even.get(s, 0.0) >= 0.5}
-        late = [s for s in turn if newest[g] - last[s][0] >= turn[s]]
-        values = [last[s][1] if s in known and s not in late else math.nan for s in own]
+        values = [last[s][1] if s in known and fresh(s, g) else math.nan for s in own]
         out.append((i, g, newest[g], len(own), len(known), len(hitting), total, worst, values))
 
     for i, (s, ts, value, is_hit) in enumerate(rows):
         g = group[s]
-        f = ts // frame if frame else ts
+
+        def which(s: int = s, ts: int = ts, g: int = g) -> int:
+            if frame and turns[g].spacing:
+                at = last[s][0] if s in seen[g] else None
+                return ts if g not in now else turns[g].frame_of(ts, now[g], at, whole=g in closed)
+            return ts // frame * frame if frame else ts
+
+        f = which()
         if f > now.get(g, -1):
             if frame and g in now and g not in closed:
                 close(i, g)
+            if frame and g in now and turns[g].opens(ts, last):
+                del now[g]
+                f = which()
             now[g], seen[g], newest[g] = f, set(), ts
             closed.discard(g)
         if s in last:
             keep_time(s, ts - last[s][0], usual, even)
+            turns[g].heard(s, ts - last[s][0])
         last[s] = (ts, value)
         if is_hit:
             hit[s] = ts
@@ -93,8 +170,12 @@ def group_rows(draw: st.DrawFn) -> tuple[list[int], list[Row]]:
     clock = [0] * len(group)
     rows: list[Row] = []
     steps = st.integers(1, 40) if draw(st.booleans()) else st.sampled_from([10, 10, 10, 11, 30])
-    for _ in range(draw(st.integers(0, 60))):
-        s = draw(st.integers(0, len(group) - 1))
+    around = draw(st.booleans())  # one after the other, as a plant that is read in turns
+    if around:
+        steps = st.sampled_from([30, 30, 30, 30, 32, 27, 60])
+        clock = [draw(st.integers(0, 29)) for _ in group]
+    for _ in range(draw(st.integers(0, 90 if around else 60))):
+        s = min(range(len(group)), key=clock.__getitem__) if around else draw(st.integers(0, len(group) - 1))
         clock[s] += draw(steps)  # newer than all before of its point, as fresh rows are
         rows.append((s, clock[s], float(draw(st.integers(0, 5))), draw(st.booleans())))
     return group, rows
@@ -113,6 +194,7 @@ def test_frames_equal_their_definition_in_any_batching(
     state = (np.full(n, never), np.full(n, np.nan), np.full(n, never), np.full(n, never))
     groups = (np.full(g, never), np.full(g, never), np.zeros(g, np.int32), np.full((g, 2), np.nan))
     cadence, widest = np.column_stack([np.full(n, np.nan), np.zeros(n)]), int(np.diff(ptr).max())
+    regular, turn = np.column_stack([np.full(n, np.nan), np.zeros((n, 2))]), np.zeros((g, turning.COLUMNS))
     out, room, a = [], data.draw(st.integers(2, 9)), 0
     while a < len(rows):
         b = data.draw(st.integers(a + 1, len(rows)))
@@ -129,7 +211,7 @@ def test_frames_equal_their_definition_in_any_batching(
             ts, stats, values = np.zeros(room, np.int64), np.zeros((room, 9)), np.zeros((room, widest))
             k, at = frames.walk(
                 *columns, at, frame, hold, window, np.array(group, np.int32), ptr, members,
-                np.ones(n, np.uint8), 1, *state, *groups, cadence, row, of, ts, worst, stats, values,
+                np.ones(n, np.uint8), 1, *state, *groups, cadence, regular, turn, row, of, ts, worst, stats, values,
             )  # fmt: skip
             out += [
                 (
@@ -145,6 +227,42 @@ def test_frames_equal_their_definition_in_any_batching(
             ]
         a = b
     assert str(out) == str(naive_frames(rows, group, frame, hold, window))
+
+
+@pytest.mark.parametrize(
+    ("shift", "jitter", "missing"),
+    [(0.0, 0.0, 0.1), (0.0, 0.2, 0.0), (0.0, 0.2, 0.1), (0.5, 0.0, 0.1), (0.4, 0.1, 0.1), (0.9, 0.0, 0.0)],
+)
+def test_a_frame_is_a_turn_of_the_group_however_its_members_are_spread_over_it(
+    shift: float, jitter: float, missing: float
+) -> None:
+    """``shift``: members one after the other, ``jitter``: clocks of their own; both as shares of the turn."""
+    n, m, turn_ms, random = 300, 12, 3_600_000, np.random.default_rng(3)
+    at = np.arange(n)[:, None] + np.linspace(0, shift, m) + random.uniform(-jitter, jitter, (n, m))
+    kept = random.random((n, m)) >= missing
+    ts, order = ((at[kept] + 1000) * turn_ms).astype(np.int64), np.argsort(at[kept], kind="stable")
+    slots = np.broadcast_to(np.arange(m, dtype=np.int32), (n, m))[kept][order]
+    told = np.broadcast_to(np.arange(float(n))[:, None], (n, m))[kept][order]
+    never = np.full(m, frames.NEVER)
+    members = (never, np.full(m, np.nan), never.copy(), never.copy())
+    groups = (never[:1].copy(), never[:1].copy(), np.zeros(1, np.int32), np.full((1, 2), np.nan))
+    cadence, turn = np.column_stack([np.full(m, np.nan), np.zeros(m)]), np.zeros((1, turning.COLUMNS))
+    regular = np.column_stack([np.full(m, np.nan), np.zeros((m, 2))])
+    parts, start = [], 0
+    while start < len(ts):
+        row, of, worst = (np.zeros(len(ts) + 2, np.int32) for _ in range(3))
+        when, stats, values = np.zeros(len(ts) + 2, np.int64), np.zeros((len(ts) + 2, 3)), np.zeros((len(ts) + 2, m))
+        k, start = frames.walk(
+            slots, ts[order], told, np.zeros(len(ts), np.uint8), start, 60_000, turn_ms, 0, np.zeros(m, np.int32),
+            np.array([0, m], np.int32), np.arange(m, dtype=np.int32), np.zeros(m, np.uint8), 0, *members, *groups,
+            cadence, regular, turn, row, of, when, worst, stats, values,
+        )  # fmt: skip
+        parts.append(values[:k])
+    settled = np.concatenate(parts)[-200:]
+    mixed = np.nanmax(settled, axis=1) != np.nanmin(settled, axis=1)
+    assert not mixed.any()
+    assert np.isnan(settled).mean() <= missing + 0.05
+    assert turn[0, turning.SPACING] == pytest.approx(turn_ms, rel=0.03)
 
 
 def test_two_of_three_within_a_minute_raise_one_alarm_carried_by_the_last(kit: Any) -> None:

@@ -39,8 +39,8 @@ def naive_vectors(ts: Matrix, frames: Matrix, lags: int) -> list[Matrix | None]:
             run += max(left_out, 0)
         if math.isnan(spacing):
             spacing = step
-        elif step <= 5 * spacing:
-            spacing += 0.05 * (step - spacing)
+        else:
+            spacing += min(max(step - spacing, -0.02 * spacing), 0.02 * spacing)
         past.append(frames[i])
         out.append(np.concatenate([past[-1 - k] for k in range(lags + 1)]) if run >= lags else None)
         run += 1
@@ -148,6 +148,18 @@ def test_what_an_instrument_cannot_tell_counts_little() -> None:
     ]
     assert np.median(said[0][1210:, 1]) > 2
     assert np.median(said[1][1210:, 1]) < 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.03])
+def test_a_fault_in_the_normal_period_does_not_set_the_limit(share: float) -> None:
+    random = np.random.default_rng(11)
+    frames = random.normal(size=(3000, 3)) @ random.normal(size=(3, 9)) + random.normal(0, 0.3, (3000, 9))
+    frames[1200 : 1200 + int(2000 * share), 2] += 8.0
+    frames[2600:, 6] += 3.0
+    ts = np.arange(3000, dtype=np.int64) * 60_000
+    q = Model(Residual, 9, DEFAULTS, Learn(2000 * 60.0, follow=False), None).process(ts, frames)[:, 1]
+    assert np.median(q[2610:]) > 1.0
+    assert (q[2000:2600] > 1.0).mean() < 0.01
 
 
 @settings(deadline=None, max_examples=25)
