@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from lifeline.core.metrics import Metrics
 
 RATE_WINDOW_MS: Final = 5_000
+_LATE: Final = np.uint8(Flag.LATE)
+_DUPLICATE: Final = np.uint8(Flag.DUPLICATE)
+"""As wide as the column: a plain ``Flag`` makes numpy widen every row to eight bytes first, 16 times the work."""
 
 
 class Tally:
@@ -55,10 +58,10 @@ class Tally:
         full = [record for record in records if len(record.readings)]
         if full:
             flags = np.concatenate([record.readings.flags for record in full])
-            late = int(np.count_nonzero(flags & Flag.LATE))
+            late = int(np.count_nonzero(flags & _LATE))
             self.received += len(flags)
             self.late += late
-            self.duplicates += int(np.count_nonzero(flags & Flag.DUPLICATE))
+            self.duplicates += int(np.count_nonzero(flags & _DUPLICATE))
             self._metrics.readings_received.inc(len(flags))
             self._metrics.readings_late.inc(late)
             with self._recent_lock:
