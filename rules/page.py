@@ -68,7 +68,9 @@ def _section(rule: RuleSpec) -> list[str]:
     if rule.params:
         lines.append(f"- with {_params(rule.params)}" + "".join(_override(o) for o in rule.overrides))
     if rule.suppressed_by:
-        lines.append(f"- suppressed while {_named(rule.suppressed_by)} stands at the same {rule.suppressed_at}")
+        settled = f", and for {span(rule.settle_s)} after" if rule.settle_s else ""
+        stands = f"{_named(rule.suppressed_by)} stands at the same {rule.suppressed_at}"
+        lines.append(f"- suppressed while {stands}{settled}")
     if rule.folds_under:
         lines.append(f"- in a flood folds beneath {_named(rule.folds_under)} at the same {rule.folds_at}")
     lines += [f"- limit from: {rule.source or 'not said'}"]

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from lifeline.core.errors import Problem
 from lifeline.core.schema import LEVELS
 from rules import calendars, conditions, features, spec
+from rules.durations import EXAMPLES, parse_duration
 from rules.instances import INSTANCES_MAX, VALUE, Instance, by_column, circle, default_instances
+from rules.relations import read_relation
 from rules.spec import Delay, Override, RuleSpec
 
 if TYPE_CHECKING:
@@ -22,8 +24,6 @@ SAMPLES_MAX: Final = 1_000_000
 REALARM_S_MIN: Final = 60.0
 """What is said again within a minute is no reminder but a nuisance."""
 SECONDS_MAX: Final = 366 * 86_400.0
-UNITS_S: Final = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)")
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)+")
 _PARAM: Final = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -38,12 +38,6 @@ GROUPED: Final = ("group", "hit", "terms", "train")
 """Keys of a rule with ``evaluate = "group"`` only."""
 TERMS_MAX: Final = 8
 KEYS: Final = (*REQUIRED, *OPERATOR, *OPTIONAL, *GROUPED)
-
-
-def parse_duration(text: str) -> float | None:
-    """Seconds of ``90s``, ``30min``, ``6h`` or ``3d``; None when it is none of them."""
-    match = _DURATION.fullmatch(text.strip())
-    return float(match[1]) * UNITS_S[match[2]] if match else None
 
 
 def read_rule(
@@ -109,7 +103,7 @@ class _Reader:
             self.wrong("override", "minutes_to_limit has one limit at all times", "two rules, each with its active")
         words = set(re.findall(r"[a-z][a-z0-9_]*", f"{texts} {self.table.get('hit', '')}"))
         words |= {column for values in seasons.values() for column, _ in values} | {calendars.column_of(active)}
-        suppressed, folded = self.explained("suppressed_by"), self.explained("folds_under")
+        suppressed, folded = (read_relation(self.table, key, self.wrong) for key in ("suppressed_by", "folds_under"))
         return RuleSpec(
             id=rule_id,
             version=int(self.number("version", self.table.get("version", 1), low=1, whole=True)),
@@ -135,10 +129,11 @@ class _Reader:
             latch=self.flag("latch"),
             realarm_s=self.realarm(),
             announce=self.flag("announce", default=True),
-            suppressed_by=suppressed[0],
-            suppressed_at=suppressed[1],
-            folds_under=folded[0],
-            folds_at=folded[1],
+            suppressed_by=suppressed.rules,
+            suppressed_at=suppressed.place,
+            settle_s=suppressed.settle_s,
+            folds_under=folded.rules,
+            folds_at=folded.place,
             active=active,
             event=self.text("event", "-".join(rule_id.split(".")[:2])),
             place=self.choice("place", spec.PLACES, "asset"),
@@ -220,26 +215,6 @@ class _Reader:
             return ""
         return value
 
-    def explained(self, key: str) -> tuple[tuple[str, ...], str]:
-        """Rules whose alarms explain those of this rule, and the kind of place at which they do."""
-        remedy = f'{key} = {{ rules = ["device.gateway.silent"], place = "gateway" }}'
-        table = self.table.get(key)
-        if table is None:
-            return (), ""
-        if not isinstance(table, dict):
-            self.wrong(key, f"is {table!r}, not a table", remedy)
-            return (), ""
-        for name in table:
-            if name not in {"rules", "place"}:
-                self.wrong(f"{key}.{name}", f"unknown key {name}", conditions.nearest(name, ["rules", "place"]))
-        names, place = table.get("rules"), table.get("place", self.table.get("place", "asset"))
-        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-            self.wrong(f"{key}.rules", f"{names!r} is not a list of rule ids", remedy)
-            return (), ""
-        if place not in spec.PLACES:
-            self.wrong(f"{key}.place", f"{place!r} is no kind of place", conditions.nearest(str(place), spec.PLACES))
-        return tuple(names), str(place)
-
     def flag(self, key: str, *, default: bool = False) -> bool:
         value = self.table.get(key, default)
         if not isinstance(value, bool):
@@ -262,7 +237,7 @@ class _Reader:
         seconds = parse_duration(value) if isinstance(value, str) else None
         if seconds is None or seconds <= 0:
             if key in self.table:
-                self.wrong(key, f"{value!r} is not a duration", 'e.g. "90s", "30min", "6h", "3d"')
+                self.wrong(key, f"{value!r} is not a duration", EXAMPLES)
             return 0.0
         return seconds
 

@@ -90,6 +90,8 @@ class RuleSpec:
     suppressed_by: tuple[str, ...] = ()
     """Rules whose alarm at the same place (``suppressed_at``) explains its alarms."""
     suppressed_at: str = ""
+    settle_s: float = 0.0
+    """What still stands is told so long after its cause has ended."""
     folds_under: tuple[str, ...] = ()
     """The same in a flood."""
     folds_at: str = ""
@@ -150,6 +152,7 @@ class RuleSpec:
             announce=self.announce,
             suppressed_by=self.suppressed_by,
             suppressed_at=self.suppressed_at,
+            settle_s=self.settle_s,
             folds_under=self.folds_under,
             folds_at=self.folds_at,
         )

@@ -3,7 +3,8 @@
 The queue's own ``fold`` decides which event an alarm joins and at which level that event stands; only the rows lie in
 memory instead of a database. The operator acknowledges each alarm when it comes (so nothing stays latched that is
 over), and closes an event when all its alarms have been clear for ``CLOSE_MS``. Without closing, all that ever happens
-in a zone would be one event. What another alarm explains is suppressed by design and joins no event while it is.
+in a zone would be one event. What another alarm explains is suppressed by design and joins no event while it is, nor in
+its rule's settle time after that.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from lifeline.governance import fold, joining
-from lifeline.governance.consequences import Explained, Relations
+from lifeline.governance.alarm_state import alarm_state
+from lifeline.governance.consequences import Explained, Relations, told_at
 from lifeline.governance.hand import Hand, Row, group_key
 from lifeline.governance.places import Place, PlaceLookup
 from lifeline.governance.policy import Policy
@@ -70,6 +72,7 @@ class Desk:
     def take(self, changes: Iterable[AlarmChange]) -> None:
         """Changes of one record."""
         for change in changes:
+            self.until(change.detected_at)
             if change.kind == "raised":
                 self._close_old(change)
             fold.take(self._hand, change)
@@ -84,6 +87,28 @@ class Desk:
         explained = self._hand.explained
         explained.new.clear()
         explained.gone.clear()
+
+    def until(self, at: int) -> None:
+        """Time goes on: what ended causes have left behind is told when its settle time is over, as a tick does it."""
+        explained = self._hand.explained
+        if explained.settled_at is None or at < explained.settled_at:
+            return
+        explained.settled_at = None
+        left: list[tuple[int, str, Row]] = []
+        for key, alarm in explained.dependents.items():
+            cause = self.alarms.get(alarm["cause_id"] or "")
+            if alarm["active"] and alarm["suppressed"] and cause is not None and not cause["active"]:
+                rule = self._hand.rule(alarm)
+                was_one = cause["cleared_at"] != cause["raised_at"]
+                due = told_at(rule, alarm["level"], cause["clear_detected_at"], was_one=was_one)
+                left.append((due, key, alarm))
+        for due, _, alarm in sorted(left, key=lambda one: one[:2]):
+            if due > at:
+                explained.settle(due)
+                continue
+            alarm |= {"suppressed": False, "cause_id": None}
+            alarm["state"] = alarm_state(alarm)
+            joining.join(self._hand, alarm, self._hand.rule(alarm), self._hand.places[alarm["point"]], due)
 
     def held(self) -> set[str]:
         """Alarms that stand and tell nobody, because another explains them."""

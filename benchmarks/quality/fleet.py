@@ -97,6 +97,7 @@ def run(
     for number, batch in enumerate(history.ticks(), 1):
         readings += len(batch)
         received = int(batch.received_at[-1]) if len(batch) else 0
+        desk.until(received)
         if held is None and received >= end:
             held = frozenset(desk.held())
         desk.take(machine.process(LogRecord(number, received, batch)))

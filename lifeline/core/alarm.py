@@ -81,6 +81,8 @@ class RuleInfo:
     suppressed_by: tuple[str, ...] = ()
     """Rules whose standing alarm at the same ``suppressed_at`` (a kind of place) explains its alarms."""
     suppressed_at: str = ""
+    settle_s: float = 0.0
+    """What they have suppressed and still stands is told so long after the last of them has ended."""
     folds_under: tuple[str, ...] = ()
     """Likewise with ``folds_at``, in a flood: its alarms join the event of that alarm."""
     folds_at: str = ""

@@ -2,8 +2,8 @@
 
 A rule says in its file which rules' alarms explain its own, and at which place:
 
-    suppressed_by   while one of them stands there, its alarms are stored and tell nobody; those that stand when
-                    the last one ends join events then
+    suppressed_by   while one of them stands there, its alarms are stored and tell nobody; those that still stand a
+                    settle time after the last one has ended join events then
     folds_under     in a flood (more than ten alarms of one utility and district within ten minutes) its alarms open no
                     event but join that of the alarm which names the cause; new events that are there refer to it
 
@@ -37,10 +37,14 @@ Key = tuple[str, str]
 """A place: kind and name."""
 
 ROWS_MAX: Final = 20_000
+URGENT: Final = "red"
+"""What an ended cause leaves behind at this level waits for no settle time."""
+STILL_STANDS: Final = "起因已消除，报警仍未恢复 / its cause has ended, it still stands"
 COLUMNS: Final = (
     *("alarm_id", "rule_id", "rule_version", "level", "point", "device_id", "event_id", "active", "acked", "state"),
     *("shelved_until", "suppressed", "out_of_service", "cause_id"),
 )
+OF_CAUSE: Final = ("active", "rule_id", "raised_at", "cleared_at", "clear_detected_at")
 _CAUSES: Final = select(causes)
 _EVENT_OF: Final = select(alarms.c.alarm_id, alarms.c.event_id)
 _STANDING: Final = (
@@ -90,11 +94,21 @@ class Explained:
     """Rows of ``causes`` to store."""
     gone: list[str] = field(default_factory=list)
     """Alarms that explain nothing any longer."""
+    settled_at: int | None = None
+    """When the first of what causes that have ended leave behind is to be told, if it still stands."""
 
     def cause(self, names: Sequence[str], kind: str, place: Place) -> str | None:
         """The alarm of one of these rules that stands at the place."""
         there = self.causes.get(place.key(kind), {}) if names else {}
         return min((alarm_id for alarm_id, rule_id in there.items() if rule_id in names), default=None)
+
+    def stands(self, alarm_id: str | None, kind: str, place: Place) -> bool:
+        """Whether this alarm explains others at the place: one that has ended does so no longer."""
+        return alarm_id in self.causes.get(place.key(kind), {})
+
+    def settle(self, at: int) -> None:
+        """Something that an ended cause leaves behind is to be told at this time."""
+        self.settled_at = at if self.settled_at is None else min(at, self.settled_at)
 
     def begin(self, alarm: Row, place: Place) -> set[Key]:
         """An alarm that may explain others stands from now on; the places at which it does."""
@@ -172,26 +186,45 @@ def _recent(
     return found
 
 
-def orphans(connection: Connection, rules: Mapping[str, RuleInfo]) -> list[Row]:
-    """Standing alarms that are suppressed because of one that stands no longer, or that their rule names no longer."""
+def told_at(rule: RuleInfo, level: str, ended_at: int, *, was_one: bool) -> int:
+    """When people hear of what a cause that ended at a time of the log leaves behind.
+
+    Of a red alarm at once, and at once where there was no cause after all (``was_one``): late readings took it back.
+    """
+    return ended_at + round(rule.settle_s * 1000) * (was_one and level != URGENT)
+
+
+def orphans(connection: Connection, rules: Mapping[str, RuleInfo]) -> list[tuple[int, Row]]:
+    """Standing alarms suppressed because of one that stands no longer, or that their rule names no longer.
+
+    Returns each with the time (epoch ms) at which people are to hear of it, the first to come first.
+    """
     cause = alarms.alias("cause")
     held = and_(*(holds.c.rule_id == alarms.c.rule_id, holds.c.point == alarms.c.point, holds.c.kind == "suppressed"))
-    query = select(*(alarms.c[name] for name in COLUMNS), cause.c.active.label("stands"), cause.c.rule_id.label("by"))
+    query = select(*(alarms.c[name] for name in COLUMNS), *(cause.c[name].label(f"of_{name}") for name in OF_CAUSE))
     query = query.join(cause, cause.c.alarm_id == alarms.c.cause_id).outerjoin(holds, held)
     query = query.where(alarms.c.active.is_(True), alarms.c.suppressed.is_(True), holds.c.kind.is_(None))
-    found = [dict(row) for row in connection.execute(query.order_by(alarms.c.alarm_id).limit(ROWS_MAX)).mappings()]
-    named = {rule_id: rule.suppressed_by for rule_id, rule in rules.items()}
-    return [row for row in found if not row["stands"] or row["by"] not in named.get(row["rule_id"], ())]
+    found: list[tuple[int, Row]] = []
+    for mapping in connection.execute(query.order_by(alarms.c.alarm_id).limit(ROWS_MAX)).mappings():
+        row = dict(mapping)
+        rule = rules.get(row["rule_id"])
+        by = {name: row.pop(f"of_{name}") for name in OF_CAUSE}
+        if rule is None or by["rule_id"] not in rule.suppressed_by:
+            found.append((0, row))
+        elif not by["active"]:
+            was_one = by["cleared_at"] != by["raised_at"]  # a withdrawal leaves it cleared at its onset
+            found.append((told_at(rule, row["level"], int(by["clear_detected_at"]), was_one=was_one), row))
+    return sorted(found, key=lambda one: (one[0], one[1]["alarm_id"]))
 
 
-def release(rows: Iterable[Row], now_ms: int) -> Effects:
+def release(rows: Iterable[tuple[int, Row]], now_ms: int) -> Effects:
     """These alarms are not explained any longer; those that stand join events with the next look at what waits."""
     effects = Effects()
-    for row in rows:
+    for at, row in rows:
         before = row["state"]
         row |= {"suppressed": False, "cause_id": None}
         row["state"] = alarm_state(row)
         effects.marked[row["alarm_id"]] = row
-        words = "规则不再如此说 / the rules do not say so any longer"
-        effects.say_of_alarm(row["alarm_id"], now_ms, "unsuppress", (before, row["state"]), words)
+        words = STILL_STANDS if at else "规则不再如此说 / the rules do not say so any longer"
+        effects.say_of_alarm(row["alarm_id"], at or now_ms, "unsuppress", (before, row["state"]), words)
     return effects

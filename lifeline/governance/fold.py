@@ -163,7 +163,7 @@ def _clear(hand: Hand, change: AlarmChange) -> None:
     alarm["state"] = alarm_state(alarm)
     hand.changed(alarm)
     if change.rule_id in hand.explained.kinds:
-        reasons.end(hand, alarm["alarm_id"], change.detected_at)
+        reasons.end(hand, alarm["alarm_id"], change.detected_at, was_one=alarm["cleared_at"] != change.raised_at)
     if change.reason:
         told = "ended", (before, alarm["state"]), change.reason
         hand.effects.say_of_alarm(alarm["alarm_id"], change.detected_at, *told)

@@ -53,6 +53,7 @@ FIRE_ROWS_MAX: Final = 1000
 """Deadline steps in one tick; the rest follow in the next."""
 FORGET_MS: Final = 3_600_000
 """How often old keys of requests are forgotten."""
+NEVER_MS: Final = 1 << 62
 ENDS_MAX: Final = 2_000
 """Alarms that are ended in one transaction at a start."""
 ADOPT_ROWS_MAX: Final = 10_000
@@ -113,7 +114,7 @@ class GovernanceQueue:
     def rules(self, rules: Mapping[str, RuleInfo]) -> None:
         self._rules = rules
         self._relations = consequences.Relations(rules)
-        self._settled = False
+        self._settle_at = 0
 
     @property
     def position(self) -> int:
@@ -169,7 +170,8 @@ class GovernanceQueue:
             with self._database.write() as connection:
                 idempotency.forget(connection, now_ms)
             self._forgot_ms = now_ms
-        self._settle_causes(now_ms)
+        if fires:
+            self._settle_causes(now_ms)
         with self._database.read() as connection:
             self._policy = current_policy(connection)
             held = alarm_acts.expired_holds(connection, now_ms, rows_max=1) or without_event(connection, rows_max=1)
@@ -196,15 +198,19 @@ class GovernanceQueue:
         return opened
 
     def _settle_causes(self, now_ms: int) -> None:
-        """After a change of rules, once: what they no longer explain is not suppressed any longer."""
-        if self._settled:
+        """What ended causes have left behind is told when its time has come; after a change of rules all is looked at.
+
+        Between those times nothing is asked: ``_settle_at`` is when the first of it is due, 0 when that is not known.
+        """
+        if now_ms < self._settle_at:
             return
         with self._database.read() as connection:
             orphans = consequences.orphans(connection, self._rules)
-        if orphans:
+        due = [one for one in orphans if one[0] <= now_ms]
+        if due:
             with self._database.write() as connection:
-                store(connection, consequences.release(orphans, now_ms), self._journal, self._policy.timezone)
-        self._settled = True
+                store(connection, consequences.release(due, now_ms), self._journal, self._policy.timezone)
+        self._settle_at = min((at for at, _ in orphans if at > now_ms), default=NEVER_MS)
 
     def _emergencies_to_do(self, connection: Connection, now_ms: int) -> bool:
         """Whether an emergency is over, is called for by a trigger, or has events to be dispatched at once."""
@@ -299,6 +305,8 @@ class GovernanceQueue:
         hand = self._gatherer().for_changes(connection, changes, now_ms)
         for change in changes:
             fold.take(hand, change)
+        if (settled_at := hand.explained.settled_at) is not None:
+            self._settle_at = min(self._settle_at, settled_at)
         hand.effects.causes, hand.effects.causes_gone = hand.explained.new, hand.explained.gone
         return hand.effects
 

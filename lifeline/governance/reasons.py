@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lifeline.governance import consequences
 from lifeline.governance.alarm_state import alarm_state
 
 if TYPE_CHECKING:
@@ -24,20 +25,29 @@ def begin(hand: Hand, alarm: Row, place: Place, at: int) -> None:
             continue
         rule, there = hand.rule(other), hand.explained.places.get(other["point"]) or hand.places[other["point"]]
         if alarm["rule_id"] in rule.suppressed_by and there.key(rule.suppressed_at) in keys:
-            if not other["suppressed"]:
+            by = other["cause_id"]
+            if not other["suppressed"] or (by and not hand.explained.stands(by, rule.suppressed_at, there)):
                 _explain(hand, other, alarm["alarm_id"], at, suppressed=True)
         elif alarm["rule_id"] in rule.folds_under and there.key(rule.folds_at) in keys:
             _refer(hand, other, alarm, there, at)
 
 
-def end(hand: Hand, alarm_id: str, at: int) -> None:
-    """What it explained is explained by another, or people hear of it with the queue's next tick."""
+def end(hand: Hand, alarm_id: str, at: int, *, was_one: bool = True) -> None:
+    """What it explained is explained by another, or people hear of it with a tick of the queue.
+
+    Until its settle time is over it stays as it is, with ``cause_id`` of what has ended: no timer, no row of its own.
+    Not ``was_one``: late readings have taken the cause back.
+    """
     hand.explained.end(alarm_id)
     for other in hand.explained.dependents.values():
         if other["active"] and other["suppressed"] and other["cause_id"] == alarm_id:
             rule = hand.rule(other)
             there = hand.explained.places.get(other["point"]) or hand.places[other["point"]]
             cause = hand.explained.cause(rule.suppressed_by, rule.suppressed_at, there)
+            told_at = consequences.told_at(rule, other["level"], at, was_one=was_one)
+            if cause is None and told_at > at:
+                hand.explained.settle(told_at)
+                continue
             by_hand = any(h["kind"] == "suppressed" for h in hand.holds.get((other["rule_id"], other["point"]), ()))
             _explain(hand, other, cause, at, suppressed=cause is not None or by_hand)
 

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, select
 
-from lifeline.core.alarm import AlarmChange
+from benchmarks.quality.desk import Desk
+from lifeline.core.alarm import AlarmChange, RuleInfo
 from lifeline.governance.actor import Actor
 from lifeline.governance.schema import alarm_log, alarms, causes, event_log, events
-from tests.governance.conftest import RULES, T0, Hands, cleared, raised, rule
+from tests.governance.conftest import RULES, T0, Hands, cleared, raised, registry, rule
 from tests.queues import queue_file
 
 PUMP_OFF = replace(rule("pump.off", "blue", "state", "zone"), announce=False)
@@ -25,12 +26,15 @@ LOW = replace(
     rule("low", "yellow", "low-pressure", "device"), suppressed_by=("pump.off",), suppressed_at="zone",
     folds_under=("burst",), folds_at="zone",
 )  # fmt: skip
+MINUTE = 60_000
+SLOW = replace(rule("slow", "blue", "leak", "device"), suppressed_by=("pump.off",), suppressed_at="zone", settle_s=3600)
+"""Told an hour after its cause has ended, if it still stands."""
 
 
 @pytest.fixture(autouse=True)
 def related() -> Iterator[None]:
     """Every device of the small city lies in zone Z-1."""
-    more = {one.rule_id: one for one in (PUMP_OFF, BURST, LOW)}
+    more = {one.rule_id: one for one in (PUMP_OFF, BURST, LOW, SLOW)}
     RULES.update(more)
     yield
     for name in more:
@@ -77,6 +81,113 @@ def test_a_cause_that_comes_later_suppresses_what_stands_and_a_second_one_holds_
     assert state(city, low)[0] == "suppressed", "what people suppressed stays so"
 
 
+def tick_at(hands: Hands, at: int) -> None:
+    hands.now = at
+    hands.tick()
+
+
+def test_what_stands_a_settle_time_after_its_cause_is_told_then_and_what_clears_before_never(city: Hands) -> None:
+    cause, stays, clears = raised("pump.off", 0, T0), raised("slow", 1, T0 + 1000), raised("slow", 2, T0 + 1000)
+    city.apply(cause, stays, clears)
+    ended = cleared(cause, T0 + 10 * MINUTE)
+    city.apply(ended, position=2)
+    tick_at(city, ended.detected_at + 59 * MINUTE)
+    assert state(city, stays) == ("suppressed", cause.alarm_id, None), "it may be about to clear"
+    city.apply(cleared(clears, T0 + 50 * MINUTE), position=3)
+    city.reopen()  # as after a crash: the time is in the rows
+    tick_at(city, ended.detected_at + 60 * MINUTE - 1)
+    assert state(city, stays)[2] is None
+    city.now += 2000
+    city.tick()
+    city.tick(2)
+    row = city.desk.get_alarm(stays.alarm_id)
+    assert (row["state"], row["cause_id"], row["event_id"] is not None) == ("unacked", None, True)
+    assert [(e["action"], e["at"]) for e in row["log"]] == [("unsuppress", ended.detected_at + 60 * MINUTE)]
+    assert "未恢复" in row["log"][0]["note"], "for both languages' readers"
+    assert "still stands" in row["log"][0]["note"]
+    assert state(city, clears) == ("suppressed", cause.alarm_id, None)
+    assert city.desk.alarm_load(T0, T0 + 600_000).windows == (1,), "only what was told counts"
+
+
+def test_a_red_alarm_waits_for_no_settle_time(city: Hands) -> None:
+    RULES["slow"] = replace(SLOW, level="red")  # as a rule set of an older release may have it
+    cause, red = raised("pump.off", 0, T0), raised("slow", 1, T0 + 1000)
+    city.apply(cause, red)
+    city.apply(cleared(cause, T0 + MINUTE), position=2)
+    assert state(city, red)[0] == "unacked"
+    city.tick(2)
+    assert state(city, red)[2] is not None
+
+
+def test_a_new_cause_or_the_old_one_again_holds_on_what_waits(city: Hands) -> None:
+    first, second, slow = raised("pump.off", 0, T0), raised("pump.off", 2, T0 + 30 * MINUTE), raised("slow", 1, T0)
+    ended = cleared(first, T0 + 10 * MINUTE)
+    city.apply(first, slow, ended)
+    city.apply(second, position=2)
+    assert state(city, slow)[:2] == ("suppressed", second.alarm_id)
+    tick_at(city, ended.detected_at + 61 * MINUTE)
+    city.tick(2)
+    assert state(city, slow)[2] is None, "the second stands"
+    over = cleared(second, T0 + 90 * MINUTE)
+    city.apply(over, position=3)
+    again = replace(over, kind="reopened", cleared_at=None, revised=True)
+    city.apply(again, position=4)
+    tick_at(city, over.detected_at + 61 * MINUTE)
+    city.tick(2)
+    assert state(city, slow) == ("suppressed", second.alarm_id, None), "late readings: it had not ended"
+    city.apply(replace(over, kind="withdrawn", cleared_at=second.raised_at, revised=True), position=5)
+    assert state(city, slow)[:2] == ("unacked", None), "there was no second cause: nothing is waited for"
+
+
+def test_rules_that_settle_sooner_are_heeded_when_they_are_read(city: Hands) -> None:
+    cause, slow = raised("pump.off", 0, T0), raised("slow", 1, T0)
+    ended = cleared(cause, T0 + MINUTE)
+    city.apply(cause, slow, ended)
+    tick_at(city, ended.detected_at + 20 * MINUTE)
+    assert state(city, slow)[2] is None
+    RULES["slow"] = replace(SLOW, settle_s=600)
+    city.queue.rules = RULES
+    city.tick(2)
+    city.tick(2)
+    assert state(city, slow)[2] is not None
+
+
+class Told:
+    """A machine that only knows its rules; nobody's acknowledgement ends a latch."""
+
+    def info(self) -> dict[str, RuleInfo]:
+        return RULES
+
+    def acknowledge(self, *_of: object) -> None:
+        return
+
+
+def test_what_the_benchmark_counts_as_told_is_what_the_queue_tells(tmp_path: Path) -> None:
+    """Causes that come, go and come again, over what clears before, at and after the settle time."""
+    hands = Hands(queue_file(tmp_path / "governance.db"))
+    first, second = raised("pump.off", 0, T0), raised("pump.off", 2, T0 + 100 * MINUTE)
+    slow = [raised("slow", k, T0 + k * MINUTE) for k in range(4)]
+    changes = [first, *slow, cleared(first, T0 + 20 * MINUTE), cleared(slow[0], T0 + 50 * MINUTE)]
+    changes += [cleared(slow[1], T0 + 82 * MINUTE), second, raised("slow", 1, T0 + 101 * MINUTE)]
+    changes += [cleared(second, T0 + 110 * MINUTE), cleared(slow[2], T0 + 120 * MINUTE)]
+    desk, position = Desk(Told(), registry()), 0  # type: ignore[arg-type] # what of a machine it asks
+    for minute in range(240):
+        now = T0 + minute * MINUTE
+        due = [change for change in changes[position:] if change.detected_at <= now]
+        desk.take(due)
+        desk.until(now)
+        position += len(due)
+        hands.now = now
+        hands.apply(*due, position=position)
+        hands.tick()
+    ours = {key: row["event_id"] is not None for key, row in desk.alarms.items()}
+    theirs = {key: hands.desk.get_alarm(key)["event_id"] is not None for key in ours}
+    hands.close()
+    assert position == len(changes)
+    assert ours == theirs
+    assert [theirs[one.alarm_id] for one in slow] == [False, True, True, True]
+
+
 def flood(start: int = T0) -> list[AlarmChange]:
     """Ten alarms of one console (point 0 and 2 are gas in 410105)."""
     return [raised("ch4.rate", 2 * (k % 2), start + k * 1000) for k in range(10)]
@@ -118,9 +229,8 @@ def rows_of(url: str) -> list[Any]:
     return found
 
 
-CHANGES = st.lists(
-    st.tuples(st.sampled_from(["pump.off", "burst", "low", "ch4.rate"]), st.sampled_from([0, 1, 2])), max_size=24
-)
+NAMES = ["pump.off", "burst", "low", "slow", "ch4.rate"]
+CHANGES = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from([0, 1, 2])), max_size=24)
 
 
 @settings(max_examples=12, deadline=None)

@@ -24,6 +24,7 @@ def played(kit: Any, points: list[dict[str, Any]], minutes: Sequence[Sequence[fl
     desk = Desk(RuleMachine(RuleSet(tuple(NAMES)), registry, "Asia/Shanghai"), registry)
     for k, values in enumerate(minutes):
         at = kit.t0 + k * MINUTE
+        desk.until(at)
         desk.take(desk.machine.process(kit.record(k + 1, [(p, at, at, value) for p, value in enumerate(values)])))
     return desk
 
@@ -62,7 +63,7 @@ def test_stations_that_are_warm_again_one_after_the_other_are_no_news(kit: Any) 
     ]
     assert late == [], "nothing is told when all is nearly over"
     one_stays = played(
-        kit, points, [[station(i, k, 400 if i == 7 else 120 + 5 * i) for i in range(8)] for k in range(240)]
+        kit, points, [[station(i, k, 400 if i == 7 else 120 + 5 * i) for i in range(8)] for k in range(280)]
     )
     stands = [a for a in one_stays.alarms.values() if a["active"] and a["event_id"] is not None]
     assert [(a["rule_id"], a["device_id"]) for a in stands] == [("heat.supply.collapse", "S7")]

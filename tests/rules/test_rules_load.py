@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifeline.core.errors import ConfigurationError, Problem
-from rules import conditions, features, reader
+from rules import conditions, features
+from rules.durations import parse_duration
 from rules.rule_set import RuleSet
 
 
@@ -96,6 +97,22 @@ def test_what_explains_an_alarm_is_a_rule_that_there_is_and_no_circle(kit: Any) 
     assert "did you mean" in found["rule gas.ch4.high.suppressed_by"].remedy
 
 
+def test_a_settle_time_is_a_duration_of_two_days_at_most_and_none_for_a_red_rule(kit: Any) -> None:
+    pump = kit.rule(id='"pump.off"', announce="false", cause="", consequence="", action="", respond_within="")
+
+    def text(settle: str, level: str) -> str:
+        return str(pump + kit.rule(suppressed_by=f'{{ rules = ["pump.off"], settle = {settle} }}', level=f'"{level}"'))
+
+    (rule,) = (one for one in RuleSet.parse(text('"90min"', "yellow")).rules if one.announce)
+    assert rule.info().settle_s == 5400
+    assert rule.meaning == RuleSet.parse(kit.rule(level='"yellow"')).rules[0].meaning, "it is raised all the same"
+    for wrong in ('"3d"', '"0s"', '"soon"', "90"):
+        assert "min" in problems(text(wrong, "yellow"))["rule gas.ch4.high.suppressed_by.settle"].remedy
+    assert "red" in problems(text('"1h"', "red"))["rule gas.ch4.high.suppressed_by.settle"].message
+    folded = problems(pump + kit.rule(folds_under='{ rules = ["pump.off"], settle = "1h" }'))
+    assert "settle" in folded["rule gas.ch4.high.folds_under.settle"].message
+
+
 def test_same_id_twice_and_unreadable_files(kit: Any, tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(kit.rule(), "utf-8")
     (tmp_path / "b.toml").write_text(kit.rule(), "utf-8")
@@ -175,7 +192,7 @@ def test_wrong_features_are_named(kit: Any) -> None:
     ("text", "seconds"), [("90s", 90), ("30min", 1800), ("6h", 21600), ("3d", 259200), ("x", None)]
 )
 def test_durations(text: str, seconds: float | None) -> None:
-    assert reader.parse_duration(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
