@@ -18,6 +18,7 @@ import pyarrow as pa
 from lifeline.core.registry import REPEATING
 from lifeline.core.schema import POINTS
 from rules import conditions, features
+from rules.named import about as named_after
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -159,12 +160,24 @@ class Census:
         if found is None:
             if name in MADE:
                 found = self._made[name].astype(np.int32), None
+            elif name == "about":
+                found = self._about()
             else:
                 column = self._registry.coded(name, self.start)
                 codes = column.indices.fill_null(len(column.dictionary)).to_numpy(zero_copy_only=False)
                 found = codes.astype(np.int32, copy=False), column.dictionary
             self._codes[name] = found
         return found
+
+    def _about(self) -> tuple[NDArray[np.int32], pa.Array]:
+        """What each point's quantity is about by its name, as ``_coded``."""
+        quantity, named = self._coded("quantity")
+        assert named is not None
+        told = [named_after(name) for name in named.to_pylist()]
+        known = sorted({subject for subject in told if subject is not None})
+        place = {subject: number for number, subject in enumerate(known)}
+        codes = np.array([*(place.get(subject or "", len(known)) for subject in told), len(known)], np.int32)
+        return codes[quantity], pa.array(known, pa.string())
 
     def _size(self, name: str) -> int:
         values = self._coded(name)[1]
@@ -178,6 +191,8 @@ class Census:
     def _series(self, name: str) -> pl.Series:
         if name in MADE:
             return pl.Series(name, self._made[name])
+        if name == "about":
+            return self._values(name).gather(self._coded(name)[0])
         column = pl.from_arrow(self._registry.select([name], self.start)[name].combine_chunks())
         assert isinstance(column, pl.Series)
         return column.alias(name)

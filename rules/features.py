@@ -329,9 +329,10 @@ WHERE: Final[dict[str, Any]] = {f.name: _TYPES[str(f.type)] for f in POINTS} | {
     "lead": pl.Boolean(),
     "gateway_lead": pl.Boolean(),
     "foreign": pl.Boolean(),
+    "about": pl.String(),
 }
 """What ``where`` may use: the points view, ``lead`` (the first point of a device), ``gateway_lead`` (of a gateway),
-``foreign`` (a point of one of ``FOREIGN``)."""
+``foreign`` (a point of one of ``FOREIGN``), ``about`` (what the quantity is named after, see ``rules.named``)."""
 
 FOREIGN: Final = (
     *("methane-ambient", "mine-methane", "water-scada", "rig"),

@@ -5,6 +5,7 @@ Each doubt is one sentence in English and one in Chinese, with the place and wha
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,7 @@ from lifeline.core.errors import ConfigurationError, Problem
 from rules import conditions
 from rules.census import Census
 from rules.features import FOREIGN
+from rules.named import about
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from rules.rule_set import RuleSet
 
 SHOWN: Final = 5
-"""Groups named of one rule, and kinds."""
+"""Groups named of one rule, kinds, and quantities of a kind."""
+NEAR: Final = 0.75
+"""How alike two names are (difflib) of which one may be meant by the other."""
 
 
 NOTHING: Final = "the period holds no readings: check --from and --to (所选时段内没有读数，请检查 --from 和 --to)"
@@ -65,23 +69,48 @@ def unlearned(learning: Mapping[str, Mapping[str, int]]) -> list[str]:
 
 
 def unwatched(rules: RuleSet, registry: Registry) -> list[str]:
-    """Doubts about kinds of points at none of which a rule about the process looks: most often a kind misspelt."""
+    """Doubts about points at which no rule about the process looks: kinds misspelt, quantities called otherwise."""
     census = Census(registry)
     seen = np.zeros(len(registry), bool)
     for rule in rules.rules:
         if rule.category == "process" and rule.evaluate in {"reading", "group"}:
             seen |= census.mask(rule.where)
-    kinds = registry.column("kind")
-    watched = {kind for kind, looked in zip(kinds, seen.tolist(), strict=True) if looked}
-    count = Counter(kind for kind in kinds if kind not in watched)
+    watched: dict[str | None, set[str]] = {}
+    missed: dict[str | None, Counter[str]] = {}
+    quantities = (registry.quantities[of] for of in registry.point_quantity)
+    for kind, quantity, looked in zip(registry.column("kind"), quantities, seen.tolist(), strict=True):
+        if looked:
+            watched.setdefault(kind, set()).add(quantity)
+        else:
+            missed.setdefault(kind, Counter())[quantity] += 1
     doubts = []
-    for kind, points in count.most_common(SHOWN):
+    for kind, names in sorted(missed.items(), key=lambda item: -item[1].total())[:SHOWN]:
         known = sorted({*FOREIGN, *(name for name in watched if name)})
-        near = "" if kind in known else f"; {conditions.nearest(kind or '', known)}"
-        doubts.append(
-            f"kind {kind!r}: no rule about the process looks at its {points} points{near} (没有过程类规则评判这类测点)"
-        )
+        called = _called(names, watched.get(kind, set()))
+        if kind in watched:
+            doubts.append(
+                f"kind {kind!r}: no rule about the process looks at {names.total()} of its points: {called} "
+                "(没有过程类规则评判这些测点，若应评判请改名)"
+            )
+        else:
+            near = f"; {called}" if kind in known else f"; {conditions.nearest(kind or '', known)}"
+            doubts.append(
+                f"kind {kind!r}: no rule about the process looks at its {names.total()} points{near} "
+                "(没有过程类规则评判这类测点)"
+            )
     return doubts
+
+
+def _called(names: Counter[str], watched: set[str]) -> str:
+    """Quantities that nobody looks at, what each is called after, and how one would be called that is looked at."""
+    told = []
+    for name, _ in names.most_common(SHOWN):
+        subject, near = about(name), difflib.get_close_matches(name, watched, n=1, cutoff=NEAR)
+        hints = [f"called after {subject}"] if subject else []
+        told.append(f"{name} ({', '.join([*hints, *(f'did you mean {one}?' for one in near)])})".replace(" ()", ""))
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    right = min(watched, default="value")
+    return f"{', '.join(told)}{more}; one that is to be looked at needs a name like {right}"
 
 
 def _iso(ms: int) -> str:

@@ -16,6 +16,7 @@ from lifeline.core.schema import POINTS
 from rules import census as module
 from rules import conditions, features
 from rules.census import Census
+from rules.named import about
 
 WHERE = (
     "true",
@@ -31,6 +32,8 @@ WHERE = (
     "UPPER(kind) = 'VALVE-WELL' AND span_low < 0",
     "point = 0 OR point > 7",
     "point >= 2 AND kind = 'dma'",
+    "kind = 'dma' AND (about IS NULL OR about = 'methane')",
+    "about <> 'pressure' AND device_id LIKE '%3'",
 )
 text = st.sampled_from(["valve-well", "household", "dma", "", None])
 number = st.sampled_from([0.0, -40.0, 60.0, 100.0, 1e9, None])
@@ -38,7 +41,7 @@ rows = st.lists(
     st.fixed_dictionaries(
         {
             "device": st.integers(0, 12),
-            "quantity": st.sampled_from(["ch4", "temp", "pressure"]),
+            "quantity": st.sampled_from(["ch4", "temp", "pressure", "inlet_3"]),
             "kind": text,
             "utility": st.sampled_from(["gas", "water", "heat", None]),
             "zone": st.sampled_from(["Z-1", "Z-2", None]),
@@ -67,7 +70,9 @@ def naive(registry: Registry, start: int, where: str) -> np.ndarray[Any, Any]:
     lead = [name not in device[:i] for i, name in enumerate(device)]
     gateway_lead = [name is not None and name not in gateway[:i] for i, name in enumerate(gateway)]
     frame = frame.with_columns(
-        lead=pl.Series(lead, dtype=pl.Boolean), gateway_lead=pl.Series(gateway_lead, dtype=pl.Boolean)
+        lead=pl.Series(lead, dtype=pl.Boolean),
+        gateway_lead=pl.Series(gateway_lead, dtype=pl.Boolean),
+        about=pl.Series([about(name) for name in frame["quantity"]], dtype=pl.String),
     )
     expression = conditions.accepted(where, features.WHERE).expression({})
     return conditions.evaluate(frame[start:], len(found := frame[start:]), [expression])[0][: len(found)]

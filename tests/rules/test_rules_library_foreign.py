@@ -40,6 +40,20 @@ def plume(*excess: float) -> Series:
     }
 
 
+def renamed(site: Series, **names: str) -> Series:
+    """The same columns, some of them called otherwise."""
+    return {names.get(name, name): values for name, values in site.items()}
+
+
+def swings(by: float) -> Series:
+    """What nothing calls wind or air, beside a plume's absence: directions, degrees, pascals."""
+    return {
+        "x1": 3.1 + noise(600, 1.5),
+        "x2": 284.0 + noise(600, 0.3) + after(600, 400, by),
+        "x3": 101_400.0 + noise(600, 20.0),
+    }
+
+
 def in_ppb(site: Series) -> Series:
     """The same, told in billionths, as the column's name says."""
     return {name.replace("ch4", "ppb"): 1000 * values for name, values in site.items() if name.startswith("ch4")}
@@ -178,10 +192,36 @@ Case = tuple[str, str, int, Callable[[], Series], Callable[[], Series]]
 """Rule, kind, seconds of a step, and what is wrong and right."""
 CASES: list[Case] = [
     ("methane.ambient.plume", "methane-ambient", 60, lambda: plume(2.0), lambda: plume(0.6)),
+    (
+        "methane.ambient.plume",
+        "methane-ambient",
+        60,
+        lambda: renamed(plume(2.0), ch4_0="picarro_1"),
+        lambda: renamed(plume(2.0), ch4_0="ch4_0_error"),
+    ),
+    ("methane.ambient.plume", "methane-ambient", 60, lambda: swings(200.0), lambda: swings(20.0)),
+    (
+        "methane.ambient.agree",
+        "methane-ambient",
+        60,
+        lambda: renamed(plume(2.0, 1.5), ch4_0="a", ch4_1="downwind_2"),
+        lambda: renamed(plume(2.0, 1.5), ch4_0="a", ch4_1="speed"),
+    ),
     ("methane.ambient.plume", "methane-ambient", 60, lambda: flicker(20.0), lambda: flicker(0.0)),
     ("methane.ambient.plume", "methane-ambient", 60, lambda: in_ppb(plume(2.0)), lambda: in_ppb(plume(0.6))),
     ("methane.ambient.agree", "methane-ambient", 60, lambda: plume(2.0, 0.0, 1.5), lambda: plume(2.0, 0.0, 0.3)),
     ("methane.mine.warning", "mine-methane", 30, lambda: face(0.6, 0.9, 1.0, 1.1), lambda: face(0.6, 0.9, 0.9, 0.9)),
+    (
+        "methane.mine.warning",
+        "mine-methane",
+        30,
+        lambda: renamed(face(0.6, 0.9, 1.0, 1.1), mm116="sensor_3"),
+        lambda: {
+            "sensor_3": np.array([2.4, 2.6, 2.2, 2.5]),
+            "x": np.full(4, 1020.0),
+            "an311": np.array([0.5, 0.8, 1.2, 1.3]),
+        },
+    ),
     ("methane.mine.high", "mine-methane", 30, lambda: face(0.6, 1.2, 1.5, 1.6), lambda: face(0.6, 1.2, 1.4, 1.4)),
     (
         "methane.mine.rising",
@@ -225,6 +265,13 @@ CASES: list[Case] = [
     ("meter.reversed", "water-meter", 3600, lambda: back(60.0), lambda: back(2.0)),
     ("meter.reversed", "gas-meter", 3600, lambda: below_nothing(60.0), lambda: below_nothing(0.0)),
     ("meter.stopped", "water-meter", 3600, lambda: stands(14), lambda: stands(7)),
+    (
+        "meter.reversed",
+        "water-meter",
+        3600,
+        lambda: renamed(back(60.0), total="reading_3"),
+        lambda: renamed(back(60.0), total="water_temperature"),
+    ),
     ("meter.stopped", "heat-meter", 3600, lambda: stands(14, counts_up=False), lambda: stands(7, counts_up=False)),
 ]
 
