@@ -139,7 +139,7 @@ CASES = [
     Case("water.meter.continuous", BATCH, flat(0.02), lambda k: 0.02 if k % 20 else 0.0),
     Case("water.meter.overflow", METER, jump(1, 3.5), jump(1, 3)),
     Case("water.hydrant.tilted", {**WATER, "kind": "hydrant", "quantity": "tilt"}, jump(1, 30), jump(1, 8)),
-    Case("heat.supply.collapse", SUPPLY, jump(50, 38), jump(50, 46)),
+    Case("heat.supply.collapse", slow(SUPPLY, 60.0), jump(50, 38), jump(50, 46)),
     Case("heat.loop.outage", {**SUPPLY, "zone": "HL-1"}, jump(50, 38), jump(50, 46), mates=3),
     Case("heat.supply.unusual", slow(SUPPLY), days_then(4, 50, 62), days_then(4, 50, 57), readings=216),
     Case("heat.supply.high", SUPPLY, jump(55, 75), jump(55, 68)),

@@ -15,7 +15,8 @@ MINUTE = 60_000
 WELL = {"utility": "gas", "kind": "valve-well", "quantity": "ch4", "asset_id": "V-1", "interval_s": 60.0}
 STATION = {"utility": "heat", "kind": "substation", "quantity": "supply_temp", "zone": "HL-1", "interval_s": 60.0}
 LOOP = {"utility": "heat", "kind": "loop-makeup", "device_id": "L1", "zone": "HL-1", "interval_s": 60.0}
-NAMES = [rule for rule in RuleSet.standard().rules if rule.id.startswith(("gas.", "heat."))]
+INLET = {"utility": "water", "kind": "dma-inlet", "quantity": "flow", "zone": "DMA-1", "interval_s": 60.0}
+NAMES = [rule for rule in RuleSet.standard().rules if rule.id.startswith(("gas.", "heat.", "water.flow."))]
 
 
 def played(kit: Any, points: list[dict[str, Any]], minutes: Sequence[Sequence[float]]) -> Desk:
@@ -78,3 +79,17 @@ def test_a_loop_that_loses_water_is_told_by_its_make_up_or_else_by_its_pressure(
         for k, leak in enumerate(leaks)
     ]
     assert told(played(kit, points, values)) == ["heat.makeup.surge" if refilled else "heat.pressure.drop"]
+
+
+@pytest.mark.parametrize(("minutes", "alarms"), [(8, []), (20, ["heat.supply.collapse"])])
+def test_a_station_that_is_switched_over_is_no_collapse(kit: Any, minutes: int, alarms: list[str]) -> None:
+    values = [(50.0 + 0.01 * (k % 2) - 14.0 * (60 <= k < 60 + minutes),) for k in range(100)]
+    assert [alarm["rule_id"] for alarm in played(kit, [STATION], values).alarms.values()] == alarms
+
+
+def test_a_flow_that_turns_to_and_fro_is_one_reverse_flow(kit: Any) -> None:
+    """Backwards for three minutes of twenty, for two hours; then forwards."""
+    values = [(-5.0 if 60 <= k < 180 and k % 20 < 3 else 2.0 + 0.01 * (k % 2),) for k in range(300)]
+    reverse = [a for a in played(kit, [INLET], values).alarms.values() if a["rule_id"] == "water.flow.reverse"]
+    assert len(reverse) == 1
+    assert reverse[0]["cleared_at"] is not None
