@@ -17,7 +17,7 @@ from lifeline.core.batch import Readings
 from lifeline.lake import compaction
 from lifeline.lake.catalog import Catalog
 from lifeline.lake.compaction import merge_files, plan_merge, size_class
-from lifeline.lake.parquet import READINGS_FILE, sorted_table, write_readings
+from lifeline.lake.parquet import READINGS_FILE, readings_writer, sorted_table, write_readings
 from lifeline.lake.table import LakeFile
 from lifeline.lake.verify import verify_lake
 from lifeline.lake.writer import LakeFollower
@@ -139,6 +139,43 @@ def test_files_whose_columns_may_be_null_are_read_and_merged_beside_those_whose_
     assert facts.rows == 4
     assert [field.nullable for field in pq.read_schema(out)] == [field.name == "value" for field in READINGS_FILE]
     assert found == [(1, 0.0)] * 4 + [(3, 1.0)] * 4
+
+
+def test_what_a_merge_holds_does_not_grow_with_its_files(tmp_path: Path) -> None:
+    """Of four files of 64 row groups each, and twice as many: some row groups, and never a file."""
+    rows, group = 1 << 18, 1 << 12
+    random = np.random.default_rng(5)
+    whole = pa.table(
+        [
+            pa.array(random.integers(0, 1 << 40, rows)).cast(READINGS_FILE.field("ts").type),
+            pa.array(random.integers(0, 1 << 40, rows)).cast(READINGS_FILE.field("ts").type),
+            pa.array(np.arange(rows, dtype=np.int32)),
+            pa.array(random.random(rows)),
+            *[pa.array(random.integers(0, 100, rows, np.int8))] * 2,
+            pa.array(random.integers(0, 1 << 50, rows)),
+        ],
+        schema=READINGS_FILE,
+    )
+    pool = pa.default_memory_pool()
+
+    def held(groups: int) -> int:
+        path = tmp_path / f"{groups}.parquet"
+        table = whole.slice(0, groups * group)
+        with readings_writer(path, table) as writer:
+            writer.write_table(table, row_group_size=group)
+        before, most, merged = pool.bytes_allocated(), 0, 0
+        for part in compaction.merged_rows([path] * 4):
+            most = max(most, pool.bytes_allocated() - before)
+            merged += part.num_rows
+            del part
+        assert merged == 4 * table.num_rows
+        assert path.stat().st_size > 20 * table.num_rows
+        return most
+
+    held(4)  # what is kept for ever after the first time
+    few, many = held(16), held(64)
+    file_bytes = (tmp_path / "64.parquet").stat().st_size
+    assert many < few + file_bytes // 4
 
 
 def test_readers_of_the_old_catalog_keep_working_within_the_grace(tmp_path: Path, record: Any) -> None:
