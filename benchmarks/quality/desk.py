@@ -108,7 +108,8 @@ class Desk:
                 continue
             alarm |= {"suppressed": False, "cause_id": None}
             alarm["state"] = alarm_state(alarm)
-            joining.join(self._hand, alarm, self._hand.rule(alarm), self._hand.places[alarm["point"]], due)
+            if alarm["event_id"] is None:  # else it was told before its cause came
+                joining.join(self._hand, alarm, self._hand.rule(alarm), self._hand.places[alarm["point"]], due)
 
     def held(self) -> set[str]:
         """Alarms that stand and tell nobody, because another explains them."""

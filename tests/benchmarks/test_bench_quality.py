@@ -183,7 +183,7 @@ def test_load_counts_floods_chatter_and_what_stands() -> None:
 
 
 def test_what_another_explains_reaches_nobody_until_that_is_over(registry: Registry) -> None:
-    """A sensor behind a silent gateway; when the gateway has been back for an hour and the sensor is not, it is told."""
+    """A sensor behind a silent gateway; an hour after the gateway is back the sensor, if still silent, is told."""
 
     def told(kind: str, rule: str, onset: int, at: int) -> AlarmChange:
         return replace(change(kind, onset, at), alarm_id=f"{rule}{onset}", rule_id=rule, level="blue")
@@ -195,9 +195,11 @@ def test_what_another_explains_reaches_nobody_until_that_is_over(registry: Regis
     assert (early["suppressed"], early["event_id"] is None) == (True, False)
     assert (late["suppressed"], late["event_id"]) == (True, None)
     assert desk.held() == {early["alarm_id"], late["alarm_id"]}
+    opened = early["event_id"], desk.events[early["event_id"]]["alarm_count"]
     desk.take([told("cleared", gateway, 2, 9)])
-    desk.until(8 + 3_600_000)
+    desk.until(T0 + 8 + 3_600_000)
     assert (late["event_id"], len(desk.held())) == (None, 2), "it may be about to report"
-    desk.until(9 + 3_600_000)
+    desk.until(T0 + 9 + 3_600_000)
     assert late["event_id"] in desk.events
+    assert (early["event_id"], desk.events[early["event_id"]]["alarm_count"]) == (opened[0], opened[1] + 1)
     assert desk.held() == set()
