@@ -91,6 +91,9 @@ def run(
     import gc
 
     gc.disable()  # until it is assembled: what a start makes stays, and would be walked again and again
+    from lifeline.app.memory import settle_delta
+
+    settle_delta()
     from lifeline.app.run import run_site
 
     with failures():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,29 @@ def test_what_is_free_below_what_is_used_is_given_back() -> None:
     _, full, after = map(int, done.stdout.split())
 
     assert full - after > 100
+
+
+DELTA = """
+import os
+from lifeline.app import memory
+
+memory.DELTA_HEAPS += ",stats_print:true"
+memory.settle_delta()
+print(os.environ.get(memory.DELTA_VARIABLE))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Delta has this allocator on Linux only")
+def test_delta_has_one_heap_and_nobody_else_is_told_so() -> None:
+    bare = {name: value for name, value in os.environ.items() if name != memory.DELTA_VARIABLE}
+    done = subprocess.run([sys.executable, "-c", DELTA], capture_output=True, text=True, check=True, env=bare)
+    assert done.stdout.strip() == "None"
+    assert "opt.narenas: 1\n" in done.stderr
+    assert "opt.dirty_decay_ms: 1000 " in done.stderr
+
+    own = bare | {memory.DELTA_VARIABLE: "narenas:3"}
+    done = subprocess.run([sys.executable, "-c", DELTA], capture_output=True, text=True, check=True, env=own)
+    assert done.stdout.strip() == "narenas:3"
 
 
 def test_it_is_given_back_once_a_period(monkeypatch: pytest.MonkeyPatch) -> None:
