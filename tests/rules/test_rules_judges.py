@@ -330,6 +330,6 @@ def test_a_member_that_never_moved_in_the_normal_period_is_left_out() -> None:
 def test_calibration_keeps_a_bounded_number_over_the_whole_time() -> None:
     calibration = Calibration(1)
     calibration.add(np.arange(40_000.0).reshape(-1, 1))
-    calibration.close()
+    calibration.close((np.inf,))
     assert calibration.meta[0] <= 8192
     assert calibration.limit[0] == pytest.approx(39_960, rel=0.001)
