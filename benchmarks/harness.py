@@ -172,9 +172,15 @@ def cpu_us(costs: Sequence[Cost], units: float, unit: str, target: float | None 
 
 
 def rss_mib_max(pid: int | str = "self") -> float:
-    """The largest resident set of a process so far (VmHWM: unlike ``ru_maxrss`` it forgets who forked it)."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return float(status.partition("VmHWM:")[2].split()[0]) / 1024
+    """The largest resident set of a process so far (VmHWM: unlike ``ru_maxrss`` it forgets who forked it).
+
+    Raises:
+        RuntimeError: the process has ended, and its memory is no longer known.
+    """
+    found = Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")[2].split()
+    if not found:
+        raise RuntimeError(f"process {pid} has ended: its memory can be read only while it runs")
+    return float(found[0]) / 1024
 
 
 def ordered_hash(columns: Iterable[NDArray[Any]]) -> str:

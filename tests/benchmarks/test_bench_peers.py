@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
+from benchmarks.harness import rss_mib_max
 from benchmarks.peers import COUNTED, PEERS
 
 SINK = """\
 #!{python}
 # writes as eKuiper's file sink does: buffered, line ends between messages only, a new file after each rollingCount
-import json, os, pathlib, sys
+import json, os, pathlib, signal
 base = pathlib.Path(os.environ["KuiperBaseKey"])
 rule = json.loads(json.loads((base / "data/init.json").read_text())["rules"]["all"])
 sink = rule["actions"][0]["file"]
@@ -29,14 +30,15 @@ while left:
     with open(sink["path"], "w") as file:
         file.write("\\n".join([json.dumps({{"id": "G", "ts": 1}})] * count))
     left -= count
-sys.stdin.read()
+if {stays}:
+    signal.pause()
 """
 
 
-def run(tmp_path: Path, messages: int, count: int) -> subprocess.CompletedProcess[str]:
+def run(tmp_path: Path, messages: int, count: int, *, stays: bool) -> subprocess.CompletedProcess[str]:
     program = tmp_path / "bin" / "kuiperd"
     program.parent.mkdir()
-    program.write_text(SINK.format(python=sys.executable, messages=messages))
+    program.write_text(SINK.format(python=sys.executable, messages=messages, stays=stays))
     program.chmod(0o755)
     site = tmp_path / "site"
     site.mkdir()
@@ -55,7 +57,7 @@ def heard(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 
 
 def test_each_message_is_counted_once(tmp_path: Path) -> None:
-    said = heard(run(tmp_path, (1 + COUNTED) * 300, 300))
+    said = heard(run(tmp_path, (1 + COUNTED) * 300, 300, stays=True))
 
     assert said[:2] == [{"ready": True}, {"warm": True}]
     assert said[2]["messages"] == COUNTED * 300
@@ -63,11 +65,18 @@ def test_each_message_is_counted_once(tmp_path: Path) -> None:
 
 
 def test_who_ends_early_has_no_figures(tmp_path: Path) -> None:
-    done = run(tmp_path, 301, 300)
+    done = run(tmp_path, 301, 300, stays=False)
 
     assert done.returncode != 0
     assert "ended after 301 of 1,500 messages" in done.stderr
     assert heard(done) == [{"ready": True}, {"warm": True}]
+
+
+def test_of_who_has_ended_no_memory_is_told() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # gone, but its entry in /proc is still there
+        with pytest.raises(RuntimeError, match=f"process {ended.pid} has ended"):
+            rss_mib_max(ended.pid)
 
 
 @pytest.mark.parametrize("module", ["telegraf", "redpanda", "ekuiper", "mosquitto"])
