@@ -87,7 +87,7 @@ class Publisher:
             return
         if self._follow():
             for name, table in self._tables.tables.items():
-                self._catalog.publish_parts(name, table.files, table.tail_path, table.schema.names)
+                self._catalog.publish_parts(name, table.files, table.tail_path, table.schema.names, apart=table.apart)
             self._shown = self._mark
         self._catalog.publish()
 

@@ -76,6 +76,8 @@ def after(connection: Connection, mark: Mark) -> Trace | None:
     query = select(touched).where(touched.c.entry > mark.entry).order_by(touched.c.entry).limit(ROWS_MAX)
     rows = [(row.entry, row.kind, row.key, row.stamp) for row in connection.execute(query)]
     end = newest(connection)
+    if end.log < mark.log:  # a backup from between: its trace is known, but not yet the log that the mark speaks of
+        return None
     last_log = min(end.log, mark.log + ROWS_MAX)
     entry, stamp = (rows[-1][0], rows[-1][3]) if rows else (mark.entry, mark.stamp)
     keys = {of: list(dict.fromkeys(key for _, kind, key, _ in rows if kind == of)) for of in ("event", "alarm")}

@@ -168,11 +168,14 @@ class Catalog:
             self._extra[name] = snapshot.column_names[len(COLUMNS[name]) :]
             self._dirty = True
 
-    def publish_parts(self, name: str, parts: Sequence[str], tail: str, columns: Sequence[str]) -> None:
+    def publish_parts(
+        self, name: str, parts: Sequence[str], tail: str, columns: Sequence[str], *, apart: bool = False
+    ) -> None:
         """Say which Parquet files make up a table whose rows change; visible after ``publish``.
 
         ``tail`` holds newer rows: those of the parts with the same key are not shown. ``columns``: of all files, in
-        order, as ``conform`` puts them. Whoever wrote the files keeps them as long as a query may last.
+        order, as ``conform`` puts them. ``apart``: no key of the tail is in a part, so nothing need be looked for at
+        each query. Whoever wrote the files keeps them as long as a query may last.
 
         Raises:
             ValueError: no such view.
@@ -180,12 +183,15 @@ class Catalog:
         if name not in KEYS:
             raise ValueError(f"publish_parts knows {', '.join(KEYS)}, not {name!r}")
         with self._lock:
-            if self._files.get(name) == [*parts, tail] and self._tails.get(name) == tail:
+            instead = {} if apart else {name: tail}
+            if self._files.get(name) == [*parts, tail] and self._tails.get(name) == instead.get(name):
                 return
             old = [Path(one) for one in self._files.get(name, [])]
             self._trash.add([one for one in old if one.parent == self._tables], self._clock())
             self._digests.pop(name, None)
-            self._files[name], self._tails[name] = [*parts, tail], tail
+            self._files[name] = [*parts, tail]
+            self._tails.pop(name, None)
+            self._tails |= instead
             self._extra[name] = list(columns[len(COLUMNS[name]) :])
             self._dirty = True
 

@@ -4,7 +4,7 @@
     catalog/parts/events-….parquet        a part: a range of ``order``; ranges do not overlap, no key is in two parts
     catalog/parts/events-tail-….parquet   newer rows, some of them in place of a part's; written anew with each change
 
-    view = parts without the keys of the tail ∪ tail
+    view = parts without the keys of the tail ∪ tail       (the parts as they are while the tail is ``apart``)
 
 Millions of rows stay cheap: a change writes the tail (``TAIL_ROWS`` at most), and a full tail is *folded*: the parts
 whose rows it replaces are written anew, the rest goes to the last part. A row's part is found by its ``order``, which
@@ -80,6 +80,8 @@ class PartedTable:
     parts: list[Part] = field(default_factory=list)
     tail: pa.Table = field(init=False)
     tail_path: str = ""
+    _high: tuple[str, int] = ("", 0)
+    """The last part's path and highest order."""
 
     def __post_init__(self) -> None:
         """An empty tail."""
@@ -138,6 +140,19 @@ class PartedTable:
         """Parts, the oldest first; without the tail."""
         return [part.path for part in self.parts]
 
+    @property
+    def apart(self) -> bool:
+        """Whether the whole tail comes after the parts, so that no key is in both: the rule where rows never change.
+
+        Not if rows are told again that are in a part. Raises UnavailableError.
+        """
+        if not self.parts or not self.tail.num_rows:
+            return True
+        last = self.parts[-1]
+        if self._high[0] != last.path:
+            self._high = last.path, int(_orders(self._read(last, [self.shape.order]), self.shape.order).max())
+        return int(_orders(self.tail, self.shape.order).min()) > self._high[1]
+
     def _cut(self, rows: pa.Table) -> list[Part]:
         """Sorted and cut into parts of at most ``part_rows``, but never between rows of the same order."""
         rows = rows.sort_by([(self.shape.order, "ascending"), (self.shape.key, "ascending")]).combine_chunks()
@@ -161,9 +176,9 @@ class PartedTable:
             raise UnavailableError(f"{path}: cannot be written: {error}") from error
         return str(path)
 
-    def _read(self, part: Part) -> pa.Table:
+    def _read(self, part: Part, columns: list[str] | None = None) -> pa.Table:
         try:
-            return pq.read_table(part.path, schema=self.schema, partitioning=None)
+            return pq.read_table(part.path, schema=self.schema, columns=columns, partitioning=None)
         except (OSError, pa.ArrowException) as error:
             raise UnavailableError(f"{part.path}: cannot be read: {error}") from error
 

@@ -182,9 +182,9 @@ def _plain(name: str, paths: Sequence[str], extra: Sequence[str], tail: str | No
 
 
 def _rows(name: str, paths: Sequence[str], tail: str | None) -> str:
-    """The files' rows; one with a key of the tail is the tail's. Rows of the event log never change."""
+    """The files' rows; one with a key of the tail, if there is one, is the tail's."""
     parts = [path for path in paths if path != tail]
-    if tail is None or not parts or name == "event_log":
+    if tail is None or not parts:
         return scan(paths)
     key = quoted(KEYS[name])
     newer = f"(SELECT {key} FROM {scan([tail])}) AS newer"  # noqa: S608 (all parts quoted)

@@ -292,6 +292,7 @@ def test_the_trace_names_what_has_changed_and_nothing_else(hands: Hands) -> None
     hands.apply(position=9)
     assert changed_since(mark) == {"events": [], "alarms": [alarm.alarm_id], "event_log": []}
     assert hands.desk.changed(replace(mark, stamp=mark.stamp + 1)) is None
+    assert hands.desk.changed(replace(hands.desk.newest_mark(), log=mark.log + 1)) is None, "of a log that went further"
     with pytest.raises(FieldError, match="no view 'rules'"):
         hands.desk.snapshot_tables(["rules"])
 

@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lifeline.core.errors import UnavailableError
@@ -79,7 +79,7 @@ class House:
 
     def check(self) -> None:
         for name, one in self.tables.tables.items():
-            self.catalog.publish_parts(name, one.files, one.tail_path, one.schema.names)
+            self.catalog.publish_parts(name, one.files, one.tail_path, one.schema.names, apart=one.apart)
         self.catalog.publish()
         self.now += 1
         self.tables.tidy()
@@ -104,6 +104,7 @@ steps = st.one_of(
 
 
 @settings(max_examples=200 if os.environ.get("LIFELINE_SOAK") else 6)
+@example([("put", "event_log", {1: (0, 0)}), ("fold", None, None), ("put", "event_log", {1: (0, 0)})])
 @given(st.lists(steps, max_size=25))
 def test_the_view_equals_a_whole_rewrite(taken: list[tuple[str, Any, Any]]) -> None:
     root = Path(tempfile.mkdtemp(prefix="parted-"))
@@ -143,6 +144,22 @@ def _fold_on_a_full_disk(house: House) -> None:
         patch.setattr(pq, "write_table", full)
         with pytest.raises(UnavailableError, match="no space left"):
             house.tables.fold([house.marks + 1])
+
+
+def test_the_log_is_read_without_a_join_unless_it_is_told_again(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    query = "SELECT sql FROM duckdb_views() WHERE view_name = 'event_log'"
+    seen = []
+    for numbers in ([1, 2, 3], [4, 5], [3, 6]):
+        house.truth["event_log"] |= {number: (0, number) for number in numbers}
+        house.put({"event_log": numbers})
+        if numbers[0] == 1:
+            house.fold()
+        house.check()
+        with duckdb.connect(str(house.catalog.root / "lifeline.duckdb"), read_only=True) as connection:
+            seen += [sql for (sql,) in connection.sql(query).fetchall()]
+
+    assert ["ANTI JOIN" in sql.upper() for sql in seen] == [False, False, True]
 
 
 def test_rows_of_one_moment_stay_in_one_part(tmp_path: Path) -> None:
