@@ -34,7 +34,12 @@ class Actor:
         object.__setattr__(self, "id", text(self.id))
 
     def check(self, row: Mapping[str, Any], what: str) -> None:
-        """Raises ForbiddenError unless the event or alarm lies in the actor's areas and utilities."""
+        """Raises ForbiddenError unless the event or alarm lies in the actor's areas and utilities.
+
+        Nobody but ``ENGINE`` acts as ``system``, whoever says so: what that role does is not audited.
+        """
+        if self.role == SYSTEM and self is not ENGINE:
+            raise ForbiddenError(f"{SYSTEM!r} is the queue itself, no role for {self.id!r}: name one that you hold")
         if not Grant(self.role, self.areas, self.utilities).covers(row["area_code"], row["utility"]):
             raise ForbiddenError(f"{what} lies outside the areas or utilities of {self.id!r}")
 

@@ -13,6 +13,7 @@ from sqlalchemy import create_engine
 
 from lifeline.core.errors import CorruptionError
 from lifeline.governance.actor import Actor
+from lifeline.governance.errors import ForbiddenError
 from lifeline.governance.reports import Report
 from lifeline.governance.schema import metadata
 from lifeline.governance.verify import verify_queue
@@ -155,6 +156,42 @@ def test_both_databases_are_held_together(hands: Hands) -> None:
     engine.dispose()
     with pytest.raises(CorruptionError, match=r"events [0-9a-f]{20}: returns is 7, its log and alarms say"):
         verify_queue(hands.url, full=True)
+
+
+def test_an_emergency_that_people_switch_and_the_engine_works_in_is_whole(hands: Hands) -> None:
+    (before,) = hands.apply(raised("stuck", 0, T0))
+    hands.desk.start_emergency("410105", hands.now + HOUR_MS, "rain", LI)
+    (high,) = hands.apply(raised("ch4.high", 2, hands.now, 2), position=2)
+    hands.tick(2)
+    hands.desk.end_emergency("410105", "over", LI)
+
+    assert [line["actor"] for line in hands.desk.get_event(before)["log"]] == ["engine", "li", "li"]
+    assert [line["role"] for line in hands.desk.get_event(high)["log"][1:3]] == ["system", "system"]
+    assert verify_queue(hands.url, full=True)
+
+
+def test_nobody_is_the_system_and_a_log_in_which_somebody_was_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "governance.db"
+    hands = Hands(queue_file(path))
+    (event,) = hands.apply(raised("ch4.high", 0, T0))
+    for name in ("li", "engine"):
+        with pytest.raises(ForbiddenError, match="'system' is the queue itself"):
+            hands.desk.act(event, "file", Actor(name, "system"), "because")
+        with pytest.raises(ForbiddenError, match="'system' is the queue itself"):
+            hands.desk.start_emergency("410102", hands.now + HOUR_MS, "rain", Actor(name, "system"))
+    with monkeypatch.context() as before:  # it was refused
+        before.setattr(Actor, "check", lambda *_: None)
+        hands.desk.act(event, "file", Actor("li", "system"), "because")
+    hands.close()
+
+    assert verdict(path, full=True) == ""
+
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE event_log SET actor = 'enginm' WHERE action = 'file'")
+        database.commit()
+    assert "'enginm' is not the 'system' of entry" in verdict(path, full=True)
 
 
 def test_a_flipped_bit_is_named_where_anything_repeats_the_value(lived: Path, tmp_path: Path) -> None:
