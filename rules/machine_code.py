@@ -86,6 +86,9 @@ class Code:
         left, addresses = found.view(np.uint8), np.zeros(len(self.columns), np.int64)
         held: dict[int, NDArray[np.float64]] = {}
         start = done = 0
+        depth, flags_deep = self.sizes.tolist()
+        numbers = np.empty((depth + len(self.constants), kernel.BLOCK))
+        flags = np.empty((flags_deep, kernel.BLOCK), np.uint8)
         while done < len(self.parts):
             first = done
             while done < len(self.parts):
@@ -99,7 +102,9 @@ class Code:
                         addresses[k] = column.ctypes.data
                 done += 1
             end = self.parts[done - 1].end
-            if not kernel.run(self.instructions, start, end, self.constants, self.sizes, addresses, first > 0, left):
+            if not kernel.run(
+                self.instructions, start, end, self.constants, numbers, flags, addresses, first > 0, left
+            ):
                 break
             start = end
         return found

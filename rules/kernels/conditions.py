@@ -63,16 +63,17 @@ def _keep(rest: U8, flags: U8, again: bool) -> bool:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def run(code: I32, start: int, end: int, constants: F64, sizes: I64, columns: I64, again: bool, left: U8) -> bool:
+def run(
+    code: I32, start: int, end: int, constants: F64, numbers: F64, flags: U8, columns: I64, again: bool, left: U8
+) -> bool:
     """Run instructions ``start`` up to ``end``, the last of which keeps, over all rows; whether any row is left.
 
-    ``constants`` stand in the registers behind those of numbers, of which there are ``sizes[0]``; of flags there are
-    ``sizes[1]``. ``columns`` are addresses of float64, one for each of the rows of ``left``, which tells at the end
-    which are left: of all, or ``again`` of those that were.
+    ``numbers`` (registers, BLOCK) and ``flags`` (registers, BLOCK) are room, with ``constants`` in the last registers
+    of numbers. Both are the caller's, as is what ``columns`` point to: numba frees an array of its own after the last
+    line that names it, whoever holds its address. ``columns`` are addresses of float64, one for each of the rows of
+    ``left``, which tells at the end which are left: of all, or ``again`` of those that were.
     """
-    rows, own = len(left), sizes[0]
-    numbers = np.empty((own + len(constants), BLOCK))
-    flags = np.empty((sizes[1], BLOCK), np.uint8)
+    rows, own = len(left), len(numbers) - len(constants)
     at_number, at_flag = numbers.ctypes.data, flags.ctypes.data
     registers = np.empty(len(numbers), np.int64)
     for k in range(len(numbers)):

@@ -6,6 +6,9 @@ Numpy is the code's naive twin and must agree to the bit, on any numbers; Polars
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -99,6 +102,35 @@ def test_code_and_numpy_agree(text: str, rows: list[tuple[float, ...]], data: st
     found = code.satisfied(columns, length)
 
     assert found.tolist() == numeric.satisfied(numeric.program_of(tree), columns, length).tolist()
+
+
+HELD = """
+import numpy as np
+from rules import conditions, features, machine_code, numeric
+from rules.expression import parse_numeric
+known = dict.fromkeys(("value", "rate"), features.FLOAT)
+parsed, _ = conditions.parse("value * 2 + 1 > 3 AND (rate < 5 OR value - 1.5 > rate)", known)
+tree = parse_numeric(parsed.tokens, {})
+columns = {"value": np.linspace(-5.0, 5.0, 2000), "rate": np.linspace(9.0, 1.0, 2000)}
+found = machine_code.code_of(tree).satisfied(columns, 2000)
+assert (found == numeric.satisfied(numeric.program_of(tree), columns, 2000)).all(), found.sum()
+print(found.sum())
+"""
+
+
+def test_the_kernel_reads_nothing_that_was_freed() -> None:
+    """Registers are known by address alone, and numba frees what no line names any more: glibc soils it here."""
+    done = subprocess.run(
+        [sys.executable, "-c", HELD],
+        env={**os.environ, "MALLOC_PERTURB_": "165"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 0
 
 
 def test_the_last_part_is_not_asked_where_nothing_is_left() -> None:
