@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.conftest import free_port
-from tests.crash.campaign import Campaign, wait_until
+from tests.crash.campaign import Campaign, RedError, wait_until
 from tests.crash.disks import LoopDisk
 from tests.crash.tracer import Tracer, inject
 
@@ -74,7 +74,11 @@ def comes_back(run: Campaign) -> float:
     port = engine_port(run)
     assert run.console is not None
     for who in (port, run.console):
-        wait_until(lambda who=who: get(who, "/readyz")[0] == 200, f"ready again: {get(port, '/readyz')}", 60)
+        try:
+            wait_until(lambda who=who: get(who, "/readyz")[0] == 200, f"ready again on {who}", 60)
+        except RedError as error:
+            said = f"engine {get(port, '/readyz')}, console {get(run.console, '/readyz')}"
+            raise RedError(f"{error}; {said}\n{run.zygote.words()}") from error
     return took_s
 
 
