@@ -44,12 +44,20 @@ from lifeline.engine import rules_follower
 from lifeline.lake import completeness
 from lifeline.live import values
 from lifeline.log import LocalLog
-from rules import evaluate
+from rules import kept
 
 SEGMENT_BYTES = 96 << 10
 """Small, so that segments are begun, sealed and trimmed several times in a cycle."""
 
 KEPT_BYTES = 64 << 10
+
+OFTEN = (
+    (rules_follower, "SNAPSHOT_MS"),
+    (completeness, "SNAPSHOT_MS"),
+    (values, "SYNC_MS"),
+    (kept, "WITHIN_MS"),
+)
+"""Milliseconds between what lets the log be trimmed; a life of two seconds must see each of them."""
 
 
 def acknowledging(config: Path, stop: threading.Event, order: dict[str, Any]) -> None:
@@ -91,7 +99,9 @@ def engine(config: Path, stop: threading.Event, order: dict[str, Any]) -> None:
     # what may be delivered again stays: 200 messages; the rest is trimmed twice a second, and snapshots come as often
     assembly_module.LOG_KEPT_BYTES = max(segment_bytes, KEPT_BYTES)
     if not order.get("segment_bytes"):  # who sizes the log wants it to stay: what is trimmed makes room on a full disk
-        rules_follower.SNAPSHOT_MS = completeness.SNAPSHOT_MS = values.SYNC_MS = evaluate.WITHIN_MS = 400
+        for module, name in OFTEN:
+            assert hasattr(module, name), f"{module.__name__} has no {name} any more: it must come often here"
+            setattr(module, name, 400)
     with running(config, console_port=order.get("console")) as assembly:
         assembly.engine.run(stop)
     assert assembly.clean, "something was not drained"
