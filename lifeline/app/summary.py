@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +24,11 @@ def print_demo_summary(summary: Mapping[str, Any], out: Console) -> None:
     rows.add_row("city", f"{summary['sensors']:,} sensors, {summary['points']:,} points")
     rows.add_row(
         "readings",
-        f"{summary['published']:,} published · {summary['logged']:,} logged · {summary['duplicates']:,} repeats · "
-        f"{summary['rejected']:,} rejected · [{lost_style}]{summary['lost']:,} lost[/{lost_style}]",
+        Text.assemble(
+            f"{summary['published']:,} published · {summary['logged']:,} logged · {summary['duplicates']:,} repeats · "
+            f"{summary['rejected']:,} rejected · ",
+            (f"{summary['lost']:,} lost", lost_style),
+        ),
     )
     rows.add_row(
         "engine",

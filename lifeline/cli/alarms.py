@@ -8,7 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, site_zone, table
+from lifeline.cli.output import (
+    DEFAULT_CONFIG,
+    GOOD,
+    AsJson,
+    ConfigFile,
+    console,
+    failures,
+    print_json,
+    say,
+    site_zone,
+    table,
+)
 
 app = typer.Typer(help="The alarms behind the events (ISA-18.2). 报警管理。", no_args_is_help=True)
 
@@ -50,7 +61,7 @@ def list_(
         if json:
             print_json(page)
             return
-        table("", COLUMNS, page["alarms"], empty="No alarms match.", zone=site_zone(config))
+        table("", COLUMNS, page["alarms"], empty="No alarms match. 没有符合条件的报警。", zone=site_zone(config))
         if page["next"]:
             console().print(f"more: --cursor {page['next']}")
 
@@ -97,7 +108,7 @@ def explain(
             return
         _tell(told, site_zone(config))
         if picture is not None:
-            console().print(f"[green]✓[/green] {picture}")
+            say(GOOD, f" {picture}")
 
 
 def _tell(told: dict[str, Any], zone: tzinfo) -> None:
@@ -108,26 +119,26 @@ def _tell(told: dict[str, Any], zone: tzinfo) -> None:
 
     show = console().print
     title = f"{rule['title_zh']} / {rule['title_en']}" if rule else "（规则已不存在 / the rule is gone）"
-    show(f"[bold]{told['level']}[/bold] {title}")
+    say((told["level"], "bold"), f" {title}")
     show(f"rule {told['rule_id']} version {told['rule_version']} · {told['device_id']}/{told['quantity']}")
     start, end = told["span"]
     historic = " · 历史报警 / historic: over before it was heard of" if told["historic"] else ""
     show(f"stood {at(start)} … {at(end)} · value {told['value']}{historic}")
     if evidence:
         samples, seconds = evidence["raise_after"]
-        show(f"raise: {evidence['raise']}", markup=False)
-        show(f"clear: {evidence['clear']}", markup=False)
-        show("params: " + ", ".join(f"{k} = {v:g}" for k, v in evidence["params"].items()), markup=False)
+        show(f"raise: {evidence['raise']}")
+        show(f"clear: {evidence['clear']}")
+        show("params: " + ", ".join(f"{k} = {v:g}" for k, v in evidence["params"].items()))
         for one in evidence.get("overrides", ()):
             given = ", ".join(f"{k} = {v:g}" for k, v in one["params"].items())
             span = f"{at(one['since'])} … {at(one['until'])}"
-            show(f"  {given}: 应急 / {one['name']} · {one['area_code']} · {span}", markup=False)
+            show(f"  {given}: 应急 / {one['name']} · {one['area_code']} · {span}")
         show(f"for {samples} reading(s) and {seconds:g} s: {at(evidence['from'])} … {at(evidence['to'])}")
         for lsn, ts, value in evidence["readings"]:
             show(f"  log record {lsn:>8}   {at(ts)}   {value}")
     show(f"log record of the decision: {told['lsn']}")
     for name in ("cause", "consequence", "action") if rule else ():
-        show(f"{name}: {rule[name]}", markup=False)
+        show(f"{name}: {rule[name]}")
 
 
 def _change(
@@ -149,7 +160,7 @@ def _change(
         if json:
             print_json(alarm)
         else:
-            console().print(f"[green]✓[/green] {alarm['alarm_id']} is now [bold]{alarm['state']}[/bold]")
+            say(GOOD, f" {alarm['alarm_id']} is now ", (alarm["state"], "bold"))
 
 
 @app.command()

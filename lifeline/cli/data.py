@@ -8,7 +8,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, records, site_zone
+from lifeline.cli.output import (
+    BAD,
+    DEFAULT_CONFIG,
+    GOOD,
+    AsJson,
+    ConfigFile,
+    console,
+    failures,
+    print_json,
+    records,
+    say,
+    site_zone,
+)
 
 PANEL = "Look into it · 数据"
 
@@ -79,9 +91,10 @@ def replay(
         if json:
             print_json(report)
         else:
-            console().print(
-                f"{report['tried']:,} tried · [green]{report['accepted']:,} readings accepted[/green] · "
-                f"{report['rejected']:,} still rejected · {report['incomplete']:,} too long to be kept whole"
+            say(
+                f"{report['tried']:,} tried · ",
+                (f"{report['accepted']:,} readings accepted", "green"),
+                f" · {report['rejected']:,} still rejected · {report['incomplete']:,} too long to be kept whole",
             )
 
 
@@ -108,9 +121,7 @@ def verify(
         if json:
             print_json(report)
         else:
-            out = console()
             for part in report["parts"]:
-                mark = "[green]✓[/green]" if part["ok"] else "[red]✗[/red]"
-                out.print(f"{mark} {part['name']}: {part['detail']}", soft_wrap=True)
+                say(GOOD if part["ok"] else BAD, f" {part['name']}: {part['detail']}")
         if not report["ok"]:
             raise typer.Exit(1)

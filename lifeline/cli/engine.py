@@ -9,13 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from lifeline.cli.output import (
+    BAD,
     DEFAULT_CONFIG,
+    DOUBT,
+    GOOD,
     AsJson,
     ConfigFile,
     console,
     failures,
     print_json,
     records,
+    say,
     site_zone,
     table,
 )
@@ -39,7 +43,7 @@ def init(directory: Annotated[Path, typer.Argument(help="A new or empty folder."
         out = console()
         for path in written:
             out.print(f"  {path}")
-        out.print(f"\nNext: edit [bold]{directory / 'lifeline.toml'}[/bold], then")
+        say("\nNext: edit ", (str(directory / "lifeline.toml"), "bold"), ", then")
         out.print(f"  lifeline check -c {directory / 'lifeline.toml'} --live 5")
 
 
@@ -57,27 +61,23 @@ def check(
         if json:
             print_json(report)
             return
-        out = console()
-        out.print(
-            f"[green]✓[/green] configuration · {report['points']:,} points of {report['devices']:,} devices · "
-            f"{report['rules']} rules"
-        )
+        points, devices = f"{report['points']:,} points", f"{report['devices']:,} devices"
+        say(GOOD, f" configuration · {points} of {devices} · {report['rules']} rules")
         for name, place in report["settings"]["kept"].items():
-            out.print(f"  {name}: {place}")
+            say(f"  {name}: {place}")
         for warning in report["settings"]["warnings"]:
-            out.print(f"[yellow]![/yellow] {warning}")
+            say(DOUBT, f" {warning}")
         for broker in report.get("live", []):
             _print_live(broker, site_zone(config))
 
 
 def _print_live(broker: dict[str, Any], zone: tzinfo) -> None:
-    out = console()
-    mark = "[green]✓[/green]" if broker["connected"] else "[red]✗[/red]"
-    out.print(f"{mark} broker {broker['name']}: {broker['messages']} messages, {broker['error'] or 'connected'}")
+    mark = GOOD if broker["connected"] else BAD
+    say(mark, f" broker {broker['name']}: {broker['messages']} messages, {broker['error'] or 'connected'}")
     if broker["readings"]:
         table("", ["ts", "device_id", "quantity", "value", "unit", "late"], broker["readings"], empty="", zone=zone)
     if broker["rejects"]:
-        out.print("[bold]rejected[/bold]")
+        say(("rejected", "bold"))
         records(["reason", "topic"], ["detail", "payload"], broker["rejects"], empty="", zone=zone)
 
 
@@ -107,8 +107,6 @@ def run(
 
 def status(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
     """Positions and lag of every follower, readings/s, latency, gaps, rejects, open events."""
-    from rich.markup import escape
-
     from lifeline.app.status import read_status
 
     with failures(as_json=json):
@@ -117,10 +115,11 @@ def status(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None
             print_json(report)
             return
         out = console()
-        light = "[green]● ready[/green]" if report["ready"] else f"[red]● not ready[/red]: {report['reason']}"
-        out.print(
-            f"{light}   {report['readings_per_s']:,.0f} readings/s · {report['received']:,} received · "
-            f"{report['late']:,} late · {report['unacknowledged']:,} messages unacknowledged"
+        say(
+            ("● ready", "green") if report["ready"] else ("● not ready", "red"),
+            "" if report["ready"] else f": {report['reason']}",
+            f"   {report['readings_per_s']:,.0f} readings/s · {report['received']:,} received · "
+            f"{report['late']:,} late · {report['unacknowledged']:,} messages unacknowledged",
         )
         table("followers", ["name", "position", "lag_s"], report["followers"], empty="no followers")
         table(
@@ -131,7 +130,7 @@ def status(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None
         )
         for broker in report["brokers"]:
             if broker["warning"]:
-                out.print(f"[yellow]{escape(broker['name'])}: {escape(broker['warning'])}[/yellow]")
+                say((f"{broker['name']}: {broker['warning']}", "yellow"))
         if report["rejected"]:
             out.print("rejected: " + ", ".join(f"{reason} {n:,}" for reason, n in report["rejected"].items()))
         latency = report["ingest_to_event_ms"]

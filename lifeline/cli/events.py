@@ -11,11 +11,13 @@ import typer
 from lifeline.cli.loop import add_to
 from lifeline.cli.output import (
     DEFAULT_CONFIG,
+    GOOD,
     AsJson,
     ConfigFile,
     console,
     failures,
     print_json,
+    say,
     shown_time,
     site_zone,
     table,
@@ -55,7 +57,7 @@ def list_(
             "",
             COLUMNS if console().width >= 120 else NARROW,
             page["events"],
-            empty="No events match.",
+            empty="No events match. 没有符合条件的事件。",
             zone=site_zone(config),
         )
         if page["next"]:
@@ -80,7 +82,7 @@ def _print_event(event: dict[str, Any], zone: tzinfo) -> None:
     for key, value in event.items():
         if value is not None and key not in {"alarms", "log", "actions", "group_key", "cameras", "staff", "recheck"}:
             text = shown_time(value, zone) if isinstance(value, datetime) else value
-            out.print(f"[dim]{key:>16}[/dim]  {text}", soft_wrap=True)
+            say((f"{key:>16}", "dim"), f"  {text}")
     table(
         "\nalarms",
         ["alarm_id", "rule_id", "device_id", "quantity", "raised_at", "cleared_at", "value", "limit", "state"],
@@ -142,7 +144,7 @@ def act(
         if json:
             print_json(event)
         else:
-            console().print(f"[green]✓[/green] {event['event_id']} is now [bold]{event['status']}[/bold]")
+            say(GOOD, f" {event['event_id']} is now ", (event["status"], "bold"))
 
 
 @app.command()
@@ -157,7 +159,7 @@ def export(
 
     with failures():
         rows = export_view(config, "events", out, since)
-        console().print(f"[green]✓[/green] {rows:,} events → {out}")
+        say(GOOD, f" {rows:,} events → {out}")
 
 
 add_to(app)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, table
+from lifeline.cli.output import DEFAULT_CONFIG, GOOD, AsJson, ConfigFile, console, failures, print_json, say, table
 
 user_app = typer.Typer(help="Accounts: who may do what, and where. 账号。", no_args_is_help=True)
 token_app = typer.Typer(help="Bearer tokens for programs. 访问令牌。", no_args_is_help=True)
@@ -53,10 +53,9 @@ def add(
         if json:
             print_json(made)
             return
-        out = console()
-        out.print(f"[green]✓[/green] {made['name']}: {', '.join(made['roles'])}")
+        say(GOOD, f" {made['name']}: {', '.join(made['roles'])}")
         if made["link"]:
-            out.print(f"  one-time link 一次性链接 (24 h): {made['link']}", soft_wrap=True)
+            say(f"  one-time link 一次性链接 (24 h): {made['link']}")
 
 
 @user_app.command("list")
@@ -103,7 +102,7 @@ def disable(name: Name, *, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = F
         if json:
             print_json({"name": name, "disabled": True})
         else:
-            console().print(f"[green]✓[/green] {name} is disabled")
+            say(GOOD, f" {name} is disabled")
 
 
 @token_app.command()
@@ -168,4 +167,4 @@ def revoke(
         if json:
             print_json({"token_id": token_id, "revoked": True})
         else:
-            console().print(f"[green]✓[/green] {token_id} is revoked")
+            say(GOOD, f" {token_id} is revoked")

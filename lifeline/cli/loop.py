@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, site_zone, table
+from lifeline.cli.output import (
+    DEFAULT_CONFIG,
+    GOOD,
+    AsJson,
+    ConfigFile,
+    console,
+    failures,
+    print_json,
+    say,
+    site_zone,
+    table,
+)
 
 Actor = Annotated[str | None, typer.Option(help="Who acts; default: your login name.")]
 
@@ -47,7 +58,7 @@ def report(
             print_json(answer)
         else:
             joined = f"joined, {answer['distance_m']} m away" if answer["merged"] else "opened"
-            console().print(f"[green]✓[/green] event {answer['event_id']} {joined}")
+            say(GOOD, f" event {answer['event_id']} {joined}")
 
 
 def why(event_id: str, *, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
@@ -60,7 +71,7 @@ def why(event_id: str, *, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = Fa
             print_json(answer)
             return
         routing = answer["routing"]
-        console().print(f"[bold]{answer['unit']}[/bold]\n{routing['zh']}\n{routing['en']}", soft_wrap=True)
+        say((answer["unit"], "bold"), f"\n{routing['zh']}\n{routing['en']}")
         if answer["co_units"]:
             console().print("with: " + ", ".join(answer["co_units"]))
         table("", ["unit", "open", "capacity"], routing.get("candidates", []), empty="", zone=site_zone(config))
@@ -83,7 +94,7 @@ def overdue(
             print_json(page)
             return
         columns = ["entry", "at", "event_id", "level", "stage", "name", "centre", "unit", "due_at"]
-        table("", columns, page["escalations"], empty="Nothing is overdue.", zone=site_zone(config))
+        table("", columns, page["escalations"], empty="Nothing is overdue. 没有超期。", zone=site_zone(config))
         if page["next"]:
             console().print(f"more: --after {page['next']}")
 
@@ -159,14 +170,14 @@ def emergency(
                 print_json({"emergencies": rows})
             else:
                 columns = ["area_code", "since", "until", "ended_at", "actor", "reason", "incident_id"]
-                table("", columns, rows, empty="No emergencies.", zone=site_zone(config))
+                table("", columns, rows, empty="No emergencies. 没有应急。", zone=site_zone(config))
             return
         row = desk.emergency(area, actor=actor, role=role, reason=reason, hours=None if end else hours)
         if json:
             print_json(row)
         else:
             state = "has ended" if end else f"holds until {row['until']:%Y-%m-%d %H:%M} UTC"
-            console().print(f"[green]✓[/green] emergency in {area} {state}; incident {row['incident_id']}")
+            say(GOOD, f" emergency in {area} {state}; incident {row['incident_id']}")
 
 
 def add_to(app: typer.Typer) -> None:

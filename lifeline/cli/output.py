@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    Part = str | tuple[str, str]
+    """Text as it is, or text and its style."""
+
 ConfigFile = Annotated[
     Path,
     typer.Option("-c", "--config", help="The configuration; `lifeline init DIR` writes one.", show_default=True),
@@ -24,17 +27,33 @@ ConfigFile = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 DEFAULT_CONFIG = Path("lifeline.toml")
 PIPED_COLUMNS = 200
+GOOD, BAD, DOUBT = ("✓", "green"), ("✗", "red"), ("!", "yellow")
+"""What a line of ``say`` begins with."""
 WHOLE = frozenset({"event_id", "alarm_id", "level", "status", "state", "raised_at", "cleared_at", "due_at", "at"})
 """Columns that are never folded: they are copied, or compared from row to row."""
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console; piped, lines are as long as they need to be, so that ``grep`` finds whole ids."""
+    """A rich console; piped, lines are as long as they need to be, so that ``grep`` finds whole ids.
+
+    Without markup: remedies name ``[[sink]]``, and what citizens and devices write is nobody's to style. Styles come as
+    ``Text`` (``say``).
+    """
     from rich.console import Console
 
     piped = not (sys.stderr if stderr else sys.stdout).isatty()
     width = PIPED_COLUMNS if piped and "COLUMNS" not in os.environ else None
-    return Console(stderr=stderr, highlight=False, soft_wrap=piped and not stderr, width=width)
+    return Console(
+        stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=piped and not stderr, width=width
+    )
+
+
+def say(*parts: Part, stderr: bool = False) -> None:
+    """A line for people, put together from parts of which each may have a style."""
+    from rich.text import Text
+
+    shown = [printable(part) if isinstance(part, str) else (printable(part[0]), part[1]) for part in parts]
+    console(stderr=stderr).print(Text.assemble(*shown), soft_wrap=True)
 
 
 def site_zone(config: Path) -> tzinfo:
@@ -119,8 +138,12 @@ def _cell(value: object, column: str, text: Any, zone: tzinfo) -> Any:
         return text(shown_time(value, zone))
     if isinstance(value, float):
         return text(f"{value:g}")
-    shown = text_of(value) if isinstance(value, bytes) else str(value)
-    return text("".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in shown))
+    return text(printable(text_of(value) if isinstance(value, bytes) else str(value)))
+
+
+def printable(text: str) -> str:
+    """Text that does nothing to the terminal: control characters as their escapes."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 def text_of(data: bytes) -> str:
@@ -141,16 +164,15 @@ def failures(*, as_json: bool = False) -> Iterator[None]:
     except ConfigurationError as error:
         if as_json:
             print_json({"error": "configuration", "problems": [str(problem) for problem in error.problems]})
-        err = console(stderr=True)
         for problem in error.problems:
-            err.print(f"[red]✗[/red] {problem.file}: [bold]{problem.key}[/bold]: {problem.message}", soft_wrap=True)
+            say(BAD, f" {problem.file}: ", (problem.key, "bold"), f": {problem.message}", stderr=True)
             if problem.remedy:
-                err.print(f"  → {problem.remedy}", soft_wrap=True)
+                say(f"  → {problem.remedy}", stderr=True)
         raise typer.Exit(2) from error
     except LifelineError as error:
         if as_json:
             print_json({"error": type(error).__name__, "message": str(error)})
-        console(stderr=True).print(f"[red]✗[/red] {error}", soft_wrap=True)
+        say(BAD, f" {error}", stderr=True)
         raise typer.Exit(1) from error
     except BrokenPipeError:
         raise typer.Exit(0) from None

@@ -11,12 +11,25 @@ from typing import Annotated, Final
 
 import typer
 
-from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, site_zone, table
+from lifeline.cli.output import (
+    BAD,
+    DEFAULT_CONFIG,
+    DOUBT,
+    GOOD,
+    AsJson,
+    ConfigFile,
+    console,
+    failures,
+    print_json,
+    say,
+    site_zone,
+    table,
+)
 
 app = typer.Typer(help="Detection rules: check, list, backtest, fit. 预警规则。", no_args_is_help=True)
 
-
 PIPED_S: Final = 10.0
+"""How often progress is told where there is no terminal."""
 
 
 @app.command()
@@ -31,7 +44,7 @@ def check(
         if json:
             print_json({"rules": rules})
         else:
-            console().print(f"[green]✓[/green] {len(rules)} rules")
+            say(GOOD, f" {len(rules)} rules")
 
 
 @app.command("list")
@@ -63,7 +76,7 @@ def shadow(
             print_json(told)
             return
         if told["fault"]:
-            console().print(f"[red]✗[/red] {told['fault']}", markup=True)
+            say(BAD, f" {told['fault']}")
         zone = site_zone(config)
         rows = [row | {"since": datetime.fromtimestamp(row["since"] / 1000, UTC)} for row in told["rules"]]
         columns = ["rule_id", "version", "against", "since", "same", "raised", "missed", "times"]
@@ -154,7 +167,7 @@ def backtest(
                 progress=progress,
             )
         for doubt in found["warnings"]:
-            console(stderr=True).print(f"[yellow]![/yellow] {doubt}", soft_wrap=True)
+            say(DOUBT, f" {doubt}", stderr=True)
         if json:
             print_json(found)
             return

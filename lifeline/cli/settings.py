@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lifeline.cli.output import DEFAULT_CONFIG, AsJson, ConfigFile, console, failures, print_json, site_zone, table
+from lifeline.cli.output import (
+    DEFAULT_CONFIG,
+    GOOD,
+    AsJson,
+    ConfigFile,
+    console,
+    failures,
+    print_json,
+    say,
+    site_zone,
+    table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +54,7 @@ def show(
         if json:
             print_json(found)
             return
-        console(stderr=True).print(_told(name.value, found), soft_wrap=True)
+        say(_told(name.value, found), stderr=True)
         sys.stdout.write(_content(found))
 
 
@@ -92,7 +103,7 @@ def set_(
         if json:
             print_json(made)
         else:
-            console().print(f"[green]✓[/green] {name.value}: version {made['version']} is in force", soft_wrap=True)
+            say(GOOD, f" {name.value}: version {made['version']} is in force")
 
 
 def _told(name: str, found: Mapping[str, Any]) -> str:
