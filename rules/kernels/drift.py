@@ -14,6 +14,11 @@ from numba import njit
 
 from rules.kernels.types import F64
 
+MISSED = 0.8
+"""A frame is missing where the next comes so many spacings later than it was due: clocks that jitter come late, too."""
+UNSURE = 8.0
+"""Frames before which the spacing is not known well enough to say that one is missing."""
+
 
 @njit(cache=True, nogil=True)
 def _push(frame: F64, ring: F64, at: int, sums: F64, counts: F64) -> None:
@@ -37,7 +42,9 @@ def _push(frame: F64, ring: F64, at: int, sums: F64, counts: F64) -> None:
 def _left_out(now: float, clock: F64) -> float:
     """How many frames are missing before the one of time ``now``, by the usual spacing of those before.
 
-    ``clock`` [frames seen, time of the last, usual spacing (NaN: unknown)].
+    ``clock`` [frames seen, time of the last, usual spacing (NaN: unknown)]. The spacing becomes the median, by steps
+    that shrink (Robbins and Monro 1951): of the first two frames of a clock that jitters it could be a fifth of what is
+    usual, and four would seem to be missing before every one.
     """
     spacing = now - clock[1]
     clock[1] = now
@@ -46,10 +53,12 @@ def _left_out(now: float, clock: F64) -> float:
     if np.isnan(clock[2]):
         clock[2] = spacing
         return 0.0
-    missing = np.floor(spacing / clock[2] + 0.5) - 1.0
-    if missing < 1.0:
-        clock[2] += 0.05 * (spacing - clock[2])
-    return float(max(0.0, missing))
+    usual = clock[2]
+    missing = max(0.0, np.floor(spacing / usual + 1.0 - MISSED) - 1.0) if clock[0] >= UNSURE else 0.0
+    step = 1.0 / (clock[0] + 1.0)
+    step = usual * (step if missing > 0.0 else max(0.02, step))
+    clock[2] += min(max(spacing - usual, -step), step)
+    return float(missing)
 
 
 @njit(cache=True, nogil=True)

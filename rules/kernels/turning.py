@@ -80,7 +80,7 @@ def frame_of(g: int, ts: int, frame: int, whole: bool, again: bool, last: int, t
         return ts
     if ts > frame and (ts >= turn[g, END] or (again and ts - last > (SHORTEST if whole else 0.5) * spacing)):
         return ts
-    return frame if ts >= turn[g, END] - spacing else frame - 1
+    return frame if ts >= min(float(frame), turn[g, END] - spacing) else frame - 1
 
 
 @njit(cache=True, nogil=True)

@@ -61,7 +61,7 @@ class NaiveTurn:
         again = seen_at is not None and ts - seen_at > (0.25 if whole else 0.5) * self.spacing
         if ts > now and (ts >= self.end or again):
             return ts
-        return now if ts >= self.end - self.spacing else now - 1
+        return now if ts >= min(now, self.end - self.spacing) else now - 1
 
     def middle(self, ts: int, end: float, spacing: float, last: dict[int, tuple[int, float]]) -> tuple[float, float]:
         times = [last[s][0] for s in self.own if s in last and last[s][0] > ts - 2 * spacing]
@@ -243,6 +243,27 @@ def test_a_frame_is_a_turn_of_the_group_however_its_members_are_spread_over_it(
     ts, order = ((at[kept] + 1000) * turn_ms).astype(np.int64), np.argsort(at[kept], kind="stable")
     slots = np.broadcast_to(np.arange(m, dtype=np.int32), (n, m))[kept][order]
     told = np.broadcast_to(np.arange(float(n))[:, None], (n, m))[kept][order]
+    found, turn = _frames_of(slots, ts[order], told, m, 60_000)
+    settled = found[-200:]
+    mixed = np.nanmax(settled, axis=1) != np.nanmin(settled, axis=1)
+    assert not mixed.any()
+    assert np.isnan(settled).mean() <= missing + 0.05
+    assert turn[0, turning.SPACING] == pytest.approx(turn_ms, rel=0.03)
+
+
+@pytest.mark.parametrize("jitter", [0.2, 0.4])
+def test_what_is_told_at_one_instant_is_one_frame_however_the_clock_jitters(jitter: float) -> None:
+    n, m, random = 300, 4, np.random.default_rng(5)
+    at = 1_000_000 + ((np.arange(n) + random.uniform(-jitter, jitter, n)) * 1000).astype(np.int64)
+    ts, slots, told = np.repeat(at, m), np.tile(np.arange(m, dtype=np.int32), n), np.repeat(np.arange(float(n)), m)
+    settled = _frames_of(slots, ts, told, m, 1000)[0][-200:]
+    assert not np.isnan(settled).any()
+    assert (settled == settled[:, :1]).all()
+    assert len(np.unique(settled)) >= 195  # two rows a quarter of a turn apart may be one turn
+
+
+def _frames_of(slots: Any, ts: Any, told: Any, m: int, frame_ms: int) -> tuple[Any, Any]:
+    """Frames of one group of ``m`` members, as judges see them, and what is known of its turn."""
     never = np.full(m, frames.NEVER)
     members = (never, np.full(m, np.nan), never.copy(), never.copy())
     groups = (never[:1].copy(), never[:1].copy(), np.zeros(1, np.int32), np.full((1, 2), np.nan))
@@ -253,16 +274,12 @@ def test_a_frame_is_a_turn_of_the_group_however_its_members_are_spread_over_it(
         row, of, worst = (np.zeros(len(ts) + 2, np.int32) for _ in range(3))
         when, stats, values = np.zeros(len(ts) + 2, np.int64), np.zeros((len(ts) + 2, 3)), np.zeros((len(ts) + 2, m))
         k, start = frames.walk(
-            slots, ts[order], told, np.zeros(len(ts), np.uint8), start, 60_000, turn_ms, 0, np.zeros(m, np.int32),
+            slots, ts, told, np.zeros(len(ts), np.uint8), start, frame_ms, 3_600_000, 0, np.zeros(m, np.int32),
             np.array([0, m], np.int32), np.arange(m, dtype=np.int32), np.zeros(m, np.uint8), 0, *members, *groups,
             cadence, regular, turn, row, of, when, worst, stats, values,
         )  # fmt: skip
         parts.append(values[:k])
-    settled = np.concatenate(parts)[-200:]
-    mixed = np.nanmax(settled, axis=1) != np.nanmin(settled, axis=1)
-    assert not mixed.any()
-    assert np.isnan(settled).mean() <= missing + 0.05
-    assert turn[0, turning.SPACING] == pytest.approx(turn_ms, rel=0.03)
+    return np.concatenate(parts), turn
 
 
 def test_two_of_three_within_a_minute_raise_one_alarm_carried_by_the_last(kit: Any) -> None:

@@ -172,7 +172,7 @@ def test_drift_is_the_distance_of_the_last_block_from_the_level(n: int, follow: 
     start = np.array([[0.5, 0.0, 0.0], [0.1, 0.2, 0.3], [0.4, 0.3, 0.0], [0.0, 0.1, 0.1], [0.0, 0.0, 0.0]])
     level, out = start.copy(), np.empty((60, 3))
     ring, sums, counts = np.full((n, 3), np.nan), np.zeros(3), np.zeros(3)
-    clock = np.array([0.0, np.nan, np.nan])
+    clock = np.array([1e6 * n, np.nan, np.nan])  # it knows its spacing
     freedom = np.array([0.0, 5.0, 40.0])
     drift.judge(ts, frames, follow, 1.5, patience, clock, ring, sums, counts, level, freedom, out)
     twin = NaiveDrift(start, n, patience, freedom.tolist(), follow=follow)
@@ -277,6 +277,18 @@ def test_a_step_over_an_outage_is_no_walk_but_makes_the_level_uncertain() -> Non
     assert after[0] == pytest.approx(calm[0] + 50.0, abs=1.0)
     ending = learned(np.append(ts, ts[-1] + 200_000), np.append(values, values[-1]))
     assert ending[1] > 1.5 * calm[1]
+
+
+@pytest.mark.parametrize("first", [0.2, 1.0, 5.0])
+def test_frames_of_a_clock_that_jitters_are_not_missing(first: float) -> None:
+    """Whatever the first two are apart, no block has holes and there are no more of them than of an even clock."""
+    random = np.random.default_rng(9)
+    at = np.arange(600) + random.uniform(-0.4, 0.4, 600)
+    at[0] = at[1] - first
+    judge = Drift(1, DEFAULTS)
+    judge.learn(1000.0 * at, random.normal(0, 1.0, (600, 1)))
+    assert judge.arrays["block"][1, 0] == pytest.approx(60, abs=2)
+    assert judge.arrays["learn_clock"][0] == pytest.approx(600, abs=12)
 
 
 def test_where_blocks_begin_does_not_matter_for_the_level_at_the_end() -> None:
