@@ -1,4 +1,4 @@
-"""The wall clock, the only one the program has; everything below gets it as an argument."""
+"""The wall clock of the roof; rooms below get it as an argument."""
 
 from __future__ import annotations
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import time
 from datetime import UTC, datetime
 from typing import Final
 
+from lifeline.app.clock import now_ms
 from lifeline.core.errors import ConfigurationError, Problem
 
 _SECONDS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
@@ -22,7 +22,7 @@ def parse_time(text: str | None, option: str = "--since") -> int | None:
         return None
     ago = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)", text.strip())
     if ago:
-        return time.time_ns() // 1_000_000 - int(float(ago[1]) * _SECONDS[ago[2]] * 1000)
+        return now_ms() - int(float(ago[1]) * _SECONDS[ago[2]] * 1000)
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 import urllib.request
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import HTTPError
 
 import orjson
 
+from lifeline.app.clock import now_ms
 from lifeline.app.site import load_site
 from lifeline.core.errors import UnavailableError
 
@@ -39,7 +39,7 @@ def read_status(config: Path) -> dict[str, Any]:
             f"{site.status_path}: no engine has run here yet; start it with: lifeline run -c {config}"
         ) from None
     status = with_engines_word(lambda: status)
-    age_ms = time.time_ns() // 1_000_000 - status["at"]
+    age_ms = now_ms() - status["at"]
     if status.get("stopped") or not _alive(status["pid"]):
         status |= {"ready": False, "reason": f"the engine is not running (last seen {age_ms / 1000:.0f} s ago)"}
     elif age_ms > STALE_MS:
@@ -56,17 +56,17 @@ def with_engines_word(read: Callable[[], dict[str, Any]], endpoint: str | None =
     Raises:
         UnavailableError: ``read`` has nothing and the engine does not answer.
     """
-    now_ms = time.time_ns() // 1_000_000
+    now = now_ms()
     try:
         status = read()
     except UnavailableError:
         if (word := _ask(endpoint)) is None:
             raise
-        return word | {"at": now_ms, "stale": True}
-    if status.get("stopped") or now_ms - status.get("at", 0) <= RENEWED_MS:
+        return word | {"at": now, "stale": True}
+    if status.get("stopped") or now - status.get("at", 0) <= RENEWED_MS:
         return status
     word = _ask(endpoint or status.get("endpoint"))
-    return status if word is None else status | word | {"at": now_ms, "stale": True}
+    return status if word is None else status | word | {"at": now, "stale": True}
 
 
 def _ask(endpoint: str | None) -> dict[str, Any] | None:

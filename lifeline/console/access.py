@@ -174,5 +174,8 @@ def same_origin(request: Request) -> bool:
     origin = request.headers.get("origin")
     if origin is None:
         return True
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # such as "http://["
+        return False
     return parts.netloc.lower() == request.headers.get("host", "").lower() and bool(host_name(parts.netloc))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import parse_qsl
 
 import orjson
 from fastapi import Depends, Header, Query, Request
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 JSON_OPTIONS: Final = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 TIME_MS_MAX: Final = 4_102_444_800_000
+FORM: Final = "application/x-www-form-urlencoded"
+FORM_FIELDS_MAX: Final = 40
+"""An Open311 request has ten; portals add their own."""
 
 
 def state_of(request: Request) -> State:
@@ -125,6 +129,25 @@ def time_ms(text: str | None, name: str) -> int | None:
     if not 0 <= value <= TIME_MS_MAX:
         raise ProblemError("invalid", f"{name}: outside 1970 to 2100")
     return value
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a form in the request's body.
+
+    Raises:
+        ProblemError: they are too many.
+    """
+    text = (await request.body()).decode("utf-8", "replace")
+    try:
+        return dict(parse_qsl(text, max_num_fields=FORM_FIELDS_MAX))
+    except ValueError:
+        raise ProblemError("invalid", f"a form has at most {FORM_FIELDS_MAX} fields", status=400) from None
+
+
+def check_form(request: Request) -> None:
+    """Raise ProblemError unless the body is said to be a form."""
+    if not request.headers.get("content-type", "").startswith(FORM):
+        raise ProblemError("invalid", f"send the form as {FORM}", status=415)
 
 
 def shown_event(caller: Caller, row: dict[str, Any]) -> dict[str, Any]:

@@ -98,6 +98,10 @@ class Feed:
         """Streams open now."""
         return len(self._viewers)
 
+    def listeners_of(self, name: str) -> int:
+        """Streams of one account open now."""
+        return sum(viewer.principal.name == name for viewer in self._viewers)
+
     async def listen(
         self,
         principal: Principal,

@@ -1,8 +1,8 @@
 """Bounds of the HTTP door, each with its reason, and the token buckets that enforce rates.
 
-A bucket holds ``burst`` requests and refills at ``rate`` a second. There are three kinds: one an address for
-everything, one an address and one a name for sign-ins (a name is slowed down, never locked: locking would let anybody
-shut anybody out), one a credential for the API.
+A bucket holds ``burst`` requests and refills at ``per_s`` a second. There is one an address for everything, one a
+credential for the API and one for its queries, one a name for the refusals on record, and for sign-ins one an address
+and one a name: a name is slowed down, never locked, because locking would let anybody shut anybody out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ CONNECTIONS_MAX: Final = 2_048
 DIRECT: Final = "lifeline.direct"
 """The server's extension of ASGI by which a stream is written to past its task (``server``, ``feed``)."""
 STREAMS_MAX: Final = 1_500
-STREAMS_PER_CREDENTIAL: Final = 1_200
+STREAMS_PER_NAME: Final = 1_200
+"""A thousand screens of a city's wall may share one account; whoever opens more leaves the others their streams."""
 PAGE_ROWS_MAX: Final = 1_000
 PAGE_EVENTS_MAX: Final = 100
 """Events that the page may ask for; the API and SQL give more."""

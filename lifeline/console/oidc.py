@@ -88,7 +88,8 @@ class Oidc:
         """
         with self._lock:
             begun = self._begun.pop(state, None)
-        if begun is None or not secrets.compare_digest(state, cookie) or self._now() - begun.at > BEGUN_S:
+        same = secrets.compare_digest(state.encode(), cookie.encode())  # as bytes: a cookie may hold any letters
+        if begun is None or not same or self._now() - begun.at > BEGUN_S:
             raise ProblemError(
                 "unauthenticated", "登录已过期，请重新开始 / this sign-in was not begun here, or is too old"
             )

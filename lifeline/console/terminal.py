@@ -12,7 +12,6 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ PLAIN_EVERY_S: Final = 5.0
 
 
 def human(count: float) -> str:
-    """A count in at most five characters: ``987``, ``42.3 k``, ``1.2 M``, ``3.4 G``."""
+    """A count, short: ``987``, ``42.3 k``, ``1.2 M``, ``3.4 G``."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if count >= size:
             return f"{count / (1e3 if unit == 'k' else size):.1f} {unit}"
@@ -110,21 +109,3 @@ class StatusLine:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
-
-
-def summary_table(title: str, rows: Mapping[str, object]) -> Table:
-    """Names and figures in two columns; numbers get thousands separators. For the end of a run."""
-    table = Table(title=Text(title), title_justify="left", show_header=False, box=None, pad_edge=False)
-    table.add_column(style="dim", justify="right")
-    table.add_column()
-    for name, value in rows.items():
-        table.add_row(Text(name), Text(_figure(value)))
-    return table
-
-
-def _figure(value: object) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "–"}[value]
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:,.1f}" if isinstance(value, float) else str(value)

@@ -115,6 +115,18 @@ def test_viewers_who_leave_are_forgotten(client: Any) -> None:
         time.sleep(0.05)
 
 
+def test_one_account_leaves_the_others_their_streams(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lifeline.console.routes.stream.STREAMS_PER_NAME", 2)
+    with listen(client) as first, listen(client) as second:
+        lines = [stream.iter_lines() for stream in (first, second)]
+        for told in lines:
+            next(told)
+        with listen(client) as third:
+            assert (third.status_code, third.headers["retry-after"]) == (429, "10")
+        with listen(client, "operator") as other:
+            assert other.status_code == 200
+
+
 async def _viewer(
     port: int, token: str, told: dict[int, list[float]], ready: asyncio.Semaphore, stop: asyncio.Event
 ) -> None:

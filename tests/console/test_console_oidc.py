@@ -136,6 +136,9 @@ def test_another_key_another_browser_and_an_old_code_open_nothing(provider: Any,
     back = provider.agree(browser.get("/login/oidc").headers["location"])
     assert client.get("/login/oidc/back", params=back).status_code == 401  # not the browser that began
     back = provider.agree(browser.get("/login/oidc").headers["location"])
+    strange: Any = {"Cookie": b"lifeline-oidc=\xe9"}  # as any client may send it: no letter of ASCII
+    assert client.get("/login/oidc/back", params=back, headers=strange).status_code == 401
+    back = provider.agree(browser.get("/login/oidc").headers["location"])
     assert browser.get("/login/oidc/back", params=back | {"code": "made up"}).status_code == 401
     back = provider.agree(browser.get("/login/oidc").headers["location"])
     assert browser.get("/login/oidc/back", params=back).status_code == 303

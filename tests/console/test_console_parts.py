@@ -20,7 +20,7 @@ from lifeline.app import http
 from lifeline.console.limits import Buckets, Rate
 from lifeline.console.server import bind
 from lifeline.console.sources import Cached, StatusFile, judged
-from lifeline.console.terminal import StatusLine, human, status_line, summary_table
+from lifeline.console.terminal import StatusLine, human, status_line
 from lifeline.core.errors import UnavailableError
 from lifeline.governance import states
 from lifeline.governance.causes import CAUSES
@@ -165,17 +165,6 @@ def test_on_a_terminal_the_line_renews_itself_and_goes_away() -> None:
     line.close()
     assert out.getvalue().count("42,310") >= 3
     assert out.getvalue().endswith("\x1b[1A\x1b[2K")  # one line up, erase it
-
-
-def test_summary_tables_show_figures_and_plain_text() -> None:
-    out = io.StringIO()
-    Console(file=out, width=80).print(
-        summary_table("run [1]", {"readings": 1234567, "cpu s": 1.25, "clean": True, "at": None, "x": "[b]"})
-    )
-    text = out.getvalue()
-    assert "run [1]" in text
-    for figure in ("1,234,567", "1.2", "yes", "–", "[b]"):
-        assert figure in text
 
 
 def test_a_bucket_gives_its_burst_then_its_rate() -> None:

@@ -69,9 +69,14 @@ def test_an_act_from_a_page_of_ours_needs_the_sessions_token_and_origin(client: 
 
 
 def test_a_foreign_page_cannot_sign_a_browser_in(client: Any) -> None:
-    for headers in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+    for headers in ({"Origin": "http://evil.example"}, {"Origin": "http://["}, {"Sec-Fetch-Site": "cross-site"}):
         answer = client.ask("POST", "/login", data={"name": "viewer1", "password": PASSWORD}, headers=headers)
         assert answer.status_code == 403
+
+
+def test_a_form_of_many_fields_is_refused(client: Any) -> None:
+    answer = client.ask("POST", "/login", data={f"field{i}": "x" for i in range(41)})
+    assert (answer.status_code, answer.json()["type"]) == (400, "/problems/invalid")
 
 
 def test_a_one_time_word_asks_for_a_password_and_works_once(client: Any) -> None:

@@ -121,17 +121,20 @@ class Points:
 
     def pseudonyms(self, devices: Iterable[str]) -> dict[str, str]:
         """The pseudonyms of those devices that are a household's."""
-        wanted = set(devices)
-        known = self._households
-        unknown = [device for device in wanted if device not in known]
+        wanted, known = set(devices), self._households
+        # taken out before anything else: another thread may begin the memory anew, and who is forgotten is no stranger
+        told = {device: known.get(device) for device in wanted}
+        unknown = [device for device, household in told.items() if household is None]
         if unknown:
             marks = ", ".join("?" for _ in unknown)
             home = f"SELECT DISTINCT device_id FROM points WHERE kind LIKE '{HOUSEHOLD_PREFIX}%'"  # noqa: S608 - our own
             found = {row["device_id"] for row in self._rows(f"{home} AND device_id IN ({marks})", unknown)}
             if len(known) > HOUSEHOLDS_KNOWN_MAX:
                 known.clear()
-            known.update((device, device in found) for device in unknown)
-        return {device: pseudonym(self.key, device) for device in wanted if known.get(device)}
+            fresh = {device: device in found for device in unknown}
+            known.update(fresh)
+            told |= fresh
+        return {device: pseudonym(self.key, device) for device, household in told.items() if household}
 
     # --- readings ----------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
-from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import ValidationError
@@ -16,15 +15,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from lifeline.console.access import Caller
-from lifeline.console.answers import Answers, IdempotencyKey, Who, json_answer, state_of
+from lifeline.console.answers import FORM, Answers, IdempotencyKey, Who, check_form, form_of, json_answer, state_of
 from lifeline.console.models import Report, Reported
 from lifeline.console.problem import OUTSIDE, ProblemError
 from lifeline.core.personal import masked_text
 
 router = APIRouter(tags=["reports"])
 
-FORM: Final = "application/x-www-form-urlencoded"
-FIELDS_MAX: Final = 40
 OPEN311_FIELDS: Final = (
     "api_key", "service_code", "description", "lat", "long", "address_string", "first_name", "last_name", "phone",
     "email",
@@ -48,7 +45,7 @@ async def _portal(request: Request) -> Caller:
     """The caller of an Open311 request: as everywhere, or by ``api_key`` in the form."""
     token = None
     if request.method == "POST" and "authorization" not in request.headers:
-        token = (await _form(request)).get("api_key")
+        token = (await form_of(request)).get("api_key")
     return await state_of(request).gate.caller(request, token)
 
 
@@ -96,9 +93,8 @@ async def open311_request(
     request: Request, who: Portal, parts: Answers, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """One report: service_code, lat and long or address_string, description, and who reports."""
-    if not request.headers.get("content-type", "").startswith(FORM):
-        raise ProblemError("invalid", f"send the form as {FORM}", status=415)
-    form = await _form(request)
+    check_form(request)
+    form = await form_of(request)
     name = " ".join(part for part in (form.get("first_name"), form.get("last_name")) if part)
     contact = " ".join(part for part in (form.get("phone"), form.get("email")) if part)
     known = {service["code"] for service in parts.queue.services()}
@@ -163,14 +159,6 @@ async def _state(who: Caller, parts: Any, report_id: str) -> dict[str, Any]:
         "lat": row["lat"],
         "long": row["lon"],
     }
-
-
-async def _form(request: Request) -> dict[str, str]:
-    text = (await request.body()).decode("utf-8", "replace")
-    try:
-        return dict(parse_qsl(text, max_num_fields=FIELDS_MAX))
-    except ValueError:
-        raise ProblemError("invalid", f"a form has at most {FIELDS_MAX} fields", status=400) from None
 
 
 def _number(form: dict[str, str], name: str) -> float | None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import secrets
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from lifeline.console.access import same_origin
-from lifeline.console.answers import Answers, Who, state_of
+from lifeline.console.answers import Answers, Who, check_form, form_of, state_of
 from lifeline.console.guard import address_of, too_many
 from lifeline.console.page import LOGIN_POLICY, render_login
 from lifeline.console.problem import ProblemError
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 router = APIRouter(include_in_schema=False)
 
-FORM = "application/x-www-form-urlencoded"
 OIDC_COOKIE = "lifeline-oidc"
 ASK_PASSWORD = "请为此账号设置密码 / choose a password for this account"  # noqa: S105 - a sentence
 ASK_ACCOUNT = "首次启动：请为安全管理员命名并设置密码 / first start: name the security administrator, choose a password"
@@ -44,9 +42,8 @@ async def login(request: Request, parts: Answers) -> Response:
     state = state_of(request)
     if not same_origin(request):
         raise ProblemError("forbidden", "sign in from our own page")
-    if not request.headers.get("content-type", "").startswith(FORM):
-        raise ProblemError("invalid", f"send the form as {FORM}", status=415)
-    form = dict(parse_qsl((await request.body()).decode("utf-8", "replace"), max_num_fields=10))
+    check_form(request)
+    form = await form_of(request)
     name, password, word = (form.get(field, "").strip() for field in ("name", "password", "word"))
     address = address_of(request.scope)
     wait = state.sign_in_addresses.take(address) or (state.sign_in_names.take(name.lower()) if name else 0)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
 from lifeline.console.answers import Who, state_of
-from lifeline.console.limits import DIRECT, STREAMS_MAX
+from lifeline.console.limits import DIRECT, STREAMS_MAX, STREAMS_PER_NAME
 from lifeline.console.problem import ProblemError
 
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ async def stream(
     state = state_of(request)
     if state.feed.listeners >= STREAMS_MAX:
         raise ProblemError("unavailable", "too many streams are open", headers={"Retry-After": "10"})
+    if state.feed.listeners_of(who.principal.name) >= STREAMS_PER_NAME:
+        what = f"{who.principal.name} has {STREAMS_PER_NAME} streams open; close some, or use another account"
+        raise ProblemError("too-many", what, headers={"Retry-After": "10"})
     gate = state.gate
 
     async def valid() -> bool:
