@@ -20,6 +20,7 @@ from lifeline.app.overriding import past_spans
 from lifeline.app.since import parse_time
 from lifeline.app.site import load_site
 from lifeline.app.spool import Spool
+from lifeline.app.written import written
 from lifeline.core.batch import Readings
 from lifeline.core.errors import ConfigurationError, Problem
 from rules.backtest import run
@@ -89,11 +90,11 @@ def backtest_rules(
     if labelled is not None:
         found["score"] = score(result.alarms, labelled, result.days, _members(rules, history.points))
     if alarms is not None:
-        _written(alarms, "--alarms", lambda: pq.write_table(result.alarms, alarms, compression="zstd"))
+        written(alarms, "--alarms", lambda: pq.write_table(result.alarms, alarms, compression="zstd"))
     if report is not None:
         series = history.series(busiest(result.alarms))
         text = page(found, result.alarms, result.start_ms, result.end_ms, series)
-        _written(report, "--report", lambda: report.write_text(text, "utf-8"))
+        written(report, "--report", lambda: report.write_text(text, "utf-8"))
     return found | {"elapsed_s": round(time.monotonic() - began, 3)}
 
 
@@ -139,7 +140,7 @@ def fit_rules(
     fits = fit(rules, replay, budget, names)
     if out is not None:
         text = proposal([path], fits, budget)
-        _written(out, "--out", lambda: out.write_text(text, "utf-8"))
+        written(out, "--out", lambda: out.write_text(text, "utf-8"))
         RuleSet.load([out], beside=rules)
     return {"budget": budget, "rules": [one.row() for one in fits], "elapsed_s": round(time.monotonic() - began, 3)}
 
@@ -245,15 +246,6 @@ def _members(rules: RuleSet, points: Registry) -> dict[tuple[str, str | None], f
             devices.setdefault(group, set()).add(device)
     grouped = [rule.id for rule in rules.rules if rule.evaluate == "group" and rule.group == GROUP]
     return {(rule, group): frozenset(named) for rule in grouped for group, named in devices.items()}
-
-
-def _written(path: Path, option: str, write: Callable[[], object]) -> None:
-    try:
-        write()
-    except OSError as error:
-        raise ConfigurationError(
-            [Problem(str(path), option, f"cannot be written: {error}", "give a path in a folder that exists")]
-        ) from error
 
 
 def _truth(path: Path) -> pa.Table:

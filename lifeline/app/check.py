@@ -111,7 +111,8 @@ def check_site(config_path: Path, live_s: float | None, say: Callable[[str], Non
     Raises:
         ConfigurationError: every problem of configuration, registry and rules at once.
     """
-    config = load_site(config_path).config
+    site = load_site(config_path)
+    config = site.config
     problems: list[Problem] = []
     registry = _registry(config, problems)
     rules = None
@@ -119,8 +120,8 @@ def check_site(config_path: Path, live_s: float | None, say: Callable[[str], Non
         rules = RuleSet.load(config.rule_files)
     except ConfigurationError as error:
         problems += error.problems
-    problems += check_policy(load_site(config_path), rules)
-    problems += check_reference(load_site(config_path))
+    problems += check_policy(site, rules)
+    problems += check_reference(site)
     if problems or rules is None:
         raise ConfigurationError(problems)
     machine = RuleMachine(rules, registry, config.site.timezone)
@@ -131,7 +132,7 @@ def check_site(config_path: Path, live_s: float | None, say: Callable[[str], Non
         "rules": len(rules.rules),
         "unknown_quantities": machine.unknown_quantities(),
         "brokers": [broker.name for broker in config.broker],
-        "settings": kept_where(load_site(config_path)),
+        "settings": kept_where(site),
     }
     if live_s is not None:
         ensure_warm(say)

@@ -15,6 +15,7 @@ import orjson
 
 from lifeline.app.queue import open_desk, with_times
 from lifeline.app.site import load_site
+from lifeline.app.written import written
 from lifeline.core.errors import ConfigurationError
 from lifeline.lake.query import open_catalog
 from rules.rule_set import RuleSet
@@ -75,6 +76,15 @@ def _curve(data: Path, point: int, start: int, end: int) -> Curve:
             ]
     except ConfigurationError:  # nothing was published yet
         return []
+
+
+def draw(told: dict[str, Any], path: Path) -> None:
+    """Write ``picture`` to a file.
+
+    Raises:
+        ConfigurationError: it cannot be written.
+    """
+    written(path, "--picture", lambda: path.write_text(picture(told), "utf-8"))
 
 
 def picture(told: dict[str, Any]) -> str:

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def check_policy(site: Site, rules: RuleSet | None) -> list[Problem]:
     """What is wrong with the site's policy, its overrides of rules included (unless ``rules`` are not to be had)."""
     file = str(site.config.governance.policy)
-    text = policy_text(site)
-    if text is None:
-        return []
     try:
+        text = policy_text(site)
+        if text is None:
+            return []
         policy = read_policy(text, site.config.site.timezone, file)
     except ConfigurationError as error:
         return list(error.problems)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from lifeline.app.since import parse_time
 from lifeline.app.site import load_site
+from lifeline.app.written import written
 from lifeline.core.errors import ConfigurationError, Problem
 from lifeline.lake.query import open_catalog, run
 
@@ -42,7 +43,7 @@ def export_view(config: Path, view: str, path: Path, since: str | None) -> int:
     """Write a view of the catalog, from ``since`` on, as CSV, JSON or Parquet; the number of rows.
 
     Raises:
-        ConfigurationError: another file ending, or nothing was published yet.
+        ConfigurationError: another file ending, nothing was published yet, or the file cannot be written.
     """
     output = EXPORTS.get(path.suffix)
     if output is None:
@@ -53,7 +54,8 @@ def export_view(config: Path, view: str, path: Path, since: str | None) -> int:
     connection = open_catalog(load_site(config).data)
     try:
         counted = connection.execute(f"SELECT count(*) FROM {view}{where}").fetchone()  # noqa: S608 - our own view
-        path.write_bytes(run(connection, f"SELECT * FROM {view}{where}", output))  # noqa: S608 - our own view
+        data = run(connection, f"SELECT * FROM {view}{where}", output)  # noqa: S608 - our own view
+        written(path, "OUT", lambda: path.write_bytes(data))
     finally:
         connection.close()
     return int(counted[0]) if counted else 0

@@ -26,9 +26,17 @@ _NUMBERS: Final = {"lon": pa.float64(), "lat": pa.float64(), "capacity": pa.int6
 
 
 def policy_text(site: Site) -> str | None:
-    """The site's policy file; None without one: the policy is kept in the queue's database."""
+    """The site's policy file; None without one: the policy is kept in the queue's database.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
     path = site.config.governance.policy
-    return None if path is None else path.read_text(encoding="utf-8")
+    try:
+        return None if path is None else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = Problem(str(path), "governance.policy", f"cannot be read: {error}", "save it as UTF-8 TOML")
+        raise ConfigurationError([problem]) from error
 
 
 def bring_reference(site: Site, registry: Registry, desk: GovernanceDesk) -> list[str]:

@@ -96,13 +96,12 @@ def explain(
     json: AsJson = False,
 ) -> None:
     """Why it was raised: rule, parameters, the window, the readings and where they lie in the log (报警依据)."""
-    from lifeline.app.explain import explain_alarm
-    from lifeline.app.explain import picture as draw
+    from lifeline.app.explain import draw, explain_alarm
 
     with failures(as_json=json):
         told = explain_alarm(config, alarm_id)
         if picture is not None:
-            picture.write_text(draw(told), "utf-8")
+            draw(told, picture)
         if json:
             print_json(told)
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lifeline.client.connection import Connection, Row, given, once
+from lifeline.client.connection import Connection, Row, given, in_path, once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +42,9 @@ class Administration(Connection):
 
     def command(self, device: str, action: str, *, key: str | None = None, **fields: Any) -> Row:
         """Ask a device: ``sample-faster`` (``interval_s``, ``for_s``), ``inspect-valve``; ``event_id``, ``reason``."""
-        return self._json("POST", f"/devices/{device}/commands", json={"action": action, **fields}, headers=once(key))
+        return self._json(
+            "POST", f"/devices/{in_path(device)}/commands", json={"action": action, **fields}, headers=once(key)
+        )
 
     def commands(
         self, *, device: str | None = None, event_id: str | None = None, status: str | None = None, page: int = 100

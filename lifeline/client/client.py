@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from lifeline.client.administration import Administration
-from lifeline.client.connection import Row, given, once
+from lifeline.client.connection import Row, given, in_path, once
 from lifeline.client.errors import TooFastError, error_of
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class Lifeline(Administration):
         """Readings of one point as ``[[epoch ms, value], …]``, thinned to minimum and maximum beyond ``max_points``."""
         return self._json(
             "GET",
-            f"/points/{device}/{quantity}/readings",
+            f"/points/{in_path(device)}/{in_path(quantity)}/readings",
             params=given({"from": start, "to": end, "max_points": max_points}),
         )
 

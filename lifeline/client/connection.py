@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import quote
 
 import httpx
 
@@ -85,6 +86,11 @@ class Connection:
 def given(parameters: Row) -> Row:
     """Those that are not None."""
     return {name: value for name, value in parameters.items() if value is not None}
+
+
+def in_path(name: str) -> str:
+    """A name as one part of an address: a device's id may hold ``#``, ``?`` or ``%``."""
+    return quote(name, safe="")
 
 
 def once(key: str | None) -> dict[str, str]:

@@ -11,10 +11,10 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
-from lifeline.config.address import parse_listen
+from lifeline.config.address import Listen, parse_listen
 from lifeline.config.models import (
     BUILT_IN_PAYLOADS,
     AuditConfig,
@@ -67,6 +67,14 @@ def _expanded(path: Path) -> Path:
         return path.expanduser()
     except RuntimeError:
         return path
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of an address; of what is none (``http://[``) nothing, which no check takes for good."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 class Checker:
@@ -258,7 +266,7 @@ class Checker:
         return resolved
 
     def _check_sink_url(self, key: str, sink: SinkConfig) -> None:
-        parts = urlsplit(sink.url)
+        parts = _split(sink.url)
         schemes = ("mqtt", "mqtts") if sink.kind in {"mqtt", "downlink"} else ("https", "http")
         if parts.scheme not in schemes:
             self._note(f"{key}.url", f"has the scheme {parts.scheme!r}", f"{sink.kind} takes {schemes[0]}://…")
@@ -286,7 +294,7 @@ class Checker:
             self._note(f"{key}.secret_env", "secret_file is given too", "keep one of them")
         self._check_pair(key, sink, "mutual TLS needs both")
         for name in TLS_FILES:
-            if getattr(sink, name) is not None and urlsplit(sink.url).scheme not in {"https", "mqtts"}:
+            if getattr(sink, name) is not None and _split(sink.url).scheme not in {"https", "mqtts"}:
                 self._note(f"{key}.{name}", "has no effect without TLS", "write https:// or mqtts:// in url")
         files = [*TLS_FILES, "secret_file", "previous_secret_file"]
         sink = self._check_password(key, self._files(key, sink, files))
@@ -333,7 +341,7 @@ class Checker:
             return None
         governance = self._files("governance", governance, ["policy", "units", "duties", "staff", "cameras"])
         key, remedy = "governance.database", "sqlite:///governance.db, or postgresql+psycopg://user@host:5432/lifeline"
-        parts = urlsplit(governance.database)
+        parts = _split(governance.database)
         given = [name for name in ("password_file", "password_env") if getattr(governance, name) is not None]
         if parts.scheme == "postgresql+psycopg":
             if parts.password is not None:
@@ -393,11 +401,12 @@ class Checker:
                     f"{table.listen} can be reached from other machines",
                     "listen on 127.0.0.1 behind a proxy, or write allow_remote = true",
                 )
-            used.setdefault(str(table.address), key)
-            if used[str(table.address)] != key:
-                self._note(f"{key}.listen", f"is the address of [{used[str(table.address)]}] too", "take another port")
+            self._claim(used, key, f"[{key}]", table.address)
         for index, broker in enumerate(tables["broker"]):
             if broker is not None and broker.address.embedded:
-                owner = used.setdefault(str(parse_listen(broker.listen)), f"broker[{index}]")
-                if owner != f"broker[{index}]":
-                    self._note(f"broker[{index}].listen", f"is the address of {owner} too", "take another port")
+                self._claim(used, f"broker[{index}]", f"broker[{index}]", parse_listen(broker.listen))
+
+    def _claim(self, used: dict[str, str], key: str, owner: str, address: Listen) -> None:
+        """Note an address that is somebody else's too; port 0 is any free one, so it is nobody's."""
+        if address.port and used.setdefault(str(address), owner) != owner:
+            self._note(f"{key}.listen", f"is the address of {used[str(address)]} too", "take another port")

@@ -29,7 +29,7 @@ RECEIVE_BYTES: Final = 16 << 20
 """A collector's receive buffer: 16 packets of the largest size, or 200,000 of 80 bytes."""
 
 BATCH_ROWS_MAX: Final = 1 << 20
-"""Rows in one log record: 2^20 rows of 34 bytes = 34 MiB, far under a segment's 256 MiB."""
+"""Rows in one log record: 2^20 rows of 34 bytes = 34 MiB, half a segment."""
 
 LOG_QUEUE_BATCHES: Final = 8
 """Batches waiting for the log. Full means: stop reading the socket; TCP and the broker hold the rest."""

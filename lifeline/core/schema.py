@@ -85,21 +85,6 @@ REJECTS: Final = pa.schema(
 )
 """A reject, in the log and in the lake. ``readings``: how many values the rejected object carried."""
 
-LAKE_READINGS: Final = pa.schema(
-    [
-        pa.field("day", pa.date32()),
-        pa.field("ts", TIME),
-        pa.field("received_at", TIME),
-        pa.field("point", pa.int32()),
-        pa.field("value", pa.float64()),
-        pa.field("quality", pa.uint8()),
-        pa.field("flags", pa.uint8()),
-        pa.field("seq", pa.uint32()),
-    ]
-)
-"""``readings_raw``. ``day`` is the UTC day of *receiving* (the partition): late or wrong event times can never open
-a storm of partitions."""
-
 POINTS: Final = pa.schema(
     [
         pa.field("point", pa.int32(), nullable=False),

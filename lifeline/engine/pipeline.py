@@ -87,7 +87,7 @@ class Engine:
         for chore in self._chores:
             try:
                 chore()
-            except LifelineError as error:
+            except (LifelineError, OSError) as error:  # what a disk refuses beside the log must not end the ingest
                 logger.error("%s", error)  # noqa: TRY400 - the message says it all; it is tried again in half a second
 
     def _publish(self) -> dict[str, object] | None:

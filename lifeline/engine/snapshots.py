@@ -68,7 +68,10 @@ class SnapshotStore:
         except OSError as error:
             raise UnavailableError(f"{self._directory}: cannot be made durable: {error}") from error
         for path in sorted(self._paths(), reverse=True):
-            data = path.read_bytes()
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                raise UnavailableError(f"{path}: cannot be read: {error}") from error
             if len(data) < _HEADER.size:
                 continue
             magic, lsn, crc, length = _HEADER.unpack_from(data)

@@ -46,7 +46,6 @@ Outcome = Row | RefusedError
 _HANDLERS: Final = select(event_log.c.event_id, event_log.c.actor).where(event_log.c.action.in_(HANDS)).distinct()
 GROUP_ACTS_MAX: Final = 256
 """Acts in one transaction: about 50 ms of work, so the engine's alarms wait no longer than that behind people."""
-ID_CHARS: Final = 20
 
 
 def take_acts(

@@ -166,6 +166,8 @@ class AuditExporter:
         path = newest[0].path
         try:
             head = notes.read(path.read_bytes(), self._key.public_key())
+        except OSError as error:
+            raise UnavailableError(f"{path}: cannot be read: {error.strerror}") from error
         except ValueError as error:
             raise CorruptionError(f"{path}: {error}; `lifeline verify` says more") from None
         with self._database.read() as connection:

@@ -98,7 +98,7 @@ class Bearer(Door):
         created, key = tokens.c.created_at, tokens.c.token_id
         query = select(tokens).order_by(created.desc(), key.desc()).limit(limit)
         if name is not None:
-            query = query.where(tokens.c.account == name)
+            query = query.where(tokens.c.account == name.strip().lower())
         if before is not None:
             query = query.where(or_(created < before[0], and_(created == before[0], key < before[1])))
         with self._database.read() as connection:

@@ -76,7 +76,7 @@ class Keeping(Door):
         now, word = self._clock(), secret.new_secret(secret.INVITATION_PREFIX)
         with self._database.write() as connection:
             if name is not None:
-                self._enabled(connection, name)
+                name = self._enabled(connection, name)["name"]
             if kind == "setup":  # the newest word counts, earlier ones may lie in old logs
                 connection.execute(delete(invitations).where(invitations.c.kind == "setup"))
             connection.execute(
@@ -102,11 +102,12 @@ class Keeping(Door):
             ChangedError: the account is not that version any more.
             IdentityError: no such account, it is the actor's own, or as ``add``.
         """
-        if name == actor:
-            raise IdentityError("nobody changes their own rights")
         check_grants(grants, grade)
         with self._database.write() as connection:
             row = self._enabled(connection, name)
+            name = row["name"]
+            if name == actor:
+                raise IdentityError("nobody changes their own rights")
             if version is not None and version != version_of(row):
                 raise ChangedError(f"account {name!r} has changed since; look again, then decide")
             values = {"grants": grants_text(grants), "grade": grade}
@@ -119,11 +120,11 @@ class Keeping(Door):
         Raises:
             IdentityError: no such account, it is closed already, or the actor's own.
         """
-        if name == actor:
-            raise IdentityError("nobody closes their own account")
         now = self._clock()
         with self._database.write() as connection:
-            self._enabled(connection, name)
+            name = self._enabled(connection, name)["name"]
+            if name == actor:
+                raise IdentityError("nobody closes their own account")
             connection.execute(update(accounts).where(accounts.c.name == name).values(disabled_at=now))
             connection.execute(delete(sessions).where(sessions.c.account == name))
             connection.execute(delete(invitations).where(invitations.c.account == name))

@@ -14,6 +14,7 @@ transaction of removes and one add with ``data_change=False``. The inputs stay o
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lifeline.lake.table import LakeFile, Table
+
+logger = logging.getLogger(__name__)
 
 FAN_IN = 8
 """More files a merge: fewer rewrites, but more open files for readers. 8 gives 3 levels and some 24 files a day."""
@@ -285,14 +288,16 @@ def merge_rejects(inputs: Sequence[Path], output: Path, stopped: threading.Event
 class Compactor:
     """At most one merge at a time, in a thread. ``start``, ``commit`` and ``stop`` belong to the follower's thread.
 
-    A file that cannot be read is named in ``fault`` and left out of all later merges: its day stays readable and
-    ``lifeline verify`` finds it. After any other failure the next attempt waits for RETRY_STARTS calls of ``start``.
+    A file that cannot be read is named in ``fault`` and in the log, and left out of all later merges: its day stays
+    readable and ``lifeline verify`` finds it. After any other failure, which the log tells once while it lasts, the
+    next attempt waits for RETRY_STARTS calls of ``start``.
     """
 
     def __init__(self, table: Table, merge: Callable[[Sequence[Path], Path, threading.Event], FileFacts]) -> None:
         self.table = table
         self.fault: str | None = None
         self._merge_files = merge
+        self._said = ""
         self._damaged: set[str] = set()
         self._resting = 0
         self._merge: _Merge | None = None
@@ -342,6 +347,7 @@ class Compactor:
             self.table.drop(merge.output)
             self._resting = RETRY_STARTS
             raise
+        self._said = ""
         return merge.inputs
 
     def stop(self) -> None:
@@ -361,6 +367,11 @@ class Compactor:
             if problem:
                 self._damaged.add(file.path)
                 self.fault = f"{path}: {problem}; it is left out of compaction (run lifeline verify)"
+                logger.error("%s", self.fault)
+        why = str(merge.error or "it does not hold the rows of its inputs")
+        if why != self._said:
+            self._said = why
+            logger.error("%s: a merge failed and is tried again: %s", self.table.root, why)
 
     def _run(self, merge: _Merge) -> None:
         paths = [self.table.root / file.path for file in sorted(merge.inputs, key=lambda f: f.path)]

@@ -58,6 +58,7 @@ READINGS_FILE = pa.schema(
 """Columns of a readings file, sorted by (point, ts)."""
 
 READINGS_TABLE = pa.schema([pa.field("day", pa.date32()), *(pa.field(f.name, f.type) for f in READINGS_FILE)])
+"""``day`` is the UTC day of *receiving*: late or wrong event times can never open a storm of partitions."""
 REJECTS_FILE = pa.schema([pa.field(f.name, f.type) for f in REJECTS])
 REJECTS_TABLE = pa.schema([pa.field("day", pa.date32()), *REJECTS_FILE])
 

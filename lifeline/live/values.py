@@ -155,11 +155,13 @@ class LiveValues:
         )
 
     def _grow(self, points: int) -> None:
+        old_map, old_file = self._map, self._file
         try:
-            self._detach()
             self._attach(points)
-        except OSError as error:
+        except OSError as error:  # the old map goes on: the next record tries again
             raise UnavailableError(f"{self._path}: cannot grow to {points} points: {error}") from error
+        old_map.close()
+        os.close(old_file)
 
     def _attach(self, points: int) -> None:
         with self._path.open("r+b") as file:

@@ -270,6 +270,20 @@ def test_remote_listening_must_be_asked_for(tmp_path: Path) -> None:
 
 def test_console_and_metrics_need_two_addresses(tmp_path: Path) -> None:
     assert list(wrong(tmp_path, MINIMAL + '[metrics]\nlisten = "127.0.0.1:8600"\n')) == ["metrics.listen"]
+    free = read(tmp_path, MINIMAL + '[http]\nlisten = "127.0.0.1:0"\n[metrics]\nlisten = "127.0.0.1:0"\n')
+    assert free.http.address == free.metrics.address  # any free port: each its own
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[[sink]]\nname = "a"\nkind = "webhook"\nurl = "http://["\n', "sink[0].url"),
+        ('[[sink]]\nname = "a"\nkind = "mqtt"\nurl = "mqtts://[::1"\ncrl_file = "lifeline.toml"\n', "sink[0].url"),
+        ('[governance]\ndatabase = "postgresql+psycopg://["\n', "governance.database"),
+    ],
+)
+def test_an_address_that_is_none_is_a_problem(tmp_path: Path, text: str, key: str) -> None:
+    assert wrong(tmp_path, MINIMAL + text)[key].remedy
 
 
 @pytest.mark.parametrize(

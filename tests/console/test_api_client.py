@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
@@ -99,3 +100,19 @@ def test_an_auditor_gets_proofs_that_anybody_can_check(city: Any, client: Any) -
     assert json.loads(CliRunner().invoke(app, ["audit", "proof", "0", *config]).stdout) == entry
     told = CliRunner().invoke(app, ["audit", "consistency", "1", *config])
     assert json.loads(told.stdout)["older_root"] == both["older_root"]
+
+
+def test_a_devices_id_stays_one_part_of_the_address() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path.decode().partition("?")[0])
+        return httpx.Response(200, json={})
+
+    with Lifeline("http://lifeline.example", "lft_x") as city:
+        city._http = httpx.Client(base_url=city._http.base_url, transport=httpx.MockTransport(answer))
+        city.readings("井#3?", "ch4 %")
+        city.command("A/1", "inspect-valve")
+    assert asked == [
+        "/api/v1/points/%E4%BA%95%233%3F/ch4%20%25/readings", "/api/v1/devices/A%2F1/commands",
+    ]  # fmt: skip

@@ -66,6 +66,9 @@ def test_an_alarm_tells_why_it_was_raised(config: Path, tmp_path: Path) -> None:
 
     text = CliRunner().invoke(app, [*arguments, "--picture", str(drawn)])
     assert text.exit_code == 0, text.output
+    nowhere = CliRunner().invoke(app, [*arguments, "--picture", str(tmp_path / "none" / "alarm.svg")])
+    assert nowhere.exit_code == 2
+    assert "--picture: cannot be written" in nowhere.output
     for word in ("gas.ch4.high-high", "value >= limit", "limit = 50", "log record", "60.0", "2026-11-18 19:07:40"):
         assert word in text.stdout, text.stdout
     root = ET.fromstring(drawn.read_text("utf-8"))  # noqa: S314 - we drew it

@@ -73,6 +73,22 @@ def test_a_file_with_a_fault_leaves_the_rules_in_force(config: Path) -> None:
     assert running.follower.reload_fault is None
 
 
+def test_a_policy_in_another_encoding_leaves_the_rules_in_force(config: Path) -> None:
+    policy = config.parent / "policy.toml"
+    policy.write_text("# 政策\n", "utf-8")
+    config.write_text(
+        config.read_text("utf-8").replace("[governance]", '[governance]\npolicy = "policy.toml"', 1), "utf-8"
+    )
+    running = Running(config)
+    policy.write_bytes("# 政策\n".encode("gbk"))
+    os.utime(gas(config), ns=(1, 1))
+    running.look()
+    assert "policy.toml: governance.policy: cannot be read" in (running.follower.reload_fault or "")
+    running.read(1.0)
+    running.read(60.0)
+    assert ("gas.ch4.high-high", 1, True) in running.alarms()
+
+
 def test_a_latched_alarm_ends_when_somebody_has_seen_it(config: Path) -> None:
     running = Running(config)
     for value in (1.0, 60.0, 1.0, 1.0, 1.0, 1.0):

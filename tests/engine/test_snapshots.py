@@ -85,3 +85,13 @@ def test_it_is_written_in_pieces(tmp_path_factory: pytest.TempPathFactory, parts
     assert store.load() == (3, b"".join(parts))
     ends = [0, *written, next(store._directory.iterdir()).stat().st_size]
     assert all(end - start <= piece for start, end in pairwise(ends))
+
+
+def test_a_snapshot_that_the_disk_does_not_give_is_asked_for_again(tmp_path: Path) -> None:
+    """It may be there again in a moment, so it is not passed over for a replay of the whole log."""
+    store = SnapshotStore(tmp_path, "rules")
+    store.save(7, b"seven")
+    (tmp_path / "rules-00000000000000000009.snap").mkdir()
+
+    with pytest.raises(UnavailableError, match=r"9\.snap: cannot be read"):
+        store.load()

@@ -88,6 +88,24 @@ def test_a_session_ends_by_idleness_by_age_and_by_signing_out(bench: Any) -> Non
     assert bench.accounts.of_session(cookie) is None
 
 
+def test_a_name_means_its_account_however_it_is_written(bench: Any) -> None:
+    add(bench)
+    _, token = bench.accounts.create_token(" Li.Na", actor="root")
+    assert [row["account"] for row in bench.accounts.list_tokens("LI.NA")] == ["li.na"]
+    bench.accounts.redeem(bench.accounts.invite("Li.Na", "sign-in", actor="root"), "")
+    bench.accounts.set_grants("LI.NA", (Grant("viewer"),), "core", actor="root")
+    assert bench.accounts.get_account("li.na")["grade"] == "core"
+    for own in (
+        lambda: bench.accounts.disable("Li.Na", actor="li.na"),
+        lambda: bench.accounts.set_grants("Li.Na", (Grant("admin"),), "core", actor="li.na"),
+    ):
+        with pytest.raises(IdentityError, match="own"):
+            own()
+    bench.accounts.disable("Li.Na ", actor="root")
+    assert bench.accounts.of_token(token) is None
+    assert bench.accounts.get_account("li.na")["disabled_at"] is not None
+
+
 def test_the_oldest_of_too_many_sessions_ends(bench: Any) -> None:
     add(bench)
     cookies = []

@@ -202,6 +202,32 @@ def test_readers_of_the_old_catalog_keep_working_within_the_grace(tmp_path: Path
     assert verify_lake(tmp_path, committed=20, full=True).problem is None
 
 
+def test_a_merge_that_fails_is_told_once_and_tried_again(
+    tmp_path: Path, record: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lake = LakeFollower(tmp_path, compact=False)
+    for lsn in range(1, 10):
+        lake.consume([record(lsn)])
+        lake.flush()
+    monkeypatch.setattr("lifeline.lake.compaction.RETRY_STARTS", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            lake._compactors[0],
+            "_merge_files",
+            lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")),
+        )
+        for _ in range(3):
+            assert lake._compactors[0].start(final=True)
+            lake._compactors[0].wait()
+            assert lake._compactors[0].commit() == []
+    assert [message for message in caplog.messages if "No space left" in message] == [
+        f"{lake.readings.root}: a merge failed and is tried again: [Errno 28] No space left on device"
+    ]
+    assert lake.compact_all(final=True) == 1
+    assert len(lake.readings.files) == 1
+    lake.close()
+
+
 def test_a_damaged_file_is_named_and_the_lake_lives_on(tmp_path: Path, record: Any) -> None:
     lake = LakeFollower(tmp_path, compact=False)
     for lsn in range(1, 10):

@@ -252,3 +252,26 @@ def test_an_empty_file_beside_a_trimmed_log_begins_where_the_log_does(tmp_path: 
     again.start_at(7)
     assert again.position == again.durable == 41
     again.close()
+
+
+def test_a_file_that_cannot_grow_goes_on_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Source(8)
+    values = LiveValues(tmp_path / "live", source)
+    values.consume([record(1, [(3, 10, 1.5, 0)])])
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    source.points = 100_000
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "posix_fallocate", full)
+        for _ in range(2):
+            with pytest.raises(UnavailableError, match="cannot grow to 100000 points"):
+                values.consume([record(2, [(90_000, 20, 2.5, 0)])])
+            values.flush()
+    assert values.position == 1
+    values.consume([record(2, [(90_000, 20, 2.5, 0)])])
+
+    found = LiveReader(tmp_path / "live").read(np.array([3, 90_000], np.int32))
+    assert found.value.tolist() == [1.5, 2.5]
+    values.close()
