@@ -12,6 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from lifeline.core.errors import UnavailableError
+from lifeline.files import write_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +23,7 @@ GRACE_MS = 10 * 60_000
 
 
 def sync_file(path: Path) -> None:
-    """Make a file's bytes durable.
+    """Make a file's bytes durable, piece by piece: the log's own syncs wait for what is under way on their disk.
 
     Raises:
         UnavailableError: the disk refuses; the file must not be referred to.
@@ -30,6 +31,7 @@ def sync_file(path: Path) -> None:
     try:
         handle = os.open(path, os.O_RDONLY)
         try:
+            write_out(handle)
             os.fsync(handle)
         finally:
             os.close(handle)

@@ -18,6 +18,7 @@ import numpy as np
 from lifeline.core.batch import together
 from lifeline.core.errors import UnavailableError
 from lifeline.core.schema import Flag
+from lifeline.files import write_out
 from lifeline.live.kernels.seqlock import write_rows
 from lifeline.live.layout import HEADER, HEADER_BYTES, MAGIC, RECORD, file_bytes
 
@@ -125,6 +126,7 @@ class LiveValues:
         ``mmap.flush`` would hold Python's lock until the disk is done: 40 ms in which nobody reads or acknowledges.
         """
         try:
+            write_out(self._file)
             os.fdatasync(self._file)
         except OSError as error:
             raise UnavailableError(f"{self._path}: cannot be flushed: {error}") from error

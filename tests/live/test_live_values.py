@@ -275,3 +275,23 @@ def test_a_file_that_cannot_grow_goes_on_as_it_is(tmp_path: Path, monkeypatch: p
     found = LiveReader(tmp_path / "live").read(np.array([3, 90_000], np.int32))
     assert found.value.tolist() == [1.5, 2.5]
     values.close()
+
+
+def test_a_disk_that_refuses_while_values_are_written_out_keeps_the_old_position(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = LiveValues(tmp_path / "live", Source(100_000))  # 3 MB: more than one piece
+    live.consume([record(1, [(5, 1, 2.0, 0)])])
+
+    def refuse(fd: int) -> None:
+        raise OSError(5, "the disk is gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("lifeline.live.values.write_out", refuse)
+        with pytest.raises(UnavailableError, match="the disk is gone"):
+            live.flush()
+    assert live.durable == 0
+
+    live.flush()
+    assert live.durable == 1
+    live.close()
