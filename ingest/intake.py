@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-DIRECT_ROWS_MAX = 1024
-"""A batch of so many rows is encoded in some 50 µs, its checksum included."""
+DIRECT_ROWS_MAX = 4096
+"""A batch of so many rows is encoded in some 200 µs, its checksum included: less than waking the appender costs beside
+other threads, and less than half of what decoding it took. Larger ones are laid out by Arrow."""
 
 
 class Ticket(NamedTuple):

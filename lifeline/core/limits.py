@@ -53,9 +53,9 @@ reads were 0.95 million readings a second at most, whatever the processor had le
 
 COMPANY_S: Final = 0.02
 COMPANY_S_MIN: Final = 0.002
-COMPANY_ROWS: Final = 1_500
+COMPANY_ROWS: Final = 2_000
 COMPANY_PER_S: Final = 10_000
-"""A read waits so long at most until some 1,500 rows are together (decision 0034): a broker sends one small packet a
+"""A read waits so long at most until some 2,000 rows are together (decision 0034): a broker sends one small packet a
 message, and what reads, commits and turns of the rules cost whatever they hold was most of the cost of a message at
 91,000 a second. Fewer a second are no load. More rows at once save little."""
 

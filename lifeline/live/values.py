@@ -47,7 +47,7 @@ class LiveValues:
     """
 
     name = "live"
-    beat_s = 0.05
+    beat_s = 0.1
 
     def __init__(self, path: Path, source: RegistrySource) -> None:
         self._path = path
