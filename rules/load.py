@@ -42,7 +42,7 @@ def load_files(paths: Iterable[Path], beside: Iterable[RuleSpec] = ()) -> tuple[
             problems.append(Problem(str(path), "files", "no *.toml in this directory", "put rule files there"))
         for file in files:
             try:
-                text = file.read_text("utf-8")
+                text = file.read_text("utf-8-sig")
             except (OSError, UnicodeDecodeError) as error:
                 problems.append(
                     Problem(str(file), "file", f"cannot be read: {error}", "check path and encoding (UTF-8)")

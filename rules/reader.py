@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -37,6 +38,8 @@ OPTIONAL: Final = (
 GROUPED: Final = ("group", "hit", "terms", "train")
 """Keys of a rule with ``evaluate = "group"`` only."""
 TERMS_MAX: Final = 8
+NEAR: Final = 0.8
+"""How alike (difflib) a parameter that nobody uses is to the option for which it is a slip of the pen."""
 KEYS: Final = (*REQUIRED, *OPERATOR, *OPTIONAL, *GROUPED)
 
 
@@ -103,6 +106,7 @@ class _Reader:
             self.wrong("override", "minutes_to_limit has one limit at all times", "two rules, each with its active")
         words = set(re.findall(r"[a-z][a-z0-9_]*", f"{texts} {self.table.get('hit', '')}"))
         words |= {column for values in seasons.values() for column, _ in values} | {calendars.column_of(active)}
+        self.misspelt(params, words)
         suppressed, folded = (read_relation(self.table, key, self.wrong) for key in ("suppressed_by", "folds_under"))
         return RuleSpec(
             id=rule_id,
@@ -304,6 +308,7 @@ class _Reader:
                 self.wrong(f"{key}.{name}", f"{name} is the same for all points of a rule", "write a second rule")
             elif isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
                 self.wrong(f"{key}.{name}", f"{value!r} is not a finite number", "parameters are numbers")
+                found[name] = 0.0  # so that the conditions that use it are not called wrong as well
             elif name in features.OPTIONS and (fault := features.OPTIONS[name].fault(value)):
                 self.wrong(f"{key}.{name}", f"{value!r} {fault}", features.OPTIONS[name].note)
             elif self.table.get("evaluate") == "group" and (fault := features.group_fault(name, value)):
@@ -311,6 +316,13 @@ class _Reader:
             else:
                 found[name] = float(value)
         return found
+
+    def misspelt(self, params: Mapping[str, float], words: Iterable[str]) -> None:
+        """A parameter that no condition uses and that is called like an option: the option would keep its default."""
+        options = (*features.OPTIONS, *(features.GROUP_OPTIONS if self.table.get("evaluate") == "group" else ()))
+        for name in sorted(set(params) - set(words) - set(options)):
+            if difflib.get_close_matches(name, options, n=1, cutoff=NEAR):
+                self.wrong(f"params.{name}", "no condition uses it", conditions.nearest(name, options))
 
     def instances(self, evaluate: str, params: Mapping[str, float]) -> tuple[Instance, ...]:
         table = self.table.get("features", {})

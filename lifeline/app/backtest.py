@@ -11,18 +11,19 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from lifeline.app.backtest_doubts import NOTHING, unjudged, unlearned, unwatched
+from lifeline.app.backtest_doubts import NOTHING, VALUELESS, unjudged, unlearned, unwatched
 from lifeline.app.backtest_report import busiest, page
-from lifeline.app.foreign_files import NAMES, epoch_ms, read_frame
+from lifeline.app.foreign_files import NAMES, epoch_ms, place, read_frame
 from lifeline.app.foreign_history import ForeignReadings, foreign_history
 from lifeline.app.history import lake_history
 from lifeline.app.overriding import past_spans
 from lifeline.app.since import parse_time
 from lifeline.app.site import load_site
 from lifeline.app.spool import Spool
-from lifeline.app.written import written
+from lifeline.app.written import has_folder, written
 from lifeline.core.batch import Readings
 from lifeline.core.errors import ConfigurationError, Problem
+from lifeline.core.schema import TRUTH
 from rules.backtest import run
 from rules.burden import burden
 from rules.fit import fit, proposal
@@ -69,6 +70,8 @@ def backtest_rules(
         ConfigurationError: rules, times or files are wrong, or ``train_to`` leaves nothing to judge.
     """
     began = time.monotonic()
+    has_folder(alarms, "--alarms")
+    has_folder(report, "--report")
     rules = _chosen(path, shadow=shadow)
     labelled = None if truth is None else _truth(truth)
     history = _history(config, data, registry, start, end, timezone)
@@ -81,6 +84,10 @@ def backtest_rules(
     result = run(rules, history.points, batches, history.zone, train_to=train_ms, end=until, spans=spans)
     if not result.end_ms and NOTHING not in doubts:
         doubts.append(NOTHING)
+    by_value = {rule.id for rule in rules.rules if rule.evaluate == "reading"}
+    judged = [row["readings"] for row in result.rules if row["id"] in by_value and row["points"]]
+    if judged and not any(judged) and not doubts:
+        doubts.append(VALUELESS)
     found: dict[str, Any] = {
         "rules": result.rules,
         "alarms": result.alarms.num_rows,
@@ -125,6 +132,7 @@ def fit_rules(
     if not budget > 0:
         remedy = "false alarms a day, of one rule over all its points"
         raise ConfigurationError([Problem("command line", "--budget", f"{budget:g} is not above 0", remedy)])
+    has_folder(out, "--out")
     rules = RuleSet.load([path])
     history = _history(config, data, registry, start, end, timezone)
     train_ms = parse_time(train_to, "--train-to")
@@ -203,6 +211,9 @@ def _history(
     config: Path, data: Path | None, registry: Path | None, start: str | None, end: str | None, timezone: str | None
 ) -> _History:
     from_ms, to_ms = parse_time(start, "--from"), parse_time(end, "--to")
+    if from_ms is not None and to_ms is not None and to_ms <= from_ms:
+        remedy = "give a later --to, or leave it out (请给出更晚的 --to，或省略此项)"
+        raise ConfigurationError([Problem("command line", "--to", f"{end} is not after --from {start}", remedy)])
     _known_zone(timezone)
     if data is not None:
         if registry is None:
@@ -254,6 +265,10 @@ def _truth(path: Path) -> pa.Table:
     for name in ("start", "end"):
         if name in frame.columns:
             frame = frame.with_columns(epoch_ms(frame[name], path))
+    absent = [name for name in TRUTH.names if name not in frame.columns]
+    if absent:
+        has = f"a truth file has {', '.join(TRUTH.names)}"
+        raise ConfigurationError([Problem(str(path), name, "column is missing", has) for name in absent])
     missing = [name for name in ("fault_id", "kind", "start") if name in frame.columns and frame[name].null_count()]
     if missing:
         problems = [
@@ -262,4 +277,8 @@ def _truth(path: Path) -> pa.Table:
         raise ConfigurationError(problems)
     if "end" in frame.columns:
         frame = frame.with_columns(pl.col("end").fill_null(ENDLESS_MS))
+    turned = (frame["end"] < frame["start"]).arg_max() if (frame["end"] < frame["start"]).any() else None
+    if turned is not None:
+        message = f"{place(path, turned)}: {frame['fault_id'][turned]!r} ends before it starts"
+        raise ConfigurationError([Problem(str(path), "end", message, "exchange start and end")])
     return frame.cast({name: pl.String for name in NAMES if name in frame.columns}).to_arrow()

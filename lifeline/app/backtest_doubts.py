@@ -32,6 +32,10 @@ NEAR: Final = 0.75
 
 NOTHING: Final = "the period holds no readings: check --from and --to (所选时段内没有读数，请检查 --from 和 --to)"
 
+VALUELESS: Final = (
+    "no reading that a rule looks at has a value: look at the column of values (规则所评判的读数均无数值，请检查数值列)"
+)
+
 
 def unjudged(span: tuple[int, int] | None, train_to: int | None) -> list[str]:
     """Doubts about a period (first and last time of receipt) and the end of its training (epoch ms).

@@ -16,7 +16,7 @@ import orjson
 from lifeline.app.queue import open_desk, with_times
 from lifeline.app.site import load_site
 from lifeline.app.written import written
-from lifeline.core.errors import ConfigurationError
+from lifeline.core.errors import ConfigurationError, Problem
 from lifeline.lake.query import open_catalog
 from rules.rule_set import RuleSet
 
@@ -82,8 +82,11 @@ def draw(told: dict[str, Any], path: Path) -> None:
     """Write ``picture`` to a file.
 
     Raises:
-        ConfigurationError: it cannot be written.
+        ConfigurationError: it cannot be written, or ends as another kind of picture does.
     """
+    if path.suffix.lower() != ".svg":
+        remedy = "end it in .svg"
+        raise ConfigurationError([Problem("command line", "--picture", f"{path} is none of ours", remedy)])
     written(path, "--picture", lambda: path.write_text(picture(told), "utf-8"))
 
 

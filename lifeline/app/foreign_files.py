@@ -76,6 +76,9 @@ def epoch_ms(times: pl.Series, path: Path) -> pl.Series:
         newest = found.max()
         if isinstance(newest, (int, float)) and 0 < newest < SECONDS_BELOW:
             raise wrong("looks like seconds, not milliseconds")
+        oldest = found.min()
+        if isinstance(oldest, (int, float)) and oldest < 0:
+            raise wrong(f"{oldest} is before 1970, when times begin")
         if isinstance(newest, (int, float)) and newest > MICROSECONDS_ABOVE:
             raise wrong("looks like micro- or nanoseconds, not milliseconds")
         return found.cast(pl.Int64)

@@ -21,6 +21,7 @@ from lifeline.core.registry import Registry
 from lifeline.core.schema import POINTS
 from lifeline.registry import read_points
 from rules.backtest import in_log_order
+from rules.conditions import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,6 +179,11 @@ class ForeignReadings:
         wrong = [name for name in wide if not all(name.rpartition("/")[::2])]
         if wrong:
             remedy = "long: ts, device_id, quantity, value; wide: ts and one column per device_id/quantity"
+            there = [name for name in LONG if name in self._scan.names]
+            if len(there) == len(LONG) - 1:  # a long file of which one name is another
+                (lacks,) = set(LONG) - set(there)
+                near = nearest(lacks, [name for name in self._scan.names if name not in LONG])
+                raise ConfigurationError([Problem(str(self._path), lacks, f"column is missing: {near}", remedy)])
             raise ConfigurationError([Problem(str(self._path), wrong[0], "is not device_id/quantity", remedy)])
         if not wide:
             raise ConfigurationError([Problem(str(self._path), "columns", "there is none but ts", "see docs/rules.md")])

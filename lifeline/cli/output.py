@@ -168,11 +168,11 @@ def failures(*, as_json: bool = False) -> Iterator[None]:
             say(BAD, f" {problem.file}: ", (problem.key, "bold"), f": {problem.message}", stderr=True)
             if problem.remedy:
                 say(f"  → {problem.remedy}", stderr=True)
-        raise typer.Exit(2) from error
+        raise typer.Exit(error.exit_status) from error
     except LifelineError as error:
         if as_json:
             print_json({"error": type(error).__name__, "message": str(error)})
         say(BAD, f" {error}", stderr=True)
-        raise typer.Exit(1) from error
+        raise typer.Exit(error.exit_status) from error
     except BrokenPipeError:
         raise typer.Exit(0) from None

@@ -181,7 +181,7 @@ def backtest(
             score = found["score"]
             console().print(
                 f"precision {score['precision']:.3f} · recall {score['recall']:.3f} · F1 {score['f1']:.3f} · "
-                f"median delay {score['median_delay_s']} s"
+                f"median delay {'–' if score['median_delay_s'] is None else format(score['median_delay_s'], '.1f')} s"
             )
         console().print(f"{found['elapsed_s']:.1f} s")
 

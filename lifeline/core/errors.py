@@ -12,10 +12,14 @@ Bad rows are values (a mask and a reason), never exceptions. Bugs of ours are as
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 class LifelineError(Exception):
     """Root of every error that Lifeline raises on purpose; never raised itself."""
+
+    exit_status: ClassVar[int] = 1
+    """Of a command that ends with it: 1 failed, 2 wrong usage or configuration."""
 
 
 class PeerError(LifelineError):
@@ -47,6 +51,8 @@ class Problem:
 
 class ConfigurationError(LifelineError):
     """Every problem of the user's configuration, registry or rules at once."""
+
+    exit_status = 2
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems

@@ -1,11 +1,11 @@
 """Refusals of the queue: the request cannot be done as asked, nothing was changed, and the message says what can.
 
 LifelineError
-└── RefusedError            any refusal: catch this at the border (HTTP 4xx, exit status 1)
+└── RefusedError            any refusal: catch this at the border (HTTP 4xx, exit status 1 or 2)
     ├── UnknownIdError      no such event or alarm, or the abbreviation fits several
     ├── IllegalActionError  the table has no such step from here
     ├── ForbiddenError      the step exists, this role may not take it
-    ├── FieldError          a field is missing, unknown or out of range
+    ├── FieldError          a field is missing, unknown or out of range (wrong usage: exit status 2)
     └── ConflictError       somebody else was faster
 """
 
@@ -32,6 +32,8 @@ class ForbiddenError(RefusedError):
 
 class FieldError(RefusedError, ValueError):
     """A field of the request is missing, unknown, or has a value outside its range."""
+
+    exit_status = 2
 
 
 class ConflictError(RefusedError):

@@ -67,11 +67,19 @@ def read_filter(
     since: int | None,
 ) -> Filter:
     """The filter. Raises FieldError for a value that cannot be; the message lists those that can."""
-    wanted = OPEN_STATES if status == "open" else _values(status, STATES, "status (or 'open')")
+    wanted = _values(_spread(status), STATES, "status (or 'open')")
     if area and not area.isalnum():
         raise FieldError(f"{area[:40]!r} is no area code: letters and digits only")
     levels, utilities = _values(level, LEVELS, "level"), _values(utility, UTILITIES, "utility")
     return Filter(levels, wanted, utilities, area or None, since)
+
+
+def _spread(status: str | Sequence[str] | None) -> Sequence[str] | None:
+    """``open``, alone or among others, is every status of an open event."""
+    named = [status] if isinstance(status, str) else status
+    if not named:
+        return None
+    return [one for name in named for one in (OPEN_STATES if name == "open" else (name,))]
 
 
 def _values(given: str | Sequence[str] | None, known: Iterable[str], what: str) -> tuple[str, ...]:

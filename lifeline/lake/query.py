@@ -16,6 +16,7 @@ import secrets
 import threading
 import unicodedata
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
@@ -54,6 +55,9 @@ DENIED_PREFIXES: Final = ("read_", "duckdb_", "pragma_", "pg_", "arrow_scan", "p
 REFUSED_REFERENCES: Final = frozenset({"COLUMN_DATA", "BOUND_TABLE_REF", "DELIM_GET"})
 CATALOG_VIEWS: Final = frozenset({("information_schema", "columns"), ("information_schema", "tables")})
 """Parts of the catalog that name columns and types, but no definition, path or setting."""
+
+WHOLE_BELOW: Final = 1 << 63
+"""Whole numbers of JSON below this are read as they are by most programs; larger ones are text."""
 
 TABLE_ROWS_MAX: Final = 10_000
 """Rows that ``table`` shows; the other formats give all."""
@@ -281,7 +285,7 @@ def run(
         import pyarrow.parquet as pq  # 15 ms of every other query
 
         buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd")
+        pq.write_table(_without_spans(table), buffer, compression="zstd")
         return buffer.getvalue()
     if output == "arrow":
         sink = pa.BufferOutputStream()
@@ -289,13 +293,13 @@ def run(
             writer.write_table(table)
         return bytes(sink.getvalue())
     if output == "columns":
-        lists = [[_json_value(value) for value in row.values()] for row in table.to_pylist()]
+        lists = [[_json_value(value) for value in row] for row in _rows(table)]
         types = [str(kind) for kind in table.schema.types]
         body = {"columns": table.column_names, "types": types, "rows": lists}
-        return orjson.dumps(body, default=str)
+        return orjson.dumps(body, default=_json_value)
     if output == "json":
         rows = [{k: _json_value(v) for k, v in row.items()} for row in table.to_pylist()]
-        return orjson.dumps(rows, default=str, option=orjson.OPT_INDENT_2) + b"\n"
+        return orjson.dumps(rows, default=_json_value, option=orjson.OPT_INDENT_2) + b"\n"
     return (_csv(table) if output == "csv" else _text(table)).encode()
 
 
@@ -306,7 +310,10 @@ def fetch(
     rows_max: int | None = None,
     timeout_s: float | None = None,
 ) -> pa.Table:
-    """The result of one SELECT as an Arrow table; arguments and errors as in ``run``."""
+    """The result of one SELECT as an Arrow table; arguments and errors as in ``run``.
+
+    Each column has a name of its own: a second ``a`` is ``a_1``, as DuckDB calls it where it makes a table of a result.
+    """
     query = check(connection, sql)
     timer = threading.Timer(timeout_s, connection.interrupt) if timeout_s is not None else None
     if timer is not None:
@@ -319,7 +326,8 @@ def fetch(
                 if rows_max is not None and rows > rows_max:
                     raise QueryError(f"the result has more than {rows_max} rows; aggregate, or add LIMIT")
                 batches.append(batch)
-            return pa.Table.from_batches(batches, reader.schema)
+            table = pa.Table.from_batches(batches, reader.schema)
+            return table.rename_columns(_unique(table.column_names))
     except duckdb.InterruptException as error:
         raise QueryError(f"the query took more than {timeout_s} s and was stopped") from error
     except (duckdb.Error, pa.ArrowException) as error:
@@ -331,6 +339,23 @@ def fetch(
             timer.cancel()
 
 
+def _unique(names: Sequence[str]) -> list[str]:
+    taken: set[str] = set()
+    told = []
+    for name in names:
+        free, number = name, 0
+        while free in taken or (number and free in names):
+            number += 1
+            free = f"{name}_{number}"
+        taken.add(free)
+        told.append(free)
+    return told
+
+
+def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
+    return zip(*(column.to_pylist() for column in table.columns), strict=True)
+
+
 def _instant(value: datetime) -> str:
     if value.tzinfo is None:
         return value.isoformat(timespec="milliseconds")
@@ -338,14 +363,47 @@ def _instant(value: datetime) -> str:
 
 
 def _json_value(value: Any) -> Any:
+    """A value as JSON has it; what it lacks is text. Sums and decimals are numbers where nothing is lost."""
     if isinstance(value, datetime):
         return _instant(value)
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
-    return value
+    if isinstance(value, Decimal):
+        whole = value == value.to_integral_value()
+        number = int(value) if whole and abs(value) < WHOLE_BELOW else float(value)
+        return number if Decimal(repr(number)) == value else str(value)
+    if isinstance(value, pa.MonthDayNano):
+        return _interval(*value)
+    return value if isinstance(value, (bool, int, float, str, list, dict, date, type(None))) else str(value)
+
+
+def _interval(months: int, days: int, nanoseconds: int) -> str:
+    """A span of time as DuckDB writes it: ``1 year 2 months 3 days 04:05:06.789``."""
+    years, months = int(months / 12), months - 12 * int(months / 12)
+    named = ((years, "year"), (months, "month"), (days, "day"))
+    words = [f"{count} {unit}{'s' * (abs(count) != 1)}" for count, unit in named if count]
+    if nanoseconds or not words:
+        seconds, fraction = divmod(abs(nanoseconds) // 1000, 1_000_000)
+        text = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        tail = f".{fraction:06}".rstrip("0") if fraction else ""
+        words.append(f"{'-' * (nanoseconds < 0)}{text}{tail}")
+    return " ".join(words)
+
+
+def _without_spans(table: pa.Table) -> pa.Table:
+    """Spans of time as text: Parquet has no type that everybody writes and reads for them."""
+    for number, field in enumerate(table.schema):
+        if field.type == pa.month_day_nano_interval():
+            told = [None if value is None else _interval(*value) for value in table.column(number).to_pylist()]
+            table = table.set_column(number, field.name, pa.array(told, pa.string()))
+    return table
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, (list, dict)):
+        return orjson.dumps(value, default=_json_value).decode()
     value = _json_value(value)
     if value is None:
         return ""
@@ -359,8 +417,8 @@ def _csv(table: pa.Table) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(table.column_names)
     for batch in table.to_batches(1 << 14):
-        for row in batch.to_pylist():
-            writer.writerow([_no_formula(value) for value in row.values()])
+        for row in _rows(pa.Table.from_batches([batch])):
+            writer.writerow([_no_formula(value) for value in row])
     return buffer.getvalue()
 
 
@@ -372,7 +430,7 @@ def _no_formula(value: Any) -> str:
 
 def _text(table: pa.Table) -> str:
     shown = table.slice(0, TABLE_ROWS_MAX)
-    cells = [table.column_names, *([_printable(v) for v in row.values()] for row in shown.to_pylist())]
+    cells = [table.column_names, *([_printable(value) for value in row] for row in _rows(shown))]
     widths = [max(_width(row[i]) for row in cells) for i in range(table.num_columns)]
     right = [pa.types.is_integer(t) or pa.types.is_floating(t) or pa.types.is_decimal(t) for t in table.schema.types]
     lines = ["  ".join(_padded(c, w, right=r) for c, w, r in zip(row, widths, right, strict=True)) for row in cells]

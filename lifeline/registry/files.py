@@ -105,7 +105,7 @@ def _load(path: Path, findings: Findings) -> pa.Table | None:
             return pq.ParquetFile(path, memory_map=True).read()
         return _load_csv(path, findings)
     except FileNotFoundError:
-        findings.add("file", "does not exist", "check the path; it is relative to the configuration file")
+        findings.add("file", "does not exist", "check the path; in lifeline.toml it is relative to that file")
     except OSError as error:
         findings.add("file", f"cannot be read: {error}", "check that it is a whole file and its permissions")
     except (pa.ArrowException, UnicodeDecodeError) as error:

@@ -78,6 +78,46 @@ def test_an_alarm_tells_why_it_was_raised(config: Path, tmp_path: Path) -> None:
     assert np.isfinite(raised.value)
 
 
+def test_a_file_that_cannot_be_written_is_told(config: Path, tmp_path: Path) -> None:
+    changes, _ = alarms_of(config)
+    ids = ["alarms", "explain", changes[0].alarm_id, "-c", str(config), "--picture"]
+    for picture, word in ((tmp_path / "nowhere" / "alarm.svg", "cannot be written"), (tmp_path / "a.png", "end it in")):
+        result = CliRunner().invoke(app, [*ids, str(picture)])
+        assert result.exit_code == 2, result.output
+        assert word in result.output
+        assert not picture.exists()
+
+
+def test_brackets_of_others_are_text(config: Path) -> None:
+    """What somebody wrote is shown as it is: it is no markup, and it breaks no line."""
+    alarms_of(config)
+    result = CliRunner().invoke(app, ["alarms", "ack", "[/red]", "-c", str(config)])
+    assert (result.exit_code, "'[/red]'" in result.output) == (1, True), result.output
+    told = ["events", "report", "119", "smell [/b] in room [3]", "--service", "gas-smell", "--lon", "113.7"]
+    made = CliRunner().invoke(app, [*told, "--lat", "34.8", "-c", str(config), "--json"])
+    assert made.exit_code == 0, made.output
+    shown = CliRunner().invoke(app, ["events", "show", json.loads(made.stdout)["event_id"], "-c", str(config)])
+    assert (shown.exit_code, "[/b] in room [3]" in shown.output) == (0, True), shown.output
+    sinks = CliRunner().invoke(app, ["sinks", "-c", str(config)])
+    assert "[[sink]]" in sinks.output
+
+
+def test_wrong_usage_has_its_own_status(config: Path) -> None:
+    """A value that cannot be is wrong usage (2), as a wrong option is; what is not there is a failure (1)."""
+    alarms_of(config)
+    for words, status in (
+        (["alarms", "list", "--state", "nope"], 2),
+        (["events", "list", "--level", "nope"], 2),
+        (["events", "list", "--cursor", "nope"], 2),
+        (["events", "show", "ffff"], 1),
+        (["events", "list", "--status", "open", "--status", "closed"], 0),
+    ):
+        result = CliRunner().invoke(app, [*words, "-c", str(config)])
+        assert result.exit_code == status, (words, result.output)
+    there = CliRunner().invoke(app, ["events", "list", "--status", "open", "--json", "-c", str(config)])
+    assert len(json.loads(there.stdout)["events"]) == 1
+
+
 def test_what_there_is_not_is_told(config: Path) -> None:
     alarms_of(config)
     result = CliRunner().invoke(app, ["alarms", "explain", "ffff", "-c", str(config)])

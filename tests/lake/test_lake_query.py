@@ -48,6 +48,36 @@ def connection(data: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 QUERY = "SELECT event_id, title, raised_at, closed_at, false_alarm FROM events"
 
 
+ODD = """SELECT 1 AS a, 2 AS a, 3 AS a_1, sum(x) AS total, 1.5 AS tenths, 0.1234567890123456789 AS fine,
+       TIMESTAMPTZ '2026-11-26 08:00:00Z' - TIMESTAMPTZ '2026-11-24 06:59:59.5Z' AS lasted,
+       INTERVAL '-14 months' - INTERVAL '30 minutes' AS back, [1.5, NULL] AS several FROM range(4) r(x)"""
+
+
+def test_columns_of_one_name_sums_and_spans_of_time(connection: duckdb.DuckDBPyConnection) -> None:
+    """What an analyst's join and sums give: every column under a name of its own, numbers as numbers."""
+    shown = "2 days 01:00:00.5"
+    row = {
+        "a": 1, "a_2": 2, "a_1": 3, "total": 6, "tenths": 1.5, "fine": "0.1234567890123456789",
+        "lasted": shown, "back": "-1 year -2 months -00:30:00", "several": [1.5, None],
+    }  # fmt: skip
+    assert json.loads(run(connection, ODD, "json")) == [row]
+    columns = json.loads(run(connection, ODD, "columns"))
+    assert (columns["columns"], columns["rows"]) == (list(row), [list(row.values())])
+    head, *rows = csv.reader(io.StringIO(run(connection, ODD, "csv").decode()))
+    assert (head, rows) == (
+        list(row),
+        [["1", "2", "3", "6", "1.5", row["fine"], shown, row["back"], "[1.5,null]"]],
+    )
+    table = run(connection, ODD, "table").decode().splitlines()
+    assert table[0].split() == list(row)
+    assert table[2].startswith("1    2    3")
+    assert pq.read_table(io.BytesIO(run(connection, ODD, "parquet")), columns=["a_2", "lasted"]).to_pylist() == [
+        {"a_2": 2, "lasted": shown}
+    ]
+    joined = json.loads(run(connection, "SELECT * FROM readings JOIN points USING (point) LIMIT 1", "json"))[0]
+    assert joined["device_id"] == joined["device_id_1"]
+
+
 def test_formats(connection: duckdb.DuckDBPyConnection) -> None:
     assert json.loads(run(connection, QUERY, "json")) == [
         {

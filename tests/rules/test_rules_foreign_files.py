@@ -157,6 +157,7 @@ def test_names_that_look_like_numbers_are_names(tmp_path: Path) -> None:
         ("7,,,,2026-03-01 06:00,2026-03-01 06:30", 0.0, "kind: is empty in a row"),
         ("7,release,,,,2026-03-01 06:30", 0.0, "start: is empty in a row"),
         ("7,release,,,1/3/26 6:00,1/3/26 6:30", 0.0, "day and month"),
+        ("7,release,,,2026-03-01 06:30,2026-03-01 06:00", 0.0, "line 2: '7' ends before it starts"),
     ],
 )
 def test_truth_in_any_writing(row: str, recall: float, message: str, tmp_path: Path, registry: Path) -> None:
@@ -169,6 +170,14 @@ def test_truth_in_any_writing(row: str, recall: float, message: str, tmp_path: P
             run(tmp_path, tmp_path / "d.parquet", registry, truth=truth)
         return
     assert run(tmp_path, tmp_path / "d.parquet", registry, truth=truth)["score"]["recall"] == recall
+
+
+def test_a_truth_file_without_a_column_is_named(tmp_path: Path, registry: Path) -> None:
+    truth = tmp_path / "truth.csv"
+    truth.write_text("fault_id,device_id,quantity,start,end\n7,,,1772341200000,\n")
+    SHAPES["wide.parquet"](tmp_path / "d.parquet")
+    with pytest.raises(ConfigurationError, match=r"truth\.csv: kind: column is missing"):
+        run(tmp_path, tmp_path / "d.parquet", registry, truth=truth)
 
 
 def test_a_period_without_readings_gives_no_alarms(tmp_path: Path, registry: Path) -> None:
@@ -218,6 +227,8 @@ def test_fit_proposes_limits_that_check_accepts(tmp_path: Path, registry: Path) 
         (lambda f: f.with_columns(pl.col("ts").dt.epoch("us")), "looks like micro"),
         (lambda f: f.with_columns(ts=pl.lit("01/03/2026 00:00")), "day and month"),
         (lambda f: f.with_columns(pl.lit("open").alias("site/a/ch4")), "holds 'open', not numbers"),
+        (lambda f: f.with_columns(pl.col("ts").dt.epoch("ms") - 10**13), "before 1970"),
+        (lambda _: long().rename({"value": "val"}), "value: column is missing: did you mean val?"),
         (lambda _: long().with_columns(quality=pl.lit(300)), "0 good, 1 uncertain, 2 bad"),
     ],
 )
@@ -236,7 +247,9 @@ def test_mistakes_in_the_data_name_the_column_and_the_remedy(
         ({"train_to": "soon"}, "is not a time"),
         ({"train_to": "2026-03-02T01:00:00Z"}, "after the last reading: nothing is left to judge"),
         ({"alarms": Path("/nonexistent/a.parquet")}, "cannot be written"),
+        ({"report": Path("/nonexistent/r.html")}, "there is no folder /nonexistent"),
         ({"truth": Path("/nonexistent/t.csv")}, "cannot be read"),
+        ({"start": "2026-03-02", "end": "2026-03-01"}, "2026-03-01 is not after --from 2026-03-02"),
     ],
 )
 def test_mistakes_of_the_command_line_are_named(
@@ -254,6 +267,9 @@ def test_what_was_not_judged_is_said(tmp_path: Path, registry: Path) -> None:
     assert "--train-to: 2026-03-01T00:00:00Z is not after the first reading" in doubt
     (doubt,) = run(tmp_path, tmp_path / "d.parquet", registry, start="2027-01-01T00:00:00Z")["warnings"]
     assert "holds no readings" in doubt
+    long().with_columns(value=pl.lit(None, pl.Float64)).write_parquet(tmp_path / "e.parquet")
+    (doubt,) = run(tmp_path, tmp_path / "e.parquet", registry)["warnings"]
+    assert "has a value" in doubt
     names = ("a", "b")
     points = pl.DataFrame(
         [("R", name, "rig", "rig 1") for name in names], ["device_id", "quantity", "kind", "group"], orient="row"

@@ -124,6 +124,23 @@ def test_same_id_twice_and_unreadable_files(kit: Any, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_byte_order_mark_is_passed_over(kit: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(kit.rule(), "utf-8-sig")
+    assert [rule.id for rule in RuleSet.load([tmp_path]).rules] == ["gas.ch4.high"]
+
+
+def test_a_parameter_that_cannot_be_is_one_problem(kit: Any) -> None:
+    """And not one more for each condition that uses it."""
+    assert set(problems(kit.rule(params="{ limit = nan, deadband = 5.0 }"))) == {"rule gas.ch4.high.params.limit"}
+
+
+def test_a_misspelt_option_is_no_parameter(kit: Any) -> None:
+    """It would leave the option at its default in silence; a parameter that is just not used harms nobody."""
+    found = problems(kit.rule(params="{ limit = 25.0, deadband = 5.0, rate_windw_s = 60 }"))
+    assert found["rule gas.ch4.high.params.rate_windw_s"].remedy == "did you mean rate_window_s?"
+    assert RuleSet.parse(kit.rule(params="{ limit = 25.0, deadband = 5.0, spare = 1, rate_window_s = 60 }"), "a.toml")
+
+
 def test_defaults(kit: Any) -> None:
     (rule,) = RuleSet.parse(kit.rule()).rules
     assert (rule.event, rule.place, rule.evaluate, rule.latch) == ("gas-ch4", "asset", "reading", False)
