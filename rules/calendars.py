@@ -116,9 +116,9 @@ def _public(country: str, subdivision: str) -> Any:
     """Public holidays and make-up days of a country. Raises NotImplementedError when nobody knows them."""
     if not country:
         return None
-    from holidays import country_holidays
+    from lifeline.core.holidays import public_holidays  # the library is large, and few calendars need it
 
-    return country_holidays(country, subdivision or None)
+    return public_holidays(country, subdivision or None)
 
 
 def is_name(text: str) -> bool:

@@ -124,9 +124,9 @@ def _public(country: str | None, subdivision: str | None) -> Any:
     """The library's calendar of a country. Raises ValueError when it has none."""
     if country is None:
         return None
-    from holidays import country_holidays
+    from lifeline.core.holidays import public_holidays  # the library is large, and few calendars need it
 
     try:
-        return country_holidays(country, subdivision)
+        return public_holidays(country, subdivision)
     except NotImplementedError as error:
         raise ValueError(f"no public holidays are known for {country} {subdivision or ''}: {error}") from None
