@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SECONDS_MAX: Final = 80
 """Of load; it ends when alarms live again after the last kill."""
 PROBES_PER_S: Final = 10
-KILLS_S: Final = (7.0, 5.0, 14.5)
+KILLS_S: Final = (7.0, 5.0, 9.5)
 """Seconds of work before each kill; the last is just before a snapshot falls due."""
 START_SECONDS: Final = 4
 TARGET_S: Final = 3.0

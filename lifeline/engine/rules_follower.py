@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from lifeline.core.ports import AlarmSink, Clock, RuleEngine
     from lifeline.engine.snapshots import SnapshotStore
 
-SNAPSHOT_MS: Final = 15_000
+SNAPSHOT_MS: Final = 10_000
 """A restart replays this much of the log and what lies behind the machine's checkpoint (four readings of every point,
-at most): 15 s of 420,000 readings/s is 6.3 million rows, about 2 s."""
+at most): 10 s of 220,000 readings/s is 2.2 million rows, some 0.6 s. Each takes 0.07 s of CPU and 60 MB of the disk."""
 
 BEAT_S: Final = 0.01
 FULL_BEAT_S: Final = 0.1
