@@ -87,6 +87,11 @@ class Child:
             assert pipe is not None
             pipe.close()
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def hear(self) -> dict[str, Any]:
         """Its next line.
 

@@ -1,4 +1,4 @@
-"""CPU time by thread of this process: Linux's own count (schedstat, nanoseconds), named by Python's threads."""
+"""CPU time by thread of this process, and time without a core: Linux's own counts (schedstat, nanoseconds)."""
 
 from __future__ import annotations
 
@@ -21,6 +21,33 @@ def cpu_by_thread() -> dict[str, float]:
             name = names.get(int(task.name), POOLS)
             seconds[name] = seconds.get(name, 0.0) + used
     return seconds
+
+
+class Waits:
+    """How long some threads were ready to run and had no core: what neighbours on the machine take, not the program.
+
+    Args:
+        names: How their names begin, of this process.
+        pids: Of other processes, whose first thread counts too.
+    """
+
+    def __init__(self, names: tuple[str, ...], pids: tuple[int, ...] = ()) -> None:
+        own = (thread.native_id for thread in threading.enumerate() if thread.name.startswith(names))
+        self._paths = [Path(f"/proc/self/task/{thread}/schedstat") for thread in own]
+        self._paths += [Path(f"/proc/{pid}/schedstat") for pid in pids]
+        self._last = self._total()
+
+    def ms(self) -> float:
+        """Of all of them together, since the last call."""
+        last, self._last = self._last, self._total()
+        return (self._last - last) / 1e6
+
+    def _total(self) -> int:
+        total = 0
+        for path in self._paths:
+            with suppress(OSError):
+                total += int(path.read_text().split()[1])
+        return total
 
 
 class ThreadMeter:
