@@ -84,6 +84,10 @@ def make_directory(directory: Path) -> None:
         raise UnavailableError(f"{directory}: cannot be created: {error}") from error
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def _pieces(parts: Iterable[bytes | memoryview]) -> Iterator[memoryview]:
     for part in parts:
         view = memoryview(part)
@@ -91,17 +95,18 @@ def _pieces(parts: Iterable[bytes | memoryview]) -> Iterator[memoryview]:
             yield view.cast("B")[start : start + PIECE_BYTES]
 
 
-def write_atomic(path: Path, *parts: bytes | memoryview, durable: bool = True) -> None:
+def write_atomic(path: Path, *parts: bytes | memoryview, durable: bool = True, private: bool = False) -> None:
     """Replace ``path`` by ``parts``, one after the other: a reader sees the old bytes or the new ones, never a mixture.
 
     With ``durable=False`` the replacement is still atomic for readers, but may be lost by a power cut (status files).
+    ``private``: never readable for another account, not for a moment.
 
     Raises:
         UnavailableError: the disk refuses (full, read-only, failing); ``path`` still holds the old bytes.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with open(temporary, "wb", opener=_private if private else None) as file:
             waiting = 0
             for piece in _pieces(parts):
                 if durable and waiting and waiting + len(piece) > PIECE_BYTES:

@@ -200,6 +200,7 @@ class _Drive:
         self._link: Link | None = None
         self._ledger: Ledger | None = None
         self._generator: Generator | None = None
+        self._start_ms = self._next_ms = 0
         self._repeated_readings = 0
         self._reconnects = 0
         self._behind_ms_max = 0

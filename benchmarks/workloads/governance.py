@@ -283,6 +283,12 @@ def _storm(result: Result, desk: GovernanceDesk, queue: GovernanceQueue, clock: 
     done = threading.Event()
 
     def fold() -> None:
+        try:
+            arrive()
+        finally:  # else the people below would wait for ever
+            done.set()
+
+    def arrive() -> None:
         began = time.perf_counter()
         for number in range(batches):
             due = began + number * STORM_S / batches
@@ -292,7 +298,6 @@ def _storm(result: Result, desk: GovernanceDesk, queue: GovernanceQueue, clock: 
             changes = [_alarm(p, at + i, queue.position + 1)[0] for i, p in enumerate(chosen)]
             opened.extend(queue.apply(changes, queue.position + 1, clock()))
             behind.append((time.perf_counter() - due) * 1000)
-        done.set()
 
     thread = threading.Thread(target=fold)
     thread.start()
@@ -306,6 +311,7 @@ def _storm(result: Result, desk: GovernanceDesk, queue: GovernanceQueue, clock: 
             acted.append(_timed(lambda key=target: desk.act(key, "note", chief, "seen")))  # type: ignore[misc]
         time.sleep(0.02)
     thread.join()
+    assert len(behind) == batches, "the storm has ended early"
     result.figures["storm_behind_max_ms"] = Figure(max(behind), "ms", 1000, "lower", runs=batches)
     result.figures["storm_events"] = Figure(len(opened), "events", runs=STORM_ALARMS)
     _percentiles(result, "storm_list", listed, 200)

@@ -109,8 +109,7 @@ def run_demo(settings: DemoSettings, line: Line) -> dict[str, Any]:
                 _drain(assembly, published["readings"], line)
             finally:
                 line.close()
-                if simulator.poll() is None:
-                    simulator.kill()
+                _end(simulator)
             elapsed = time.monotonic() - started
             status = assembly.board.snapshot()
             cpu_s = sum(process.cpu_times()[:2]) - cpu_before
@@ -200,7 +199,6 @@ def _finish_simulator(simulator: subprocess.Popen[str]) -> dict[str, Any]:
     try:
         out, _ = simulator.communicate(timeout=SIMULATOR_STOP_S)
     except subprocess.TimeoutExpired:
-        simulator.kill()
         raise UnavailableError("the simulator did not end; see simulator.log in the demo's folder") from None
     if simulator.returncode != 0:
         raise UnavailableError(
@@ -208,6 +206,12 @@ def _finish_simulator(simulator: subprocess.Popen[str]) -> dict[str, Any]:
         )
     summary: dict[str, Any] = json.loads(out)
     return summary
+
+
+def _end(simulator: subprocess.Popen[str]) -> None:
+    if simulator.poll() is None:
+        simulator.kill()
+        simulator.communicate()
 
 
 def _drain(assembly: Assembly, published: int, line: Line) -> None:

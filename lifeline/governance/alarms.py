@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from lifeline.core.schema import LEVELS, UTILITIES
 from lifeline.governance import fields, statements
@@ -82,7 +82,6 @@ def list_alarms(
     state: str | Sequence[str] | None = None,
     level: str | Sequence[str] | None = None,
     utility: str | None = None,
-    area: str | None = None,
     rule_id: str | None = None,
     event_id: str | None = None,
     active: bool | None = None,
@@ -93,8 +92,7 @@ def list_alarms(
 ) -> tuple[list[Row], str | None]:
     """A page of alarms, newest detection first, and the cursor of the next page.
 
-    ``area`` takes in everything below it (codes begin with their parent's code); ``since`` epoch ms of detection;
-    ``within`` the grants of whoever looks (None: everything).
+    ``since``: epoch ms of detection; ``within``: the grants of whoever looks (None: everything).
 
     Raises:
         FieldError: a filter, limit or cursor that cannot be.
@@ -106,8 +104,6 @@ def list_alarms(
         query = query.where(one_of(alarms.c.level, level, LEVELS, "level"))
     if utility is not None:
         query = query.where(one_of(alarms.c.utility, utility, UTILITIES, "utility"))
-    if area:
-        query = query.where(func.substr(alarms.c.area_code, 1, len(area)) == area)
     if rule_id is not None:
         query = query.where(alarms.c.rule_id == rule_id)
     if event_id is not None:

@@ -12,7 +12,6 @@ The leaves are not secret and name no one; with them ``audit_verify`` can say wh
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -196,14 +195,7 @@ def load_or_make_key(path: Path) -> Ed25519PrivateKey:
             raise ConfigurationError([Problem("lifeline.toml", "audit.key_file", message, remedy)]) from None
     key = notes.new_key()
     _make(path.parent)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(notes.private_pem(key))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise UnavailableError(f"{path}: {error.strerror}") from error
+    write_atomic(path, notes.private_pem(key), private=True)  # whole or not there: half a key would end every start
     return key
 
 

@@ -1,7 +1,7 @@
 """Key figures with named denominators, from the sums beside the events: a month of a district or a year of the city.
 
 Every share comes with its numerator and denominator, because the same name means different things elsewhere: a closing
-rate over filed cases is not one over those due to be closed. ``MEANING`` says it for each in both languages. Opens no
+rate over filed cases is not one over those due to be closed. ``meaning`` says it for each in both languages. Opens no
 transaction.
 """
 

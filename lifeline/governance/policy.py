@@ -10,7 +10,7 @@ import re
 import tomllib
 from datetime import date, time
 from functools import cached_property
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -19,10 +19,15 @@ from lifeline.core.schema import LEVELS
 from lifeline.governance.calendars import OFFICE_HOURS, WorkingCalendar
 from lifeline.governance.emergency import EMERGENCY
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 STAGES: Final = ("triage", "dispatch", "accept", "handle", "check")
 """What may take too long: judging, choosing a unit, taking it on, doing it, checking it."""
 _WITHIN: Final = re.compile(r"^(\d+(?:\.\d+)?)\s*(min|h|d|working hours?|working days?)$")
 _SECONDS: Final = {"min": 60, "h": 3600, "d": 86_400}
+WORKING_DAYS_MAX: Final = 2000
+"""The longest span of work: a calendar looks no further than eleven years for a deadline."""
 
 Stage = Literal["triage", "dispatch", "accept", "handle", "check"]
 Level = Literal["red", "orange", "yellow", "blue"]
@@ -141,6 +146,7 @@ class TriggerPolicy(Section):
     events: int = Field(default=5, ge=1, le=100_000)
     within: Span = Within(number=10, unit="min")
     hours: float = Field(default=2, gt=0, le=720)
+    """How long it lasts; ``hours_max`` at the most."""
 
 
 class EmergencyPolicy(Section):
@@ -194,6 +200,17 @@ class Policy(Section):
     def working(self) -> WorkingCalendar:
         """The calendar."""
         return WorkingCalendar(self.timezone, **dict(self.calendar))
+
+    def spans(self) -> Iterator[tuple[str, Within]]:
+        """Every span that is written in it, with its place."""
+        for number, row in enumerate(self.limit):
+            yield f"limit.{number}.within", row.within
+            if row.emergency is not None:
+                yield f"limit.{number}.emergency", row.emergency
+        yield from ((f"alarm.shelve_max.{level}", span) for level, span in self.alarm.shelve_max.items())
+        yield from ((f"escalation.step.{level}", span) for level, span in self.escalation.step.items())
+        yield "report.within", self.report.within
+        yield from ((f"emergency.trigger.{i}.within", one.within) for i, one in enumerate(self.emergency.trigger))
 
     def deadline(self, stage: str, level: str, kind: str, mode: str, since: int) -> tuple[int, str] | None:
         """When ``stage`` is overdue (epoch ms) and in which time it runs, or None without a limit.
@@ -256,8 +273,7 @@ def read_policy(text: str, timezone: str, name: str = "policy") -> Policy:
         raise ConfigurationError([Problem(name, "timezone", "belongs to [site]", "remove it here")])
     try:
         policy = Policy(timezone=timezone, **given)
-        policy = policy.model_copy(update={"limit": (*_default_limits(), *policy.limit)} if "limit" in given else {})
-        _ = policy.working
+        longest_s = WORKING_DAYS_MAX * policy.working.day_s
     except ValidationError as error:
         problems = [
             Problem(name, ".".join(map(str, one["loc"])), one["msg"], "see docs/governance.md")
@@ -266,7 +282,12 @@ def read_policy(text: str, timezone: str, name: str = "policy") -> Policy:
         raise ConfigurationError(problems) from None
     except ValueError as error:
         raise ConfigurationError([Problem(name, "calendar", str(error), "see docs/governance.md")]) from None
-    return policy
+    long = [where for where, span in policy.spans() if span.working and _natural_s(span, policy.working) > longest_s]
+    if long:
+        message = "is more work than is planned"
+        remedy = f"write at most {WORKING_DAYS_MAX} working days, or the span in d"
+        raise ConfigurationError([Problem(name, where, message, remedy) for where in long])
+    return policy.model_copy(update={"limit": (*_default_limits(), *policy.limit)}) if "limit" in given else policy
 
 
 assert set(LEVELS) == {"red", "orange", "yellow", "blue"}

@@ -21,6 +21,7 @@ from lifeline.governance import deadlines
 from lifeline.governance.asking import fetch
 from lifeline.governance.blank import blank_event
 from lifeline.governance.effects import Effects
+from lifeline.governance.emergency import EMERGENCY
 from lifeline.governance.errors import FieldError, ForbiddenError, UnknownIdError
 from lifeline.governance.fields import text
 from lifeline.governance.hand import REPORTED
@@ -221,6 +222,7 @@ def _nearest(connection: Connection, made: Row, policy: Policy, now_ms: int) -> 
         events.c.lat.between(south, north),
         events.c.lon.between(west, east),
         events.c.category == "process",
+        events.c.kind != EMERGENCY,  # it lies at its area's centre and nobody is sent there
         or_(events.c.detected_at >= oldest, events.c.active_count > 0),
         events.c.detected_at <= now_ms,
     )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pytest
+
+from lifeline.live.values import LiveValues
 
 NOW_MS = 1_795_000_000_000
 
@@ -126,6 +129,20 @@ def test_last_values_come_as_json_and_as_arrow(client: Any) -> None:
     assert table.num_rows == 1
     assert table["device_id"].to_pylist() == ["D00000"]
     assert table["value"].to_pylist() == [body["values"][0]["value"]]
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/vnd.apache.arrow.stream"])
+def test_points_that_the_engine_has_yet_to_make_room_for_are_asked_for_again(client: Any, accept: str) -> None:
+    path = client.town.site.live_path
+    whole = path.rename(path.with_name("whole"))  # other tests want it back
+    try:
+        LiveValues(path, SimpleNamespace(current=lambda: range(2))).close()
+        answer = client.get("/api/v1/live", as_="viewer", headers={"Accept": accept})
+    finally:
+        whole.replace(path)
+
+    assert answer.status_code == 503
+    assert "try again" in answer.json()["detail"]
 
 
 def test_areas_points_and_me(client: Any) -> None:

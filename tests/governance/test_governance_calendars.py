@@ -89,6 +89,12 @@ def test_a_calendar_without_days_ends() -> None:
         ("[calendar]\ncountry = 'XX'", "XX"),
         ("[[limit]]\nstage = 'nap'\nwithin = '1h'", "limit.0.stage"),
         ("[[limit]]\nstage = 'handle'\nwithin = 'soon'", "30min"),
+        ("[[limit]]\nstage = 'handle'\nwithin = '2001 working days'", r"limit\.0\.within"),
+        ("[[limit]]\nstage = 'handle'\nwithin = '1h'\nemergency = '90000 working hours'", r"limit\.0\.emergency"),
+        ("[alarm]\nshelve_max = { red = '5000 working days' }", r"alarm\.shelve_max\.red"),
+        ("[escalation]\nstep = { blue = '5000 working days' }", r"escalation\.step\.blue"),
+        ("[report]\nwithin = '5000 working days'", r"report\.within"),
+        ("[[emergency.trigger]]\nwithin = '5000 working days'", r"emergency\.trigger\.0\.within"),
         ("colour = 1", "colour"),
         ("timezone = 'UTC'", "site"),
         ("[", "TOML"),
@@ -97,6 +103,15 @@ def test_a_calendar_without_days_ends() -> None:
 def test_a_wrong_policy_is_refused_with_its_place(text: str, named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         read_policy(text, "UTC")
+
+
+def test_the_longest_span_of_work_has_an_end() -> None:
+    policy = read_policy("[[limit]]\nstage = 'handle'\nwithin = '2000 working days'", "Asia/Shanghai")
+
+    due = policy.deadline("handle", "red", "x", "normal", ms("Asia/Shanghai", 2026, 11, 26))
+
+    assert due is not None
+    assert due[0] > ms("Asia/Shanghai", 2034, 1, 1)
 
 
 def test_the_most_exact_limit_wins() -> None:

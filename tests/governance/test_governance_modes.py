@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lifeline.core.errors import ConfigurationError
+from lifeline.governance import reference
 from lifeline.governance.actor import Actor
 from lifeline.governance.database import Database
 from lifeline.governance.errors import ConflictError, FieldError, ForbiddenError, UnknownIdError
@@ -167,6 +168,39 @@ def test_a_rule_switches_it_on(hands: Hands) -> None:
     assert "规则触发" in mode["reason"]
     hands.tick(2)
     assert len(hands.desk.list_emergencies()[0]) == 1
+
+
+def replace_areas(hands: Hands, *rows: dict[str, object]) -> None:
+    with hands.queue._database.write() as connection:
+        reference.replace(connection, "areas", rows)
+
+
+@pytest.mark.parametrize(("allowed", "asked", "lasts"), [(72, 100, 72), (72, 2, 2)])
+def test_a_rule_switches_a_district_on_that_the_registry_does_not_list(
+    hands: Hands, allowed: int, asked: int, lasts: int
+) -> None:
+    hands.queue.close()
+    trigger = f"[[emergency.trigger]]\nlevel='orange'\nevents=1\nhours={asked}"
+    hands.reopen(f"[emergency]\nhours_max={allowed}\n{trigger}")
+    replace_areas(hands, {"area_code": "410102", "level": "district", "name": "中原区"})
+    hands.apply(raised("ch4.high", 0, T0))
+
+    hands.tick(2)
+
+    (mode,) = hands.desk.list_emergencies()[0]
+    assert (mode["area_code"], mode["until"] - mode["since"]) == ("410105", lasts * HOUR)
+
+
+def test_what_people_tell_at_the_areas_centre_is_no_part_of_the_incident(hands: Hands) -> None:
+    replace_areas(
+        hands, {"area_code": "410105", "level": "district", "name": "金水区", "lon": 113.6801, "lat": 34.7901}
+    )
+    mode = storm(hands)
+
+    answer = hands.desk.report(Report("citizen", "smell", service="gas-smell", lon=113.6801, lat=34.7901), WANG)
+
+    assert answer["event_id"] != mode["incident_id"]
+    assert (answer["merged"], answer["event"]["kind"]) == (False, "gas-leak")
 
 
 OVERRIDES = '[emergency]\nreaders = ["operator"]\noverrides = { "ch4.high" = { limit = 20.0 } }'

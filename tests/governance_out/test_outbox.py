@@ -328,6 +328,29 @@ def test_threads_deliver_and_stop(hands: Hands, receiver: Receiver, wait_for: An
     worker.stop()
 
 
+class Unwell(Broken):
+    """Has a defect beside what it sends: the first times that it has nothing to do."""
+
+    def idle(self) -> None:
+        self.asked += 1
+        if self.asked < 3:
+            raise ZeroDivisionError("a defect")
+
+
+def test_a_defect_does_not_end_a_sink_and_is_told_once(
+    hands: Hands, wait_for: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    unwell = Unwell()
+    worker = sink(hands, unwell)
+    worker.start()
+    wait_for(lambda: unwell.asked > 3, 20, "it goes on")
+    worker.stop()
+
+    assert [record.message for record in caplog.records if "defect" in record.message] == [
+        "sink hook: a defect; it tries again"
+    ]
+
+
 def test_the_command_line_shows_where_each_sink_stands(hands: Hands) -> None:
     from lifeline.app.queue import Desk
 

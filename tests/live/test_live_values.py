@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.errors import UnavailableError
+from lifeline.files import write_atomic
 from lifeline.live.layout import HEADER_BYTES, RECORD
 from lifeline.live.reader import LastValues, LiveReader
 from lifeline.live.values import LiveValues
@@ -36,6 +37,19 @@ class Source:
 
     def register(self, pairs: Any) -> Any:
         raise NotImplementedError
+
+
+def test_a_private_file_was_never_anybody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes = []
+    replace = Path.replace
+    monkeypatch.setattr(
+        Path, "replace", lambda one, to: (modes.append(one.stat().st_mode & 0o777), replace(one, to))[1]
+    )
+
+    write_atomic(tmp_path / "key", b"secret", private=True)
+
+    assert modes == [0o600]
+    assert (tmp_path / "key").read_bytes() == b"secret"
 
 
 def record(lsn: int, rows: list[Row]) -> LogRecord:

@@ -116,6 +116,14 @@ def test_a_real_run(mosquitto: Start, free_port: int, tmp_path: Path, shape: Any
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("file", ["ledger", "truth"])
+def test_a_file_that_cannot_be_written_is_told(mosquitto: Start, free_port: int, tmp_path: Path, file: str) -> None:
+    mosquitto(free_port)
+
+    with pytest.raises(OSError, match=str(tmp_path)):
+        run(DriveSettings(f"mqtt://127.0.0.1:{free_port}", sensors=20, seconds=1, **{file: tmp_path}))
+
+
 def test_a_broker_that_is_killed_and_comes_back(mosquitto: Start, free_port: int, tmp_path: Path) -> None:
     """The publisher reconnects, catches up, and in the end everything sent is acknowledged: nothing is left out."""
     broker = mosquitto(free_port)

@@ -207,8 +207,7 @@ class Points:
         with self._ask() as connection:
             table: pa.Table = connection.sql(sql, params=given).to_arrow_table()
         points = table["point"].to_numpy().astype(np.int32)
-        with self._live_lock:
-            values = self._reader().read(points)
+        values = self._read(points)
         instant = pa.timestamp("ms", "UTC")
         for name in ("device_id", "quantity", "unit"):
             index = table.schema.get_field_index(name)
@@ -229,7 +228,7 @@ class Points:
         known = {}
         try:
             _, rows = self._last(list(points))
-        except (UnavailableError, IndexError):
+        except UnavailableError:
             return {}
         for point, row in zip(points, rows, strict=True):
             if row["ts"] is not None:
@@ -237,8 +236,7 @@ class Points:
         return known
 
     def _last(self, points: list[int]) -> tuple[int, list[Row]]:
-        with self._live_lock:
-            values = self._reader().read(np.array(points, np.int32))
+        values = self._read(np.array(points, np.int32))
         rows = []
         for i in range(len(points)):
             seen = bool(values.seen[i])
@@ -253,12 +251,18 @@ class Points:
             )
         return values.position, rows
 
-    def _reader(self) -> Any:
-        if self._live is None:
-            from lifeline.live.reader import LiveReader  # numba: only for those who ask for last values
+    def _read(self, points: np.ndarray) -> Any:
+        """Last values. Raises UnavailableError, also while the engine has yet to make room for new points."""
+        with self._live_lock:
+            if self._live is None:
+                from lifeline.live.reader import LiveReader  # numba: only for those who ask for last values
 
-            self._live = LiveReader(self._live_path)
-        return self._live
+                self._live = LiveReader(self._live_path)
+            try:
+                return self._live.read(points)
+            except IndexError:
+                message = "the engine has not taken over the newest points of the registry; try again"
+                raise UnavailableError(message) from None
 
     # --- how ---------------------------------------------------------------------------------------------------
 
@@ -335,8 +339,7 @@ _NOT_HOUSEHOLD: Final = f" AND (kind IS NULL OR kind NOT LIKE '{HOUSEHOLD_PREFIX
 def pseudonym_key(path: Path) -> str:
     """The site's secret for pseudonyms, made at the first start."""
     if not path.exists():
-        write_atomic(path, os.urandom(32).hex().encode())
-        path.chmod(0o600)
+        write_atomic(path, os.urandom(32).hex().encode(), private=True)
     return path.read_text().strip()
 
 

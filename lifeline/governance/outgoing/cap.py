@@ -61,7 +61,7 @@ class Issue:
     """Epoch ms, a whole second."""
 
 
-def message_type(message: Message, earlier: Sequence[Issue], last_level: str | None = None) -> str | None:
+def message_type(message: Message, earlier: Sequence[Issue]) -> str | None:
     """``Alert``, ``Update``, ``Cancel``, or None when this change issues nothing."""
     event, action = message.data["event"], message.data["action"]
     if not earlier:
@@ -70,8 +70,7 @@ def message_type(message: Message, earlier: Sequence[Issue], last_level: str | N
         return "Cancel"
     if message.kind == "event.closed" and action == "close":
         return "Update"
-    changed = action in {"escalate", "grade", "reopen"} or (last_level is not None and last_level != event["level"])
-    return "Update" if changed else None
+    return "Update" if action in {"escalate", "grade", "reopen"} else None
 
 
 def identifier(settings: CapSettings, message: Message, sent_at: int, serial: int) -> str:

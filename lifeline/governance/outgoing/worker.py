@@ -137,6 +137,11 @@ class Worker:
                 if str(error) != reported:
                     reported = str(error)
                     logger.error("sink %s: %s", self.rules.name, error)  # noqa: TRY400 the message says it all
+            except Exception as error:  # a bug of ours must not end the sink without a word: shown once, tried again
+                busy = False
+                if repr(error) != reported:
+                    reported = repr(error)
+                    logger.exception("sink %s: a defect; it tries again", self.rules.name)
             if not busy:
                 self._stop.wait(POLL_S)
 

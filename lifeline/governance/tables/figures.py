@@ -37,7 +37,7 @@ MEASURES: Final = (
     "checkable",
     "verified",
 )
-"""What is counted; ``kpi.MEANING`` says what each is and on which day it counts."""
+"""What is counted; ``kpi.meaning`` says what each is and on which day it counts."""
 
 kpi_days: Final = Table(
     "kpi_days",
