@@ -31,7 +31,7 @@ def _part(name: str) -> str:
 def render(site: str, timezone: str, nonce: str, *, name: str = "", csrf: str = "") -> str:
     """The console for a site and its viewer. ``nonce`` is fresh for every request."""
     values = {"nonce": nonce, "site": site, "timezone": timezone, "name": name, "csrf": csrf}
-    return _filled("page.html", values, style="page.css", scripts=("page.js", "event.js"))
+    return _filled("page.html", values, style="page.css", scripts=("words.js", "page.js", "event.js"))
 
 
 def render_login(

@@ -125,8 +125,9 @@ def test_the_sites_name_is_text(client: Any) -> None:
     browser.close()
 
 
-SCRIPT = resources.files("lifeline.console").joinpath("web", "page.js").read_text()
-LOGIN_SCRIPT = resources.files("lifeline.console").joinpath("web", "login.js").read_text()
+WEB = resources.files("lifeline.console").joinpath("web")
+SCRIPT = "".join(WEB.joinpath(name).read_text(encoding="utf-8") for name in ("words.js", "page.js", "event.js"))
+LOGIN_SCRIPT = WEB.joinpath("login.js").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("danger", ["HTML", "document.write", "eval(", "Function(", 'setAttribute("on', "javascript:"])

@@ -6,8 +6,10 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -121,6 +123,43 @@ def test_a_person_opens_an_event_and_acts_on_what_they_saw(client: Any, chromium
     assert "look again" in chromium.run("document.querySelector('#event .fault').textContent")
     refused = [text for text in chromium.complaints if "412" not in text]
     assert refused == []
+
+
+def test_times_are_the_sites_whatever_the_browser_thinks(client: Any, chromium: Any) -> None:
+    event_id = client.town.events[0]["event_id"]
+    for action, role in (("file", "operator"), ("dispatch", "dispatcher"), ("accept", "operator")):
+        acted = client.ask("POST", f"/api/v1/events/{event_id}/actions/{action}", as_=role)
+        assert acted.status_code == 200, acted.text
+    told = datetime(2027, 1, 5, 18, 30, tzinfo=ZoneInfo("Asia/Shanghai"))
+    chromium.open(one_time_link(client, "operator1"))
+    chromium.until("document.querySelectorAll('tr.can').length === 4")
+    chromium.run(f"document.dispatchEvent(new CustomEvent('lifeline:event', {{ detail: '{event_id}' }}))")
+    chromium.until("document.querySelector('#event [data-action=ask-extension]') !== null")
+    facts = chromium.run("document.querySelector('#event .facts').textContent")
+    assert "橙色 orange" in facts
+    assert "已接受 accepted" in facts
+
+    chromium.run("document.querySelector('#event [data-action=ask-extension]').click()")
+    chromium.run(f"document.querySelector('#event .slot input').value = '{told:%Y-%m-%dT%H:%M}'")
+    chromium.run("document.querySelector('#event .words').value = '需破路'")
+    chromium.run("document.querySelector('#event .send').click()")
+    chromium.until("document.querySelector('#event .facts').textContent.includes('extension-asked')")
+
+    event = client.get(f"/api/v1/events/{event_id}", as_="dispatcher").json()
+    assert event["extension_until"] == int(told.timestamp() * 1000)
+    summer = "shared.siteTime('2026-07-01T12:00')"
+    assert chromium.run(summer) == int(datetime(2026, 7, 1, 12, tzinfo=told.tzinfo).timestamp() * 1000)
+
+
+def test_an_event_that_cannot_be_read_is_told(client: Any, chromium: Any) -> None:
+    chromium.open(one_time_link(client))
+    chromium.until("document.querySelectorAll('tr.can').length === 4")
+
+    chromium.run("document.dispatchEvent(new CustomEvent('lifeline:event', { detail: 'ffffffffffffffffffff' }))")
+    chromium.until("document.querySelector('#event').open")
+
+    assert "ffffffff" in chromium.run("document.querySelector('#event .fault').textContent")
+    assert "读取失败" in chromium.run("document.querySelector('#event .title').textContent")
 
 
 def test_the_policy_stops_what_an_injection_would_try(client: Any, chromium: Any) -> None:

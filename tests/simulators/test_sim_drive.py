@@ -116,6 +116,7 @@ def test_a_real_run(mosquitto: Start, free_port: int, tmp_path: Path, shape: Any
 
 
 @pytest.mark.integration
+@pytest.mark.integration
 @pytest.mark.parametrize("file", ["ledger", "truth"])
 def test_a_file_that_cannot_be_written_is_told(mosquitto: Start, free_port: int, tmp_path: Path, file: str) -> None:
     mosquitto(free_port)

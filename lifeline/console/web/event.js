@@ -1,42 +1,27 @@
-"use strict";
 // One event in a dialog: what is known, what was done, and what the viewer may do now. Whatever came from a device or a
 // person is put on the page as text only; acts carry the session's token, the version that was seen, and a key of their own.
 (() => {
-  const ACTIONS = {
-    file: "立案", cancel: "注销", dispatch: "派遣", accept: "接受", return: "退单", handle: "处置", "co-handle": "联合处置",
-    "ask-extension": "申请延期", "grant-extension": "同意延期", "refuse-extension": "不同意延期", suspend: "挂账", resume: "恢复",
-    "feed-back": "反馈", close: "结案", "fail-check": "核查不通过", evaluate: "评价", reopen: "重新立案", note: "备注",
-    supervise: "督办", grade: "定级",
-  };
-  const CAUSES = [
-    ["leak", "泄漏"], ["burst", "爆管"], ["third-party-damage", "第三方破坏"], ["equipment-fault", "设备故障"],
-    ["operation", "操作或调度"], ["biogas", "沼气"], ["maintenance", "检修作业"], ["sensor-fault", "传感器故障"],
-    ["no-fault-found", "未发现异常"], ["other", "其他"],
-  ];
-  const LEVELS = [["red", "红色"], ["orange", "橙色"], ["yellow", "黄色"], ["blue", "蓝色"]];
+  const { ACTIONS, CAUSES, LEVELS, STATES, UTILITIES, zone, make, both, siteTime } = shared;
   /** What an action carries beside a note: [field, words, choices or kind of input]. */
   const FIELDS = {
     dispatch: ["owner", "单位（空：按责任矩阵） unit; empty: as proposed", "text"],
     "co-handle": ["co_owners", "协办单位 co-units", "text"],
-    close: ["cause", "原因 cause", CAUSES],
-    "ask-extension": ["until", "延期至 until", "datetime-local"],
+    close: ["cause", "原因 cause", Object.entries(CAUSES)],
+    "ask-extension": ["until", "延期至 until (" + zone + ")", "datetime-local"],
     evaluate: ["satisfaction", "满意度 satisfaction", [["5", "5 分"], ["4", "4 分"], ["3", "3 分"], ["2", "2 分"], ["1", "1 分"]]],
     supervise: ["supervision", "督办级别 supervision", [["1", "一级"], ["2", "二级"], ["3", "三级"], ["0", "解除 lifted"]]],
-    grade: ["level", "等级 level", LEVELS],
+    grade: ["level", "等级 level", LEVELS.map(([level, zh]) => [level, zh])],
   };
   const NUMBERS = new Set(["satisfaction", "supervision"]);
   const dialog = document.getElementById("event");
   const part = (name) => dialog.querySelector("." + name);
-  const zone = document.documentElement.dataset.timezone || "UTC";
   const format = new Intl.DateTimeFormat("zh-CN", { timeZone: zone, hour12: false, month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const time = (at) => (Number.isFinite(at) ? format.format(new Date(at)) : "–");
   let shown = null, chosen = "";
 
-  function make(tag, name, text) {
-    const element = document.createElement(tag);
-    if (name) element.className = name;
-    if (text !== undefined && text !== null) element.textContent = String(text);
-    return element;
+  function levelled(level) {
+    const known = LEVELS.find(([one]) => one === level);
+    return known ? known[1] + " " + level : level;
   }
   function fact(list, words, value) {
     if (value === null || value === undefined || value === "" || value === "–") return;
@@ -58,12 +43,14 @@
     const facts = part("facts"), list = [];
     facts.replaceChildren();
     fact(facts, "编号 id", event.event_id);
-    fact(facts, "状态 status", event.status);
+    fact(facts, "等级 level", levelled(event.level));
+    fact(facts, "状态 status", both(STATES, event.status));
+    fact(facts, "行业 utility", both(UTILITIES, event.utility || ""));
     fact(facts, "区划 area", [event.area_code, ...(event.also_in || [])].filter(Boolean).join(", "));
     fact(facts, "单位 unit", [event.owner, event.co_owners].filter(Boolean).join(" + "));
     fact(facts, "时限 due", time(event.due_at));
     fact(facts, "督办 supervision", event.supervision || "");
-    fact(facts, "原因 cause", event.cause);
+    fact(facts, "原因 cause", both(CAUSES, event.cause || ""));
     fact(facts, "为何派给 why", event.routing && event.routing.zh);
     fact(facts, "网格员 staff", (event.staff || []).map((one) => one.name).join(", "));
     fact(facts, "摄像机 cameras", (event.cameras || []).map((one) => one.name + " " + Math.round(one.distance_m) + " m").join(", "));
@@ -76,11 +63,11 @@
     part("alarms").replaceChildren(...list);
     part("log").replaceChildren(...(event.log || []).slice(-100).reverse().map((entry) => {
       const item = make("li");
-      item.append(make("time", "", time(entry.at)), make("span", "", entry.actor + " · " + (ACTIONS[entry.action] || "") + " " + entry.action), make("b", "", entry.note));
+      item.append(make("time", "", time(entry.at)), make("span", "", entry.actor + " · " + both(ACTIONS, entry.action)), make("b", "", entry.note));
       return item;
     }));
     part("acts").replaceChildren(...(event.actions || []).map((action) => {
-      const button = make("button", "", (ACTIONS[action] || "") + " " + action);
+      const button = make("button", "", both(ACTIONS, action));
       button.type = "button";
       button.dataset.action = action;
       button.addEventListener("click", () => choose(action));
@@ -111,10 +98,10 @@
   async function act() {
     const body = {}, words = part("words").value.trim(), input = part("slot").querySelector("input, select");
     if (words) body.note = words;
-    if (input && input.value) body[input.name] = NUMBERS.has(input.name) ? Number(input.value) : input.type === "datetime-local" ? new Date(input.value).getTime() : input.value;
-    const headers = { "Content-Type": "application/json", "X-CSRF-Token": document.documentElement.dataset.csrf, "If-Match": '"' + shown.version + '"', "Idempotency-Key": crypto.randomUUID() };
+    if (input && input.value) body[input.name] = NUMBERS.has(input.name) ? Number(input.value) : input.type === "datetime-local" ? siteTime(input.value) : input.value;
     part("send").disabled = true;
     try {
+      const headers = { "Content-Type": "application/json", "X-CSRF-Token": document.documentElement.dataset.csrf, "If-Match": '"' + shown.version + '"', "Idempotency-Key": crypto.randomUUID() };
       await ask("/api/v1/events/" + shown.event_id + "/actions/" + chosen, { method: "POST", headers, body: JSON.stringify(body) });
       part("words").value = "";
       say("");
@@ -127,7 +114,12 @@
   async function open(id) {
     say("");
     try { show(await ask("/api/v1/events/" + id)); }
-    catch (error) { return; } // gone, or no longer ours
+    catch (error) { // gone, no longer ours, or nobody answers
+      part("title").textContent = "事件读取失败 The event cannot be read";
+      for (const name of ["facts", "alarms", "log", "acts"]) part(name).replaceChildren();
+      choose("");
+      say(error.message);
+    }
     if (!dialog.open) dialog.showModal();
   }
   document.addEventListener("lifeline:event", (message) => open(message.detail));

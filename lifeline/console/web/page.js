@@ -1,24 +1,12 @@
-"use strict";
 // Polls /status.json each second and /events.json every other. Whatever came from a device is put on the page as text
 // only (textContent); nothing here turns data into markup.
 (() => {
+  const { LEVELS, REASONS, STATES, UTILITIES, zone, make } = shared;
   const SECOND = 1000, HISTORY = 180, ROWS = 40, TIMEOUT = 4000, LAG_FULL_S = 30, LAG_WARN_S = 5;
-  const LEVELS = [["red", "红色", "Red", "I"], ["orange", "橙色", "Orange", "II"], ["yellow", "黄色", "Yellow", "III"], ["blue", "蓝色", "Blue", "IV"]];
   const FOLLOWERS = { rules: "规则", lake: "数据湖", live: "实时值", completeness: "完整性", tally: "统计", shadow: "影子规则" };
-  const REASONS = {
-    malformed_packet: "报文损坏", malformed_payload: "载荷格式错误", unknown_device: "未知设备", unknown_quantity: "未知测量量",
-    not_a_number: "不是数值", out_of_span: "超出量程", future_timestamp: "时间超前", too_old: "时间过旧", oversized: "报文过大", duplicate: "重复上报",
-  };
-  const STATES = {
-    new: "新报", cancelled: "注销", filed: "立案", dispatched: "已派遣", accepted: "已接受", handling: "处置中", "co-handling": "联合处置",
-    "extension-asked": "申请延期", suspended: "挂账", returned: "退单", "fed-back": "已反馈", "check-failed": "返工", closed: "结案",
-    evaluated: "已评价", reopened: "重新立案",
-  };
-  const UTILITIES = { gas: "燃气", water: "供水", heat: "供热" };
   const DONE = new Set(["cancelled", "closed", "evaluated"]);
 
   const at = (id) => document.getElementById(id);
-  const zone = document.documentElement.dataset.timezone || "UTC";
   const format = (options) => new Intl.DateTimeFormat("zh-CN", { timeZone: zone, hour12: false, ...options });
   const clockFormat = format({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const dateFormat = format({ year: "numeric", month: "long", day: "numeric", weekday: "short" });
@@ -26,13 +14,6 @@
   const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
   const title = document.title;
 
-  /** A new element with a class and, as text, what it says. */
-  function make(tag, name, text) {
-    const element = document.createElement(tag);
-    if (name) element.className = name;
-    if (text !== undefined && text !== null) element.textContent = String(text);
-    return element;
-  }
   function english(text) { const element = make("span", "", text); element.lang = "en"; return element; }
   function put(id, text) { at(id).textContent = text; }
   function count(value) { return Number.isFinite(value) ? whole.format(value) : "–"; }
@@ -192,7 +173,7 @@
     const started = Date.now();
     try { showStatus(await ask("/status.json")); }
     catch (error) {
-      showReady("bad", "✕", "控制台失联", "Console unreachable", "shown below: the last known state");
+      showReady("bad", "✕", "控制台失联", "Console unreachable", "以下为最后已知状态 shown below: the last known state");
       at("main").classList.add("old");
     }
     if (turn++ % 2 === 0) {
