@@ -52,9 +52,10 @@ def forget_stale(root: Path = Path(lifeline.__file__).parents[1]) -> int:
     Numba looks at the file of the function that it compiled, not at those of the helpers inside of it.
     """
     gone = 0
+    shared = list((root / "lifeline" / "core").rglob("kernels/*.py"))
     for package in PACKAGES:
         sources = list((root / package).rglob("kernels/*.py"))
-        newest = max((path.stat().st_mtime_ns for path in sources), default=0)
+        newest = max((path.stat().st_mtime_ns for path in [*sources, *shared]), default=0)
         for compiled in [one for path in sources for one in _compiled(path)]:
             with suppress(OSError):  # another process was faster, or nothing may be written: then nothing changes here
                 if compiled.stat().st_mtime_ns < newest:

@@ -42,3 +42,16 @@ def test_what_is_older_than_a_kernel_of_its_package_is_taken_away(tmp_path: Any,
     assert ("rules" in gone) == chosen
     assert count == len(gone)
     assert len(list(tmp_path.rglob("*.nbi"))) == 6 - len(gone)
+
+
+def test_what_is_older_than_a_helper_of_all_packages_is_taken_away(tmp_path: Any, monkeypatch: Any) -> None:
+    """Those of ``lifeline/core/kernels`` are inside of functions of every package."""
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    write(tmp_path / "lifeline" / "core" / "kernels" / "fetch.py", 50)
+    caller = write(tmp_path / "ingest" / "kernels" / "caller.py", 1_000)
+    older = write(caller.parent / "__pycache__" / "caller.older-1.py311.nbi", 100)
+    newer = write(caller.parent / "__pycache__" / "caller.newer-1.py311.nbi", 10)
+
+    assert forget_stale(tmp_path) == 1
+    assert not older.exists()
+    assert newer.exists()

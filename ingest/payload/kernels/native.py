@@ -49,7 +49,8 @@ from ingest.payload.kernels.staging import (
     START,
     read_block,
 )
-from ingest.payload.kernels.words import bare, borrow, fetch
+from ingest.payload.kernels.words import bare, borrow
+from lifeline.core.kernels.fetch import fetch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,7 +15,8 @@ from numba import njit
 
 from ingest.payload.kernels.numbers import parse_integer, parse_number
 from ingest.payload.kernels.scan import ID, OTHER, QUALITY, SEQ, TS, blank, field_of, plain_field, string
-from ingest.payload.kernels.words import byte, fetch, tail8
+from ingest.payload.kernels.words import byte, tail8
+from lifeline.core.kernels.fetch import fetch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

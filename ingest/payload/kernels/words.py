@@ -3,8 +3,7 @@
 ``load8(buf, i)`` is the little-endian uint64 at ``buf[i:i + 8]``, unaligned; ``byte(buf, i)`` the byte at ``i >= 0`` as
 an int64 (``buf[i]`` also asks whether ``i`` counts from the end); the caller has checked that they are inside.
 ``tail8(buf, i, end)`` is the same as ``load8`` with zeros from ``end`` on: whole words to the last byte, and no loop
-over what is left. ``zeros(w)`` counts the low zero bits; 64 of 0. ``fetch(table, row)`` has the row's cache line
-brought near. ``as_double(w)`` is the double of these bits.
+over what is left. ``zeros(w)`` counts the low zero bits; 64 of 0. ``as_double(w)`` is the double of these bits.
 
 ``bare(buf)`` may stand for the array in all of them: its address and nothing else, so that a helper that is handed the
 bytes pays for one number, and for no counting of owners. The caller keeps the array alive.
@@ -21,7 +20,6 @@ from typing import Any
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import config, njit, types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 if config.DISABLE_JIT:
@@ -74,11 +72,6 @@ if config.BOUNDSCHECK or config.DISABLE_JIT:
         return np.int64(buf[i])
 
     @njit
-    def fetch(table: Any, row: int) -> Any:
-        """A checked look at what would be fetched."""
-        return table[row : row + 1].size
-
-    @njit
     def load8(buf: Any, i: int) -> Any:
         """Eight bytes, one checked read each."""
         word = np.uint64(0)
@@ -124,22 +117,6 @@ else:
             return builder.zext(builder.load(at), ir.IntType(64))
 
         return types.int64(buf, types.intp), build
-
-    @intrinsic
-    def fetch(typing: Any, table: Any, row: Any) -> Any:
-        """A prefetch: unlike a load, nothing waits for it."""
-
-        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            array = context.make_array(signature.args[0])(context, builder, args[0])
-            stride = builder.extract_value(array.strides, 0)
-            start = builder.ptrtoint(array.data, ir.IntType(64))
-            at = builder.inttoptr(builder.add(start, builder.mul(stride, args[1])), ir.IntType(8).as_pointer())
-            kind = ir.FunctionType(ir.VoidType(), [at.type, *[ir.IntType(32)] * 3])
-            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-            builder.call(function, [at, *(ir.Constant(ir.IntType(32), n) for n in (0, 3, 1))])
-            return context.get_dummy_value()
-
-        return types.void(table, types.intp), build
 
     @intrinsic
     def load8(typing: Any, buf: Any, i: Any) -> Any:

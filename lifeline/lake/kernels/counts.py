@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING
 
 from numba import njit
 
+from lifeline.core.kernels.fetch import fetch
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 HOUR_MS = 3_600_000
+
+AHEAD = 16
+"""Rows whose counters are on their way while one is counted."""
 
 
 @njit(cache=True, nogil=True)
@@ -42,7 +47,14 @@ def count_rows(
     """
     found = 0
     hours = hot.shape[0]
-    for i in range(len(point)):
+    n = len(point)
+    width = hot.shape[1]
+    counters = hot.reshape(hours * width, 3)
+    row = 0  # of ``counters``, where the last counted row's hour begins: the next ones are of the same, nearly always
+    for i in range(n):
+        ahead = point[min(i + AHEAD, n - 1)]
+        fetch(first_at, ahead)
+        fetch(counters, row + ahead)
         k = point[i]
         repeat = flags[i] & duplicate
         if not repeat and first_at[k] == 0:
@@ -52,6 +64,7 @@ def count_rows(
             cold[found] = i
             found += 1
             continue
+        row = h * width
         if repeat:
             hot[h, k, 1] += 1
         else:

@@ -1,0 +1,1 @@
+"""What compiled loops of several floors share."""
