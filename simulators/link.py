@@ -53,13 +53,13 @@ def parse_url(url: str, username: str | None = None, password: str | None = None
             "simulate", "broker", f"{url!r} is no mqtt:// or mqtts:// address", "write mqtt://host:1883 or mqtts://host"
         )
         raise ConfigurationError([problem])
-    return Address(
-        parts.hostname,
-        port or _PORTS[parts.scheme],
-        parts.scheme == "mqtts",
-        username if username is not None else unquote(parts.username) if parts.username else None,
-        password if password is not None else unquote(parts.password) if parts.password else None,
-    )
+    if username is None:
+        username = unquote(parts.username) if parts.username else None
+    if password is None:
+        password = unquote(parts.password) if parts.password else None
+    if password is not None and username is None:
+        raise ConfigurationError([Problem("simulate", "broker", "a password needs a user name", "give both")])
+    return Address(parts.hostname, port or _PORTS[parts.scheme], parts.scheme == "mqtts", username, password)
 
 
 class Link:

@@ -134,7 +134,8 @@ def _is_other(path: Path, suffix: str, findings: Findings) -> bool:
 
 def _load_csv(path: Path, findings: Findings) -> pa.Table | None:
     """All columns as text. One thread: only then does Arrow tell line numbers of ragged rows."""
-    findings.unit, findings.locate = "line", lambda row: _line_numbers(path)[row + 1]
+    lines = functools.cache(functools.partial(_line_numbers, path))  # of this reading: the next may find another file
+    findings.unit, findings.locate = "line", lambda row: lines()[row + 1]
 
     def ragged(row: Any) -> str:
         findings.add(
@@ -160,7 +161,6 @@ def _load_csv(path: Path, findings: Findings) -> pa.Table | None:
     )
 
 
-@functools.lru_cache(maxsize=1)
 def _line_numbers(path: Path) -> list[int]:
     """Numbers of the lines that are not empty (Arrow skips the empty ones); only read when there is a problem."""
     with path.open("rb") as file:

@@ -96,6 +96,15 @@ def test_values_of_a_wrong_type_are_shown(tmp_path: Path) -> None:
     ]
 
 
+def test_lines_are_those_of_the_file_as_it_is_now(tmp_path: Path) -> None:
+    path = tmp_path / "points.csv"
+    for blank, line in (("", 2), ("\n\n", 4)):  # people mend the file and the engine reads it again
+        path.write_text(f"device_id,quantity,span_low\n{blank}G1,ch4,low\n", encoding="utf-8")
+        with pytest.raises(ConfigurationError) as caught:
+            read_points(path)
+        assert caught.value.problems[0].key == f"line {line}, span_low"
+
+
 def test_ragged_lines_are_named(tmp_path: Path) -> None:
     found = problems(read_points, write(tmp_path / "r.csv", "device_id,quantity\nG1,ch4\nG2,ch4,x\nG3\n"))
     assert [key for key, _, _ in found] == ["line 3", "line 4"]

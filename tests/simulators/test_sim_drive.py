@@ -279,6 +279,6 @@ def test_urls() -> None:
     assert (address.username, address.password) == ("us@er", "p:w")
     assert parse_url("mqtt://h:1").port == 1
     assert parse_url("mqtt://a:b@h", "c", "d").username == "c"
-    for url in ("", "host:1883", "ws://h", "mqtt://", "mqtt://h:99999"):
+    for url in ("", "host:1883", "ws://h", "mqtt://", "mqtt://h:99999", "mqtt://:secret@h"):
         with pytest.raises(ConfigurationError, match="broker"):
             parse_url(url)
