@@ -24,7 +24,7 @@ def test_the_right_password_begins_a_session_and_the_wrong_one_does_not(bench: A
     add(bench)
     signed = bench.accounts.sign_in("Li.Na ", PASSWORD, "10.0.0.1")
     assert signed.principal.roles == ("operator",)
-    assert bench.accounts.of_session(signed.cookie) == bench.accounts.of_session(signed.cookie)
+    assert bench.accounts.of_session(signed.cookie, "10.0.0.1") == signed.principal
     with pytest.raises(CredentialError) as wrong_password:
         bench.accounts.sign_in("li.na", "not the password", "10.0.0.1")
     with pytest.raises(CredentialError) as wrong_name:
