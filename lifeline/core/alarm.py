@@ -22,6 +22,8 @@ def alarm_id(rule_id: str, rule_version: int, device_id: str, quantity: str, ons
 RULE_GONE: Final = "规则已移除 / the rule is gone"
 RULE_CHANGED: Final = "规则已修改 / the rule has changed"
 """Reasons for the end of an alarm that no reading ended."""
+RULE_BACK: Final = "规则已恢复 / the rule is back"
+"""Why such an alarm stands again."""
 
 
 @dataclass(frozen=True, slots=True)

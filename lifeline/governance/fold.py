@@ -4,7 +4,8 @@ The changes of a batch are taken one by one in their order, over rows that were 
 same changes into batches gives the same rows, and a change seen before gives none at all:
 
     raised     known → nothing │ on hold → stored, quiet │ else joins the newest open event of (kind, place), or what
-               people have told of the same utility nearby a short while before, or opens one
+               people have told of the same utility nearby a short while before, or opens one; ended because its rule
+               was gone, which is back → stands again
     cleared    known, active → cleared, its event counts down │ unknown → stored as raised and cleared
     reopened   known, cleared → stands again, its event counts up (late readings: it had not ended)
     withdrawn  known → cleared at its onset, its event counts down (late readings: it was none); raised again by still
@@ -18,8 +19,10 @@ alarm of an event clears this is logged, and the event stays open: people close 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
+from lifeline.core.alarm import RULE_BACK
 from lifeline.governance import joining, reasons
 from lifeline.governance.alarm_state import alarm_state
 from lifeline.governance.hand import number
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from lifeline.governance.hand import Hand
 
 Row = dict[str, Any]
+
+_LATE: Final = ("迟到数据", "late readings")
 
 
 def take(hand: Hand, change: AlarmChange) -> None:
@@ -40,11 +45,17 @@ def take(hand: Hand, change: AlarmChange) -> None:
     elif change.kind == "raised" and change.revised:
         _amend(hand, known, change)
         if not known["active"] and known["cleared_at"] == change.raised_at:  # as a withdrawal leaves it
-            _reopen(hand, change, ("报警成立", "it was one after all"))
+            _reopen(hand, change, f"{_LATE[0]}：报警成立 / {_LATE[1]}: it was one after all")
+    elif (
+        change.kind == "raised"
+        and not known["active"]
+        and hand.ended.get(change.alarm_id) == known["clear_detected_at"]
+    ):
+        _resume(hand, known, change)
     if change.kind in {"cleared", "withdrawn"} and change.alarm_id in hand.alarms:
         _clear(hand, change)
     elif change.kind == "reopened":
-        _reopen(hand, change, ("尚未恢复", "it had not cleared"))
+        _reopen(hand, change, f"{_LATE[0]}：尚未恢复 / {_LATE[1]}: it had not cleared")
 
 
 def adopt(hand: Hand, alarm: Row, at: int) -> None:
@@ -129,8 +140,15 @@ def _amend(hand: Hand, alarm: Row, change: AlarmChange) -> None:
         hand.changed(alarm)
 
 
-def _reopen(hand: Hand, change: AlarmChange, told: tuple[str, str]) -> None:
-    """Late readings show that it stands."""
+def _resume(hand: Hand, alarm: Row, change: AlarmChange) -> None:
+    """No reading had ended it but its rule, which is back in force (a file that was empty for a moment, say)."""
+    before, at = alarm["state"], alarm["clear_detected_at"]
+    _reopen(hand, replace(change, detected_at=at), RULE_BACK)
+    hand.effects.say_of_alarm(alarm["alarm_id"], at, "resumed", (before, alarm["state"]), RULE_BACK)
+
+
+def _reopen(hand: Hand, change: AlarmChange, why: str) -> None:
+    """It stands, whatever was said of its end."""
     alarm = hand.alarms[change.alarm_id]
     if alarm["active"]:
         return
@@ -144,7 +162,7 @@ def _reopen(hand: Hand, change: AlarmChange, told: tuple[str, str]) -> None:
     if row is not None:
         row["active_count"] += 1
         row["normal_at"] = None
-        hand.log(row, change.detected_at, "active-again", f"迟到数据：{told[0]} / late readings: {told[1]}")
+        hand.log(row, change.detected_at, "active-again", why)
 
 
 def _clear(hand: Hand, change: AlarmChange) -> None:

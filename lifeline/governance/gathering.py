@@ -15,11 +15,11 @@ from lifeline.governance import consequences, modes
 from lifeline.governance.asking import ask, fetch
 from lifeline.governance.hand import REPORTED, Hand, group_key
 from lifeline.governance.nearby import box
-from lifeline.governance.schema import EVENTS, OPEN, TIMERS, alarms, events, holds, timers
+from lifeline.governance.schema import EVENTS, OPEN, TIMERS, alarm_log, alarms, events, holds, timers
 from lifeline.governance.store import CLEARED_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import CompoundSelect, Connection
 
@@ -41,6 +41,7 @@ _KNOWN_ALARMS: Final = select(
 )
 _OPEN_EVENTS: Final = EVENTS.where(OPEN)
 _HOLDS: Final = select(holds)
+_ENDED: Final = select(alarm_log.c.entry, alarm_log.c.alarm_id, alarm_log.c.at).where(alarm_log.c.action == "ended")
 
 
 _NEVER: Final[Row] = {"shelved_until": None}
@@ -62,7 +63,9 @@ class Gatherer:
         fresh = [change for change in changes if change.alarm_id not in known_ids]
         held = modes.between(connection, *_span([change.detected_at for change in fresh] or [now_ms]))
         joining = [(self.rule(change), change.point) for change in fresh]
-        return self._hand(connection, known, joining, held, now_ms, changes)
+        hand = self._hand(connection, known, joining, held, now_ms, changes)
+        hand.ended = _ended(connection, hand.alarms, changes)
+        return hand
 
     def for_waiting(self, connection: Connection, waiting: Sequence[Row], now_ms: int) -> Hand:
         """For stored alarms that join events now."""
@@ -119,6 +122,14 @@ class Gatherer:
             reported=[row["event_id"] for row in told],
             explained=explained,
         )
+
+
+def _ended(connection: Connection, known: Mapping[str, Row], changes: Iterable[AlarmChange]) -> dict[str, int]:
+    """When the alarms among those raised again that stand no longer were ended by their rule's going."""
+    again = {change.alarm_id for change in changes if change.kind == "raised" and not change.revised}
+    over = [alarm_id for alarm_id in again if alarm_id in known and not known[alarm_id]["active"]]
+    rows = fetch(connection, _ENDED, alarm_log.c.alarm_id, over)
+    return {row["alarm_id"]: row["at"] for row in sorted(rows, key=lambda row: row["entry"])}
 
 
 def _told_of(connection: Connection, places: Iterable[Place], radius_m: float) -> list[Row]:

@@ -56,6 +56,8 @@ class Hand:
     stored_at: int
     reported: Sequence[str] = ()
     """Ids of open events that people have told of and telemetry knows nothing of yet, round places of the changes."""
+    ended: Mapping[str, int] = field(default_factory=dict)
+    """When alarms among the changes, raised again, were ended by their rule's going (the last time, by alarm)."""
     explained: Explained = field(default_factory=Explained)
     open_groups: dict[str, str] = field(default_factory=dict)
     """Newest open event of each group."""

@@ -40,6 +40,22 @@ def test_a_changed_file_comes_into_force_and_the_rest_keeps_its_state(config: Pa
     assert expected <= running.alarms()
 
 
+def test_a_file_that_is_empty_for_a_moment_hides_no_alarm(config: Path) -> None:
+    """As an editor leaves it that empties before it writes: the alarm stands, as a backtest of the same log has it."""
+    running = Running(config)
+    for value in (1.0, 60.0):
+        running.read(value)
+    text = gas(config).read_text("utf-8")
+    gas(config).write_text("", "utf-8")
+    running.look()
+    assert ("gas.ch4.high-high", 1, False) in running.alarms()
+    gas(config).write_text(text, "utf-8")
+    running.look()
+    running.read(60.0)
+    assert {("gas.ch4.high", 1, True), ("gas.ch4.high-high", 1, True)} <= running.alarms()
+    assert ("gas.ch4.high-high", 1, False) not in running.alarms()
+
+
 def test_a_change_of_rules_is_audited_and_waits_until_it_can_be(config: Path) -> None:
     running = Running(config)
     text = gas(config).read_text("utf-8")

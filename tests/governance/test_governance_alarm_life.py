@@ -110,3 +110,17 @@ def test_alarms_of_rules_that_are_gone_end_at_the_start_with_the_reason(
         assert event["normal_at"] == hands.now
         assert any(why in entry["note"] for entry in event["log"])
     assert hands.desk.get_alarm(kept.alarm_id)["state"] == "unacked"
+    # a file that was empty for a moment: the rule is back and tells its alarm again, which no reading had ended
+    monkeypatch.setitem(RULES, "ch4.rate", RULES["ch4.high"])
+    for _ in range(2):  # a replay changes nothing
+        hands.apply(gone, position=6)
+        row = hands.desk.get_alarm(gone.alarm_id)
+        assert (row["state"], row["cleared_at"]) == ("unacked", None)
+        assert [entry["action"] for entry in row["log"]] == ["ended", "resumed"]
+        assert hands.desk.get_event(row["event_id"])["active_count"] == 1
+    for _ in range(2):  # what a reading ended stays ended, however often all of it is told again
+        hands.apply(gone, cleared(gone, T0 + 9_000), position=7)
+        hands.apply(gone, position=7)
+        row = hands.desk.get_alarm(gone.alarm_id)
+        assert (row["state"], row["cleared_at"]) == ("returned-unacked", T0 + 9_000)
+        assert hands.desk.get_event(row["event_id"])["active_count"] == 0
