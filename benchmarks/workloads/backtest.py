@@ -24,6 +24,7 @@ from benchmarks.records import fleet_records
 from benchmarks.streams import Stream, sensors_at
 from benchmarks.workloads.rules_tick import FAULTS
 from lifeline.app.history import lake_history
+from lifeline.app.memory import settle_allocator
 from lifeline.lake.catalog import Catalog
 from lifeline.lake.query import open_catalog
 from lifeline.lake.writer import LakeFollower
@@ -55,6 +56,7 @@ SORTED: Final = (
 
 def run(scale: float) -> Result:
     """A lake of a few reports of every point, judged again and again; then one of many reports of few points."""
+    settle_allocator(starting=True)  # as the command does
     result = Result("backtest", scale)
     with tempfile.TemporaryDirectory(prefix="lifeline-bench-") as name:
         folder = Path(name)

@@ -148,7 +148,9 @@ def backtest(
 ) -> None:
     """Run rules over history with the same machine that runs live."""
     from lifeline.app.backtest import backtest_rules
+    from lifeline.app.memory import settle_allocator
 
+    settle_allocator(starting=True)  # a batch's columns are used again for the next: fresh pages were a fifth
     with failures(as_json=json):
         with _progress("readings") as progress:
             found = backtest_rules(
@@ -204,7 +206,9 @@ def fit(
 ) -> None:
     """Propose limits from a normal period, and say what they would have cost (按正常时段拟合限值)."""
     from lifeline.app.backtest import fit_rules
+    from lifeline.app.memory import settle_allocator
 
+    settle_allocator(starting=True)
     with failures(as_json=json):
         with _progress("rules") as progress:
             found = fit_rules(
