@@ -124,8 +124,11 @@ class AlarmState:
 
     def columns(self) -> dict[str, Sparse]:
         """A copy of the state, by column. Lets go what has come to rest."""
-        if self._used:
-            self._make_table(0)
+        if not self._used:
+            nothing = np.zeros(0, np.int32)
+            pairs = zip(COLUMNS, _DTYPES, strict=True)
+            return {name: Sparse(self._slots, nothing, np.zeros(0, dtype)) for name, dtype in pairs}
+        self._make_table(0)
         places = self._stirring()
         places = places[np.argsort(self._keys[places])]
         at = self._keys[places]

@@ -67,7 +67,7 @@ class Arranged:
         """A column of ``rows`` in this order."""
         made = self._columns.get(name)
         if made is None:
-            made = self._columns[name] = _taken(getattr(self.rows, name), self.order)
+            made = self._columns[name] = order.taken(getattr(self.rows, name), self.order)
         return made
 
     def merged(self, spans: Sequence[tuple[int, int]]) -> NDArray[np.int32]:
@@ -131,10 +131,14 @@ class Chosen:
         """The index of each row in ``readings``."""
         return self.column("row")
 
+    def row_at(self, place: int) -> int:
+        """The same of one row."""
+        return int(self._arranged.rows.row[self.places[place]])
+
     @property
     def received_at(self) -> NDArray[np.int64]:
         """When each row was received."""
-        return self.once("received_at", lambda: self.readings.received_at[self.row])
+        return self.once("received_at", lambda: order.taken(self.readings.received_at, self.row))
 
     def of(self, other: Chosen, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Numbers of another choice of the same rows, one for each of its rows, as a column of these; NaN elsewhere."""
@@ -150,15 +154,8 @@ class Chosen:
 
     def _cut(self, column: NDArray[Any]) -> NDArray[Any]:
         if self._places is not None:
-            return _taken(column, self._places)
+            return order.taken(column, self._places)
         if len(self._spans) == 1:
             start, end = self._spans[0]
             return column[start:end]
         return np.concatenate([column[start:end] for start, end in self._spans])
-
-
-def _taken(column: NDArray[Any], rows: NDArray[np.int32]) -> NDArray[Any]:
-    """The values of these rows."""
-    made = np.empty(len(rows), column.dtype)
-    order.take(column, rows, made)
-    return made

@@ -8,6 +8,7 @@ import numpy as np
 
 from lifeline.core.schema import Flag
 from rules import features
+from rules.kernels import order
 from rules.memory import Known, Rows, Walk
 
 if TYPE_CHECKING:
@@ -88,11 +89,11 @@ class Columns:
         if name == "step":
             made = rows.column("value") - rows.column("prev")
         elif name == "late":
-            made = (rows.readings.flags[rows.row] & np.uint8(Flag.LATE)) != 0
+            made = (order.taken(rows.readings.flags, rows.row) & np.uint8(Flag.LATE)) != 0
         elif name == "age_s":
             made = (rows.received_at - rows.column("ts")) / 1000.0
         elif name == "quality":
-            made = rows.readings.quality[rows.row]
+            made = order.taken(rows.readings.quality, rows.row)
         else:
             made = self._clock.column(name, rows.column("ts"))
         return np.asarray(made, np.float64)

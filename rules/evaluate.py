@@ -189,7 +189,7 @@ class RuleMachine(Kept):
             clear = rule.clears(columns_at(columns, concerned), len(concerned))
             slots, ts = chosen.slots[concerned], chosen.column("ts")[concerned]
             for change in rule.state.advance(rule.spec, slots, raised[concerned], clear, ts):
-                i = int(chosen.row[concerned[change.row]])
+                i = chosen.row_at(concerned[change.row])
                 at, received, value = int(of.ts[i]), int(of.received_at[i]), float(of.value[i])
                 lsn = int(rows.lsn[i])
                 found.append(Verdict(rule, change.slot, change.raised, change.onset, at, received, value, lsn, i))

@@ -55,6 +55,7 @@ class Held:
         ``history``: nobody goes on from this machine's checkpoints, so that fewer are kept. It says the same.
         """
         self.rules = rules
+        self._digests = {rule.id: digest(rule.meaning) for rule in rules.rules}
         self._within, self._history = within, history
         self._piece_rows = PIECE_ROWS_HISTORY if history else BATCH_ROWS
         self._until = math.inf if train_to is None else float(train_to)
@@ -265,7 +266,7 @@ class Held:
     def _header(self) -> dict[str, Any]:
         silence = self._silence
         return {
-            "rules": {rule.id: digest(rule.meaning) for rule in self.rules.rules},
+            "rules": dict(self._digests),
             "timezone": self.timezone,
             "lsn": self._lsn,
             "at": self._at,

@@ -320,7 +320,7 @@ class Journal:
         larger = max(held + rows, 2 * self.apart + room)
         larger += max(spare, larger // 64)  # records differ in size: without some room each larger one moves everything
         for name, column in self._ring.items():
-            grown = np.zeros(larger, column.dtype)
+            grown = np.empty(larger, column.dtype)  # what was not written is never looked at
             copy_rows(column, grown, self.first, self.next)
             self._ring[name] = grown
 

@@ -17,7 +17,6 @@ from rules.held import Held
 from rules.journal import WITHIN_MS
 from rules.narrow import Narrow
 from rules.revision import ALARM, POINTS
-from rules.rule_set import digest
 from rules.sparse import Sparse
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ class Kept(Held):
 
     def _kept(self, header: dict[str, Any], found: dict[str, Any]) -> set[str]:
         """Ids of the rules that are as they were, whose features' state is brought to the form that is held here."""
-        kept = {rule.id for rule in self.rules.rules if header["rules"].get(rule.id) == digest(rule.meaning)}
+        kept = {rule.id for rule in self.rules.rules if header["rules"].get(rule.id) == self._digests[rule.id]}
         for rule in self._bound:
             if rule.spec.id in kept:
                 rule.fit(found)

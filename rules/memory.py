@@ -70,8 +70,15 @@ class Rows:
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Rows:
         """The chosen rows."""
-        row, point, ts, value = (getattr(self, name)[rows] for name in ("row", "point", "ts", "value"))
-        return Rows(self.readings, row, point, ts, value, self.prev[rows], self.dt[rows], self.lsn)
+
+        def chosen(column: NDArray[Any]) -> NDArray[Any]:
+            if isinstance(rows, np.ndarray) and rows.dtype == np.intp:
+                return order.taken(column, rows)
+            found: NDArray[Any] = column[rows]
+            return found
+
+        own = chosen(self.row), chosen(self.point), chosen(self.ts), chosen(self.value)
+        return Rows(self.readings, *own, chosen(self.prev), chosen(self.dt), self.lsn)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,9 @@ class Silence:
     def process(self, record: LogRecord) -> list[ClockChange]:
         """Hear a record's rows and evaluate every instant that it reaches."""
         rows = record.readings
-        received = np.maximum.accumulate(rows.received_at) if len(rows) else rows.received_at
+        received = rows.received_at
+        if not kernels.never_falls(received):
+            received = np.maximum.accumulate(received)
         end = max(record.received_at, int(received[-1]) if len(rows) else 0, self.now)
         if self.instant < 0:
             first = min(int(received[0]), record.received_at) if len(rows) else record.received_at

@@ -11,6 +11,15 @@ OVERDUE_MIN = 3.0
 
 
 @njit(cache=True, nogil=True)
+def never_falls(received: I64) -> bool:
+    """Whether each time is that of the row before or later."""
+    falls = False
+    for i in range(1, len(received)):
+        falls |= received[i] < received[i - 1]
+    return not falls
+
+
+@njit(cache=True, nogil=True)
 def hear(
     point: I32,
     received: I64,

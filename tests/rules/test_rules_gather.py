@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.kernels import order
+from rules.kernels import order, silence
 
 rising = st.sets(st.integers(0, 40)).map(lambda rows: np.array(sorted(rows), np.int32))
 
@@ -30,10 +30,16 @@ def test_what_is_taken_and_put_back_is_as_it_was(values: list[float], random: Ra
     """To the bit, NaN among them; taken as numpy takes."""
     column = np.array(values, np.float64)
     rows = np.array(random.sample(range(len(values)), len(values)), np.int32)
-    taken, back = np.empty(len(values)), np.empty(len(values))
+    back = np.empty(len(values))
 
-    order.take(column, rows, taken)
+    taken = order.taken(column, rows)
     order.put(taken, rows, back)
 
     assert taken.tobytes() == column.take(rows).tobytes()
     assert back.tobytes() == column.tobytes()
+
+
+@given(st.lists(st.integers(-2, 2)))
+def test_times_never_fall_where_they_are_their_running_maximum(steps: list[int]) -> None:
+    received = np.cumsum(np.array(steps, np.int64))
+    assert silence.never_falls(received) == np.array_equal(received, np.maximum.accumulate(received))
