@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from lifeline.lake.catalog import Catalog
 
 SNAPSHOT_MS = 10_000
+SOONER = 2 / 3
+"""Of the first period: another third of ten seconds than that of the rules' checkpoint or the flush of last values."""
 OLD_HOURS = 8
 """Files of old hours rewritten by one snapshot: each holds every point, some 50 ms at half a million."""
 
@@ -141,7 +143,7 @@ class CompletenessFollower:
             self.snapshot()
 
     def tick(self, now_ms: int) -> None:
-        """Snapshot every SNAPSHOT_MS.
+        """Snapshot every SNAPSHOT_MS, for the first time SOONER.
 
         Raises:
             UnavailableError: the disk refuses; memory still holds everything, and the next tick tries again.
@@ -149,7 +151,7 @@ class CompletenessFollower:
         if self._now_ms is None:
             used = set(self._saved.files.values())
             self._trash.add([p for p in self._root.glob("*.parquet") if p.name not in used], now_ms)
-            self._snapshot_ms = now_ms
+            self._snapshot_ms = now_ms - int(SNAPSHOT_MS * SOONER)
         self._now_ms = now_ms
         since = now_ms - self._snapshot_ms
         if (since >= SNAPSHOT_MS or since < 0) and (self._position > self.durable or len(self._pending)):

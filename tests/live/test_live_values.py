@@ -137,10 +137,15 @@ def test_durable_moves_with_the_flush(tmp_path: Path) -> None:
     live = LiveValues(tmp_path / "live.bin", Source())
     live.tick(0)
     live.consume([record(1, [(0, 1, 1.0, 0)])])
-    live.tick(9_999)
+    live.tick(6_666)
     assert (live.position, live.durable) == (1, 0)
-    live.tick(10_000)
+    live.tick(6_667)
     assert (live.position, live.durable) == (1, 1)
+    live.consume([record(2, [(0, 2, 1.0, 0)])])
+    live.tick(16_666)
+    assert live.durable == 1
+    live.tick(16_667)
+    assert live.durable == 2
 
 
 def test_growth_is_followed_by_an_open_reader(tmp_path: Path) -> None:
