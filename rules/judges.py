@@ -43,6 +43,8 @@ LEAST: Final = 1e-12
 """Below this a statistic of normal frames is nothing but rounding."""
 SHARES: Final = 6
 """Shares of variance from ``variance_low`` to ``variance``."""
+LEAST_ROOT: Final = 0.02
+"""Of what a member does the others explain no more than leaves this least root of their correlation."""
 FLAT: Final = 1e-9
 """A member whose deviation is below this share of its mean did not move in the normal period and is left out."""
 
@@ -224,13 +226,14 @@ class Drift:
 
     outputs: Final = ("drift", "drift_rms")
     relative: Final = False
-    tails: Final = (np.inf, np.inf)
-    later: Final = frozenset({"freedom"})
+    tails: Final = (float(np.sqrt(TAIL)), float(np.sqrt(TAIL)))
+    later: Final = frozenset({"freedom", "joint", "together"})
     refit: Final = True
     options: Final[Mapping[str, Bounds]] = {
         "block_n": (10, 2, 1000, "`drift`: frames in a block"),
         "gate": (4, 1, 1000, "`drift`: a level does not follow a block that is so many deviations away"),
         "patience": (0, 0, 1e6, "`drift`: but takes its place after so many such blocks in a row; 0: never"),
+        "mutual": (0, 0, 1, "`drift`: 1: of each member is taken off what the steps of the others let expect"),
     }
 
     RECENT: Final = 64
@@ -242,6 +245,8 @@ class Drift:
         self._gate, self._patience = options["gate"], options["patience"]
         self.arrays: dict[str, NDArray[np.float64]] = {"block": np.zeros((7, members)), "level": np.zeros((5, members))}
         self.arrays["freedom"] = np.zeros(members)
+        many = members if options["mutual"] > 0 else 0
+        self.arrays |= {"joint": np.zeros((2, many, many)), "together": np.zeros((0, 0))}
         self.arrays["block"][[0, 6]] = np.nan
         self.arrays["recent"] = np.full((self.RECENT, members), np.nan)
         self.arrays |= self._ring("learn") | self._ring("judge")
@@ -256,8 +261,9 @@ class Drift:
         """Take normal frames in."""
         a = self.arrays
         drift_kernel.learn(
-            ts, frames, a["learn_clock"], a["learn_ring"], a["learn_sum"], a["learn_count"], a["block"], a["recent"]
-        )
+            ts, frames, a["learn_clock"], a["learn_ring"], a["learn_sum"], a["learn_count"], a["block"], a["recent"],
+            a["joint"],
+        )  # fmt: skip
 
     def fit(self) -> None:
         """Noise and walk of each member, and its level at the end of what was learned."""
@@ -282,6 +288,23 @@ class Drift:
         # than it says, a walk of few steps, may not call its own wandering a fault
         doubt = walk**2 / np.maximum(n_steps, 1) + noise**2 / np.maximum(blocks * (self._n - 1), 1)
         a["freedom"] = np.divide((walk + noise) ** 2, doubt, out=np.zeros(self.members), where=doubt > 0)
+        if a["joint"].size:
+            a["together"] = self._together(a["joint"])
+
+    @staticmethod
+    def _together(joint: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Correlation of the steps of each two members, shrunk to none by as much as so few steps are worth."""
+        products, steps = joint
+        size = np.sqrt(np.diag(products) / np.maximum(np.diag(steps), 1.0))
+        both = np.outer(size, size) * np.maximum(steps, 1.0)
+        alike = np.divide(products, both, out=np.zeros_like(products), where=both > 0)
+        own = np.eye(len(alike))
+        # pairs that were seen at different times could leave no correlation at all: its least root is bounded
+        shrunk = (len(alike) + 1.0) / (len(alike) + 1.0 + steps.max())
+        alike = (1.0 - own) * (1.0 - shrunk) * alike
+        least = np.linalg.eigvalsh(alike + own)[0]
+        together: NDArray[np.float64] = own + alike * min(1.0, (1.0 - LEAST_ROOT) / max(1.0 - least, LEAST_ROOT))
+        return together
 
     def _level(self, noise: Any, walk: Any, moved: Any) -> tuple[Any, Any]:
         """Level of each member at the end of what was learned, and its variance, by Kalman's filter over the blocks.
@@ -309,7 +332,8 @@ class Drift:
         out, a = np.empty((len(ts), 3)), self.arrays
         drift_kernel.judge(
             ts, frames, follow, self._gate, self._patience,
-            a["judge_clock"], a["judge_ring"], a["judge_sum"], a["judge_count"], a["level"], a["freedom"], out,
+            a["judge_clock"], a["judge_ring"], a["judge_sum"], a["judge_count"], a["level"], a["freedom"],
+            a["together"], out,
         )  # fmt: skip
         return out
 
@@ -319,4 +343,11 @@ class Drift:
 
 JUDGES: Final[tuple[Any, ...]] = (Residual, Drift)
 JUDGE_OF: Final = {output: judge for judge in JUDGES for output in judge.outputs}
-OPTIONS: Final[dict[str, Bounds]] = {name: bounds for judge in JUDGES for name, bounds in judge.options.items()}
+OPTIONS: Final[dict[str, Bounds]] = {
+    "median_n": (
+        1,
+        1,
+        15,
+        "judges: values of a member whose median is taken for the last, so that one wild one is none",
+    )
+} | {name: bounds for judge in JUDGES for name, bounds in judge.options.items()}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from rules.judges import FRAMES_MIN, Calibration
+from rules.kernels import median
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +43,7 @@ class Model:
         self.members = members
         self._learn = learn
         self._train_to = train_to
+        self._past = np.full((int(options["median_n"]) - 1, members), np.nan)
         self._calibration = Calibration(len(judge.outputs))
         self._meta = np.array([np.nan, LEARNING, 0.0, 0.0, 0.0])
 
@@ -51,6 +53,9 @@ class Model:
         ``frames`` may have more columns than members were known when the model began: newer ones are left out.
         """
         frames = np.ascontiguousarray(frames[:, : self.members])
+        if len(self._past):
+            told, frames = frames, np.empty_like(frames)
+            median.calm(told, self._past, frames)
         times = ts.astype(np.float64)
         out = np.full((len(ts), len(self.judge.outputs) + 1), np.nan)
         at = 0
@@ -137,6 +142,8 @@ class Model:
             "normal_meta": self._calibration.meta,
             "normal_limit": self._calibration.limit,
         }
+        if len(self._past):
+            own["past"] = self._past
         return {**own, **self.judge.arrays}
 
     def load(self, arrays: Mapping[str, NDArray[np.float64]]) -> None:
@@ -151,6 +158,8 @@ class Model:
         self._calibration.meta = arrays["normal_meta"].copy()
         self._calibration.limit = arrays["normal_limit"].copy()
         self._calibration.values[: len(arrays["normal"])] = arrays["normal"]
+        if len(self._past):
+            self._past = arrays["past"].copy()
         self.judge.arrays = {name: arrays.get(name, own).copy() for name, own in self.judge.arrays.items()}
 
     @property

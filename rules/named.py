@@ -36,8 +36,8 @@ SUBJECTS: Final = (
         ("lqi", "vbat"),
         ("amp", "dmp"),
     ),
-    Subject("temperature", ("temp", "thermocouple"), (), ("tp", "tc")),
-    Subject("pressure", ("pressure", "barom"), (), ("ba", "cr", "p")),
+    Subject("temperature", ("temp", "thermocouple", "温度"), (), ("tp", "tc")),
+    Subject("pressure", ("pressure", "barom", "druck", "压力"), (), ("ba", "cr", "p")),
     Subject("humidity", ("humid", "moisture"), (), ("rh",)),
     Subject("methane", ("ch4", "methane"), (), ("mm",)),
     Subject("temperature", (), ("ta", "tair", "degc", "degf", "dewpoint", "dew")),
@@ -56,7 +56,11 @@ SUBJECTS: Final = (
         ("co", "co2", "o2", "o3", "no2", "nox", "n2o", "so2", "h2s", "nh3", "c2h6", "c3h8", "voc", "tvoc", "pm", "h2"),
         ("cm", "wm"),
     ),
-    Subject("flow", ("flow", "release", "emission"), ("rate", "mass", "weight", "kg")),
+    Subject(
+        "flow",
+        ("flow", "release", "emission", "durchfluss", "caudal", "debit", "流量"),
+        ("rate", "mass", "weight", "kg"),
+    ),
     Subject("electric", ("current", "power"), ("amps", "watts")),
     Subject(
         "place",

@@ -63,7 +63,7 @@ def treatment(random: np.random.Generator) -> Iterator[Case]:
     yield Case("treatment", "water-quality", data, minutes[TRAIN], faults)
 
 
-def _wander(random: np.random.Generator, n: int, memory: float, sd: float) -> NDArray[np.float64]:
+def wander(random: np.random.Generator, n: int, memory: float, sd: float) -> NDArray[np.float64]:
     """An autoregressive process of that deviation."""
     steps = random.normal(0, sd * np.sqrt(1 - memory**2), n)
     return np.fromiter(accumulate(steps, lambda x, e: memory * x + e), np.float64, n)
@@ -74,23 +74,23 @@ def _water(random: np.random.Generator, n: int) -> Signals:
     swing = np.sin(2 * np.pi * day)
     starts = np.sort(random.integers(0, n, n // 300))
     regime = random.choice([1100.0, 1400.0, 1500.0, 1700.0, 1900.0], len(starts) + 1)
-    fm = regime[np.searchsorted(starts, np.arange(n), "right")] + _wander(random, n, 0.95, 15)
+    fm = regime[np.searchsorted(starts, np.arange(n), "right")] + wander(random, n, 0.95, 15)
     stirred = np.zeros(n)
     for a in np.flatnonzero(np.abs(np.diff(fm)) > 120):
         part = slice(a, a + 40)
         stirred[part] += 0.01 * random.random() * np.exp(-np.arange(n)[part] / 12 + a / 12)
-    mixed = 0.3 * np.sin(2 * np.pi * day / 17 + 1) + _wander(random, n, 0.9995, 0.1)
-    chlorine = 0.15 + _wander(random, n, 0.999, 0.008) + 0.01 * swing - 1e-5 * (fm - 1500)
+    mixed = 0.3 * np.sin(2 * np.pi * day / 17 + 1) + wander(random, n, 0.9995, 0.1)
+    chlorine = 0.15 + wander(random, n, 0.999, 0.008) + 0.01 * swing - 1e-5 * (fm - 1500)
     return {
         "tp": 7 + 1.5 * np.sin(2 * np.pi * day / 90) + 0.15 * swing,
         "cl": chlorine,
-        "ph": 8.4 + 0.04 * mixed + _wander(random, n, 0.999, 0.008) + 0.01 * swing,
-        "redox": 740 + 300 * (chlorine - 0.15) + _wander(random, n, 0.9995, 6),
-        "leit": 211 + 12 * mixed + _wander(random, n, 0.999, 0.6),
-        "trueb": 0.015 + 0.004 * np.abs(_wander(random, n, 0.99, 1)) + stirred,
-        "cl_2": 0.11 + 0.8 * (np.roll(chlorine, LAG) - 0.15) + _wander(random, n, 0.99, 0.003),
+        "ph": 8.4 + 0.04 * mixed + wander(random, n, 0.999, 0.008) + 0.01 * swing,
+        "redox": 740 + 300 * (chlorine - 0.15) + wander(random, n, 0.9995, 6),
+        "leit": 211 + 12 * mixed + wander(random, n, 0.999, 0.6),
+        "trueb": 0.015 + 0.004 * np.abs(wander(random, n, 0.99, 1)) + stirred,
+        "cl_2": 0.11 + 0.8 * (np.roll(chlorine, LAG) - 0.15) + wander(random, n, 0.99, 0.003),
         "fm": fm,
-        "fm_2": 1100 + 0.3 * (fm - 1500) + _wander(random, n, 0.99, 40),
+        "fm_2": 1100 + 0.3 * (fm - 1500) + wander(random, n, 0.99, 40),
     }
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from rules.judges import OPTIONS, Calibration, Drift, Residual
-from rules.kernels import drift, residual
+from rules.kernels import drift, median, residual
 from rules.model import Learn, Model
 
 Matrix = NDArray[np.float64]
@@ -163,8 +163,10 @@ def test_a_fault_in_the_normal_period_does_not_set_the_limit(share: float) -> No
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.integers(2, 6), st.booleans(), st.integers(0, 3))
-def test_drift_is_the_distance_of_the_last_block_from_the_level(n: int, follow: bool, patience: int) -> None:
+@given(st.integers(2, 6), st.booleans(), st.integers(0, 3), st.booleans())
+def test_drift_is_the_distance_of_the_last_block_from_the_level(
+    n: int, follow: bool, patience: int, mutual: bool
+) -> None:
     _, frames = walk(60, 3)
     skipped = np.random.default_rng(n).choice([0, 0, 0, 0, 1, 3, 2 * n + 1, 7 * n], 60)
     skipped[:2] = 0
@@ -174,8 +176,9 @@ def test_drift_is_the_distance_of_the_last_block_from_the_level(n: int, follow: 
     ring, sums, counts = np.full((n, 3), np.nan), np.zeros(3), np.zeros(3)
     clock = np.array([1e6 * n, np.nan, np.nan])  # it knows its spacing
     freedom = np.array([0.0, 5.0, 40.0])
-    drift.judge(ts, frames, follow, 1.5, patience, clock, ring, sums, counts, level, freedom, out)
-    twin = NaiveDrift(start, n, patience, freedom.tolist(), follow=follow)
+    together = np.array([[1.0, 0.7, 0.1], [0.7, 1.0, 0.3], [0.1, 0.3, 1.0]])[: 3 * mutual, : 3 * mutual]
+    drift.judge(ts, frames, follow, 1.5, patience, clock, ring, sums, counts, level, freedom, together, out)
+    twin = NaiveDrift(start, n, patience, freedom.tolist(), together, follow=follow)
     for i in range(60):
         for _ in range(min(skipped[i], 2 * n)):
             twin.take([math.nan] * 3)
@@ -189,9 +192,11 @@ def test_drift_is_the_distance_of_the_last_block_from_the_level(n: int, follow: 
 class NaiveDrift:
     """Levels followed frame by frame, with everything that was ever seen at hand."""
 
-    def __init__(self, start: Matrix, n: int, patience: int, freedom: list[float], *, follow: bool) -> None:
+    def __init__(
+        self, start: Matrix, n: int, patience: int, freedom: list[float], together: Matrix, *, follow: bool
+    ) -> None:
         self.a, self.v, self.r, self.q, self.gated = (row.tolist() for row in start)
-        self.freedom = freedom
+        self.freedom, self.together = freedom, together
         self.n, self.patience, self.follow = n, patience, follow
         self.past: list[list[float]] = []
 
@@ -206,22 +211,32 @@ class NaiveDrift:
                 continue
             own = self.r[j] * n / len(recent)  # a mean of fewer is noisier
             mean = sum(recent) / len(recent)
-            found[j] = (mean, self.normal(j, (mean - self.a[j]) / math.sqrt(self.v[j] + self.q[j] + own)), own)
+            found[j] = (mean, (mean - self.a[j]) / math.sqrt(self.v[j] + self.q[j] + own), own)
+        found = self.apart(found)
         if len(self.past) % n == 0:
-            self._close({j: (mean, own) for j, (mean, _, own) in found.items()})
+            self._close(found)
         return [abs(z) for _, z, _ in found.values()]
+
+    def apart(self, found: dict[int, tuple[float, float, float]]) -> dict[int, tuple[float, float, float]]:
+        """Distances given the others', as normal deviations."""
+        own, z = list(found), np.array([z for _, z, _ in found.values()])
+        if own and len(self.together):
+            precision = np.linalg.inv(self.together[np.ix_(own, own)])
+            z = precision @ z / np.sqrt(np.diag(precision))
+        return {j: (found[j][0], self.normal(j, float(z[k])), found[j][2]) for k, j in enumerate(own)}
 
     def normal(self, j: int, t: float) -> float:
         """A distance of member j, by what its variances are known from."""
         f = self.freedom[j]
         return (8 * f + 1) / (8 * f + 3) * math.copysign(math.sqrt(f * math.log(1 + t * t / f)), t) if f else t
 
-    def _close(self, found: dict[int, tuple[float, float]]) -> None:
+    def _close(self, found: dict[int, tuple[float, float, float]]) -> None:
         self.v = [x + y for x, y in zip(self.v, self.q, strict=True)]
-        for j, (mean, own) in found.items():
+        for j, (mean, apart, own) in found.items():
             if not self.follow:
                 continue
-            far = self.normal(j, abs(mean - self.a[j]) / math.sqrt(self.v[j] + own)) > 1.5
+            alone = self.normal(j, (mean - self.a[j]) / math.sqrt(self.v[j] + own))
+            far = abs(apart if len(self.together) else alone) > 1.5
             if far and (self.patience == 0 or self.gated[j] + 1 < self.patience):
                 self.gated[j] += 1
                 continue
@@ -230,6 +245,41 @@ class NaiveDrift:
                 (mean, own) if far else (self.a[j] + gain * (mean - self.a[j]), self.v[j] * (1 - gain))
             )
             self.gated[j] = 0
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.sampled_from([2, 3, 5]), st.integers(1, 40))
+def test_a_value_is_the_median_of_the_last_however_frames_are_cut(n: int, cut: int) -> None:
+    _, frames = walk(40, 3)
+    past, out = np.full((n - 1, 3), np.nan), np.empty_like(frames)
+    for a in range(0, 40, cut):
+        median.calm(frames[a : a + cut], past, out[a : a + cut])
+    for j in range(3):
+        known = [i for i in range(40) if not math.isnan(frames[i, j])]
+        assert [math.isnan(x) for x in out[:, j]] == [i not in known for i in range(40)]
+        for at, i in enumerate(known):
+            last = sorted(frames[k, j] for k in known[max(0, at - n + 1) : at + 1])
+            assert out[i, j] == last[(len(last) - 1) // 2]
+
+
+def test_what_moves_all_alike_is_no_drift_and_one_that_stands_aside_is() -> None:
+    """Two sources take turns, and each moves three indicators; at the end one of them moves by a third of that."""
+    random = np.random.default_rng(2)
+    n, source = 6000, np.cumsum(random.random(6000) < 0.01) % 2
+    frames = np.outer(source, [3.0, -2.0, 4.0, 0.0]) + np.cumsum(random.normal(0, 0.01, (n, 4)), axis=0)
+    frames += random.normal(0, 0.1, (n, 4))
+    frames[-30:, 0] += 1.0
+    wild = (random.random((n, 4)) < 0.001) & (np.arange(n) < n - 30)[:, None]
+    frames[wild] = -50.0
+    told = {}
+    for mutual, median_n in ((0, 3), (1, 1), (1, 3)):
+        options = DEFAULTS | {"mutual": mutual, "median_n": median_n}
+        model = Model(Drift, 4, options, Learn(5000 * 60.0, follow=True), None)
+        distance = model.process(np.arange(n, dtype=np.int64) * 60_000, frames)[:, 0]
+        told[mutual, median_n] = np.nanmax(distance[-20:]) / np.nanquantile(distance[5000:-30], 0.99)
+    assert told[0, 3] < 1.0
+    assert told[1, 1] < 1.0
+    assert told[1, 3] > 2.0
 
 
 @pytest.mark.parametrize("freedom", [3.0, 10.0, 33.0, 200.0])
@@ -319,7 +369,7 @@ def test_a_snapshot_from_before_degrees_of_freedom_goes_on_as_it_did() -> None:
     ts, frames = walk(300, 4)
     model, again = (Model(Drift, 4, DEFAULTS, Learn(200 * 60.0, follow=True), None) for _ in range(2))
     model.process(ts[:250], frames[:250])
-    old = {name: array for name, array in model.arrays.items() if name != "freedom"}
+    old = {name: array for name, array in model.arrays.items() if name not in {"freedom", "joint", "together"}}
     again.load(old)
     assert again.process(ts[250:], frames[250:])[:, 0].max() > model.process(ts[250:], frames[250:])[:, 0].max() > 0
     with pytest.raises(ValueError, match="another judge"):
