@@ -47,6 +47,7 @@ class Mosquitto:
                     return self
             if time.monotonic() > deadline or self._process.poll() is not None:
                 self._process.kill()
+                self._process.wait()
                 raise RuntimeError("mosquitto did not start")
             time.sleep(0.02)
 

@@ -91,12 +91,11 @@ def batadal(root: Path) -> Iterator[Case]:
         parts.append(
             frame.with_columns(ts=(pl.col("DATETIME") + ":00").str.strptime(pl.Datetime("ms"), "%d/%m/%y %H:%M"))
         )
-    normal, tested = parts
     whole = pl.concat(
         [part.drop("DATETIME", "ATT_FLAG").select(pl.all().exclude("ts").cast(pl.Float64), "ts") for part in parts]
     )
+    tested = parts[-1]
     faults = runs(tested["ts"], tested["ATT_FLAG"] == 1)
-    del normal
     yield Case("c_town", "water-scada", long(whole, "c_town"), _utc(tested["ts"][0]), faults)
 
 

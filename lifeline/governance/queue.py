@@ -17,7 +17,17 @@ from sqlalchemy import select
 
 from lifeline.core.alarm import RULE_CHANGED, RULE_GONE, AlarmChange
 from lifeline.governance import alarms as alarm_acts
-from lifeline.governance import consequences, deadlines, fold, idempotency, modes, regulations, rehearsal, repeats
+from lifeline.governance import (
+    consequences,
+    deadlines,
+    fold,
+    idempotency,
+    modes,
+    regulations,
+    rehearsal,
+    repeats,
+    switching,
+)
 from lifeline.governance.actor import ENGINE
 from lifeline.governance.acts import take_acts
 from lifeline.governance.asking import fetch
@@ -217,15 +227,17 @@ class GovernanceQueue:
         held = modes.running(connection)
         over = any(mode["until"] <= now_ms for mode in held)
         return (
-            over or bool(held and direct(connection, held)) or bool(modes.triggered(connection, now_ms, self._policy))
+            over
+            or bool(held and direct(connection, held))
+            or bool(switching.triggered(connection, now_ms, self._policy))
         )
 
     def _work_in_emergencies(self, now_ms: int) -> None:
         """End what is over, begin what a trigger calls for, dispatch high events without waiting for triage."""
         with self._database.write() as connection:
-            modes.end_due(connection, now_ms, policy=self._policy, journal=self._journal)
-            for area, until, reason in modes.triggered(connection, now_ms, self._policy):
-                modes.switch_on(
+            switching.end_due(connection, now_ms, policy=self._policy, journal=self._journal)
+            for area, until, reason in switching.triggered(connection, now_ms, self._policy):
+                switching.switch_on(
                     connection, area, until, reason, ENGINE, now_ms, policy=self._policy, journal=self._journal
                 )
             ids = direct(connection, modes.running(connection))

@@ -9,7 +9,7 @@ from lifeline.app.http.queue import refusals
 from lifeline.console.problem import OUTSIDE, ProblemError
 from lifeline.core.areas import lies_in
 from lifeline.core.principal import READERS, Grant
-from lifeline.governance import modes
+from lifeline.governance import modes, switching
 from lifeline.governance.actor import Actor
 from lifeline.governance.audit import AuditEntry
 
@@ -86,9 +86,9 @@ class HttpEmergencies:
 def _actor(who: Principal, area: str) -> Actor:
     """``who`` in a role that may switch, held for the area and every utility of it."""
     held = who.roles_at(area, None)
-    role = next((role for role in held if role in modes.SWITCHERS), None)
+    role = next((role for role in held if role in switching.SWITCHERS), None)
     if role is None:
-        wanted = " or ".join(modes.SWITCHERS)
+        wanted = " or ".join(switching.SWITCHERS)
         raise ProblemError("forbidden", f"switching the mode of {area} needs {wanted} there, for all utilities")
     return Actor(who.name, role, address=who.address)
 

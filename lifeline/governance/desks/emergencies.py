@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lifeline.governance import idempotency, modes
+from lifeline.governance import idempotency, modes, switching
 from lifeline.governance.desks.base import BaseDesk
 from lifeline.governance.settings import current_policy
 
@@ -21,7 +21,7 @@ class EmergencyDesk(BaseDesk):
     def start_emergency(
         self, area: str, until: int | None, reason: str, actor: Actor, *, hours: float = 0.0, key: str | None = None
     ) -> Row:
-        """Put an area into emergency mode until a time, or (None) for so many hours; as ``modes.switch_on``.
+        """Put an area into emergency mode until a time, or (None) for so many hours; as ``switching.switch_on``.
 
         ``key``: idempotency key; the same request with it again gives what the first one began.
         """
@@ -36,18 +36,20 @@ class EmergencyDesk(BaseDesk):
             now_ms = self._clock()
             end = now_ms + round(hours * 3_600_000) if until is None else until
             policy = current_policy(connection)
-            row = modes.switch_on(connection, area, end, reason, actor, now_ms, policy=policy, journal=self._journal)
+            row = switching.switch_on(
+                connection, area, end, reason, actor, now_ms, policy=policy, journal=self._journal
+            )
             idempotency.remember(connection, actor.id, key, digest, str(row["entry"]), now_ms)
             return row
 
     def end_emergency(self, area: str, reason: str, actor: Actor) -> Row:
-        """End an area's emergency; the row has the review; as ``modes.switch_off``."""
+        """End an area's emergency; the row has the review; as ``switching.switch_off``."""
         with (
             self._refused_is_audited(actor, "mode", f"mode/{area}", "configuration"),
             self._database.write() as connection,
         ):
             policy = current_policy(connection)
-            return modes.switch_off(
+            return switching.switch_off(
                 connection, area, reason, actor, self._clock(), policy=policy, journal=self._journal
             )
 
