@@ -13,6 +13,7 @@ among those of the unit.
 import numpy as np
 from numba import njit
 
+from lifeline.core.kernels.fetch import fetch
 from rules.kernels.types import F64, I16, I32, I64, U8
 
 NEVER = np.iinfo(np.int64).min
@@ -25,6 +26,10 @@ as three numbers of 64 bits (``NEWEST``, ``LAST``) or six of 32 (``HEAD``, ``UNI
 FAR, FAR_RECEIVED = 1 << 31, 1 << 15
 WALK_MAX = 20_000
 """Rows of one unit that are looked back through at most: with more since the checkpoint, late ones are too late."""
+
+
+AHEAD = 16
+"""Rows whose points' records are on their way while one is taken in."""
 
 
 @njit(cache=True, nogil=True)
@@ -107,7 +112,12 @@ def admit(
     n = 0
     units = 0
     record = 0
-    for i in range(len(point)):
+    rows = len(point)
+    ends_of = links[:, UNIT]  # one record in four lies across two lines
+    for i in range(rows):
+        ahead = point[min(i + AHEAD, rows - 1)]
+        fetch(times, ahead)
+        fetch(ends_of, ahead)
         while i == ends[record]:
             if units or at >= stop_at:
                 break

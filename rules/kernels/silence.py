@@ -3,11 +3,14 @@
 import numpy as np
 from numba import njit
 
+from lifeline.core.kernels.fetch import fetch
 from rules.kernels.types import F64, I32, I64, U8, Mask
 
 NEVER = np.iinfo(np.int64).min
 OVERDUE_MIN = 3.0
 """Fewer overdue devices say nothing about their gateway."""
+AHEAD = 12
+"""Rows whose devices are on their way while one is heard; the numbers of the devices were, twice as far ahead."""
 
 
 @njit(cache=True, nogil=True)
@@ -39,6 +42,12 @@ def hear(
     the end of its last silence of more than ``quiet[g]`` ms.
     """
     for i in range(start, end):
+        far = point[min(i + 2 * AHEAD, end - 1)]
+        fetch(device, far)
+        fetch(last_point, far)
+        near = device[point[min(i + AHEAD, end - 1)]]
+        fetch(last_device, near)
+        fetch(gateway, near)
         if flags[i] & 8:  # Flag.DUPLICATE
             continue
         p = point[i]
