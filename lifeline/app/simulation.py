@@ -67,7 +67,12 @@ def run_simulation(
 
 def _known_kinds(paths: dict[str, Path | None], kinds: Sequence[str]) -> None:
     problems = [
-        Problem(str(path), option, f"{path.suffix or 'no ending'} is no kind that is written", f"end it in {kinds[0]}")
+        Problem(
+            str(path),
+            option,
+            f"{path.suffix or 'no ending'} is no kind that is written",
+            f"end it in {' or '.join(kinds)}",
+        )
         for option, path in paths.items()
         if path is not None and path.suffix.lower() not in kinds
     ]

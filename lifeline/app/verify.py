@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lifeline.app.site import load_site
-from lifeline.core.errors import ConfigurationError, CorruptionError
+from lifeline.core.errors import ConfigurationError, CorruptionError, UnavailableError
 from lifeline.governance.audit_verify import verify_audit
 from lifeline.governance.verify import verify_queue
 from lifeline.lake.verify import verify_lake
@@ -24,6 +24,8 @@ def verify_site(config: Path, audit_key: Path | None = None, *, full: bool = Fal
     of the lake, as ``verify_lake``, and every row of the queue, as ``verify_queue``.
     """
     site = load_site(config)
+    if not site.log.exists():
+        raise UnavailableError(f"{site.log}: no engine has run here yet; lifeline run -c {config}")
     log = verify_log(site.log)
     parts = [
         {

@@ -183,7 +183,8 @@ def decide(status: str, action: str, role: str, given: frozenset[str]) -> Transi
     if row is None:
         known = "" if action in ACTIONS else f"there is no action {action!r}; "
         steps = ", ".join(legal(status)) or "none"
-        raise IllegalActionError(f"{known}a {status} event cannot be {action!r}; legal from here: {steps}")
+        article = "an" if status[0] in "aeiou" else "a"
+        raise IllegalActionError(f"{known}{article} {status} event cannot be {action!r}; legal from here: {steps}")
     if role not in row.roles:
         may = ", ".join(legal(status, role)) or "nothing"
         raise ForbiddenError(f"{action!r} is for {', '.join(row.roles)}, not for {role!r}, which may do: {may}")

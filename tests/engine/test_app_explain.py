@@ -118,6 +118,11 @@ def test_wrong_usage_has_its_own_status(config: Path) -> None:
     assert len(json.loads(there.stdout)["events"]) == 1
 
 
+def test_verify_says_that_no_engine_has_run(config: Path) -> None:
+    result = CliRunner().invoke(app, ["verify", "-c", str(config)])
+    assert (result.exit_code, "no engine has run here yet" in result.output) == (1, True), result.output
+
+
 def test_what_there_is_not_is_told(config: Path) -> None:
     alarms_of(config)
     result = CliRunner().invoke(app, ["alarms", "explain", "ffff", "-c", str(config)])

@@ -160,7 +160,7 @@ def test_what_the_simulator_writes_is_read(tmp_path: Path, suffix: str) -> None:
 
 
 def test_the_simulator_refuses_kinds_that_nobody_reads(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"\.xlsx is no kind that is written"):
+    with pytest.raises(ConfigurationError, match=r"\.xlsx is no kind that is written.*\.parquet or \.csv"):
         run_simulation(
             broker_url="mqtt://localhost:1", sensors=16, interval_s=1.0, shape="single", pack=1, qos=0, seconds=1,
             seed=1, faults_per_hour=0, fault_speed=1, truth=None, registry=tmp_path / "r.xlsx", ledger=None,
