@@ -32,14 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs.add_parser("list", help="the workloads")
     run = verbs.add_parser("run", help="measure (all workloads, or those named) with their peers")
     run.add_argument("names", nargs="*", metavar="NAME", choices=[*BY_ID, []], help="workload ids; see list")
-    run.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
+    run.add_argument("--json", type=_out, metavar="FILE", help="also write the results as JSON")
     run.add_argument("--scale", type=_scale, default=1.0, metavar="S", help="times the whole fleet (default 1)")
-    run.add_argument("--ledger", type=Path, metavar="FILE", help="append the run to this ledger, one JSON line")
+    run.add_argument("--ledger", type=_out, metavar="FILE", help="append the run to this ledger, one JSON line")
     run.add_argument("--picture", type=Path, metavar="DIR", help="draw benchmarks.png and benchmarks.html there")
     run.add_argument("--data", type=Path, metavar="DIR", help="folder of public data sets, for quality")
     check = verbs.add_parser("gate", help="the short set against benchmarks/gates.toml")
     check.add_argument("--gates", type=Path, default=gate.GATES, metavar="FILE", help=argparse.SUPPRESS)
-    check.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
+    check.add_argument("--json", type=_out, metavar="FILE", help="also write the results as JSON")
     sketch = verbs.add_parser("picture", help="draw a results document of run --json again")
     sketch.add_argument("file", type=Path, metavar="FILE")
     sketch.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where to (default: here)")
@@ -62,10 +62,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _scale(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
     if not 0.001 <= value <= 20:
         raise argparse.ArgumentTypeError(f"{text} is not within 0.001 … 20 times the fleet")
     return value
+
+
+def _out(text: str) -> Path:
+    """A file to write: that there is no folder for it is said before the work, not after an hour of it."""
+    path = Path(text)
+    if not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: there is no folder {path.parent}; make it first")
+    return path
 
 
 def _picture(path: Path, folder: Path) -> int:

@@ -62,7 +62,8 @@ app.add_typer(identity.token_app, name="token", rich_help_panel="Who may · 权�
 
 
 @app.command(
-    rich_help_panel="Look into it · 数据", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+    rich_help_panel="Look into it · 数据",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )
 def bench(context: typer.Context) -> None:
     """Benchmarks, the same as `python -m benchmarks …`."""

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
 from benchmarks.__main__ import main
 from benchmarks.harness import BagHash, Cost, Figure, Pairs, figure
 from benchmarks.streams import Stream, bag_of, rounds_at
 from benchmarks.workloads import BY_ID, TABLE
+from lifeline.cli.main import app
 
 
 def test_list_names_every_workload(capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,6 +32,23 @@ def test_an_unknown_workload_or_scale_is_wrong_usage() -> None:
         with pytest.raises(SystemExit) as ended:
             main(arguments)
         assert ended.value.code == 2
+
+
+def test_what_cannot_be_written_is_said_before_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+    for option in ("--json", "--ledger"):
+        with pytest.raises(SystemExit) as ended:
+            main(["run", "decode", option, "/nonexistent/out.json"])
+        assert ended.value.code == 2
+        assert "there is no folder /nonexistent" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["run", "decode", "--scale", "much"])
+    assert "'much' is no number" in capsys.readouterr().err
+
+
+def test_the_programs_own_bench_is_the_same(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its help too."""
+    assert CliRunner().invoke(app, ["bench", "run", "--help"]).exit_code == 0
+    assert "--ledger FILE" in capfd.readouterr().out
 
 
 def measured(tmp_path: Path, name: str, scale: str) -> dict[str, Any]:
