@@ -91,13 +91,14 @@ class Collector(CollectorBase):
             now = time.monotonic()
             reading = self._intake.room and not self._stopping and now >= self._linger.read_s
             readable = self._wait(link, connection, reading, now)
+            looked_s = time.monotonic()  # silence is proven up to here: while we read and decode, nobody listens
             self._settle(connection)
             if readable:
                 self._read(link, connection)
             if self._asking is not None and self._state.connected:
                 for topic, payload in self._asking.outgoing(self._clock()):
                     connection.publish(topic, payload)
-            connection.tick(time.monotonic(), reading)
+            connection.tick(looked_s, reading)
             link.send(connection.bytes_to_send(time.monotonic()))
 
     def _wait(self, link: Link, connection: Connection, reading: bool, now: float) -> bool:

@@ -293,7 +293,7 @@ class Connection:
         if len(packet) > connack.number("maximum_packet_size", len(packet)):
             raise violation(f"the server's Maximum Packet Size is too small for SUBSCRIBE ({len(packet)} bytes)")
         self._out += packet
-        self._liveness.asked("SUBACK", self._liveness.heard_s)
+        self._liveness.asked("SUBACK", self._liveness.heard_s, unsent=True)
 
     def _check_suback(self, suback: SubAck) -> None:
         if suback.packet_id != SUBSCRIBE_ID:

@@ -2,7 +2,7 @@
 
 ping    when nothing was sent for a keep-alive time [MQTT-3.1.2-20]
 dead    no byte at all for half a keep-alive after a ping: found within 1.5 keep-alive times
-dead    an answer that was asked for (CONNACK, SUBACK) does not come
+dead    an answer that was asked for (CONNACK, SUBACK) does not come, counted from when the question went out
 """
 
 from __future__ import annotations
@@ -28,19 +28,22 @@ class Liveness:
         self._sent_s = 0.0
         self._asked: str | None = None
         self._reply_due_s = 0.0
+        self._unsent = False
         self._ping_sent_s: float | None = None
 
     def sent(self, now: float) -> None:
         """Bytes went out."""
         self._sent_s = now
+        if self._unsent:  # we were busy since (kernels that had to be compiled): the other side was not asked before
+            self._unsent, self._reply_due_s = False, now + REPLY_TIMEOUT_S
 
     def heard(self, now: float) -> None:
         """Bytes came in."""
         self.heard_s = now
 
-    def asked(self, what: str, now: float) -> None:
-        """An answer is expected from now on."""
-        self._asked, self._reply_due_s = what, now + REPLY_TIMEOUT_S
+    def asked(self, what: str, now: float, *, unsent: bool = False) -> None:
+        """An answer is expected from now on; ``unsent``: from when the question goes out."""
+        self._asked, self._reply_due_s, self._unsent = what, now + REPLY_TIMEOUT_S, unsent
         self._sent_s = self.heard_s = now
 
     def answered(self) -> None:

@@ -6,8 +6,10 @@ acknowledged and nothing is taken from the engine), and no log.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, Final
@@ -32,7 +34,7 @@ from rules.evaluate import RuleMachine
 from rules.rule_set import RuleSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lifeline.config import BrokerConfig, Config
@@ -45,6 +47,46 @@ SHOWN: Final = 20
 
 CONNECT_S: Final = 10.0
 """How long a broker has to take us in; listening begins after it."""
+
+REMEDIES: Final = (
+    (
+        ("mismatch, certificate is not valid", "doesn't match", "not valid for"),
+        "`url` must name the broker as its certificate does (subjectAltName)",
+    ),
+    (("certificate has expired",), "renew the broker's certificate"),
+    (("certificate is not yet valid",), "set the clock of this machine or of the one that made the certificate"),
+    (
+        ("self-signed certificate", "unable to get local issuer"),
+        "`ca_file` must hold the authority that signed the broker's certificate",
+    ),
+    (
+        ("certificate revoked",),
+        "the authority of `crl_file` has taken the broker's certificate back: give it a new one",
+    ),
+    (("unable to get certificate CRL", "CRL has expired"), "`crl_file` needs a current list of that very authority"),
+    (
+        ("ALERT_CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE", "ALERT_BAD_CERTIFICATE"),
+        "the broker wants a certificate of ours that it accepts: `cert_file` and `key_file`",
+    ),
+    (
+        ("ALERT_UNKNOWN_CA",),
+        "the broker does not know who signed `cert_file`: its authority must be the broker's `cafile`",
+    ),
+    (
+        ("WRONG_VERSION_NUMBER", "reset by peer", "EOF occurred", "UNEXPECTED_EOF", "closed the connection"),
+        "does the scheme of `url` fit the port (mqtt 1883, mqtts 8883), and does the broker's log say more?",
+    ),
+    (
+        ("Connection refused", "timed out", "No route"),
+        "does the broker run, and does a firewall let us reach that port?",
+    ),
+    (("Name or service not known", "name resolution"), "no such host here: check `url` and the name server"),
+    (
+        ("Not authorized", "not authorised", "user name or password"),
+        "check `username` and `password_file` in the broker's own list",
+    ),
+)
+"""Words of an error, and where to look; the first that fits holds."""
 
 
 class FixedRegistry:
@@ -108,6 +150,8 @@ class Window:
 def check_site(config_path: Path, live_s: float | None, say: Callable[[str], None]) -> dict[str, Any]:
     """Figures of a sound site, with ``live`` per broker when asked. ``say`` is told what takes long.
 
+    ``ok`` is False when a broker could not be reached.
+
     Raises:
         ConfigurationError: every problem of configuration, registry and rules at once.
     """
@@ -139,6 +183,7 @@ def check_site(config_path: Path, live_s: float | None, say: Callable[[str], Non
         report["live"] = [
             listen(config, broker, registry, live_s) for broker in config.broker if broker.url != "embedded"
         ]
+        report["ok"] = all(broker["connected"] for broker in report["live"])
     return report
 
 
@@ -175,23 +220,44 @@ def listen(config: Config, broker: BrokerConfig, registry: Registry, seconds: fl
     decoder = make_decoder(config, broker, FixedRegistry(registry), None)
     kind = PahoCollector if settings.scheme in {"ws", "wss"} else Collector
     collector = kind(settings, decoder, window, now_ms, None, SystemRandom())
-    collector.start()
-    deadline = time.monotonic() + CONNECT_S
-    while not (connected := collector.state.connected) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if connected:
-        time.sleep(seconds)
-    state = collector.state
-    collector.stop(5.0)
+    with _told_once():
+        collector.start()
+        deadline = time.monotonic() + CONNECT_S
+        while not (connected := collector.state.connected) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if connected:
+            time.sleep(seconds)
+        state = collector.state
+        collector.stop(5.0)
+    error = None if connected else state.last_error or f"no answer within {CONNECT_S:g} s"
     return {
         "name": broker.name,
         "connected": connected,
         "granted_qos": dict(state.granted_qos),
-        "error": None if connected else state.last_error or f"no answer within {CONNECT_S:g} s",
+        "error": error,
+        "remedy": None if error is None else remedy(error),
+        "warning": state.warning,
         "messages": state.messages,
         "readings": _readings(window.batches, registry),
         "rejects": _rejects(window.batches),
     }
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """The report says what each of the collector's attempts would log again."""
+    logger = logging.getLogger("ingest")
+    former = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(former)
+
+
+def remedy(error: str) -> str | None:
+    """What to look at, for what the system, OpenSSL or a broker says of a connection; None where that is all."""
+    return next((advice for words, advice in REMEDIES if any(word in error for word in words)), None)
 
 
 def _readings(batches: list[IngestBatch], registry: Registry) -> list[dict[str, Any]]:

@@ -60,20 +60,30 @@ def check(
         report = check_site(config, live, console(stderr=True).print)
         if json:
             print_json(report)
-            return
-        points, devices = f"{report['points']:,} points", f"{report['devices']:,} devices"
-        say(GOOD, f" configuration · {points} of {devices} · {report['rules']} rules")
-        for name, place in report["settings"]["kept"].items():
-            say(f"  {name}: {place}")
-        for warning in report["settings"]["warnings"]:
-            say(DOUBT, f" {warning}")
-        for broker in report.get("live", []):
-            _print_live(broker, site_zone(config))
+        else:
+            _print_check(report, site_zone(config))
+        if not report["ok"]:
+            raise typer.Exit(1)
+
+
+def _print_check(report: dict[str, Any], zone: tzinfo) -> None:
+    points, devices = f"{report['points']:,} points", f"{report['devices']:,} devices"
+    say(GOOD, f" configuration · {points} of {devices} · {report['rules']} rules")
+    for name, place in report["settings"]["kept"].items():
+        say(f"  {name}: {place}")
+    for warning in report["settings"]["warnings"]:
+        say(DOUBT, f" {warning}")
+    for broker in report.get("live", []):
+        _print_live(broker, zone)
 
 
 def _print_live(broker: dict[str, Any], zone: tzinfo) -> None:
     mark = GOOD if broker["connected"] else BAD
     say(mark, f" broker {broker['name']}: {broker['messages']} messages, {broker['error'] or 'connected'}")
+    if broker["remedy"]:
+        say(f"  → {broker['remedy']}")
+    if broker["warning"]:
+        say(DOUBT, f" {broker['warning']}")
     if broker["readings"]:
         table("", ["ts", "device_id", "quantity", "value", "unit", "late"], broker["readings"], empty="", zone=zone)
     if broker["rejects"]:
@@ -108,6 +118,7 @@ def run(
 def status(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
     """Positions and lag of every follower, readings/s, latency, gaps, rejects, open events."""
     from lifeline.app.status import read_status
+    from lifeline.core.reasons import in_both
 
     with failures(as_json=json):
         report = read_status(config)
@@ -117,7 +128,7 @@ def status(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None
         out = console()
         say(
             ("● ready", "green") if report["ready"] else ("● not ready", "red"),
-            "" if report["ready"] else f": {report['reason']}",
+            "" if report["ready"] else f": {in_both(report['reason'])}",
             f"   {report['readings_per_s']:,.0f} readings/s · {report['received']:,} received · "
             f"{report['late']:,} late · {report['unacknowledged']:,} messages unacknowledged",
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import orjson
 
 from lifeline.core.errors import UnavailableError
+from lifeline.core.reasons import in_chinese
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,16 +56,18 @@ class StatusFile:
 
 
 def judged(status: Callable[[], dict[str, Any]], now_ms: int) -> dict[str, Any]:
-    """The status with a judgement of our own: not ready when there is none or when it is old."""
+    """The status with a judgement of our own: not ready without one or when it is old; ``reason_zh`` too."""
     try:
         news = dict(status())
     except (UnavailableError, OSError) as error:
-        return {"ready": False, "reason": str(error)}
+        return {"ready": False, "reason": str(error), "reason_zh": in_chinese(str(error))}
     at = news.get("at")
     age_ms = now_ms - at if isinstance(at, int | float) else 0
     if age_ms > STALE_MS:
         news |= {"ready": False, "reason": f"the engine has said nothing for {age_ms / 1000:.0f} s", "stale": True}
     news["ready"] = bool(news.get("ready"))
+    reason = news.get("reason")
+    news["reason_zh"] = in_chinese(reason) if isinstance(reason, str) else None
     return news
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from rich.live import Live
 from rich.text import Text
 
+from lifeline.core.reasons import in_both
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -38,7 +40,7 @@ def status_line(status: Mapping[str, Any]) -> Text:
     ready = bool(status.get("ready"))
     line.append("● " if ready else "✗ ", style="green" if ready else "bold red")
     if not ready:
-        line.append(f"{status.get('reason') or 'starting'} · ", style="red")
+        line.append(f"{in_both(status.get('reason') or 'starting')} · ", style="red")
     line.append(f"{status.get('readings_per_s', 0):,.0f}", style="bold")
     line.append(f" readings/s · received {human(status.get('received', 0))}")
     followers = status.get("followers") or []

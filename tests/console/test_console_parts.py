@@ -134,7 +134,9 @@ def test_the_line_says_what_matters() -> None:
     assert status_line(STATUS).plain == (
         "● 42,310 readings/s · received 1.2 M · lag rules 0.1 s lake 0.6 s · events 14 (2 red, 12 yellow) · unacked 0"
     )
-    assert status_line({"ready": False, "reason": "log: disk full"}).plain.startswith("✗ log: disk full · 0 readings/s")
+    assert status_line({"ready": False, "reason": "log: disk full"}).plain.startswith(
+        "✗ 日志：disk full · log: disk full · 0 readings/s"
+    )
     assert "rejected 5" in status_line({**STATUS, "rejected": {"too_old": 2, "oversized": 3}}).plain
     assert status_line({}).plain
 

@@ -17,6 +17,7 @@ from ingest.broker import BrokerSettings, Subscribe
 from ingest.collector import Collector
 from ingest.intake import split
 from ingest.link import Bell, Link, tls_context
+from ingest.mqtt.connection import Connection
 from lifeline.core.batch import IngestBatch, Readings
 from lifeline.core.errors import ConfigurationError, UnavailableError
 from lifeline.core.limits import LOG_QUEUE_BATCHES
@@ -220,6 +221,25 @@ def test_nobody_listens_back_off_and_come_back(
     raw_broker.listener.settimeout(20)
     raw_broker.welcome()
     wait_for(lambda: collector.state.connected, "connected")
+
+
+def test_a_collector_that_was_busy_itself_blames_no_broker(
+    mosquitto: Any, collect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, wait_for: Any
+) -> None:
+    """As when kernels compile on its thread: what came meanwhile lies in the socket."""
+    monkeypatch.setattr("ingest.mqtt.liveness.REPLY_TIMEOUT_S", 0.5)
+    receive = Connection.receive
+
+    def slowly(self: Connection, *given: Any) -> Any:
+        received = receive(self, *given)
+        time.sleep(1.2)
+        return received
+
+    monkeypatch.setattr(Connection, "receive", slowly)
+    collector = collect("native", mosquitto.port, ready=False)
+    wait_for(lambda: collector.state.granted_qos or collector.state.reconnects, "an answer")
+    assert collector.state.last_error is None
+    assert collector.state.connected
 
 
 def test_stop_is_prompt_while_waiting_to_reconnect(

@@ -423,6 +423,18 @@ def test_no_answer_ends_the_connection(answer: str) -> None:
         connection.tick(1.0 + REPLY_TIMEOUT_S)
 
 
+def test_the_time_for_suback_runs_from_when_subscribe_went_out() -> None:
+    """Not from CONNACK: where kernels had to be compiled in between, the broker was not asked yet."""
+    connection = fresh(5, keepalive_s=0)
+    feed(connection, bytes.fromhex(CONNACK[5]), 1.0)
+    assert connection.bytes_to_send(23.0)
+    connection.tick(23.0)
+    assert connection.bytes_to_send(24.0) == b""
+    assert connection.next_deadline() == 23.0 + REPLY_TIMEOUT_S
+    with pytest.raises(SilentPeerError, match="SUBACK"):
+        connection.tick(23.0 + REPLY_TIMEOUT_S)
+
+
 def test_connect_of_5_has_every_field_3_1() -> None:
     settings = ConnectSettings(
         "cid",

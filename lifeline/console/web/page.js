@@ -105,14 +105,16 @@
   }
 
   // --- readiness -----------------------------------------------------------------------------------------------
-  function showReady(kind, mark, zh, en, reason) {
+  function showReady(kind, mark, zh, en, reason, reasonZh) {
     at("ready").className = "ready " + kind;
     at("ready").firstElementChild.textContent = mark;
-    put("ready-zh", zh); put("ready-en", en); put("reason", reason || "");
+    put("ready-zh", zh); put("ready-en", en);
+    const both = reason && reasonZh && reasonZh !== reason;
+    at("reason").replaceChildren(...(both ? [make("span", "", reasonZh + " ")] : []), ...(reason ? [english(reason)] : []));
   }
   function showStatus(status) {
     if (status.ready) showReady("good", "✓", "运行正常", "Engine ready");
-    else showReady("bad", "✕", "未就绪", "Not ready", status.reason || "no reason given");
+    else showReady("bad", "✕", "未就绪", "Not ready", status.reason || "no reason given", status.reason_zh || (status.reason ? "" : "未说明原因"));
     at("main").classList.toggle("old", Boolean(status.stale) || status.at === undefined);
     showLevels(status.events_open || {});
     showFlow(status);
