@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lifeline.cli import alarms, audit, data, engine, events, identity, rules, settings, simulation, sinks
+from lifeline.cli.output import bear_any_terminal
 
 # read when pyarrow is first imported, which is after this: why, says lifeline.app.memory
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
@@ -74,4 +75,5 @@ def bench(context: typer.Context) -> None:
 
 def main() -> None:
     """Entry point of the ``lifeline`` program."""
+    bear_any_terminal()
     app()

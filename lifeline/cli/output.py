@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import os
 import sys
@@ -69,9 +71,23 @@ def site_zone(config: Path) -> tzinfo:
         return UTC
 
 
+def bear_any_terminal() -> None:
+    r"""What a terminal's encoding does not have (GBK and ASCII have no ✓) is written as ``\\u2713``; nothing fails."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in {
+            "strict",
+            "surrogateescape",
+        }:  # the latter in locale C
+            stream.reconfigure(errors="backslashreplace")
+
+
 def print_json(document: object) -> None:
-    """One JSON document on stdout; times become ISO 8601, bytes become text (``text_of``)."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, default=_plain) + "\n")
+    """One JSON document on stdout; times become ISO 8601, bytes become text (``text_of``).
+
+    In UTF-8; a stdout of another encoding gets escapes, which mean the same.
+    """
+    ascii_only = codecs.lookup(sys.stdout.encoding or "utf-8").name != "utf-8"
+    sys.stdout.write(json.dumps(document, ensure_ascii=ascii_only, default=_plain) + "\n")
     sys.stdout.flush()
 
 
