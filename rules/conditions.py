@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rules.expression import Boolean
+
 KEYWORDS: Final = frozenset(
     "AND OR NOT IS NULL IN BETWEEN LIKE TRUE FALSE CASE WHEN THEN ELSE END".split()  # noqa: SIM905 - reads as prose
 )
@@ -81,6 +83,7 @@ class Test:
     expression: pl.Expr
     program: numeric.Program | None = None
     code: machine_code.Code | None = None
+    tree: Boolean | None = None
 
     @classmethod
     def of(cls, condition: Condition, params: Mapping[str, float]) -> Test:
@@ -121,7 +124,7 @@ def _test(key: _Key, fixed: tuple[tuple[str, float], ...]) -> Test:
     if tree is None:
         return test
     code = machine_code.code_of(tree)
-    return replace(test, program=numeric.program_of(tree), code=None if code.lone else code)
+    return replace(test, tree=tree, program=numeric.program_of(tree), code=None if code.lone else code)
 
 
 @lru_cache(maxsize=COMPILED_MAX)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from rules.kernels.silence import NEVER
+from rules.kernels.silence import NEVER, kth_least
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,12 +38,16 @@ class Deafness:
         self.state = np.zeros((KEPT + 1, 2), np.int64)
         self._interval = np.zeros(0, np.int64)
         self._bound = ENDLESS
+        self._least = -1
+        """What all devices together would give: no part of them gives less."""
         self._now: list[tuple[int, int]] = []
 
     def grow(self, interval_ms: NDArray[np.int64]) -> None:
         """Learn the interval of each device, 0 where unknown."""
         self._interval = interval_ms
-        self._bound = self._patience(interval_ms)
+        every = np.ones(len(interval_ms), bool)
+        self._least = kth_least(interval_ms, every, DEVICES_MIN, 0)
+        self._bound = self._patience(every)
 
     def hear(
         self,
@@ -106,13 +110,13 @@ class Deafness:
     def _heard_patience(self, heard: NDArray[np.bool_], device: NDArray[np.int32]) -> int:
         if self._bound == ENDLESS:
             return ENDLESS
-        known = heard.copy()
-        known[device] = True
-        return self._patience(self._interval[known])
+        known = heard
+        if len(device):
+            known = heard.copy()
+            known[device] = True
+        return self._patience(known)
 
-    @staticmethod
-    def _patience(interval_ms: NDArray[np.int64]) -> int:
-        declared = interval_ms[interval_ms > 0]
-        if len(declared) < DEVICES_MIN:
-            return ENDLESS
-        return max(LEAST_MS, MISSED * int(np.partition(declared, DEVICES_MIN - 1)[DEVICES_MIN - 1]))
+    def _patience(self, known: NDArray[np.bool_]) -> int:
+        """How long these devices may be silent before nothing was heard."""
+        declared = kth_least(self._interval, known, DEVICES_MIN, self._least)
+        return ENDLESS if declared < 0 else max(LEAST_MS, MISSED * declared)

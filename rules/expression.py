@@ -111,6 +111,20 @@ def parse_numeric(tokens: Sequence[Token], params: Mapping[str, float]) -> Boole
         return None
 
 
+def columns_of(tree: Boolean | Number) -> frozenset[str]:
+    """The columns that a condition or a number is made of."""
+    match tree:
+        case Column(name):
+            return frozenset({name})
+        case Applied(_, arguments):
+            return frozenset().union(*map(columns_of, arguments))
+        case Compared(_, left, right) | Both(left, right) | Either(left, right):
+            return columns_of(left) | columns_of(right)
+        case IsNull(operand) | Not(operand):
+            return columns_of(operand)
+    return frozenset()
+
+
 class _NotNumericError(Exception):
     """Something that only Polars understands."""
 

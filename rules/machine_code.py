@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from rules.expression import DENIED, Applied, Both, Column, Compared, Constant, Either, IsNull, Not, Truth
+from rules.expression import DENIED, Applied, Both, Column, Compared, Constant, Either, IsNull, Not, Truth, columns_of
 from rules.kernels import conditions as kernel
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def code_of(tree: Boolean) -> Code:
     """The code of a condition. Polars takes no text of more than some fifty levels, so that registers are few."""
     made = _Emitter()
     parts = []
-    for part in _parts(tree, wanted=True):
+    for part in parts_of(tree, wanted=True):
         for one in (_bound(*part), part[0]) if _asks_clock(part[0]) else (part[0],):
             if isinstance(one, Truth) and one.value is part[1] and one is not part[0]:
                 continue  # the clock alone decides
@@ -195,17 +195,17 @@ class _Emitter:
                 return held
 
 
-def _parts(tree: Boolean, *, wanted: bool) -> Iterator[tuple[Boolean, bool]]:
+def parts_of(tree: Boolean, *, wanted: bool) -> Iterator[tuple[Boolean, bool]]:
     """What must all be so for a tree to be true (or false): conditions, and which half of each is wanted."""
     match tree:
         case Not(operand):
-            yield from _parts(operand, wanted=not wanted)
+            yield from parts_of(operand, wanted=not wanted)
         case Both(left, right) if wanted:
-            yield from _parts(left, wanted=wanted)
-            yield from _parts(right, wanted=wanted)
+            yield from parts_of(left, wanted=wanted)
+            yield from parts_of(right, wanted=wanted)
         case Either(left, right) if not wanted:
-            yield from _parts(left, wanted=wanted)
-            yield from _parts(right, wanted=wanted)
+            yield from parts_of(left, wanted=wanted)
+            yield from parts_of(right, wanted=wanted)
         case _:
             yield tree, wanted
 
@@ -228,14 +228,5 @@ def _bound(tree: Boolean, wanted: bool) -> Boolean:
             return Truth(wanted) if _asks_clock(tree) else tree
 
 
-def _asks_clock(tree: Boolean | Number) -> bool:
-    match tree:
-        case Column(name):
-            return name in CLOCK
-        case Applied(_, arguments):
-            return any(map(_asks_clock, arguments))
-        case Compared(_, left, right) | Both(left, right) | Either(left, right):
-            return _asks_clock(left) or _asks_clock(right)
-        case IsNull(operand) | Not(operand):
-            return _asks_clock(operand)
-    return False
+def _asks_clock(tree: Boolean) -> bool:
+    return not CLOCK.isdisjoint(columns_of(tree))

@@ -92,11 +92,11 @@ def program_of(tree: expression.Boolean) -> Program:
         case Truth(value):
             return Program(_constant(value), _constant(not value))
         case Compared(comparison, left, right):
-            sides = _number(left), _number(right)
+            sides = number_of(left), number_of(right)
             true, false = _COMPARISONS[comparison], _COMPARISONS[DENIED[comparison]]
             return Program(_applied(true, *sides), _applied(false, *sides))
         case IsNull(operand):
-            null = _applied(np.isnan, _number(operand))
+            null = _applied(np.isnan, number_of(operand))
             return Program(null, _applied(np.logical_not, null))
         case Not(negated):
             made = program_of(negated)
@@ -109,14 +109,15 @@ def program_of(tree: expression.Boolean) -> Program:
             return Program(_any(one.true, other.true), _all(one.false, other.false))
 
 
-def _number(tree: expression.Number) -> Number:
+def number_of(tree: expression.Number) -> Number:
+    """The program of a number: a column, or one number where it is the same in all rows."""
     match tree:
         case Constant(value):
             return _constant(value)
         case Column(name):
             return lambda columns: columns[name]
         case Applied(function, arguments):
-            return _applied(_FUNCTIONS[function], *map(_number, arguments))
+            return _applied(_FUNCTIONS[function], *map(number_of, arguments))
 
 
 def _constant(value: float | bool) -> Number:

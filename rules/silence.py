@@ -10,7 +10,8 @@ When nothing arrives for long (history with gaps), many multiples are evaluated 
 Time in which nothing at all was heard is not held against a sensor (``rules/deaf.py``).
 
 A rule that speaks of silence raises only for a point that is *overdue*: silent for longer than its declared interval
-(always, where that is unknown). Hardly any point of a healthy fleet is, so hardly any is evaluated.
+(always, where that is unknown). Hardly any point of a healthy fleet is, and of a silent city the condition itself says
+most (``rules/floors.py``), so hardly any is evaluated.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from rules.deaf import Deafness
+from rules.floors import SILENCE, Floors
 from rules.kernels import silence as kernels
 
 if TYPE_CHECKING:
@@ -85,6 +87,8 @@ class Silence:
         self._interval_s = np.zeros(0)
         self._gateway = np.zeros(0, np.int32)
         """Of each device, -1 for none."""
+        self._floors: dict[int, Floors] = {}
+        """By the number of the rule."""
         self._quiet = np.zeros(0, np.int64)
         """The longest silence of a gateway (ms) that means nothing: two of the shortest intervals behind it."""
 
@@ -184,13 +188,12 @@ class Silence:
         )
         scalars = {"silent_devices": counts[:, 0], "silent_share": counts[:, 0] / np.maximum(counts[:, 1], 1)}
         found: list[ClockChange] = []
-        for rule, places in zip(self.rules, self._places, strict=True):
+        for k, (rule, places) in enumerate(zip(self.rules, self._places, strict=True)):
             if len(places):
+                chosen = self._stirring(k, instants, scalars, (own, device))
                 if len(instants) == 1:
-                    chosen = self._stirring_now(rule, int(instants[0]))
                     wide = self._silent(rule.points[chosen], int(instants[0]))
                 else:
-                    chosen = self._stirring(rule, own, places)
                     at_chosen = places[chosen]
                     wide = {"silent_s": own[:, at_chosen].ravel(), "device_silent_s": device[:, at_chosen].ravel()}
                 if not GATEWAY.isdisjoint(rule.names):
@@ -211,22 +214,33 @@ class Silence:
         table = np.concatenate([behind, nowhere], axis=1)  # -1, without a gateway, is the last
         return {name: table[:, gateway, k].ravel() for k, name in enumerate(_BEHIND)}
 
-    def _stirring(self, rule: BoundRule, own: NDArray[np.float64], places: NDArray[np.intp]) -> NDArray[np.int32]:
-        """Slots that can change within the block: overdue at some instant, or not at rest before it."""
-        if not self._speaks_of_silence(rule):
-            return np.arange(len(places), dtype=np.int32)
-        longest = np.fmax.reduce(own, axis=0)[places]  # NaN, for never heard, is more than nothing
-        stirring = longest > self._interval_s[rule.points]
-        stirring[rule.state.restless] = True
-        return np.flatnonzero(stirring).astype(np.int32)
+    def _stirring(
+        self,
+        k: int,
+        instants: NDArray[np.int64],
+        counts: dict[str, NDArray[np.float64]],
+        silent: tuple[NDArray[np.float64], NDArray[np.float64]],
+    ) -> NDArray[np.int32]:
+        """Slots of the rule of this number that can change within the block: not at rest, or silent long enough.
 
-    def _stirring_now(self, rule: BoundRule, instant: int) -> NDArray[np.int32]:
-        """The same at the instant up to which everything was heard."""
-        if not self._speaks_of_silence(rule):
+        ``silent`` are what the kernel writes down of points and of their devices, where there are several instants.
+        """
+        rule = self.rules[k]
+        if SILENCE.isdisjoint(rule.names):
             return np.arange(len(rule.points), dtype=np.int32)
-        stirring = np.empty(len(rule.points), np.bool_)
-        kernels.overdue(rule.points, self.last_point, self._interval_s, instant, stirring)
-        stirring[rule.state.restless] = True
+        floors = self._floors.get(k)
+        if floors is None or not floors.of(rule):
+            floors = self._floors[k] = Floors(rule, self._interval_s)
+        restless = rule.state.restless
+        if not floors.open(counts):
+            return restless
+        if len(instants) == 1:
+            heard = self.last_point, self.last_device
+            stirring = floors.passed(rule.points, self._device, heard, int(instants[0]))
+        else:
+            point_s, device_s = (np.fmax.reduce(seconds, axis=0)[self._places[k]] for seconds in silent)
+            stirring = floors.passed_by(point_s, device_s)
+        stirring[restless] = True
         return np.flatnonzero(stirring).astype(np.int32)
 
     def _silent(self, points: NDArray[np.int32], instant: int) -> dict[str, NDArray[np.float64]]:
@@ -238,10 +252,6 @@ class Silence:
                 n: np.where(never, np.nan, (instant - np.where(never, instant, t)) / 1000.0) for n, t in last.items()
             }
         return {name: (instant - times) / 1000.0 for name, times in last.items()}
-
-    @staticmethod
-    def _speaks_of_silence(rule: BoundRule) -> bool:
-        return not {"silent_s", "device_silent_s"}.isdisjoint(rule.names)
 
     def _evaluate(
         self,
@@ -273,7 +283,7 @@ class Silence:
         raised, clear = rule.masks(columns, len(ts))
         never = np.isnan(wide["silent_s"])
         raised, clear = raised & ~never, clear & ~never
-        if self._speaks_of_silence(rule):
+        if not SILENCE.isdisjoint(rule.names):
             raised &= wide["silent_s"] > self._interval_s[rule.points][slots]
         return [
             ClockChange(
@@ -291,7 +301,8 @@ class Silence:
     @property
     def nbytes(self) -> int:
         """Memory."""
-        return self.last_point.nbytes + self.last_device.nbytes + self.last_gateway.nbytes
+        own = self.last_point.nbytes + self.last_device.nbytes + self.last_gateway.nbytes
+        return own + sum(floors.nbytes for floors in self._floors.values())
 
 
 def _gateways(registry: Registry) -> tuple[NDArray[np.int32], int]:

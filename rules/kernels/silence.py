@@ -108,17 +108,21 @@ def silences(
             else:
                 out_point[k, j] = (instants[k] - last_point[p]) / 1000.0
                 out_device[k, j] = (instants[k] - last_device[device[p]]) / 1000.0
+        known = late = 0
         for d in range(len(allowed)):
-            if last_device[d] == NEVER:
+            last = last_device[d]
+            if last == NEVER:
                 continue
-            if gateway[d] >= 0:
-                out_gateways[k, gateway[d], 0] += 1.0
-            if allowed[d] > 0:
-                out_counts[k, 1] += 1.0
-                if instants[k] - last_device[d] > allowed[d]:
-                    out_counts[k, 0] += 1.0
-                    if gateway[d] >= 0:
-                        out_gateways[k, gateway[d], 3] += 1.0
+            overdue = allowed[d] > 0 and instants[k] - last > allowed[d]
+            known += allowed[d] > 0
+            late += overdue
+            g = gateway[d]
+            if g >= 0:
+                out_gateways[k, g, 0] += 1.0
+                if overdue:
+                    out_gateways[k, g, 3] += 1.0
+        out_counts[k, 0] = late
+        out_counts[k, 1] = known
         for g in range(out_gateways.shape[1]):
             if out_gateways[k, g, 3] >= max(OVERDUE_MIN, out_gateways[k, g, 0] / 2.0):
                 last_gateway[g, 1] = instants[k]
@@ -130,8 +134,50 @@ def silences(
 
 
 @njit(cache=True, nogil=True)
-def overdue(points: I32, last_point: I64, interval_s: F64, instant: int, out: Mask) -> None:
-    """Which of some points are silent at an instant (epoch ms) for longer than their interval; none never heard."""
+def overdue(
+    points: I32,
+    device: I32,
+    last_point: I64,
+    last_device: I64,
+    point_codes: U8,
+    point_floors: F64,
+    device_codes: U8,
+    device_floors: F64,
+    instant: int,
+    out: Mask,
+) -> None:
+    """Which of some points are silent at an instant (epoch ms) for longer than their floor, and their device than its.
+
+    Floors are in seconds, coded (``rules.coded``), one a point of ``points``; none of what was never heard.
+    """
     for j in range(len(points)):
-        last = last_point[points[j]]
-        out[j] = last != NEVER and (instant - last) / 1000.0 > interval_s[points[j]]
+        p = points[j]
+        last = last_point[p]
+        out[j] = (
+            last != NEVER
+            and (instant - last) / 1000.0 > point_floors[point_codes[j]]
+            and (instant - last_device[device[p]]) / 1000.0 > device_floors[device_codes[j]]
+        )
+
+
+@njit(cache=True, nogil=True)
+def kth_least(values: I64, known: Mask, k: int, enough: int) -> int:
+    """The k-th smallest of the positive values that are known, -1 where they are fewer.
+
+    None is smaller than ``enough``: where it comes down to that, the rest is not looked at.
+    """
+    kept = np.empty(k, np.int64)
+    n = 0
+    for d in range(len(values)):
+        value = values[d]
+        if value <= 0 or not known[d] or (n == k and value >= kept[k - 1]):
+            continue
+        j = min(n, k - 1)
+        while j > 0 and kept[j - 1] > value:
+            kept[j] = kept[j - 1]
+            j -= 1
+        kept[j] = value
+        n = min(n + 1, k)
+        if n == k and kept[k - 1] <= enough:
+            break
+    return kept[k - 1] if n == k else -1
