@@ -53,6 +53,8 @@ class SqliteBackend:
         self._lock_path = Path(f"{self.path}.lock")
         self._lock_timeout_s = lock_timeout_s
         self._thread_lock = threading.Lock()
+        self._wrote = False
+        """Whether there ever was a connection that may write."""
         self.writer = _engine(self._connect_writer, "BEGIN IMMEDIATE", writer=True)
         self.reader = _engine(self._connect_reader, "BEGIN", writer=False)
 
@@ -68,8 +70,13 @@ class SqliteBackend:
             raise UnavailableError(f"{self.path.parent}: {error.strerror}") from error
 
     def close(self) -> None:
-        """Close all connections; the writer's under the lock, because closing checkpoints."""
+        """Close all connections; the writer's under the lock, because closing checkpoints.
+
+        Who has only read leaves the lock alone: a copy on a read-only medium can be looked at and verified.
+        """
         self.reader.dispose()
+        if not self._wrote:
+            return
         with self.exclusive():
             self.writer.dispose()
 
@@ -122,6 +129,7 @@ class SqliteBackend:
     # --- connections -------------------------------------------------------------------------------------------
 
     def _connect_writer(self) -> sqlite3.Connection:
+        self._wrote = True
         fresh = not self.path.exists()
         connection = sqlite3.connect(
             self.path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000

@@ -26,7 +26,7 @@ import pyarrow as pa
 from lifeline.core.errors import ConfigurationError, PeerError, Problem, UnavailableError
 from lifeline.core.personal import masked_text, without_ids
 from lifeline.lake.scope import HOUSEHOLD_PREFIX, pseudonym, scoped_views
-from lifeline.lake.views import COLUMNS
+from lifeline.lake.views import COLUMNS, if_moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -109,7 +109,7 @@ def open_catalog(
             continue
         _lock(connection, data_dir, memory_limit)
         return connection
-    raise UnavailableError(f"{path}: cannot be opened: {fault}") from fault
+    raise UnavailableError(f"{path}: cannot be opened: {fault}{if_moved(fault)}") from fault
 
 
 def published_files(data_dir: Path) -> dict[str, list[str]]:

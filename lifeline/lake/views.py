@@ -229,3 +229,10 @@ def view_queries(
     for name in (*TABLES, "rejects", "completeness"):
         queries[name] = _plain(name, files.get(name, ()), extra.get(name, ()), (tails or {}).get(name))
     return queries
+
+
+def if_moved(fault: Exception | None) -> str:
+    """What to do about views that name files which are not there: they hold whole paths."""
+    if "No files found" not in str(fault):
+        return ""
+    return "\n  → was the folder moved or copied? start the engine there once, it publishes the views anew"

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from sqlalchemy import create_engine
 
-from lifeline.core.errors import CorruptionError
+from lifeline.core.errors import CorruptionError, UnavailableError
 from lifeline.governance.actor import Actor
+from lifeline.governance.database import Database
 from lifeline.governance.errors import ForbiddenError
 from lifeline.governance.reports import Report
 from lifeline.governance.schema import metadata
+from lifeline.governance.sqlite import SqliteBackend
 from lifeline.governance.verify import verify_queue
 from tests.governance.conftest import T0, Hands, cleared, raised
 from tests.queues import queue_file
@@ -139,6 +141,24 @@ def verdict(path: Path, *, full: bool) -> str:
     except CorruptionError as error:
         return str(error)
     return ""
+
+
+def test_who_only_reads_needs_no_lock_and_verifies_a_read_only_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = queue_file(tmp_path / "governance.db")
+
+    def refuse(_: SqliteBackend) -> int:
+        raise UnavailableError("governance.db.lock: Read-only file system")
+
+    monkeypatch.setattr(SqliteBackend, "_lock_file", refuse)
+    database = Database(url, create=False)
+    assert "integrity ok" in verify_queue(url)
+    database.close()
+    database = Database(url, create=False)
+    with pytest.raises(UnavailableError, match="Read-only"), database.write():
+        pass
+    database.close()
 
 
 def test_what_was_lived_is_whole(lived: Path) -> None:

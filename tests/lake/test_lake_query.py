@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lifeline.core.errors import ConfigurationError
+from lifeline.core.errors import ConfigurationError, UnavailableError
 from lifeline.lake.catalog import Catalog
 from lifeline.lake.query import QueryError, fetch, open_catalog, run
 from lifeline.lake.writer import LakeFollower
@@ -190,6 +190,13 @@ def test_a_snapshot_stays_consistent_while_the_engine_writes(data: Path, record:
     assert fetch(opened, "SELECT count(*) AS n FROM readings")["n"].to_pylist() == [315]
     assert fetch(open_catalog(data), "SELECT count(*) AS n FROM readings")["n"].to_pylist() == [360]
     opened.close()
+
+
+def test_a_folder_that_was_moved_says_what_to_do(data: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    moved = tmp_path_factory.mktemp("elsewhere") / "var"
+    data.rename(moved)
+    with pytest.raises(UnavailableError, match="start the engine there once"):
+        open_catalog(moved)
 
 
 def test_no_catalog_says_what_to_do(tmp_path: Path) -> None:
