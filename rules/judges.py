@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from rules.habit import Habit
 from rules.kernels import drift as drift_kernel
 from rules.kernels import residual as residual_kernel
 
@@ -341,7 +342,7 @@ class Drift:
         """The distance is in deviations already."""
 
 
-JUDGES: Final[tuple[Any, ...]] = (Residual, Drift)
+JUDGES: Final[tuple[Any, ...]] = (Residual, Drift, Habit)
 JUDGE_OF: Final = {output: judge for judge in JUDGES for output in judge.outputs}
 OPTIONS: Final[dict[str, Bounds]] = {
     "median_n": (

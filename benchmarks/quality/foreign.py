@@ -129,6 +129,12 @@ def delays_h(one: Judged) -> list[float]:
     return delays
 
 
+def false_alarms(one: Judged) -> int:
+    """Alarms about the process that were raised outside of all faults."""
+    raised = one.alarms.filter(pl.col("category") == "process")["raised_at"].dt.epoch("ms")
+    return sum(not any(a <= at < b for a, b in one.faults) for at in raised)
+
+
 def burden(one: Judged) -> float:
     """Alarms a meter and month, of any category and level."""
     devices = one.case.data["device_id"].n_unique()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from benchmarks.harness import Figure, Result, figure
-from benchmarks.quality import foreign, made, networks, pipes, sets, station, treatment, twisted
+from benchmarks.quality import foreign, made, networks, pipes, plant, sets, station, treatment, twisted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,21 +44,26 @@ def run(scale: float) -> Result:
 def _made(result: Result, folder: Path) -> None:
     random = np.random.default_rng(SEED)
     generators = {"rigs": made.rigs, "plant": made.plant, "site": made.site, "homes": made.homes, "works": made.works}
-    generators |= {"treatment": treatment.treatment, "station": station.station}
+    generators |= {"treatment": treatment.treatment, "station": station.station, "attacked": plant.plant}
     judged = {name: [foreign.judge(case, folder) for case in make(random)] for name, make in generators.items()}
     add = result.figures.__setitem__
     rates = foreign.f1(judged["rigs"])
     add("made_rigs_f1", Figure(rates["f1"], "F1", 0.7))
     add("made_rigs_quiet", Figure(1 - rates["far"], "share of normal points", 0.8))
     add("made_plant_s", Figure(foreign.attack_score(judged["plant"][0])["s"], "S", 0.8))
-    for name in ("site", "works", "treatment", "station"):
+    for name in ("site", "works", "treatment", "station", "attacked"):
         marks = foreign.found(judged[name][0])
         least = 0.7 if name == "station" else 0.8
+        # an attack leaves tanks above their marks, which come back when it is over
+        quiet = 0.8 if name == "attacked" else 0.95
         add(f"made_{name}_found", Figure(marks["found"] / marks["faults"], "share of faults", least))
-        add(f"made_{name}_quiet", Figure(1 - marks["false_minutes"] / marks["minutes"], "share of minutes", 0.95))
+        add(f"made_{name}_quiet", Figure(1 - marks["false_minutes"] / marks["minutes"], "share of minutes", quiet))
     for name in ("treatment", "station"):
         works = judged[name][0]
         add(f"made_{name}_alarms", Figure(works.alarms.height / works.days, "alarms/day", 5, "lower"))
+    attacked = judged["attacked"][0]
+    add("made_attacked_s", Figure(foreign.attack_score(attacked)["s"], "S", 0.7))
+    add("made_attacked_false", Figure(float(foreign.false_alarms(attacked)), "alarms in a day", 15, "lower"))
     leaks, false = _leaks(judged["homes"][0])
     add("made_homes_found", Figure(leaks, "share of leaks", 0.9))
     add("made_homes_quiet", Figure(1 - false, "share of sound meters", 0.9))

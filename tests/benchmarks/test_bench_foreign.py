@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.harness import Result
-from benchmarks.quality import foreign, made, networks, pipes, sets, station, treatment, twisted
+from benchmarks.quality import foreign, made, networks, pipes, plant, sets, station, treatment, twisted
 from benchmarks.workloads import quality
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -55,6 +55,7 @@ def test_marks_are_counted_from_alarms_about_the_process() -> None:
     assert one.alarmed.tolist() == [k in {2, 3, 4, 8, 9} for k in range(10)]
     assert foreign.f1([one]) == pytest.approx({"f1": 4 / 9, "far": 0.5, "mar": 0.5})
     assert foreign.found(one) == {"found": 1.0, "faults": 1.0, "false_minutes": 3.0, "minutes": 6.0}
+    assert foreign.false_alarms(one) == 2
     assert foreign.attack_score(one) == pytest.approx({"s": 0.5 + 0.25, "s_ttd": 1.0, "tpr": 0.5, "tnr": 0.5})
     assert foreign.attack_score(judged([], [(3, 7)]))["s"] == 0.25
 
@@ -131,6 +132,26 @@ def test_made_waterworks_have_the_events_that_they_say(make: Any, names: Any, ev
     assert isinstance(last, datetime)
     wrong = sum((b - a).total_seconds() for a, b in case.faults)
     assert 0.01 < wrong / (last.replace(tzinfo=UTC) - case.train_to).total_seconds() < 0.1
+
+
+def test_a_plant_under_attack_tells_what_the_attack_says() -> None:
+    """Levels stay between their marks; a forged one is believed by the controls, a pump that is forced moves water."""
+    n, at_ = 9000, {name: k for k, name in enumerate(plant.NAMES)}
+    noise, slow = np.zeros((n, plant.STATES)), np.zeros((n, 5))
+    quiet = plant._run(noise, slow, np.zeros((0, 5)))
+    assert 490 < quiet[1000:, at_["lit101"]].min() < quiet[1000:, at_["lit101"]].max() < 810
+    assert set(np.unique(quiet[:, at_["mv101"]])) == {0.0, 1.0, 2.0}
+    blows = [("lit101", plant.SET, 900.0), ("p102", plant.FORCE, 2.0), ("lit401", plant.HOLD, 0.0)]
+    spells = [(2000, 2500), (4000, 4400), (6000, 6600)]
+    rows = [(*spell, at_[name], how, amount) for spell, (name, how, amount) in zip(spells, blows, strict=True)]
+    told = plant._run(noise, slow, np.array(rows, np.float64))
+    assert np.array_equal(told[:2000], quiet[:2000])
+    assert (told[2000:2500, at_["lit101"]] == 900).all()
+    assert (told[2010:2500, at_["mv101"]] == 1).all()
+    assert (told[4000:4400, at_["p102"]] == 2).all()
+    assert (np.delete(told[:, at_["p102"]], np.arange(4000, 4400)) == 1).all()
+    assert told[4020:4390, at_["fit201"]].min() > 0.85
+    assert (told[6000:6600, at_["lit401"]] == told[5999, at_["lit401"]]).all()
 
 
 @pytest.mark.parametrize("twist", twisted.SAME)

@@ -82,6 +82,20 @@ def network(wrong: bool) -> Series:
     }
 
 
+def tank(forged: bool) -> Series:
+    """A tank by the minute that a pump fills between two marks; where forged, its level stands still with its noise."""
+    n = 8 * 1440
+    pump, level = np.zeros(n), np.full(n, 600.0)
+    outlet = 2.4 + noise(n, 0.02)
+    for k in range(1, n):
+        pump[k] = level[k - 1] < 500 or (pump[k - 1] and level[k - 1] < 800)
+        level[k] = level[k - 1] + 10 * pump[k] * 0.5 - 1.0 * outlet[k]
+    told = level.copy()
+    if forged:
+        told[-60:] = level[-61]
+    return {"mv1": pump, "fit1": 5.0 * pump + noise(n, 0.02), "fit2": outlet, "lit1": told + noise(n, 0.5)}
+
+
 def ring(leak: float) -> Series:
     """A closed net, told by the hour: four customers, a feed that loses pressure with its flow, and a leak of a day."""
     n = 66 * 24
@@ -231,6 +245,7 @@ CASES: list[Case] = [
         lambda: face(*(0.85 + 0.05 * (k % 2) for k in range(20))),
     ),
     ("scada.water.pattern", "water-scada", 3600, lambda: network(wrong=True), lambda: network(wrong=False)),
+    ("scada.water.habit", "water-scada", 60, lambda: tank(forged=True), lambda: tank(forged=False)),
     ("scada.energy.pattern", "heat-scada", 3600, lambda: ring(2.0), lambda: ring(0.0)),
     ("scada.energy.pattern", "gas-scada", 3600, lambda: torn(ring(2.0)), lambda: torn(ring(0.0))),
     ("scada.water.pattern", "water-scada", 3600, lambda: torn(network(wrong=True)), lambda: torn(network(wrong=False))),

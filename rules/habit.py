@@ -1,0 +1,125 @@
+"""The judge ``habit``: how far a member is outside of what it did in the normal period (``kernels/habit.py``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from rules.kernels import habit as kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+Bounds = tuple[float, float, float, str]
+FLAT: Final = 1e-9
+"""A component whose deviation is below this share of its mean did not move."""
+RIDGE: Final = 1e-3
+"""Added to each variance, as a share: two members that say the same all the time leave no inverse."""
+LEAST_REACH: Final = 0.05
+"""In deviations of a component: a residual below it is rounding, however little normal ones were."""
+CHANGES: Final = 20
+"""Of a member that changed less often nobody knows how long it may rest."""
+SLACK: Final = 1.3
+"""A residual is unusual beyond so many times the largest of the normal period."""
+RESTS: Final = 1.5
+"""And a rest beyond so many times the longest, and a window."""
+
+
+class Habit:
+    """``habit``: range, rests and relations of each member, 1 at the bound of what normal times let expect."""
+
+    outputs: Final = ("habit",)
+    relative: Final = False
+    tails: Final = (np.inf,)
+    later: Final[frozenset[str]] = frozenset()
+    refit: Final = False
+    options: Final[Mapping[str, Bounds]] = {
+        "recent_n": (12, 4, 1000, "`habit`: frames of the window over which means and changes are taken"),
+        "apart_s": (90, 0, 86_400, "`habit`: frames further apart than this are not judged: too slow to tell a change"),
+        "margin": (0.15, 0, 10, "`habit`: share of its span by which a member may leave its range"),
+        "stays_s": (7200, 0, 1e8, "`habit`: a member that stays unusual for longer is passed over until it is usual"),
+    }
+
+    def __init__(self, members: int, options: Mapping[str, float]) -> None:
+        self.members = members
+        self._apart, self._margin, self._stays = options["apart_s"] * 1000.0, options["margin"], options["stays_s"]
+        n, width = int(options["recent_n"]), 2 * members
+        none, most = np.full(members, np.inf), np.full(members, -np.inf)
+        self.arrays: dict[str, NDArray[np.float64]] = {
+            "clock": np.array([np.nan, 0.0, 0.0]),
+            "ring": np.full((n, members), np.nan),
+            "rests": np.full((3, members), np.nan),
+            "bounds": np.stack([none, most, none, most]),
+            "grown": np.zeros((2, members)),
+            "longest": np.zeros(members),
+            "count": np.zeros(1),
+            "mean": np.zeros(width),
+            "scatter": np.zeros((width, width)),
+            "reached": np.zeros((2, width)),
+            "low": np.zeros(members),
+            "high": np.zeros(members),
+            "rest_max": np.full(members, np.inf),
+            "fit_mean": np.zeros(width),
+            "scale": np.zeros(width),
+            "precision": np.zeros((0, width)),
+            "reach": np.full(width, np.inf),
+            "since": np.full(members, np.nan),
+        }
+        self.arrays["rests"][2] = 0.0
+
+    def learn(self, ts: NDArray[np.float64], frames: NDArray[np.float64]) -> None:
+        """Take normal frames in."""
+        self._walk(ts, frames, follow=True)
+
+    def judge(self, ts: NDArray[np.float64], frames: NDArray[np.float64], *, follow: bool) -> NDArray[np.float64]:
+        """How unusual the most unusual member is, and which; with ``follow`` frames are learned as well."""
+        return self._walk(ts, frames, follow=follow)
+
+    def _walk(self, ts: NDArray[np.float64], frames: NDArray[np.float64], *, follow: bool) -> NDArray[np.float64]:
+        a, out = self.arrays, np.empty((len(ts), 2))
+        kernel.walk(
+            ts, frames, follow, self._apart, self._stays * 1000.0, a["clock"], a["ring"], a["rests"], a["bounds"],
+            a["grown"][0], a["longest"], a["count"], a["mean"], a["scatter"], a["reached"][0], a["low"], a["high"],
+            a["rest_max"], a["fit_mean"], a["scale"], a["precision"], a["reach"], a["since"], out,
+        )  # fmt: skip
+        return out
+
+    def fit(self) -> None:
+        """Bounds of what was learned; how far they grew since the last fit or the last but one is a margin too."""
+        a = self.arrays
+        low, high = a["bounds"][:2]
+        seen = low <= high
+        span = np.where(seen, high - low, 0.0)
+        size = np.where(seen, np.maximum(np.abs(low), np.abs(high)), 0.0)
+        # what never moved has no span: a thousandth of what it is, or of one
+        margin = np.maximum(self._margin * span, a["grown"].max(axis=0))
+        margin = np.maximum(margin, 1e-3 * np.maximum(size, 1.0) * (span <= FLAT * np.maximum(size, 1.0)))
+        a["low"], a["high"] = np.where(seen, low - margin, 0.0), np.where(seen, high + margin, 0.0)
+        a["bounds"][2:] = a["bounds"][:2]
+        known = a["rests"][2] >= CHANGES
+        a["rest_max"] = np.where(known, RESTS * a["longest"] + self._apart, np.inf)
+        reached = a["reached"].max(axis=0)
+        a["reach"] = np.where(reached > 0.0, SLACK * np.maximum(reached, LEAST_REACH), np.inf)
+        a["grown"] = np.stack([np.zeros(self.members), a["grown"][0]])
+        a["reached"] = np.stack([np.zeros_like(reached), a["reached"][0]])
+        a["since"][:] = np.nan
+        self._relations()
+
+    def _relations(self) -> None:
+        a = self.arrays
+        n = a["count"][0]
+        if n < 2:
+            return
+        deviation = np.sqrt(np.diag(a["scatter"]) / (n - 1.0))
+        moved = deviation > FLAT * np.maximum(1.0, np.abs(a["mean"]))
+        scale = np.where(moved, 1.0 / np.where(moved, deviation, 1.0), 0.0)
+        correlation = a["scatter"] / (n - 1.0) * np.outer(scale, scale)
+        np.fill_diagonal(correlation, 1.0 + RIDGE)
+        a["fit_mean"], a["scale"] = a["mean"].copy(), scale
+        a["precision"] = np.ascontiguousarray(np.linalg.inv(correlation))
+
+    def calibrated(self, limit: NDArray[np.float64]) -> None:
+        """The bounds are the judge's own."""

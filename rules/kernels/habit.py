@@ -1,0 +1,187 @@
+"""How far each member of a group is from what it did in the normal period: range, rests, and relations to the others.
+
+Of the last W frames a *vector* is made: of each member the mean over the window, and the change from its first quarter
+to its last. A tank's change follows from the means of the flows into it and out of it (a balance of masses), a flow
+from its pump's state: what a component differs from that, by least squares over the normal period, is its residual.
+"""
+
+import numpy as np
+from numba import njit
+
+from rules.kernels.types import F64
+
+LAST, FRAMES, AT = range(3)
+"""Places in ``clock``: time of the last frame, frames in the ring, where the next one goes."""
+
+
+@njit(cache=True, nogil=True)
+def take(now: float, frame: F64, gap_ms: float, clock: F64, ring: F64, rests: F64) -> None:
+    """Put a frame into the ring; after a gap the ring begins anew, and so does every rest.
+
+    ``rests`` (3 x members): value that stands (NaN: none), since when, changes seen. Of a member that says nothing in
+    this frame nobody knows whether it rests: silence is another rule's.
+    """
+    if not now - clock[LAST] <= gap_ms:
+        clock[FRAMES], clock[AT] = 0.0, 0.0
+        rests[0] = np.nan
+    clock[LAST] = now
+    at = int(clock[AT])
+    for j in range(len(frame)):
+        ring[at, j] = frame[j]
+        if frame[j] == rests[0, j]:
+            continue
+        if not np.isnan(rests[0, j]) and not np.isnan(frame[j]):
+            rests[2, j] += 1.0
+        rests[0, j], rests[1, j] = frame[j], now
+    clock[AT] = float((at + 1) % len(ring))
+    clock[FRAMES] = min(clock[FRAMES] + 1.0, float(len(ring)))
+
+
+@njit(cache=True, nogil=True)
+def vector(clock: F64, ring: F64, out: F64) -> bool:
+    """Means (members), changes (members) and newest means (members) of the ring; True when it is full.
+
+    NaN where one of the parts of a member is missing altogether.
+    """
+    n, members = ring.shape
+    if clock[FRAMES] < n:
+        return False
+    part = max(1, n // 4)
+    first = int(clock[AT])
+    for j in range(members):
+        total, early, late = 0.0, 0.0, 0.0
+        counts = np.zeros(3)
+        for k in range(n):
+            value = ring[(first + k) % n, j]
+            if np.isnan(value):
+                continue
+            total += value
+            counts[0] += 1.0
+            if k < part:
+                early += value
+                counts[1] += 1.0
+            elif k >= n - part:
+                late += value
+                counts[2] += 1.0
+        late = late / counts[2] if counts[2] > 0.0 else np.nan
+        early = early / counts[1] if counts[1] > 0.0 else np.nan
+        out[j] = total / counts[0] if counts[0] > 0.0 else np.nan
+        out[members + j] = late - early
+        out[2 * members + j] = late
+    return True
+
+
+@njit(cache=True, nogil=True)
+def residuals(found: F64, mean: F64, scale: F64, precision: F64, out: F64) -> bool:
+    """What each component differs from what all others let expect, in its deviations; False: one is missing.
+
+    ``scale`` is 0 where a component is left out. Conditional mean of a normal vector: (P z)_c / P_cc.
+    """
+    n = len(scale)
+    z = np.zeros(n)
+    for c in range(n):
+        if scale[c] > 0.0:
+            if np.isnan(found[c]):
+                return False
+            z[c] = (found[c] - mean[c]) * scale[c]
+    for c in range(n):
+        out[c] = 0.0
+        if scale[c] > 0.0:
+            total = 0.0
+            for k in range(n):
+                total += precision[c, k] * z[k]
+            out[c] = total / precision[c, c]
+    return True
+
+
+@njit(cache=True, nogil=True)
+def learn(
+    found: F64, now: float, rests: F64, bounds: F64, grown: F64, longest: F64,
+    count: F64, mean: F64, scatter: F64, fit_mean: F64, scale: F64, precision: F64, reach: F64, left: F64,
+) -> None:  # fmt: skip
+    """Take a vector of the normal period in.
+
+    ``bounds`` (4 x members): least and most of the newest means, and what they were at the last fit; ``grown``: how far
+    they went beyond since. ``longest``: longest rest of each member. ``reach``: largest residual since the last fit.
+    """
+    members, n = len(longest), len(scale)
+    for j in range(members):
+        longest[j] = max(longest[j], now - rests[1, j]) if not np.isnan(rests[0, j]) else longest[j]
+        value = found[2 * members + j]
+        if np.isnan(value):
+            continue
+        if bounds[0, j] > bounds[1, j]:  # first heard of: nothing is known of how it goes with the others
+            count[0], mean[:], scatter[:] = 0.0, 0.0, 0.0
+        bounds[0, j], bounds[1, j] = min(bounds[0, j], value), max(bounds[1, j], value)
+        if bounds[2, j] <= bounds[3, j]:
+            grown[j] = max(grown[j], bounds[2, j] - value, value - bounds[3, j])
+    if len(precision) and residuals(found, fit_mean, scale, precision, left):
+        for c in range(n):
+            reach[c] = max(reach[c], abs(left[c]))
+    for c in range(n):
+        if np.isnan(found[c]):
+            if bounds[0, c % members] <= bounds[1, c % members]:
+                return
+            found[c] = mean[c]  # a member that never said anything yet moves nothing
+    count[0] += 1.0
+    for c in range(n):
+        left[c] = found[c] - mean[c]
+    for c in range(n):
+        mean[c] += left[c] / count[0]
+    share = (count[0] - 1.0) / count[0]
+    for c in range(n):
+        if left[c] != 0.0:
+            for k in range(n):
+                scatter[c, k] += share * left[c] * left[k]
+
+
+@njit(cache=True, nogil=True)
+def unusual(
+    found: F64, now: float, rests: F64, low: F64, high: F64, rest_max: F64,
+    fit_mean: F64, scale: F64, precision: F64, reach: F64, left: F64, out: F64,
+) -> None:  # fmt: skip
+    """By member the largest of: distance from the middle of its range, its rest, its residuals; each 1 at its bound."""
+    members = len(out)
+    whole = len(precision) > 0 and residuals(found, fit_mean, scale, precision, left)
+    for j in range(members):
+        out[j] = 0.0
+        value = found[2 * members + j]
+        if low[j] < high[j] and not np.isnan(value):
+            out[j] = abs(2.0 * value - low[j] - high[j]) / (high[j] - low[j])
+        if not np.isnan(rests[0, j]):
+            out[j] = max(out[j], (now - rests[1, j]) / rest_max[j])
+        if whole:
+            for c in (j, members + j):
+                if scale[c] > 0.0:
+                    out[j] = max(out[j], abs(left[c]) / reach[c])
+
+
+@njit(cache=True, nogil=True)
+def walk(
+    ts: F64, frames: F64, follow: bool, apart: float, stays: float, clock: F64, ring: F64, rests: F64, bounds: F64,
+    grown: F64, longest: F64, count: F64, mean: F64, scatter: F64, reached: F64, low: F64, high: F64,
+    rest_max: F64, fit_mean: F64, scale: F64, precision: F64, reach: F64, since: F64, out: F64,
+) -> None:  # fmt: skip
+    """Frames in order: how unusual the most unusual member is that was not for ``stays`` already, and which it is."""
+    members = frames.shape[1]
+    found, left, each = np.empty(3 * members), np.empty(2 * members), np.empty(members)
+    for i in range(len(ts)):
+        out[i] = np.nan
+        take(ts[i], frames[i], apart, clock, ring, rests)
+        if not vector(clock, ring, found):
+            continue
+        unusual(found, ts[i], rests, low, high, rest_max, fit_mean, scale, precision, reach, left, each)
+        worst, most = 0, -1.0
+        for j in range(members):
+            if each[j] <= 1.0:
+                since[j] = np.nan
+            elif np.isnan(since[j]):
+                since[j] = ts[i]
+            if each[j] > most and not ts[i] - since[j] > stays:
+                worst, most = j, each[j]
+        out[i, 0], out[i, 1] = max(most, 0.0), float(worst)
+        if follow:
+            learn(
+                found, ts[i], rests, bounds, grown, longest, count, mean, scatter, fit_mean, scale, precision,
+                reached, left,
+            )  # fmt: skip
