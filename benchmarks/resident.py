@@ -64,4 +64,6 @@ class Resident:
 
     def _sample(self) -> None:
         with suppress(psutil.NoSuchProcess):  # killed, and not started again yet
-            self._samples.append(psutil.Process(self._pid()).memory_info().rss / 2**20)
+            held = psutil.Process(self._pid()).memory_info().rss
+            if held:  # one that nobody has waited for yet holds nothing
+                self._samples.append(held / 2**20)

@@ -102,12 +102,12 @@ class Keeping(Door):
             ChangedError: the account is not that version any more.
             IdentityError: no such account, it is the actor's own, or as ``add``.
         """
-        check_grants(grants, grade)
         with self._database.write() as connection:
             row = self._enabled(connection, name)
             name = row["name"]
             if name == actor:
                 raise IdentityError("nobody changes their own rights")
+            check_grants(grants, grade)
             if version is not None and version != version_of(row):
                 raise ChangedError(f"account {name!r} has changed since; look again, then decide")
             values = {"grants": grants_text(grants), "grade": grade}

@@ -90,8 +90,8 @@ def test_units_go_out_and_in_as_csv(config: Path, tmp_path: Path) -> None:
         ("policy", '[[limit]]\nstage = "nope"\nwithin = "7min"\n', "limit.0.stage", 2),
         ("policy", '[emergency.overrides."no.such.rule"]\nlimit = 1.0\n', "no.such.rule", 2),
         ("units", "unit,capacity\n一队,many\n", "cannot be read", 2),
-        ("units", "unit,capacity\n,5\n", "unit", 1),
-        ("duties", "utility,unit\nsteam,一队\n", "steam", 1),
+        ("units", "unit,capacity\n,5\n", "unit", 2),
+        ("duties", "utility,unit\nsteam,一队\n", "steam", 2),
     ],
 )
 def test_what_cannot_be_is_said_with_its_place(
