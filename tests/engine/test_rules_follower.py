@@ -297,13 +297,13 @@ def test_its_beat_is_slower_at_a_full_rate_and_one_hold_up_does_not_slow_it(
         return rules.beat_s
 
     rules._began = now[0]
-    assert max(turn(2_000, 0.01) for _ in range(150)) == pytest.approx(0.016, rel=0.02), "200,000 a second"
+    assert max(turn(2_000, 0.01) for _ in range(150)) == pytest.approx(0.011, rel=0.02), "200,000 a second"
     held_up = [turn(20_000, 0.1), turn(15_000, 0.01), turn(2_000, 0.01)]
     slowest = max(*held_up, *(turn(2_000, 0.01) for _ in range(200)))
-    assert slowest == pytest.approx(0.016, rel=0.02), "what was held up comes at once"
+    assert slowest == pytest.approx(0.011, rel=0.02), "what was held up comes at once"
     assert [turn(31_000, 0.05) for _ in range(40)][-1] == FULL_BEAT_S
     assert [turn(62_000, 0.1) for _ in range(20)][-1] == FULL_BEAT_S
-    assert [turn(20_000, 0.1) for _ in range(20)][-1] == pytest.approx(0.016, rel=0.02)
+    assert [turn(20_000, 0.1) for _ in range(20)][-1] == pytest.approx(0.011, rel=0.02)
     assert turn(1_000, 60.0) == BEAT_S
 
 
@@ -315,6 +315,6 @@ def test_a_beat_is_as_long_as_a_turns_worth_of_rows_takes_and_never_holds_a_tric
         assert beat == BEAT_S, "no load: a reading waits no longer than it must"
     elif rows_per_s < 400_000:
         assert BEAT_S <= beat <= LONG_BEAT_S
-        assert beat * rows_per_s <= max(3_200, BEAT_S * rows_per_s) + 1, "no longer than pays"
+        assert beat * rows_per_s <= max(2_200, BEAT_S * rows_per_s) + 1, "no longer than pays"
     else:
         assert beat == FULL_BEAT_S
