@@ -39,7 +39,8 @@ LONG_BEAT_S: Final = 0.03
 BEAT_ROWS: Final = 2_200
 BEAT_ROWS_PER_S: Final = 50_000
 """A turn costs some 1.5 ms whatever it judges: of 2,000 rows, as they come from a broker, that is most of it. From
-``BEAT_ROWS_PER_S`` on the beat is as long as ``BEAT_ROWS`` take: 20 ms at 110,000 a second, 10 at the whole fleet's rate."""
+``BEAT_ROWS_PER_S`` on the beat is as long as ``BEAT_ROWS`` take: 20 ms at 110,000 a second, 10 at the
+whole fleet's rate."""
 
 RATE_S: Final = 1.0
 
@@ -196,11 +197,15 @@ class RulesFollower:
         """The beat goes by the rate of a second, not of a turn.
 
         What a hold-up of the disk has kept back comes at once; by its rate the turn after it would wait a full beat.
+        But a turn with hardly a row in it says that the stream is over: a second that began with it would make what
+        trickles afterwards wait for another one or two.
         """
         now = time.monotonic()
         self._rows += rows
-        if now - self._began >= RATE_S:
-            self.beat_s, self._began, self._rows = beat_at(self._rows / (now - self._began)), now, 0
+        over = rows < BEAT_ROWS_PER_S * self.beat_s
+        if now - self._began >= RATE_S or (over and self.beat_s > BEAT_S):
+            beat_s = BEAT_S if over else beat_at(self._rows / (now - self._began))
+            self.beat_s, self._began, self._rows = beat_s, now, 0
 
     def tick(self, now_ms: int) -> None:
         """Store what was refused before, let the queue do its work by age, snapshot by age."""

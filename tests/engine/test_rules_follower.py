@@ -306,6 +306,12 @@ def test_its_beat_is_slower_at_a_full_rate_and_one_hold_up_does_not_slow_it(
     assert [turn(20_000, 0.1) for _ in range(20)][-1] == pytest.approx(0.011, rel=0.02)
     assert turn(1_000, 60.0) == BEAT_S
 
+    assert [turn(62_000, 0.1) for _ in range(20)][-1] == FULL_BEAT_S
+    assert turn(1, 0.1) == BEAT_S, "the stream is over: what trickles then is not held up"
+    assert {turn(1, 0.1) for _ in range(30)} == {BEAT_S}
+    assert [turn(62_000, 0.1) for _ in range(8)][-1] != FULL_BEAT_S, "its second has just begun"
+    assert {turn(1, 0.1) for _ in range(30)} == {BEAT_S}, "nor by a second that began with the stream"
+
 
 @given(rows_per_s=st.floats(0, 5e6))
 def test_a_beat_is_as_long_as_a_turns_worth_of_rows_takes_and_never_holds_a_trickle_up(rows_per_s: float) -> None:
