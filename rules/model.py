@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from rules.judges import FRAMES_MIN, Calibration
+from rules.judges import FRAMES_MIN
+from rules.judges.calibration import Calibration
 from rules.kernels import median
 
 if TYPE_CHECKING:

@@ -53,17 +53,14 @@ def _made(result: Result, folder: Path) -> None:
     add("made_plant_s", Figure(foreign.attack_score(judged["plant"][0])["s"], "S", 0.8))
     for name in ("site", "works", "treatment", "station", "attacked"):
         marks = foreign.found(judged[name][0])
-        least = 0.7 if name == "station" else 0.8
-        # an attack leaves tanks above their marks, which come back when it is over
-        quiet = 0.8 if name == "attacked" else 0.95
-        add(f"made_{name}_found", Figure(marks["found"] / marks["faults"], "share of faults", least))
-        add(f"made_{name}_quiet", Figure(1 - marks["false_minutes"] / marks["minutes"], "share of minutes", quiet))
+        add(f"made_{name}_found", Figure(marks["found"] / marks["faults"], "share of faults", 0.8))
+        add(f"made_{name}_quiet", Figure(1 - marks["false_minutes"] / marks["minutes"], "share of minutes", 0.95))
     for name in ("treatment", "station"):
         works = judged[name][0]
         add(f"made_{name}_alarms", Figure(works.alarms.height / works.days, "alarms/day", 5, "lower"))
     attacked = judged["attacked"][0]
-    add("made_attacked_s", Figure(foreign.attack_score(attacked)["s"], "S", 0.7))
-    add("made_attacked_false", Figure(float(foreign.false_alarms(attacked)), "alarms in a day", 15, "lower"))
+    add("made_attacked_s", Figure(foreign.attack_score(attacked)["s"], "S", 0.8))
+    add("made_attacked_false", Figure(float(foreign.false_alarms(attacked)), "alarms in a day", 5, "lower"))
     leaks, false = _leaks(judged["homes"][0])
     add("made_homes_found", Figure(leaks, "share of leaks", 0.9))
     add("made_homes_quiet", Figure(1 - false, "share of sound meters", 0.9))

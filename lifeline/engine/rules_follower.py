@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from lifeline.core.errors import UnavailableError
-from lifeline.core.limits import LINGER_ROWS_PER_S
+from lifeline.core.limits import COMPANY_PER_S, LINGER_ROWS_PER_S
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -197,12 +197,12 @@ class RulesFollower:
         """The beat goes by the rate of a second, not of a turn.
 
         What a hold-up of the disk has kept back comes at once; by its rate the turn after it would wait a full beat.
-        But a turn with hardly a row in it says that the stream is over: a second that began with it would make what
-        trickles afterwards wait for another one or two.
+        But a turn of fewer rows than are any load (``COMPANY_PER_S``) says that the stream is over: a second that began
+        with it would make what trickles afterwards wait for another one or two.
         """
         now = time.monotonic()
         self._rows += rows
-        over = rows < BEAT_ROWS_PER_S * self.beat_s
+        over = rows < COMPANY_PER_S * self.beat_s
         if now - self._began >= RATE_S or (over and self.beat_s > BEAT_S):
             beat_s = BEAT_S if over else beat_at(self._rows / (now - self._began))
             self.beat_s, self._began, self._rows = beat_s, now, 0

@@ -112,14 +112,14 @@ def test_a_folder_that_is_none_is_wrong_usage(tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize(
-    ("make", "names", "events"),
+    ("make", "names", "events", "most"),
     [
-        (treatment.treatment, treatment.STEPS, treatment.EVENTS),
-        (station.station, station.NOISE, station.EVENTS),
+        (treatment.treatment, treatment.STEPS, treatment.EVENTS, 0.06),
+        (station.station, station.NOISE, station.EVENTS, 0.1),
     ],
 )
-def test_made_waterworks_have_the_events_that_they_say(make: Any, names: Any, events: int) -> None:
-    """Same seed, same water; events lie after the normal period, apart, in one to ten minutes of a hundred."""
+def test_made_waterworks_have_the_events_that_they_say(make: Any, names: Any, events: int, most: float) -> None:
+    """Same seed, same water; events lie after the normal period, apart, in few minutes of a hundred."""
     (case,) = make(np.random.default_rng(5))
     (again,) = make(np.random.default_rng(5))
     assert case.data.equals(again.data)
@@ -131,7 +131,7 @@ def test_made_waterworks_have_the_events_that_they_say(make: Any, names: Any, ev
     last = case.data["ts"].max()
     assert isinstance(last, datetime)
     wrong = sum((b - a).total_seconds() for a, b in case.faults)
-    assert 0.01 < wrong / (last.replace(tzinfo=UTC) - case.train_to).total_seconds() < 0.1
+    assert 0.01 < wrong / (last.replace(tzinfo=UTC) - case.train_to).total_seconds() < most
 
 
 def test_a_plant_under_attack_tells_what_the_attack_says() -> None:

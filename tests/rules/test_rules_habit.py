@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rules.habit import CHANGES, LEAST_REACH, RESTS, RIDGE, SLACK, Habit
 from rules.judges import OPTIONS
+from rules.judges.habit import CHANGES, LEAST_REACH, RESTS, RIDGE, SLACK, Habit
 from rules.model import Learn, Model
 
 Matrix = NDArray[np.float64]

@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rules.judges import OPTIONS, Calibration, Drift, Residual
+from rules.judges import OPTIONS
+from rules.judges.calibration import Calibration
+from rules.judges.drift import Drift
+from rules.judges.residual import Residual
 from rules.kernels import drift, median, residual
 from rules.model import Learn, Model
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from rules.judges.calibration import FLAT, Bounds
 from rules.kernels import habit as kernel
 
 if TYPE_CHECKING:
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Bounds = tuple[float, float, float, str]
-FLAT: Final = 1e-9
-"""A component whose deviation is below this share of its mean did not move."""
 RIDGE: Final = 1e-3
 """Added to each variance, as a share: two members that say the same all the time leave no inverse."""
 LEAST_REACH: Final = 0.05
