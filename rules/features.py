@@ -166,6 +166,7 @@ FEATURES: Final = (
             Option("fall_s", 300.0, "time constant downwards in seconds", above=True),
             Option("rise_s", 14_400.0, "time constant upwards in seconds", above=True),
             Option("clip", 1.0, "excess that lifts it at most, in the point's unit", above=True),
+            Option("share", 0.0, "or this share of the floor where that is more"),
         ),
     ),
     Feature(

@@ -34,8 +34,8 @@ def floor(
     """``floor`` and ``excess``: a background that falls fast and rises slowly, and how far this reading is above it.
 
     Below the floor it moves with time constant ``fall_s``; above it with ``rise_s``, and by no more than if the reading
-    were ``clip`` above: hours of a plume lift it little. Both are taken before this reading. ``options``: fall_s,
-    rise_s, clip. State: [floor].
+    were ``clip`` above, or ``share`` of the floor where that is more: hours of a plume lift it little. Both are taken
+    before this reading. ``options``: fall_s, rise_s, clip, share. State: [floor].
     """
     for i in range(len(slots)):
         s = slots[i]
@@ -49,7 +49,7 @@ def floor(
         out[0, i] = f
         out[1, i] = d
         tau = options[0] if d < 0.0 else options[1]
-        state[s, 0] = f + (1.0 - np.exp(-dt[i] / tau)) * min(d, options[2])
+        state[s, 0] = f + (1.0 - np.exp(-dt[i] / tau)) * min(d, max(options[2], options[3] * f))
 
 
 @njit(cache=True, nogil=True)

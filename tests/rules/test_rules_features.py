@@ -203,7 +203,7 @@ def naive_floor(history: History, o: Options) -> list[float]:
     for (t0, _), (t1, v) in itertools.pairwise(history[:-1]):
         d = v - floor
         share = 1 - math.exp(-(t1 - t0) / 1000 / (o["fall_s"] if d < 0 else o["rise_s"]))
-        floor += share * min(d, o["clip"])
+        floor += share * min(d, max(o["clip"], o["share"] * floor))
     return [floor, history[-1][1] - floor]
 
 
@@ -232,7 +232,7 @@ TWINS: dict[str, tuple[Naive, list[dict[str, float]], int]] = {
     "cusum": (naive_cusum, [{"tau_s": 100, "cap": 5}, {"sd_min": 0.7, "k": 0.1}], 1),
     "tukey": (naive_tukey, [{"memory": 25}, {"memory": 20, "tau_s": 30, "memory_s": 300}], 1),
     "trend": (naive_trend, [{"tau_s": 60}], 1),
-    "floor": (naive_floor, [{"fall_s": 20, "rise_s": 60}, {"clip": 0.1, "rise_s": 50}], 1),
+    "floor": (naive_floor, [{"fall_s": 20, "rise_s": 60}, {"clip": 0.1, "rise_s": 50}, {"clip": 0.1, "share": 0.5}], 1),
     "usage": (naive_usage, [{}, {"idle": 300}], 1),
     "counter": (naive_counter, [{}, {"modulus": 2.6}], 1),
     "baseline": (naive_baseline, [{}, {"days": 2, "slots": 48}, {"days": 7, "memory": 2}], DAYS),

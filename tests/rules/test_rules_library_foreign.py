@@ -34,10 +34,22 @@ def after(n: int, start: int, value: float) -> NDArray[np.float64]:
     return np.where(np.arange(n) >= start, value, 0.0)
 
 
-def plume(*excess: float) -> Series:
-    return {f"ch4_{k}": 2.0 + noise(60, 0.03) + after(60, 30, e) for k, e in enumerate(excess)} | {
+def plume(*excess: float, flicker: float = 0.03) -> Series:
+    return {f"ch4_{k}": 2.0 + noise(60, flicker) + after(60, 30, e) for k, e in enumerate(excess)} | {
         "wind_dir": noise(60, 90.0)
     }
+
+
+def digits(release: float) -> Series:
+    """A sensor that tells whole ppm, mostly two of them."""
+    return {"ch4": np.round(2.0 + noise(600, 0.5)) + after(600, 560, release)}
+
+
+def pooling(ppb: bool = False) -> Series:
+    """A still night without a leak: methane gathers near the ground for six hours, until it has doubled."""
+    rise = np.clip(np.arange(1000) - 640, 0, 360) / 360 * 1.9
+    told = 2.0 + noise(1000, 0.02) + rise
+    return {"methane": 1000 * told if ppb else told}
 
 
 def renamed(site: Series, **names: str) -> Series:
@@ -205,7 +217,23 @@ def back(by: float) -> Series:
 Case = tuple[str, str, int, Callable[[], Series], Callable[[], Series]]
 """Rule, kind, seconds of a step, and what is wrong and right."""
 CASES: list[Case] = [
-    ("methane.ambient.plume", "methane-ambient", 60, lambda: plume(2.0), lambda: plume(0.6)),
+    ("methane.ambient.plume", "methane-ambient", 60, lambda: plume(2.0), lambda: plume(0.3)),
+    ("methane.ambient.plume", "methane-ambient", 60, lambda: plume(0.7), lambda: plume(0.7, flicker=0.15)),
+    ("methane.ambient.plume", "methane-ambient", 60, lambda: digits(8.0), lambda: digits(0.0)),
+    (
+        "methane.ambient.plume",
+        "methane-ambient",
+        60,
+        lambda: {"methane": pooling()["methane"] + after(1000, 950, 2.0)},
+        pooling,
+    ),
+    (
+        "methane.ambient.plume",
+        "methane-ambient",
+        60,
+        lambda: {"methane": pooling(ppb=True)["methane"] + after(1000, 950, 2000.0)},
+        lambda: pooling(ppb=True),
+    ),
     (
         "methane.ambient.plume",
         "methane-ambient",
@@ -222,7 +250,7 @@ CASES: list[Case] = [
         lambda: renamed(plume(2.0, 1.5), ch4_0="a", ch4_1="speed"),
     ),
     ("methane.ambient.plume", "methane-ambient", 60, lambda: flicker(20.0), lambda: flicker(0.0)),
-    ("methane.ambient.plume", "methane-ambient", 60, lambda: in_ppb(plume(2.0)), lambda: in_ppb(plume(0.6))),
+    ("methane.ambient.plume", "methane-ambient", 60, lambda: in_ppb(plume(2.0)), lambda: in_ppb(plume(0.3))),
     ("methane.ambient.agree", "methane-ambient", 60, lambda: plume(2.0, 0.0, 1.5), lambda: plume(2.0, 0.0, 0.3)),
     ("methane.mine.warning", "mine-methane", 30, lambda: face(0.6, 0.9, 1.0, 1.1), lambda: face(0.6, 0.9, 0.9, 0.9)),
     (
@@ -234,6 +262,16 @@ CASES: list[Case] = [
             "sensor_3": np.array([2.4, 2.6, 2.2, 2.5]),
             "x": np.full(4, 1020.0),
             "an311": np.array([0.5, 0.8, 1.2, 1.3]),
+        },
+    ),
+    (
+        "methane.mine.warning",
+        "mine-methane",
+        30,
+        lambda: renamed(face(0.6, 0.9, 1.0, 1.1), mm116="x2"),
+        lambda: {
+            "cutting": np.array([0.0, 0.0, 1.0, 1.0, 0.0, 1.0]),
+            "load": np.array([0.0, 0.3, 40.0, 41.0, 0.5, 38.0]),
         },
     ),
     ("methane.mine.high", "mine-methane", 30, lambda: face(0.6, 1.2, 1.5, 1.6), lambda: face(0.6, 1.2, 1.4, 1.4)),
