@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from lifeline.app.backtest_doubts import NOTHING, VALUELESS, unjudged, unlearned, unwatched
+from lifeline.app.backtest_doubts import NOTHING, VALUELESS, unfindable, unjudged, unlearned, unwatched
 from lifeline.app.backtest_report import busiest, page
 from lifeline.app.foreign_files import NAMES, epoch_ms, place, read_frame
 from lifeline.app.foreign_history import ForeignReadings, foreign_history
@@ -86,7 +86,7 @@ def backtest_rules(
         doubts.append(NOTHING)
     by_value = {rule.id for rule in rules.rules if rule.evaluate == "reading"}
     judged = [row["readings"] for row in result.rules if row["id"] in by_value and row["points"]]
-    if judged and not any(judged) and not doubts:
+    if judged and not any(judged) and NOTHING not in doubts:
         doubts.append(VALUELESS)
     found: dict[str, Any] = {
         "rules": result.rules,
@@ -95,6 +95,8 @@ def backtest_rules(
         "warnings": doubts + history.said + unlearned(result.learning),
     }
     if labelled is not None:
+        if result.end_ms:
+            found["warnings"] += unfindable(labelled, history.points, result.start_ms, result.end_ms)
         found["score"] = score(result.alarms, labelled, result.days, _members(rules, history.points))
     if alarms is not None:
         written(alarms, "--alarms", lambda: pq.write_table(result.alarms, alarms, compression="zstd"))

@@ -21,6 +21,8 @@ from rules.named import about
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pyarrow as pa
+
     from lifeline.core.registry import Registry
     from rules.rule_set import RuleSet
 
@@ -103,6 +105,35 @@ def unwatched(rules: RuleSet, registry: Registry) -> list[str]:
                 "(没有过程类规则评判这类测点)"
             )
     return doubts
+
+
+def unfindable(truth: pa.Table, registry: Registry, first_ms: int, last_ms: int) -> list[str]:
+    """Doubts about labels that no alarm can meet: they count as missed all the same.
+
+    ``truth`` has times as epoch milliseconds; judged was from ``first_ms`` to ``last_ms``.
+    """
+    devices, quantities = set(registry.devices), set(registry.quantities)
+    strange: list[str] = []
+    outside: list[str] = []
+    for row in truth.select(["fault_id", "device_id", "quantity", "start", "end"]).to_pylist():
+        device, quantity = row["device_id"], row["quantity"]
+        if (device is not None and device not in devices) or (quantity is not None and quantity not in quantities):
+            strange.append(f"{row['fault_id']}: {device or 'any device'}/{quantity or 'any quantity'}")
+        elif row["end"] <= first_ms or row["start"] > last_ms:
+            outside.append(row["fault_id"])
+    said = []
+    if strange:
+        said.append(
+            f"--truth: {len(strange)} faults are at points that the registry lacks, and count as missed "
+            f"({', '.join(strange[:SHOWN])}) (标注的测点不在登记表中，计为漏报)"
+        )
+    if outside:
+        between = f"{_iso(first_ms)} .. {_iso(last_ms)}"
+        said.append(
+            f"--truth: {len(outside)} faults lie outside of what was judged, {between}, and count as missed "
+            f"({', '.join(outside[:SHOWN])}) (标注的故障不在评判时段内，计为漏报)"
+        )
+    return said
 
 
 def _called(names: Counter[str], watched: set[str]) -> str:

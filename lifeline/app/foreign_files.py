@@ -24,6 +24,16 @@ NAMES: Final = ("device_id", "quantity", "fault_id", "kind")
 """Names are text even where they look like numbers: 0012 is not 12."""
 WORDS: Final = {"true": 1.0, "false": 0.0}
 SEPARATORS: Final = ",;\t"
+PARQUET: Final = b"PAR1"
+GZIP: Final = b"\x1f\x8b"
+ZSTD: Final = b"\x28\xb5\x2f\xfd"
+OTHERS: Final = {
+    b"PK\x03\x04": "a workbook or another zip archive: save it as CSV UTF-8",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save it as CSV UTF-8",
+    b"\xff\xfe": "UTF-16 text: save it as CSV UTF-8",
+    b"\xfe\xff": "UTF-16 text: save it as CSV UTF-8",
+}
+"""How files begin, and what is neither Parquet nor CSV."""
 SECONDS_BELOW: Final = 1e11
 """Epoch milliseconds are larger since 1973; epoch seconds will be until the year 5138."""
 MICROSECONDS_ABOVE: Final = 1e14
@@ -39,23 +49,42 @@ FORMATS: Final = (None, "%Y%m%dT%H%M%SZ")
 
 
 def read_frame(path: Path, option: str) -> pl.DataFrame:
-    """A table; CSV may be compressed (``.csv.gz``, ``.csv.zst``) and separated by commas, semicolons or tabs.
+    """A table; CSV may be compressed (gzip, zstd) and separated by commas, semicolons or tabs.
 
     Raises:
         ConfigurationError: it cannot be read.
     """
     with _readable(path, option):
-        if ".csv" not in path.suffixes[-2:]:
-            return pl.read_parquet(path)
+        if is_parquet(path):
+            return pl.read_parquet(path, glob=False)
         text = dict.fromkeys((*TIMES, *NAMES), pl.String())
         return pl.read_csv(path, separator=_separator(path), infer_schema_length=None, schema_overrides=text)
 
 
+def is_parquet(path: Path) -> bool:
+    """Parquet or CSV, by how the file begins: names such as ``.CSV``, ``.tsv``, ``.txt`` and ``.pq`` say little.
+
+    Raises:
+        OSError: it cannot be read, or is neither.
+    """
+    start = _start(path)
+    for begin, kind in OTHERS.items():
+        if start.startswith(begin):
+            raise OSError(f"it holds {kind}")
+    return start == PARQUET
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(PARQUET))
+
+
 def _separator(path: Path) -> str:
     """The one that the first line has most of."""
-    if path.suffix == ".zst":
+    start = _start(path)
+    if start == ZSTD:
         return ","
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+    with gzip.open(path, "rb") if start.startswith(GZIP) else path.open("rb") as file:
         head = file.readline(1 << 20).decode("utf-8", "replace")
     return max(SEPARATORS, key=head.count)
 
@@ -91,7 +120,7 @@ def epoch_ms(times: pl.Series, path: Path) -> pl.Series:
 
 def place(path: Path, row: int) -> str:
     """Where a row (from 0) is in a file: its line in CSV, whose first has the names."""
-    return f"line {row + 2}" if ".csv" in path.suffixes[-2:] else f"row {row + 1}"
+    return f"row {row + 1}" if is_parquet(path) else f"line {row + 2}"
 
 
 def _no_times(found: pl.Series, path: Path) -> str:
@@ -218,10 +247,10 @@ def scan_frame(path: Path, option: str) -> Scan:
         ConfigurationError: it cannot be read.
     """
     with _readable(path, option):
-        if ".csv" in path.suffixes[-2:]:
-            lazy = pl.scan_csv(path, separator=_separator(path), infer_schema=False)
-        else:
+        if is_parquet(path):
             lazy = pl.scan_parquet(path, glob=False)
+        else:
+            lazy = pl.scan_csv(path, separator=_separator(path), infer_schema=False)
         return Scan(path, option, lazy, lazy.collect_schema().names())
 
 

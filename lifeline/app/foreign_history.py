@@ -233,18 +233,19 @@ class _Values:
         if values.dtype == pl.String and found.null_count() > values.null_count():
             self._note(values, found, first)
         if values.name not in self._good:
-            if found.count():
+            words = _told(values) if not found.count() else None
+            if words is None:
                 self._good.add(values.name)
-            elif values.count():
-                self._text.setdefault(values.name, values.drop_nulls()[0])
-                self._wordy[values.name] = self._wordy.get(values.name, 0) + values.count()
+            elif len(words):
+                self._text.setdefault(values.name, words[0])
+                self._wordy[values.name] = self._wordy.get(values.name, 0) + len(words)
                 if self._wordy[values.name] >= WORDS_MAX:
                     self.check()
         return found.fill_null(np.nan)
 
     def _note(self, values: pl.Series, found: pl.Series, first: int) -> None:
         """Count what is neither a number nor a word for nothing, and keep the first."""
-        lost = values.is_not_null() & found.is_null() & ~values.str.strip_chars().str.to_lowercase().is_in(NOTHING)
+        lost = values.is_not_null() & found.is_null() & ~_empty(values)
         row = lost.arg_max()
         if row is None or not lost.any():
             return
@@ -269,6 +270,19 @@ class _Values:
         problems = [no_numbers(self._path, name, text) for name, text in self._text.items() if name not in self._good]
         if problems:
             raise ConfigurationError(problems)
+
+
+def _empty(values: pl.Series) -> pl.Series:
+    """Which texts say that there is nothing."""
+    return values.str.strip_chars().str.to_lowercase().is_in(NOTHING)
+
+
+def _told(values: pl.Series) -> pl.Series:
+    """Those of a column without a number that say something: NaN and the words for nothing do not."""
+    kept = values.drop_nulls()
+    if kept.dtype == pl.String:
+        return kept.filter(~_empty(kept))
+    return kept.clear() if kept.dtype.is_float() else kept
 
 
 def _grouped(points: pa.Table) -> pa.Table:

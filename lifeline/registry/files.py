@@ -8,8 +8,10 @@ value and its line; Parquet columns are cast. Which columns exist is said once, 
 from __future__ import annotations
 
 import codecs
+import csv
 import difflib
 import functools
+import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -28,6 +30,8 @@ POINTS_FILE: Final = pa.schema([field for field in POINTS if field.name != "poin
 """What a registry file may hold; the ledger alone gives point numbers."""
 
 HEAD_BYTES: Final = 1 << 16
+SEPARATORS: Final = ",;\t"
+"""Spreadsheets of countries with a decimal comma write semicolons."""
 MAGIC: Final = {
     b"PAR1": "Parquet",
     b"PK\x03\x04": "a workbook or another zip archive",
@@ -134,6 +138,12 @@ def _is_other(path: Path, suffix: str, findings: Findings) -> bool:
 
 def _load_csv(path: Path, findings: Findings) -> pa.Table | None:
     """All columns as text. One thread: only then does Arrow tell line numbers of ragged rows."""
+    header, separator = _header(path)
+    if not header:
+        findings.add(
+            "file", "cannot be read: it is empty", "the first line must be the column names, such as device_id,quantity"
+        )
+        return None
     lines = functools.cache(functools.partial(_line_numbers, path))  # of this reading: the next may find another file
     findings.unit, findings.locate = "line", lambda row: lines()[row + 1]
 
@@ -141,24 +151,31 @@ def _load_csv(path: Path, findings: Findings) -> pa.Table | None:
         findings.add(
             f"line {row.number}",
             f"has {row.actual_columns} columns, the header has {row.expected_columns}",
-            "quote values that hold a comma",
+            f"quote values that hold {separator!r}",
         )
         return "skip"
 
-    with path.open("rb") as file:
-        header = pa_csv.open_csv(
-            file,
-            read_options=pa_csv.ReadOptions(use_threads=False, block_size=1 << 20),
-            parse_options=pa_csv.ParseOptions(invalid_row_handler=lambda _row: "skip"),
-        ).schema.names
     return pa_csv.read_csv(
         path,
         read_options=pa_csv.ReadOptions(use_threads=False, block_size=8 << 20),
-        parse_options=pa_csv.ParseOptions(invalid_row_handler=ragged, ignore_empty_lines=True),
+        parse_options=pa_csv.ParseOptions(delimiter=separator, invalid_row_handler=ragged, ignore_empty_lines=True),
         convert_options=pa_csv.ConvertOptions(
             column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]
         ),
     )
+
+
+def _header(path: Path) -> tuple[list[str], str]:
+    """Names in the first line that is not empty, and the separator that it has most of.
+
+    Not by Arrow: its reader of pieces leaves a thread behind where it fails, and the program may end by SIGABRT.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        for line in file:
+            if line.strip("\r\n"):
+                separator = max(SEPARATORS, key=line.count)
+                return next(csv.reader(itertools.chain([line], file), delimiter=separator)), separator
+    return [], SEPARATORS[0]
 
 
 def _line_numbers(path: Path) -> list[int]:

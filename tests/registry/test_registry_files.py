@@ -17,6 +17,8 @@ from lifeline.registry import read_areas, read_points, unknown_areas
 from lifeline.registry.files import POINTS_FILE
 from simulators.registry import write_registry
 
+QUOTED = '"a; b\tc, d"'
+
 
 def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
     path.write_bytes(text.encode(encoding))
@@ -227,3 +229,16 @@ def test_points_in_unknown_areas_are_advice(tmp_path: Path) -> None:
     areas = read_areas(write(tmp_path / "a.csv", AREAS_TEXT))
     points = read_points(write(tmp_path / "r.csv", "device_id,quantity,area_code\nG1,a,41\nG1,b,999\nG1,c,\n"))
     assert [p.message for p in unknown_areas(points, areas, "r.csv")] == ["area '999' is not in the areas file"]
+
+
+@pytest.mark.parametrize("text", ["", "\n\r\n", "\ufeff"])
+def test_an_empty_file_says_so_and_leaves_no_thread_behind(text: str, tmp_path: Path) -> None:
+    ((place, message, _),) = problems(read_points, write(tmp_path / "r.csv", text))
+    assert (place, message) == ("file", "cannot be read: it is empty")
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_what_spreadsheets_of_other_countries_write_is_read(separator: str, tmp_path: Path) -> None:
+    text = separator.join(["device_id", "quantity", "owner"]) + "\n" + separator.join(["G1", "ch4", QUOTED]) + "\n"
+    row = read_points(write(tmp_path / "r.csv", text)).to_pylist()[0]
+    assert (row["device_id"], row["owner"]) == ("G1", QUOTED.strip('"'))

@@ -433,3 +433,45 @@ def test_a_column_without_a_value_needs_no_point(tmp_path: Path, registry: Path)
     nothing.write_parquet(tmp_path / "d.parquet")
     (doubt,) = run(tmp_path, tmp_path / "d.parquet", registry)["warnings"]
     assert "holds no readings" in doubt
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_a_column_of_nan_is_a_column_without_a_value(text: bool, tmp_path: Path, registry: Path) -> None:
+    frame = wide().with_columns(pl.lit(float("nan")).alias("site/b/ch4"))
+    data = tmp_path / ("d.csv" if text else "d.parquet")
+    frame.write_csv(data) if text else frame.write_parquet(data)
+    report = run(tmp_path, data, registry)
+    assert report["warnings"] == []
+    assert report["alarms"] == 1
+
+
+@pytest.mark.parametrize("name", ["d.CSV", "d.tsv", "d.txt", "d.pq", "d.gz"])
+def test_what_a_file_is_tells_its_beginning_and_not_its_name(name: str, tmp_path: Path, registry: Path) -> None:
+    write = {"d.pq": SHAPES["wide.parquet"], "d.gz": SHAPES["long.csv.gz"]}
+    write.get(name, lambda path: wide().write_csv(path, separator="\t"))(tmp_path / name)
+    assert run(tmp_path, tmp_path / name, registry)["alarms"] == 1
+
+
+@pytest.mark.parametrize(("begin", "message"), [(b"PK\x03\x04", "workbook"), (b"\xff\xfet\0s\0", "UTF-16")])
+def test_what_is_neither_csv_nor_parquet_is_named(begin: bytes, message: str, tmp_path: Path, registry: Path) -> None:
+    (tmp_path / "d.csv").write_bytes(begin)
+    with pytest.raises(ConfigurationError, match=f"{message}.*save it as CSV UTF-8"):
+        run(tmp_path, tmp_path / "d.csv", registry)
+
+
+def test_labels_that_no_alarm_can_meet_are_named(tmp_path: Path, registry: Path) -> None:
+    SHAPES["wide.parquet"](tmp_path / "d.parquet")
+    truth = tmp_path / "t.csv"
+    truth.write_text(
+        "fault_id;kind;device_id;quantity;start;end\n"
+        "met;leak;site/a;;2026-03-01T05:00Z;2026-03-01T05:30Z\n"
+        "learned;leak;;;2026-03-01T00:10Z;2026-03-01T01:00Z\n"
+        "later;leak;;;2026-03-02T00:10Z;\n"
+        "strange;leak;site/z;ch4;2026-03-01T05:00Z;2026-03-01T05:30Z\n"
+    )
+    report = run(tmp_path, tmp_path / "d.parquet", registry, truth=truth)
+    assert report["score"]["recall"] == 0.25
+    strange, outside = report["warnings"]
+    assert "1 faults are at points that the registry lacks, and count as missed (strange: site/z/ch4)" in strange
+    assert "2 faults lie outside" in outside
+    assert "(learned, later)" in outside
