@@ -46,6 +46,8 @@ class Fitted:
     cost_proposed: float
     tried: tuple[tuple[float, float], ...]
     """(value, alarms a day), in the order of the values."""
+    within: bool
+    """Whether the proposed one stays within the budget: where no step does, the dullest is proposed."""
 
     def row(self) -> dict[str, Any]:
         """For a report."""
@@ -55,6 +57,7 @@ class Fitted:
             "value": self.value,
             "proposed": self.proposed,
             "alarms_per_day": {"value": self.cost, "proposed": self.cost_proposed},
+            "within_budget": self.within,
             "steps": [{"value": value, "alarms_per_day": cost} for value, cost in self.tried],
         }
 
@@ -118,7 +121,7 @@ def _fit(rule: RuleSpec, param: str, replay: Callable[[RuleSpec], BacktestResult
     best = stricter * (low - STEPS) if low else 0
     value = rule.params[param]
     steps = tuple((value * RATIO**step, tried[step]) for step in sorted(tried))
-    return Fitted(rule, param, value, value * RATIO**best, cost(0), cost(best), steps)
+    return Fitted(rule, param, value, value * RATIO**best, cost(0), cost(best), steps, cost(best) <= budget)
 
 
 def scaled(rule: RuleSpec, param: str, by: float) -> RuleSpec:
@@ -130,7 +133,11 @@ def scaled(rule: RuleSpec, param: str, by: float) -> RuleSpec:
 
 
 def proposal(paths: Iterable[Path], fits: Iterable[Fitted], budget: float) -> str:
-    """A rule file of the rules that should change, each as written with overrides appended."""
+    """A rule file of the rules that should change, each as written with overrides appended.
+
+    Each has the next version: a limit is part of what a rule means, and a running engine refuses another meaning of the
+    same version.
+    """
     blocks = _blocks(paths)
     parts = [
         f"# Fitted to a normal period at a budget of {budget:g} alarms a day and rule.",
@@ -151,7 +158,8 @@ def proposal(paths: Iterable[Path], fits: Iterable[Fitted], budget: float) -> st
                 value = override.params[one.param] * by
                 lines += ["[[rule.override]]", f"where = {_quoted(override.where)}"]
                 lines += [f"params = {{ {one.param} = {value:.6g} }}"]
-        parts.append(blocks[one.rule.id] + "\n" + "\n".join(lines))
+        text = re.sub(r"(?m)^(version\s*=\s*)\d+", rf"\g<1>{one.rule.version + 1}", blocks[one.rule.id], count=1)
+        parts.append(text + "\n" + "\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from contextlib import closing
+from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,13 +23,19 @@ from rules.rule_set import RuleSet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import tzinfo
     from pathlib import Path
 
 BEFORE_MS: Final = 3_600_000
 AFTER_MS: Final = 900_000
 """The curve shows an hour before the alarm and a quarter of an hour after it."""
 ROWS_MAX: Final = 5_000
-WIDTH, HEIGHT, EDGE, TOP, BOTTOM = 900, 330, 72, 34, 28
+WIDTH, HEIGHT, EDGE, RIGHT, TOP, BOTTOM = 900, 366, 72, 8, 48, 46
+LEGEND: Final = (
+    "浅色：报警持续 / light: it stood · 深色：依据时段 / dark: what satisfied the rule · ● 依据读数 / its readings"
+)
+SHORT_MS: Final = 10_000
+"""A picture of less than this tells milliseconds."""
 MARKS: Final = 5
 """Values on the scale, about so many."""
 FAR: Final = 3.0
@@ -40,7 +47,7 @@ Curve = list[tuple[int, float]]
 
 
 def explain_alarm(config: Path, alarm_id: str) -> dict[str, Any]:
-    """An alarm with ``evidence``, ``rule`` (texts; None when the rule is gone), ``historic``, ``curve``.
+    """An alarm with ``evidence``, ``rule`` (texts; None when the rule is gone), ``historic``, ``unit``, ``curve``.
 
     Raises:
         UnknownIdError: there is no such alarm, or several begin so.
@@ -55,30 +62,41 @@ def explain_alarm(config: Path, alarm_id: str) -> dict[str, Any]:
     except ConfigurationError:  # the files may be under the pen; the alarm speaks for itself
         rule = None
     end = alarm["cleared_at"] or max(alarm["detected_at"], alarm["raised_at"])
+    unit, curve = _around(site.data, alarm["point"], alarm["raised_at"] - BEFORE_MS, end + AFTER_MS)
     return with_times(alarm) | {
         "historic": alarm["cleared_at"] is not None and alarm["cleared_at"] <= alarm["detected_at"],
         "evidence": told,
         "rule": None if rule is None else {name: getattr(rule, name) for name in rule.__slots__},
-        "curve": _curve(site.data, alarm["point"], alarm["raised_at"] - BEFORE_MS, end + AFTER_MS),
+        "unit": unit,
+        "curve": curve,
         "span": [alarm["raised_at"], alarm["cleared_at"]],
     }
 
 
-def _curve(data: Path, point: int, start: int, end: int) -> Curve:
-    query = (
-        "SELECT epoch_ms(ts), value FROM readings_raw WHERE point = ? AND value IS NOT NULL "
-        "AND ts BETWEEN epoch_ms(?::BIGINT)::TIMESTAMPTZ AND epoch_ms(?::BIGINT)::TIMESTAMPTZ ORDER BY ts LIMIT ?"
+def _around(data: Path, point: int, start: int, end: int) -> tuple[str | None, Curve]:
+    """A point's unit and readings of a span; of more than ``ROWS_MAX`` the least and the greatest of each stretch."""
+    rows = (
+        "FROM readings_raw WHERE point = ? AND value IS NOT NULL "
+        "AND ts BETWEEN epoch_ms(?::BIGINT)::TIMESTAMPTZ AND epoch_ms(?::BIGINT)::TIMESTAMPTZ"
     )
+    asked = [point, start, end]
     try:
         with closing(open_catalog(data)) as db:
-            return [
-                (int(at), float(value)) for at, value in db.execute(query, [point, start, end, ROWS_MAX]).fetchall()
-            ]
+            found = db.execute(f"SELECT epoch_ms(ts), value {rows} ORDER BY ts LIMIT {ROWS_MAX + 1}", asked).fetchall()
+            if len(found) > ROWS_MAX:
+                stretch = max(1, 2 * (end - start) // ROWS_MAX)
+                found = db.execute(
+                    "SELECT unnest([epoch_ms(arg_min(ts, value)), epoch_ms(arg_max(ts, value))]), "
+                    f"unnest([min(value), max(value)]) {rows} GROUP BY epoch_ms(ts) // {stretch}",
+                    asked,
+                ).fetchall()
+            unit = db.execute("SELECT unit FROM points WHERE point = ?", [point]).fetchone()
+            return unit[0] if unit else None, sorted({(int(at), float(value)) for at, value in found})
     except ConfigurationError:  # nothing was published yet
-        return []
+        return None, []
 
 
-def draw(told: dict[str, Any], path: Path) -> None:
+def draw(told: dict[str, Any], path: Path, zone: tzinfo) -> None:
     """Write ``picture`` to a file.
 
     Raises:
@@ -87,11 +105,14 @@ def draw(told: dict[str, Any], path: Path) -> None:
     if path.suffix.lower() != ".svg":
         remedy = "end it in .svg"
         raise ConfigurationError([Problem("command line", "--picture", f"{path} is none of ours", remedy)])
-    written(path, "--picture", lambda: path.write_text(picture(told), "utf-8"))
+    written(path, "--picture", lambda: path.write_text(picture(told, zone), "utf-8"))
 
 
-def picture(told: dict[str, Any]) -> str:
-    """The alarm as SVG: the readings, the limit, the window that satisfied the rule, and how long the alarm stood."""
+def picture(told: dict[str, Any], zone: tzinfo) -> str:
+    """The alarm as SVG: the readings, the limit, the window that satisfied the rule, and how long the alarm stood.
+
+    Its times are those of the site's clock, as everything an operator sees.
+    """
     evidence: dict[str, Any] = told["evidence"]
     own = [(int(at), float(value)) for _, at, value in evidence.get("readings", ()) if value is not None]
     curve: Curve = sorted({*map(tuple, told["curve"]), *own})
@@ -102,7 +123,7 @@ def picture(told: dict[str, Any]) -> str:
     low, high = min(values), max(values)
     if limit is not None and abs(limit - (low + high) / 2) <= FAR * max(high - low, abs(high), 1e-9):
         low, high = min(low, limit), max(high, limit)
-    scale = _Scale(min(times), max(times), low, high)
+    scale = _Scale(min(times), max(times), low, high, zone)
     colour = LEVEL_COLOURS[told["level"]]
     shapes = [
         scale.band(raised, cleared or scale.end, colour, 0.12),
@@ -112,27 +133,36 @@ def picture(told: dict[str, Any]) -> str:
     ]
     if limit is not None:
         shapes.append(scale.limit(limit, colour))
-    title = f"{told['rule_id']} v{told['rule_version']} · {told['level']} · {told['device_id']}/{told['quantity']}"
-    title += f" · {_clock(raised)} → {'…' if cleared is None else _clock(cleared)}"
+    rule, clock = told["rule"], scale.clock
+    name = f"{rule['title_zh']} / {rule['title_en']}" if rule else told["rule_id"]
+    unit = f" ({told['unit']})" if told["unit"] else ""
+    about = (
+        f"{told['rule_id']} v{told['rule_version']} · {told['level']} · {told['device_id']}/{told['quantity']}{unit}"
+    )
+    about += f" · {clock(raised)} → {'…' if cleared is None else clock(cleared)} · {zone}"
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {HEIGHT}' font-family='sans-serif' "
         "font-size='12'>"
         f"<rect width='{WIDTH}' height='{HEIGHT}' fill='white'/>"
-        f"<text x='8' y='18' font-size='14'>{escape(title)}</text>"
-        f"{''.join([*shapes, *scale.labels()])}</svg>"
+        f"<text x='8' y='18' font-size='14'>{escape(name)}</text><text x='8' y='36'>{escape(about)}</text>"
+        f"{''.join([*scale.labels(), *shapes])}"
+        f"<text x='{EDGE}' y='{HEIGHT - 6}' fill='#607d8b'>{LEGEND}</text></svg>"
     )
 
 
 class _Scale:
     """Times and values to places in the picture."""
 
-    def __init__(self, start: int, end: int, low: float, high: float) -> None:
+    def __init__(self, start: int, end: int, low: float, high: float, zone: tzinfo) -> None:
+        self.zone = zone
         self.start, self.end = start, max(end, start + 1)
         room = (high - low) * 0.08 or max(abs(high), 1.0) * 0.08
         self.low, self.high = low - room, high + room
 
     def x(self, at: int) -> float:
-        return EDGE + (min(max(at, self.start), self.end) - self.start) / (self.end - self.start) * (WIDTH - EDGE)
+        return EDGE + (min(max(at, self.start), self.end) - self.start) / (self.end - self.start) * (
+            WIDTH - EDGE - RIGHT
+        )
 
     def y(self, value: float) -> float:
         return TOP + (self.high - value) / (self.high - self.low) * (HEIGHT - TOP - BOTTOM)
@@ -159,22 +189,24 @@ class _Scale:
             where = "above" if limit > self.high else "below"
             return f"<text x='{WIDTH - 4}' y='{TOP + 14}' text-anchor='end'>limit {limit:g} ({where})</text>"
         y = self.y(limit)
-        line = f"<path d='M{EDGE},{y:.1f}H{WIDTH}' stroke='{colour}' stroke-dasharray='5'/>"
+        line = f"<path d='M{EDGE},{y:.1f}H{WIDTH - RIGHT}' stroke='{colour}' stroke-dasharray='5'/>"
         return f"{line}<text x='{WIDTH - 4}' y='{y - 4:.1f}' text-anchor='end'>limit {limit:g}</text>"
 
     def labels(self) -> Sequence[str]:
         times = [(self.start, "start"), ((self.start + self.end) // 2, "middle"), (self.end, "end")]
         return [
-            *(f"<path d='M{EDGE},{self.y(v):.1f}H{WIDTH}' stroke='#cfd8dc' stroke-width='0.5'/>" for v in self.marks()),
+            *(
+                f"<path d='M{EDGE},{self.y(v):.1f}H{WIDTH - RIGHT}' stroke='#cfd8dc' stroke-width='0.5'/>"
+                for v in self.marks()
+            ),
             *(f"<text x='{EDGE - 6}' y='{self.y(v) + 4:.0f}' text-anchor='end'>{v:.4g}</text>" for v in self.marks()),
             *(
-                f"<text x='{self.x(at):.0f}' y='{HEIGHT - 6}' text-anchor='{anchor}'>{_clock(at)}</text>"
+                f"<text x='{self.x(at):.0f}' y='{HEIGHT - 26}' text-anchor='{anchor}'>{self.clock(at)}</text>"
                 for at, anchor in times
             ),
         ]
 
-
-def _clock(at: int) -> str:
-    from datetime import UTC, datetime
-
-    return f"{datetime.fromtimestamp(at / 1000, UTC):%m-%d %H:%M:%S}Z"
+    def clock(self, at: int) -> str:
+        """A time on the site's clock."""
+        text = f"{datetime.fromtimestamp(at / 1000, self.zone):%m-%d %H:%M:%S.%f}"
+        return text[:-3] if self.end - self.start < SHORT_MS else text[:-7]

@@ -101,7 +101,7 @@ def explain(
     with failures(as_json=json):
         told = explain_alarm(config, alarm_id)
         if picture is not None:
-            draw(told, picture)
+            draw(told, picture, site_zone(config))
         if json:
             print_json(told)
             return
@@ -119,15 +119,18 @@ def _tell(told: dict[str, Any], zone: tzinfo) -> None:
     show = console().print
     title = f"{rule['title_zh']} / {rule['title_en']}" if rule else "（规则已不存在 / the rule is gone）"
     say((told["level"], "bold"), f" {title}")
-    show(f"rule {told['rule_id']} version {told['rule_version']} · {told['device_id']}/{told['quantity']}")
+    newer = f" (now version {rule['version']})" if rule and rule["version"] != told["rule_version"] else ""
+    show(f"rule {told['rule_id']} version {told['rule_version']}{newer} · {told['device_id']}/{told['quantity']}")
     start, end = told["span"]
     historic = " · 历史报警 / historic: over before it was heard of" if told["historic"] else ""
-    show(f"stood {at(start)} … {at(end)} · value {told['value']}{historic}")
+    unit = f" {told['unit']}" if told["unit"] else ""
+    show(f"stood {at(start)} … {at(end)} ({zone}) · value {told['value']}{unit}{historic}")
+    show(f"state {told['state']} · event {told['event_id'] or '—'}")
     if evidence:
         samples, seconds = evidence["raise_after"]
         show(f"raise: {evidence['raise']}")
         show(f"clear: {evidence['clear']}")
-        show("params: " + ", ".join(f"{k} = {v:g}" for k, v in evidence["params"].items()))
+        show("params: " + (", ".join(f"{k} = {v:g}" for k, v in evidence["params"].items()) or "none"))
         for one in evidence.get("overrides", ()):
             given = ", ".join(f"{k} = {v:g}" for k, v in one["params"].items())
             span = f"{at(one['since'])} … {at(one['until'])}"
@@ -138,6 +141,8 @@ def _tell(told: dict[str, Any], zone: tzinfo) -> None:
     show(f"log record of the decision: {told['lsn']}")
     for name in ("cause", "consequence", "action") if rule else ():
         show(f"{name}: {rule[name]}")
+    if rule:
+        show(f"respond within: {rule['respond_within_s'] / 60:g} min")
 
 
 def _change(
@@ -250,7 +255,7 @@ def holds(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
         if json:
             print_json({"holds": rows})
             return
-        columns = ["rule_id", "point", "kind", "once", "until", "actor", "reason"]
+        columns = ["rule_id", "device_id", "quantity", "kind", "once", "until", "actor", "reason"]
         table("", columns, rows, empty="Nothing is held. 无搁置、抑制或停用。", zone=site_zone(config))
 
 

@@ -132,6 +132,10 @@ def status(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None
             f"   {report['readings_per_s']:,.0f} readings/s · {report['received']:,} received · "
             f"{report['late']:,} late · {report['unacknowledged']:,} messages unacknowledged",
         )
+        if report.get("rules_fault"):
+            say(BAD, f" rules not reloaded, those in force stay 规则未重新载入，仍用原规则: {report['rules_fault']}")
+        if report.get("too_late"):
+            say(DOUBT, f" {report['too_late']:,} readings came too late for the rules 读数过迟，规则未评判")
         table("followers", ["name", "position", "lag_s"], report["followers"], empty="no followers")
         table(
             "brokers",

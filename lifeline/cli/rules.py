@@ -241,4 +241,11 @@ def fit(
         ]
         names = ["id", "parameter", "now", "alarms a day", "proposed", "would cost"]
         table("", names, rows, empty="No rule with a limit looks at this history.")
+        for one in found["rules"]:
+            if not one["within_budget"]:
+                costs = f"{one['alarms_per_day']['proposed']:.3g} alarms a day"
+                say(
+                    DOUBT,
+                    f" {one['id']}: no step keeps the budget, even {one['proposed']:.4g} costs {costs} (超出预算)",
+                )
         console().print(f"budget {budget:g} alarms a day and rule · {found['elapsed_s']:.1f} s")

@@ -40,6 +40,9 @@ class Metrics:
             registry=r,
         )
         self.alarm_load = Gauge("lifeline_alarm_load", "Alarm load of the last day (ISA-18.2)", ["figure"], registry=r)
+        self.alarm_load_console = Gauge(
+            "lifeline_alarm_load_console", "The same of one district's console", ["area", "figure"], registry=r
+        )
         self.broker_dropped = Gauge(
             "lifeline_broker_dropped_messages",
             "Messages that the broker says it dropped, since the start",

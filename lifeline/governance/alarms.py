@@ -296,7 +296,11 @@ def _save(connection: Connection, alarm: Row, act_: _Act) -> None:
 
 def list_holds(connection: Connection, limit: int = 1000) -> list[Row]:
     """What is quiet right now and why, the next to end first (those without an end last)."""
-    query = select(holds).order_by(holds.c.until.is_(None), holds.c.until, holds.c.rule_id, holds.c.point)
+    of = (alarms.c.point == holds.c.point) & (alarms.c.rule_id == holds.c.rule_id)
+    names = (
+        select(alarms.c[name]).where(of).limit(1).scalar_subquery().label(name) for name in ("device_id", "quantity")
+    )
+    query = select(holds, *names).order_by(holds.c.until.is_(None), holds.c.until, holds.c.rule_id, holds.c.point)
     return [dict(row) for row in connection.execute(query.limit(limit)).mappings()]
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from lifeline.app import status as status_file
+from lifeline.cli.main import app
 from lifeline.console.sources import STALE_MS, StatusFile, judged
 from lifeline.console.terminal import status_line
 from lifeline.core.reasons import in_both, in_chinese
@@ -60,3 +63,24 @@ def test_the_console_and_the_terminal_have_both(tmp_path: Path) -> None:
     assert ready["reason_zh"] is None
     assert "正在停止 · stopping" in status_line({"ready": False, "reason": "stopping"}).plain
     assert in_both("nothing known") == "nothing known"
+
+
+def test_status_says_that_rules_were_not_reloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that goes on with its old rules is ready: who saved the file must hear of it elsewhere."""
+    report = {
+        "ready": True,
+        "readings_per_s": 0.0,
+        **dict.fromkeys(("received", "late", "unacknowledged"), 0),
+        **dict.fromkeys(("followers", "brokers"), ()),
+        "rejected": {},
+        "events_open": {},
+        "ingest_to_event_ms": {"p50": 0.0, "p99": 0.0, "max": 0.0},
+        "rules_fault": "gas.toml: rule a.raise: unknown column vale",
+        "too_late": 7,
+    }
+    monkeypatch.setattr(status_file, "read_status", lambda _: report)
+    said = CliRunner().invoke(app, ["status"])
+    assert said.exit_code == 0, said.output
+    assert "规则未重新载入" in said.stdout
+    assert "unknown column vale" in said.stdout
+    assert "7 readings came too late" in said.stdout

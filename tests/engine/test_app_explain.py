@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import duckdb
 import numpy as np
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from lifeline.app import explain
 from lifeline.app.site import load_site
 from lifeline.cli.main import app
 from lifeline.core.alarm import AlarmChange
@@ -69,11 +72,14 @@ def test_an_alarm_tells_why_it_was_raised(config: Path, tmp_path: Path) -> None:
     nowhere = CliRunner().invoke(app, [*arguments, "--picture", str(tmp_path / "none" / "alarm.svg")])
     assert nowhere.exit_code == 2
     assert "--picture: cannot be written" in nowhere.output
-    for word in ("gas.ch4.high-high", "value >= limit", "limit = 50", "log record", "60.0", "2026-11-18 19:07:40"):
+    words = ("gas.ch4.high-high", "value >= limit", "limit = 50", "log record", "60.0", "2026-11-18 19:07:40")
+    for word in (*words, "(Asia/Shanghai)", "state unacked", "respond within: 10 min"):
         assert word in text.stdout, text.stdout
     root = ET.fromstring(drawn.read_text("utf-8"))  # noqa: S314 - we drew it
     assert root.tag.endswith("svg")
-    assert any("limit 50" in (element.text or "") for element in root.iter())
+    seen = " ".join(element.text or "" for element in root.iter())
+    for word in ("limit 50", "Methane level-2 alarm", "19:07:40", "Asia/Shanghai"):  # the site's clock, as in the text
+        assert word in seen, seen
     assert len(registry) > 0
     assert np.isfinite(raised.value)
 
@@ -130,3 +136,23 @@ def test_what_there_is_not_is_told(config: Path) -> None:
     result = CliRunner().invoke(app, ["alarms", "explain", "ffff", "-c", str(config)])
     assert result.exit_code == 1
     assert "ffff" in result.output
+
+
+def test_a_long_alarm_is_drawn_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More readings than a picture holds are told by their least and greatest of each stretch."""
+    frame = pl.DataFrame({"point": 3, "value": np.sin(np.arange(20_000.0)), "ts": T0 + 1000 * np.arange(20_000)})
+    frame = frame.with_columns(pl.from_epoch("ts", time_unit="ms").dt.replace_time_zone("UTC"))
+
+    def catalog(_: Path) -> duckdb.DuckDBPyConnection:
+        db = duckdb.connect()
+        db.register("frame", frame.to_arrow())
+        db.execute("CREATE VIEW readings_raw AS FROM frame; CREATE VIEW points AS SELECT 3 AS point, '%LEL' AS unit")
+        return db
+
+    monkeypatch.setattr(explain, "open_catalog", catalog)
+    unit, curve = explain._around(tmp_path, 3, T0, T0 + 20_000_000)
+    assert unit == "%LEL"
+    assert len(curve) <= explain.ROWS_MAX + 2
+    assert curve[-1][0] > T0 + 19_990_000
+    assert curve == sorted(curve)
+    assert max(value for _, value in curve) == frame["value"].max()

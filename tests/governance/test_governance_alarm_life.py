@@ -24,7 +24,8 @@ def test_a_one_shot_shelf_ends_with_its_alarm_and_the_next_one_is_heard(hands: H
     hands.apply(first)
     row = hands.desk.act_alarm(first.alarm_id, "shelve", LI, "valve works", once=True)
     assert (row["state"], row["shelved_until"]) == ("shelved", hands.now + 7 * 24 * HOUR)
-    assert hands.desk.list_holds()[0]["once"]
+    (hold,) = hands.desk.list_holds()
+    assert (hold["once"], hold["device_id"], hold["quantity"]) == (True, "G00000", "ch4")
     hands.tick(86_400)
     assert hands.desk.get_alarm(first.alarm_id)["state"] == "shelved", "it lasts as long as its alarm"
     hands.apply(cleared(first, T0 + 5_000), next_, position=2)  # in one batch: the next is born loud

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
+from lifeline.app.load import LoadGauge
 from lifeline.cli.alarm_load import tell_load
+from lifeline.core.metrics import Metrics
 from lifeline.core.registry import Registry
 from lifeline.governance.places import PlaceLookup
 from lifeline.governance.queue import GovernanceQueue
@@ -93,3 +95,24 @@ def test_what_is_shown_is_by_the_day_and_the_busiest_district(capsys: pytest.Cap
     assert any("busiest district 410105" in line and " 140 " in line for line in lines)
     assert any("standing longest" in line for line in lines)
     assert any("81c0" in line for line in lines)
+
+
+def test_metrics_tell_the_split_of_priorities_and_each_console_in_turn(load: Hands) -> None:
+    metrics, now = Metrics(), [T0 + 5 * HOUR]
+    gauge = LoadGauge(load.desk, metrics, lambda: now[0])
+    for _ in range(2):  # districts 410105 and 410102, one a minute
+        gauge.keep()
+        gauge.keep()  # within the minute: nothing
+        now[0] += 60_000
+
+    def told(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(name, labels)
+
+    assert told("lifeline_alarm_load", figure="alarms") == 8
+    shares = {told("lifeline_alarm_load", figure=f"share_{level}") for level in ("red", "yellow")}
+    assert told("lifeline_alarm_load", figure="share_orange") == 7 / 8
+    assert told("lifeline_alarm_load", figure="share_blue") == 1 / 8
+    assert shares == {0.0}
+    assert told("lifeline_alarm_load_console", area="410105", figure="alarms") == 6
+    assert told("lifeline_alarm_load_console", area="410102", figure="standing") == 2
+    load.close()

@@ -48,6 +48,12 @@ def test_a_limit_below_which_it_alarms_is_fitted_downwards(kit: Any) -> None:
     assert one.cost_proposed <= 2.0 < one.cost
 
 
+def test_a_budget_that_no_step_keeps_is_said(kit: Any) -> None:
+    (one,) = fitted(kit, kit.rule(**{**NOISY, "params": "{ limit = 0.01 }"}), budget=0.1)
+    assert one.cost_proposed > 0.1
+    assert one.row()["within_budget"] is False
+
+
 def test_a_period_that_says_nothing_changes_nothing(kit: Any) -> None:
     (one,) = fitted(kit, kit.rule(params="{ limit = 2500.0, deadband = 1.0 }"), budget=1.0)
     assert (one.proposed, one.cost) == (2500.0, 0.0)
@@ -72,7 +78,7 @@ def test_the_proposal_is_a_rule_file_that_fires_as_fitted(kit: Any, tmp_path: Pa
     file = tmp_path / "mine.toml"
     file.write_text("# comment\n" + kit.rule(**NOISY, tail=override), "utf-8")
     (rule,) = RuleSet.load([file]).rules
-    one = Fitted(rule, "limit", 1.0, 3.0, 50.0, 0.5, ())
+    one = Fitted(rule, "limit", 1.0, 3.0, 50.0, 0.5, (), within=True)
     (made,) = RuleSet.parse(proposal([tmp_path], [one], 1.0)).rules
     assert [o.params["limit"] for o in made.overrides] == [2.0, 3.0, 6.0]
     registry = kit.registry([{}, {"kind": "tunnel-cabin"}])
@@ -81,6 +87,8 @@ def test_the_proposal_is_a_rule_file_that_fires_as_fitted(kit: Any, tmp_path: Pa
     )
     by_file = backtest.run(RuleSet((made,)), registry, [rows]).alarms
     by_scale = backtest.run(RuleSet((scaled(rule, "limit", 3.0),)), registry, [rows]).alarms
+    assert made.version == rule.version + 1  # a running engine refuses another meaning of the same version
+    by_file, by_scale = (table.drop_columns(["rule_version", "alarm_id"]) for table in (by_file, by_scale))
     assert by_file.equals(by_scale)
     assert by_file.num_rows == 2
 
