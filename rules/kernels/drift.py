@@ -6,7 +6,8 @@ of the mean of the last n frames from the expected level, in standard deviations
 temperature that wanders all day and large for a flow that steps by one of its own deviations.
 
 Both variances are estimates, and of a walk a short normal period shows few steps: so a distance is Student's t, told as
-the normal deviation that is as rare.
+the normal deviation that is as rare. And whoever left its level in the normal period already, though its fit said that
+it would not, is further off only beyond that: its distances are divided by what they reached (``reach``).
 """
 
 import numpy as np
@@ -18,6 +19,11 @@ MISSED = 0.8
 """A frame is missing where the next comes so many spacings later than it was due: clocks that jitter come late, too."""
 UNSURE = 8.0
 """Frames before which the spacing is not known well enough to say that one is missing."""
+LAGS = (2, 4, 8)
+"""Over so many blocks steps are measured too: of a member that only trembles they are no larger than over one."""
+NOW, LAST, BEFORE, SCALE = range(4)
+"""Rows of ``reach``: largest distance of a member since the last fit, up to it, up to the one before; and what its
+distances are divided by."""
 
 
 @njit(cache=True, nogil=True)
@@ -63,7 +69,8 @@ def _left_out(now: float, clock: F64) -> float:
 
 @njit(cache=True, nogil=True)
 def learn(
-    ts: F64, frames: F64, clock: F64, ring: F64, sums: F64, counts: F64, block: F64, recent: F64, joint: F64
+    ts: F64, frames: F64, clock: F64, ring: F64, sums: F64, counts: F64, block: F64, recent: F64, joint: F64,
+    lagged: F64,
 ) -> None:  # fmt: skip
     """Measure noise and walk of each member over blocks; a block that is not half full is none, nor is a step over it.
 
@@ -71,20 +78,21 @@ def learn(
     blocks, sum of squared steps between blocks, steps, mean of all blocks, smallest change from frame
     to frame (NaN: none yet).
     ``recent`` is a ring of the means of blocks. ``joint`` (2 x members x members, or of no members): sums of products
-    of the steps of two members, and how many.
+    of the steps of two members, and how many. ``lagged`` (2 x lags x members): sums of squared steps over ``LAGS``
+    blocks, and how many.
     """
     n = ring.shape[0]
     none = np.full(frames.shape[1], np.nan)
     for i in range(len(frames)):
         # of more than two blocks nothing would be learned but that they are empty
         for _ in range(int(min(_left_out(ts[i], clock), 2.0 * n))):
-            _learn_one(none, clock, ring, sums, counts, block, recent, joint)
-        _learn_one(frames[i], clock, ring, sums, counts, block, recent, joint)
+            _learn_one(none, clock, ring, sums, counts, block, recent, joint, lagged)
+        _learn_one(frames[i], clock, ring, sums, counts, block, recent, joint, lagged)
 
 
 @njit(cache=True, nogil=True)
 def _learn_one(
-    frame: F64, clock: F64, ring: F64, sums: F64, counts: F64, block: F64, recent: F64, joint: F64
+    frame: F64, clock: F64, ring: F64, sums: F64, counts: F64, block: F64, recent: F64, joint: F64, lagged: F64
 ) -> None:  # fmt: skip
     n = ring.shape[0]
     moves = np.full(joint.shape[1], np.nan)
@@ -117,6 +125,11 @@ def _learn_one(
                     moves[j] = mean - block[0, j]
             block[0, j] = mean
             recent[here, j] = mean
+            for k in range(len(LAGS)):
+                step = mean - recent[(here - LAGS[k]) % recent.shape[0], j]
+                if not np.isnan(step):
+                    lagged[0, k, j] += step * step
+                    lagged[1, k, j] += 1.0
         for j in range(joint.shape[1]):
             for k in range(joint.shape[1]):
                 if not np.isnan(moves[j] * moves[k]):
@@ -190,9 +203,12 @@ def _apart(z: F64, known: Mask, of: Mask, together: F64, inverse: F64) -> None:
 @njit(cache=True, nogil=True)
 def judge(
     ts: F64, frames: F64, follow: bool, gate: float, patience: float,
-    clock: F64, ring: F64, sums: F64, counts: F64, level: F64, freedom: F64, together: F64, out: F64,
+    clock: F64, ring: F64, sums: F64, counts: F64, level: F64, freedom: F64, together: F64, reach: F64,
+    out: F64, far: F64,
 ) -> None:  # fmt: skip
     """Distance of each frame: ``out[i]`` = the largest, the root mean square, and the member with the largest.
+
+    ``far`` (members): how far each is at the last frame, before it is divided by its ``reach`` (NaN: nothing is known).
 
     ``level`` (5 x members): level, its variance, noise of a block's mean (0: left out), walk of a block, blocks gated.
     ``freedom`` of each member: degrees of freedom of these variances, as in ``as_normal``.
@@ -210,19 +226,21 @@ def judge(
         missing = _left_out(ts[i], clock)
         for _ in range(int(min(missing, 2.0 * n))):
             _judge_one(
-                none, follow, gate, patience, clock, ring, sums, counts, level, freedom, together, of, inverse, out[i]
-            )
+                none, follow, gate, patience, clock, ring, sums, counts, level, freedom, together, reach, of, inverse,
+                out[i], far,
+            )  # fmt: skip
         if missing > 2.0 * n:
             level[1] += level[3] * np.floor((missing - 2.0 * n) / n)
         _judge_one(
-            frames[i], follow, gate, patience, clock, ring, sums, counts, level, freedom, together, of, inverse, out[i]
-        )
+            frames[i], follow, gate, patience, clock, ring, sums, counts, level, freedom, together, reach, of, inverse,
+            out[i], far,
+        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
 def _judge_one(
     frame: F64, follow: bool, gate: float, patience: float, clock: F64, ring: F64, sums: F64, counts: F64,
-    level: F64, freedom: F64, together: F64, of: Mask, inverse: F64, out: F64,
+    level: F64, freedom: F64, together: F64, reach: F64, of: Mask, inverse: F64, out: F64, far: F64,
 ) -> None:  # fmt: skip
     n = ring.shape[0]
     at = int(clock[0]) % n
@@ -244,13 +262,17 @@ def _judge_one(
     members = 0
     out[2] = np.nan
     for j in range(len(frame)):
+        far[j] = np.nan
         if not known[j]:
             continue
         z[j] = as_normal(z[j], freedom[j])
+        far[j] = abs(z[j])
+        reach[NOW, j] = max(reach[NOW, j], far[j])
+        beyond = far[j] / reach[SCALE, j]
         members += 1
-        square += z[j] * z[j]
-        if np.isnan(most) or abs(z[j]) > most:
-            most = abs(z[j])
+        square += beyond * beyond
+        if np.isnan(most) or beyond > most:
+            most = beyond
             out[2] = j
     out[0] = most
     out[1] = np.sqrt(square / members) if members else np.nan
@@ -262,8 +284,8 @@ def _judge_one(
             continue
         mean = sums[j] / counts[j]
         noise = level[2, j] * n / counts[j]
-        far = z[j] if mutual else as_normal((mean - level[0, j]) / np.sqrt(level[1, j] + noise), freedom[j])
-        if abs(far) > gate:
+        off = z[j] if mutual else as_normal((mean - level[0, j]) / np.sqrt(level[1, j] + noise), freedom[j])
+        if abs(off) > gate:
             level[4, j] += 1.0
             if patience <= 0.0 or level[4, j] < patience:
                 continue

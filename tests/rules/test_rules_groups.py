@@ -432,8 +432,8 @@ JUDGED = {"evaluate": '"group"', "raise": '"q > 1"', "clear": '"q < 0.8"', "rais
         {**JUDGED, "params": "{ frame_s = 10 }", "train": '"30min"'},
         {**JUDGED, "raise": '"drift > limit"', "clear": '"drift < 3"', "params": "{ frame_s = 10, limit = 6 }",
          "train": '"30min"'},
-        {**JUDGED, "raise": '"drift_rms > drift_rms_normal"', "clear": '"drift_rms < 1"', "params": "{ frame_s = 10 }",
-         "train": '"30min"', "learn": '"training"'},
+        {**JUDGED, "raise": '"drift_rms > 1.2 * drift_rms_normal"', "clear": '"drift_rms < 1"',
+         "params": "{ frame_s = 10 }", "train": '"30min"', "learn": '"training"'},
     ],
     ids=["residual", "residual-follows", "drift-follows", "drift-rms"],
 )  # fmt: skip

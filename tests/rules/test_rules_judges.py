@@ -180,16 +180,26 @@ def test_drift_is_the_distance_of_the_last_block_from_the_level(
     clock = np.array([1e6 * n, np.nan, np.nan])  # it knows its spacing
     freedom = np.array([0.0, 5.0, 40.0])
     together = np.array([[1.0, 0.7, 0.1], [0.7, 1.0, 0.3], [0.1, 0.3, 1.0]])[: 3 * mutual, : 3 * mutual]
-    drift.judge(ts, frames, follow, 1.5, patience, clock, ring, sums, counts, level, freedom, together, out)
+    reach, far = np.array([[0.0, 9.0, 0.5], [0.0] * 3, [0.0] * 3, [1.0, 2.5, 1.0]]), np.empty(3)
+    before = reach.copy()
+    drift.judge(ts, frames, follow, 1.5, patience, clock, ring, sums, counts, level, freedom, together, reach, out, far)
+    most = before[drift.NOW]
     twin = NaiveDrift(start, n, patience, freedom.tolist(), together, follow=follow)
     for i in range(60):
         for _ in range(min(skipped[i], 2 * n)):
             twin.take([math.nan] * 3)
         twin.v = [v + q * max(0, (skipped[i] - 2 * n) // n) for v, q in zip(twin.v, twin.q, strict=True)]
-        distances = twin.take(frames[i].tolist())
+        told = twin.take(frames[i].tolist())
+        for j, z in told.items():
+            most[j] = max(most[j], z)
+        distances = [z / before[drift.SCALE, j] for j, z in told.items()]
         assert out[i, 0] == pytest.approx(max(distances, default=math.nan), nan_ok=True)
         assert (out[i, 1] ** 2 * len(distances) if distances else 0) == pytest.approx(sum(z * z for z in distances))
     assert level[0] == pytest.approx(twin.a)
+    assert far == pytest.approx([told.get(j, math.nan) for j in range(3)], nan_ok=True)
+    # of what stood between two frames the twin's distances are not at hand
+    assert (reach[drift.NOW] >= most * (1 - 1e-9)).all()
+    assert (reach[1:] == before[1:]).all()
 
 
 class NaiveDrift:
@@ -203,7 +213,7 @@ class NaiveDrift:
         self.n, self.patience, self.follow = n, patience, follow
         self.past: list[list[float]] = []
 
-    def take(self, frame: list[float]) -> list[float]:
+    def take(self, frame: list[float]) -> dict[int, float]:
         """The distances of the members that have one."""
         n = self.n
         self.past.append(frame)
@@ -218,7 +228,7 @@ class NaiveDrift:
         found = self.apart(found)
         if len(self.past) % n == 0:
             self._close(found)
-        return [abs(z) for _, z, _ in found.values()]
+        return {j: abs(z) for j, (_, z, _) in found.items()}
 
     def apart(self, found: dict[int, tuple[float, float, float]]) -> dict[int, tuple[float, float, float]]:
         """Distances given the others', as normal deviations."""
@@ -332,6 +342,65 @@ def test_a_step_over_an_outage_is_no_walk_but_makes_the_level_uncertain() -> Non
     assert ending[1] > 1.5 * calm[1]
 
 
+@pytest.mark.parametrize("n", [40, 60, 200, 400])
+def test_steps_over_several_blocks_are_those_between_their_means(n: int) -> None:
+    frames = np.cumsum(np.random.default_rng(n).normal(size=(n, 2)), axis=0)
+    frames[20:30, 1] = np.nan
+    judge = Drift(2, DEFAULTS)
+    judge.learn(np.arange(n) * 1000.0, frames)
+    means = frames.reshape(-1, 10, 2).mean(axis=1)
+    for k, lag in enumerate(drift.LAGS):
+        steps = (means[lag:] - means[:-lag]) ** 2
+        assert judge.arrays["lagged"][0, k] == pytest.approx(np.nansum(steps, axis=0))
+        assert judge.arrays["lagged"][1, k].tolist() == np.count_nonzero(~np.isnan(steps), axis=0).tolist()
+
+
+def test_one_that_trembles_slowly_about_its_level_does_not_walk_and_one_that_walks_does() -> None:
+    """Noise that is alike for ten seconds looks, from block to block, like a walk."""
+    random = np.random.default_rng(4)
+    slow = np.repeat(random.normal(0, 1.0, 60), 10) + random.normal(0, 0.2, 600)
+    walks = np.cumsum(random.normal(0, 0.3, 600)) + random.normal(0, 0.2, 600)
+    trembling, walking = (learned(np.arange(600, dtype=np.int64) * 1000, x) for x in (slow, walks))
+    assert trembling[2] == pytest.approx(1.0, rel=0.4)
+    assert trembling[3] < 0.01
+    assert walking[3] == pytest.approx(0.9, rel=0.4)
+
+
+def test_nobody_counts_on_less_wandering_than_so_few_blocks_could_show() -> None:
+    noise = np.random.default_rng(4).normal(0, 1.0, 3000)
+    walks = [learned(np.arange(n, dtype=np.int64) * 1000, noise[:n])[3] for n in (60, 600)]
+    assert walks[0] > 0.05 * 0.1
+    assert walks[1] < 0.002 * 0.1
+
+
+@pytest.mark.parametrize("member", [0, 1])
+def test_who_left_its_level_in_the_normal_period_is_judged_by_how_far_it_went(member: int) -> None:
+    frames = np.random.default_rng(5).normal(0, 1.0, (800, 2))
+    frames[350:400, 0] += 8.0
+    frames[700:, member] += 30.0
+    told = []
+    for reached in (0, 3):
+        model = Model(Drift, 2, DEFAULTS | {"reached": reached}, Learn(500.0, follow=False), None)
+        out = model.process(np.arange(800, dtype=np.int64) * 1000, frames)
+        assert member == 0 or set(out[720:740, 2]) == {1.0}
+        told.append(np.median(out[720:740, 0]))
+    assert told[1] < 0.5 * told[0] if member == 0 else told[1] == told[0] > 4.0
+
+
+def test_a_short_normal_period_is_learned_on_from_normal_frames_alone() -> None:
+    """Of eighty frames little is known; once it is, a step shows, and does not become normal while it lasts."""
+    random = np.random.default_rng(8)
+    frames = random.normal(0, 1.0, (700, 3))
+    frames[500:600, 1] += 2.5
+    ts = np.arange(700, dtype=np.int64) * 1000
+    on, off = (
+        Model(Drift, 3, DEFAULTS, Learn(80.0, follow=follow), None).process(ts, frames) for follow in (True, False)
+    )
+    assert np.median(on[515:600, 0]) > 5.0 > 1.2 * np.nanmax(on[300:500, 0])
+    assert np.median(on[515:600, 0]) > np.median(off[515:600, 0])
+    assert set(on[515:600, 2]) == {1.0}
+
+
 @pytest.mark.parametrize("first", [0.2, 1.0, 5.0])
 def test_frames_of_a_clock_that_jitters_are_not_missing(first: float) -> None:
     """Whatever the first two are apart, no block has holes and there are no more of them than of an even clock."""
@@ -372,7 +441,7 @@ def test_a_snapshot_from_before_degrees_of_freedom_goes_on_as_it_did() -> None:
     ts, frames = walk(300, 4)
     model, again = (Model(Drift, 4, DEFAULTS, Learn(200 * 60.0, follow=True), None) for _ in range(2))
     model.process(ts[:250], frames[:250])
-    old = {name: array for name, array in model.arrays.items() if name not in {"freedom", "joint", "together"}}
+    old = {name: array for name, array in model.arrays.items() if name not in Drift.later}
     again.load(old)
     assert again.process(ts[250:], frames[250:])[:, 0].max() > model.process(ts[250:], frames[250:])[:, 0].max() > 0
     with pytest.raises(ValueError, match="another judge"):
