@@ -19,6 +19,8 @@ from lifeline.core.errors import ConfigurationError, Problem
 from lifeline.core.schema import TIME, TRUTH
 
 HARMLESS: Final = "harmless"
+SHOWN: Final = 1_000
+"""Missed faults that are named."""
 _USED: Final = ("device_id", "quantity", "raised_at", "detected_at", "level")
 
 
@@ -78,6 +80,7 @@ def score(alarms: pa.Table, truth: pa.Table, days: float, members: Members | Non
         "false_alarms_per_day": false / days,
         "alarms_true": true,
         "alarms_false": false,
+        "missed": sorted(set().union(*kinds.values()) - delays.keys())[:SHOWN],
         "by_fault": {kind: _kind(faults, delays) for kind, faults in sorted(kinds.items())},
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from lifeline.app.backtest_doubts import NOTHING, VALUELESS, unfindable, unjudged, unlearned, unwatched
-from lifeline.app.backtest_report import busiest, page
+from lifeline.app.backtest_report import ENDLESS_MS, busiest, page
 from lifeline.app.foreign_files import NAMES, epoch_ms, place, read_frame
 from lifeline.app.foreign_history import ForeignReadings, foreign_history
 from lifeline.app.history import lake_history
@@ -102,7 +102,8 @@ def backtest_rules(
         written(alarms, "--alarms", lambda: pq.write_table(result.alarms, alarms, compression="zstd"))
     if report is not None:
         series = history.series(busiest(result.alarms))
-        text = page(found, result.alarms, result.start_ms, result.end_ms, series)
+        zone = ZoneInfo(history.zone)
+        text = page(found, result.alarms, result.start_ms, result.end_ms, series, labelled, zone)
         written(report, "--report", lambda: report.write_text(text, "utf-8"))
     return found | {"elapsed_s": round(time.monotonic() - began, 3)}
 
@@ -153,10 +154,6 @@ def fit_rules(
         written(out, "--out", lambda: out.write_text(text, "utf-8"))
         RuleSet.load([out], beside=rules)
     return {"budget": budget, "rules": [one.row() for one in fits], "elapsed_s": round(time.monotonic() - began, 3)}
-
-
-ENDLESS_MS: Final = 253_402_300_799_000
-"""The end of the year 9999."""
 
 
 def _chosen(path: Path, *, shadow: bool) -> RuleSet:

@@ -14,6 +14,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import tzinfo
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -21,26 +22,51 @@ if TYPE_CHECKING:
 WIDTH, LANE, PLOT = 900, 22, 120
 COLUMNS: Final = 450
 LANES_MAX: Final = 40
+ROWS_MAX: Final = 200
+"""Alarms that are listed: the first of them."""
 PLOTS_MAX: Final = 12
 """Points whose readings are drawn: those with the most alarms."""
 COLOURS: Final = {"red": "#c62828", "orange": "#ef6c00", "yellow": "#f9a825", "blue": "#1565c0"}
 STYLE: Final = """body{font:14px/1.45 system-ui,sans-serif;max-width:960px;margin:2rem auto;padding:0 1rem;color:#222}
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse;width:100%}
-th,td{text-align:right;padding:.2rem .5rem;border-bottom:1px solid #ddd}th:first-child,td:first-child{text-align:left}
+th,td{text-align:right;white-space:nowrap;padding:.2rem .5rem;border-bottom:1px solid #ddd}
+th:first-child,td:first-child{text-align:left}
 svg{width:100%;height:auto;background:#fafafa;border:1px solid #eee}text{font:11px system-ui,sans-serif;fill:#444}
 .note{color:#666}"""
+
+TRUTH: Final = "#607d8b"
+MISSED: Final = "#212121"
+ENDLESS_MS: Final = 253_402_300_799_000
+"""The end of the year 9999: a fault that is still going on."""
 
 Series = tuple[str, "NDArray[np.int64]", "NDArray[np.float64]"]
 """A point's name, times (epoch ms) and values."""
 
 
-def page(report: Mapping[str, Any], alarms: pa.Table, start: int, end: int, series: Sequence[Series]) -> str:
-    """The page. ``series`` are the points to draw, in order; ``start`` and ``end`` the reported period, epoch ms."""
+def page(
+    report: Mapping[str, Any],
+    alarms: pa.Table,
+    start: int,
+    end: int,
+    series: Sequence[Series],
+    truth: pa.Table | None = None,
+    zone: tzinfo = UTC,
+) -> str:
+    """The page.
+
+    ``series`` are the points to draw, in order; ``start`` and ``end`` the reported period, epoch ms; ``truth`` the
+    labels, with times as epoch ms; ``zone`` that of the site's clock, in which all times are told.
+    """
     rows = alarms.to_pylist()
+    faults = [] if truth is None else truth.to_pylist()
+    missed = set(report.get("score", {}).get("missed", ()))
+    period = _Period(start, end, zone)
+    span = f"{period.iso(start)} – {period.iso(end)}"
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Backtest · 回测报告</title>",
         f"<style>{STYLE}</style></head><body><h1>Backtest · 回测报告</h1>",
-        f"<p class='note'>{_iso(start)} – {_iso(end)} · {len(rows)} alarms 条报警</p>",
+        f"<p class='note'>{span} ({escape(str(zone))}) · {len(rows)} alarms 条报警</p>",
+        _warnings(report.get("warnings", ())),
         _score(report.get("score")),
         "<h2>Rules · 规则</h2>",
         _table(
@@ -61,9 +87,10 @@ def page(report: Mapping[str, Any], alarms: pa.Table, start: int, end: int, seri
         ),
         _load(report["load"]),
         "<h2>Alarms over time · 报警时间线</h2>",
-        _timeline(rows, start, end),
+        _timeline(rows, faults, missed, period),
         "<h2>Readings behind them · 相关读数</h2>" if series else "",
-        *(_plot(one, [r for r in rows if f"{r['device_id']}/{r['quantity']}" == one[0]], start, end) for one in series),
+        *(_plot(one, rows, faults, missed, period) for one in series),
+        _listed(rows, period),
         "</body></html>",
     ]
     return "\n".join(part for part in parts if part)
@@ -74,6 +101,50 @@ def busiest(alarms: pa.Table) -> list[int]:
     counts = alarms["point"].combine_chunks().value_counts().to_pylist()
     ordered = sorted(counts, key=lambda row: (-row["counts"], row["values"]))
     return [row["values"] for row in ordered[:PLOTS_MAX]]
+
+
+class _Period:
+    """Times to places in a picture and to text."""
+
+    def __init__(self, start: int, end: int, zone: tzinfo) -> None:
+        self.start, self.end, self.zone = start, end, zone
+
+    def x(self, at: float) -> float:
+        return min(max((at - self.start) / max(self.end - self.start, 1), 0.0), 1.0) * WIDTH
+
+    def iso(self, ms: float) -> str:
+        at = datetime.fromtimestamp(min(ms, ENDLESS_MS) / 1000, UTC)
+        return f"{at.astimezone(self.zone) if ms < ENDLESS_MS else at:%Y-%m-%d %H:%M}"
+
+
+def _warnings(warnings: Sequence[str]) -> str:
+    told = "".join(f"<li>{escape(one)}</li>" for one in warnings)
+    return f"<h2>What was not judged · 未评判</h2><ul>{told}</ul>" if told else ""
+
+
+def _listed(rows: list[dict[str, Any]], period: _Period) -> str:
+    """The first alarms by time: what, where, from when to when."""
+    if not rows:
+        return ""
+    head = ["raised 触发", "cleared 解除", "level 级别", "rule 规则", "point 测点", "group 组", "value 数值"]
+    ordered = sorted(rows, key=lambda row: row["raised_at"])
+    told = _table(
+        head,
+        (
+            [
+                period.iso(_ms(row["raised_at"])),
+                None if row["cleared_at"] is None else period.iso(_ms(row["cleared_at"])),
+                row["level"],
+                row["rule_id"],
+                f"{row['device_id']}/{row['quantity']}",
+                row["group"],
+                row["value"],
+            ]
+            for row in ordered[:ROWS_MAX]
+        ),
+    )
+    more = f"<p class='note'>and {len(rows) - ROWS_MAX:,} more · 其余从略</p>" if len(rows) > ROWS_MAX else ""
+    return f"<h2>Alarms · 报警清单</h2>{told}{more}"
 
 
 def _score(score: Mapping[str, Any] | None) -> str:
@@ -119,26 +190,32 @@ def _text(value: Any) -> str:
     return escape(f"{value:,}" if isinstance(value, int) else str(value))
 
 
-def _timeline(rows: list[dict[str, Any]], start: int, end: int) -> str:
-    """One lane a rule, one bar an alarm."""
+def _timeline(rows: list[dict[str, Any]], faults: list[dict[str, Any]], missed: set[str], period: _Period) -> str:
+    """One lane a rule, one bar an alarm; above them the labelled faults, those that were missed dark."""
     rules = sorted({row["rule_id"] for row in rows})[:LANES_MAX]
-    if not rules:
+    if not rules and not faults:
         return "<p class='note'>none · 无</p>"
-    bars = []
-    for row in rows:
-        if row["rule_id"] in rules:
-            y = rules.index(row["rule_id"]) * LANE + 4
-            bars.append(_bar(row, start, end, y, LANE - 8))
-    names = [f"<text x='4' y='{k * LANE + 15}'>{escape(rule)}</text>" for k, rule in enumerate(rules)]
-    return _svg(len(rules) * LANE, [*bars, *names], start, end)
+    lanes = [*(["truth 标注 (dark: missed 漏报)"] if faults else []), *rules]
+    bars = [_fault(fault, missed, period, 4, LANE - 8, 0.75) for fault in faults]
+    lane = {name: k * LANE + 4 for k, name in enumerate(lanes)}
+    bars += [_bar(row, period, lane[row["rule_id"]], LANE - 8) for row in rows if row["rule_id"] in lane]
+    names = [f"<text x='4' y='{k * LANE + 15}'>{escape(name)}</text>" for k, name in enumerate(lanes)]
+    return _svg(len(lanes) * LANE, [*bars, *names], period)
 
 
-def _plot(one: Series, rows: list[dict[str, Any]], start: int, end: int) -> str:
-    """A point's readings, with its alarms behind them."""
+def _plot(
+    one: Series, rows: list[dict[str, Any]], faults: list[dict[str, Any]], missed: set[str], period: _Period
+) -> str:
+    """A point's readings, with its alarms behind them and the labelled faults beneath."""
     name, ts, value = one
+    start, end = period.start, period.end
+    rows = [row for row in rows if f"{row['device_id']}/{row['quantity']}" == name]
+    device, _, quantity = name.rpartition("/")
+    there = [f for f in faults if f["device_id"] in {None, device} and f["quantity"] in {None, quantity}]
     kept = (ts >= start) & (ts <= end) & ~np.isnan(value)
     ts, value = ts[kept], value[kept]
-    marks = [_bar(row, start, end, 0, PLOT) for row in rows]
+    marks = [_bar(row, period, 0, PLOT) for row in rows]
+    marks += [_fault(fault, missed, period, PLOT - 6, 6, 0.75) for fault in there]
     if len(ts):
         low, high = float(value.min()), float(value.max())
         column = ((ts - start) * COLUMNS // max(end - start + 1, 1)).astype(np.int64)
@@ -152,35 +229,41 @@ def _plot(one: Series, rows: list[dict[str, Any]], start: int, end: int) -> str:
             points += [f"{x:.1f},{PLOT - 10 - (v - low) * scale:.1f}" for v in (bottom, top)]
         marks.append(f"<polyline points='{' '.join(points)}' fill='none' stroke='#37474f' stroke-width='1'/>")
         marks += [f"<text x='4' y='12'>{high:.4g}</text>", f"<text x='4' y='{PLOT - 2}'>{low:.4g}</text>"]
-    return f"<p>{escape(name)} · {len(rows)} alarms</p>" + _svg(PLOT, marks, start, end)
+    return f"<p>{escape(name)} · {len(rows)} alarms</p>" + _svg(PLOT, marks, period)
 
 
-def _bar(row: Mapping[str, Any], start: int, end: int, y: float, height: float) -> str:
+def _bar(row: Mapping[str, Any], period: _Period, y: float, height: float) -> str:
     a = _ms(row["raised_at"])
-    b = _ms(row["cleared_at"]) if row["cleared_at"] is not None else end
-    x, width = _x(a, start, end), max(_x(b, start, end) - _x(a, start, end), 1.5)
-    label = f"{row['rule_id']} {row['device_id']}/{row['quantity']} {_iso(a)} value {row['value']:.4g}"
+    b = _ms(row["cleared_at"]) if row["cleared_at"] is not None else period.end
+    label = f"{row['rule_id']} {row['device_id']}/{row['quantity']} {period.iso(a)} value {row['value']:.4g}"
+    return _rect(period, (a, b), (y, height), COLOURS[row["level"]], 0.45, label)
+
+
+def _fault(fault: Mapping[str, Any], missed: set[str], period: _Period, y: float, height: float, opacity: float) -> str:
+    a, b = fault["start"], fault["end"]
+    colour = MISSED if fault["fault_id"] in missed else TRUTH
+    return _rect(period, (a, b), (y, height), colour, opacity, f"{fault['fault_id']} {fault['kind']} {period.iso(a)}")
+
+
+def _rect(
+    period: _Period, span: tuple[float, float], place: tuple[float, float], colour: str, opacity: float, label: str
+) -> str:
+    x = period.x(span[0])
+    width = max(period.x(span[1]) - x, 1.5)
     return (
-        f"<rect x='{x:.1f}' y='{y}' width='{width:.1f}' height='{height}' fill='{COLOURS[row['level']]}' "
-        f"fill-opacity='.45'><title>{escape(label)}</title></rect>"
+        f"<rect x='{x:.1f}' y='{place[0]}' width='{width:.1f}' height='{place[1]}' fill='{colour}' "
+        f"fill-opacity='{opacity}'><title>{escape(label)}</title></rect>"
     )
 
 
-def _svg(height: int, shapes: Iterable[str], start: int, end: int) -> str:
+def _svg(height: int, shapes: Iterable[str], period: _Period) -> str:
+    start, end = period.start, period.end
     dates = [
-        f"<text x='{_x(at, start, end):.0f}' y='{height + 14}' text-anchor='{anchor}'>{_iso(int(at))}</text>"
+        f"<text x='{period.x(at):.0f}' y='{height + 14}' text-anchor='{anchor}'>{period.iso(at)}</text>"
         for at, anchor in ((start, "start"), ((start + end) / 2, "middle"), (end, "end"))
     ]
     return f"<svg viewBox='0 0 {WIDTH} {height + 18}' role='img'>{''.join([*shapes, *dates])}</svg>"
 
 
-def _x(at: float, start: int, end: int) -> float:
-    return min(max((at - start) / max(end - start, 1), 0.0), 1.0) * WIDTH
-
-
 def _ms(at: datetime) -> int:
     return int(at.timestamp() * 1000)
-
-
-def _iso(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%MZ")

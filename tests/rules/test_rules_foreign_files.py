@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import rules
+from lifeline.app import backtest_report
 from lifeline.app import foreign_history as foreign_module
 from lifeline.app import spool as spool_module
 from lifeline.app.backtest import backtest_rules, fit_rules
@@ -195,6 +196,26 @@ def test_the_report_is_one_page_with_plots_and_nothing_from_outside(tmp_path: Pa
     assert "site/a/ch4" in text
     assert "http" not in text
     assert "<script" not in text
+
+
+def test_the_report_shows_labels_what_was_missed_and_the_sites_clock(tmp_path: Path, registry: Path) -> None:
+    SHAPES["wide.parquet"](tmp_path / "d.parquet")
+    html, truth = tmp_path / "report.html", tmp_path / "t.csv"
+    truth.write_text(
+        "fault_id,kind,device_id,quantity,start,end\n"
+        "f-met,leak,site/a,,2026-03-01T05:00Z,2026-03-01T05:30Z\n"
+        "f-<i>missed</i>,leak,site/b,,2026-03-01T02:00Z,\n"
+        "f-strange,leak,site/z,,2026-03-01T02:00Z,\n"
+    )
+    found = run(tmp_path, tmp_path / "d.parquet", registry, report=html, truth=truth, timezone="Asia/Shanghai")
+    assert found["score"]["missed"] == ["f-<i>missed</i>", "f-strange"]
+    text = html.read_text("utf-8")
+    assert "site/z" in text, "warnings are in the report"
+    assert "<i>" not in text
+    assert text.count(f"fill='{backtest_report.MISSED}'") == 2
+    assert text.count(f"fill='{backtest_report.TRUTH}'") == 2, "in the timeline and beneath the readings"
+    assert "2026-03-01 13:00</td>" in text
+    assert "(Asia/Shanghai)" in text
 
 
 def test_fit_proposes_limits_that_check_accepts(tmp_path: Path, registry: Path) -> None:
