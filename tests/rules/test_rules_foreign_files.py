@@ -219,7 +219,8 @@ def test_the_report_shows_labels_what_was_missed_and_the_sites_clock(tmp_path: P
 
 
 def test_fit_proposes_limits_that_check_accepts(tmp_path: Path, registry: Path) -> None:
-    SHAPES["wide.parquet"](tmp_path / "d.parquet")
+    lower = pl.when(pl.col("site/a/ch4") > 4).then(pl.col("site/a/ch4") - 1).otherwise("site/a/ch4")
+    wide().with_columns(lower).write_parquet(tmp_path / "d.parquet")  # 2 ppm: the limit and its weaker share
     out = tmp_path / "fitted.toml"
     found = fit_rules(
         LIBRARY, config=tmp_path, data=tmp_path / "d.parquet", registry=registry, budget=0.5, out=out,
