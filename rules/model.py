@@ -22,6 +22,8 @@ LEARNING, CALIBRATING, JUDGING = 0.0, 1.0, 2.0
 GROWTH: Final = 1.5
 """In the normal period it is fitted anew each time it has seen so many times the frames of the fit before; frames since
 the last fit or the last but one are what it is calibrated on, none of which the fit had seen."""
+TIMES: Final = "normal_at"
+"""State that older snapshots lack: when it was calibrated on what is not known then."""
 REFITS: Final = 4
 """A judge that follows is fitted anew after a quarter more frames."""
 
@@ -98,15 +100,14 @@ class Model:
         self._meta[PHASE] = CALIBRATING
         self._meta[REFIT] = np.ceil(self._meta[SEEN] * GROWTH)
         self._meta[FITS] += 1.0
-        if self._meta[FITS] % 2 == 1:
-            self._calibration.clear()
+        self._calibration.fitted()
 
     def _advance(self, ts: NDArray[np.float64], frames: NDArray[np.float64], out: NDArray[np.float64]) -> None:
         self._meta[SEEN] += len(ts)
         if self._meta[PHASE] == LEARNING:
             self.judge.learn(ts, frames)
         elif self._meta[PHASE] == CALIBRATING:
-            self._calibration.add(self.judge.judge(ts, frames, follow=True)[:, :-1])
+            self._calibration.add(ts, self.judge.judge(ts, frames, follow=True)[:, :-1])
             if self.judge.refit:
                 self.judge.learn(ts, frames)
         else:
@@ -140,6 +141,7 @@ class Model:
         own = {
             "meta": self._meta,
             "normal": self._calibration.values[:kept],
+            TIMES: self._calibration.at[:kept],
             "normal_meta": self._calibration.meta,
             "normal_limit": self._calibration.limit,
         }
@@ -153,12 +155,14 @@ class Model:
         Raises:
             ValueError: it is not the state of such a model.
         """
-        if not set(self.arrays) - self.judge.later <= set(arrays) <= set(self.arrays):
+        if not set(self.arrays) - self.judge.later - {TIMES} <= set(arrays) <= set(self.arrays):
             raise ValueError("the snapshot was made with another judge of a group")
         self._meta = arrays["meta"].copy()
-        self._calibration.meta = arrays["normal_meta"].copy()
+        self._calibration.meta[: len(arrays["normal_meta"])] = arrays["normal_meta"]
         self._calibration.limit = arrays["normal_limit"].copy()
-        self._calibration.values[: len(arrays["normal"])] = arrays["normal"]
+        kept = len(arrays["normal"])
+        self._calibration.values[:kept] = arrays["normal"]
+        self._calibration.at[:kept] = arrays.get(TIMES, np.nan)
         if len(self._past):
             self._past = arrays["past"].copy()
         self.judge.arrays = {name: arrays.get(name, own).copy() for name, own in self.judge.arrays.items()}
@@ -166,4 +170,5 @@ class Model:
     @property
     def nbytes(self) -> int:
         """Memory."""
-        return sum(array.nbytes for array in self.arrays.values()) + self._calibration.values.nbytes
+        held = self._calibration
+        return sum(array.nbytes for array in self.arrays.values()) + held.values.nbytes + held.at.nbytes

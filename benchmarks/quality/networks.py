@@ -42,7 +42,11 @@ DEMAND_NOISE: Final = 0.05
 
 @dataclass(frozen=True)
 class Leak:
-    """A hole of ``diameter_m`` in a pipe, open from ``start`` to ``end`` (hours), growing to its size by ``peak``."""
+    """A hole of ``diameter_m`` in a pipe, open from ``start`` to ``end`` (hours).
+
+    Its diameter grows evenly to that size until ``peak``, so what it draws grows by the square, as in the published
+    generator (``dataset_generator.py`` of BattLeDIM).
+    """
 
     pipe: str
     diameter_m: float
@@ -148,7 +152,7 @@ def _simulate(file: str, hours: int, step_s: int, leaks: list[Leak], random: np.
             flow = DISCHARGE * area * math.sqrt(2 * GRAVITY * max(float(head.iloc[k]), 1.0))
             hour = np.arange(steps) * step_s / 3600
             grown = np.clip((hour - leak.start) / max(leak.peak - leak.start, 1e-9), 0, 1)
-            model.add_pattern(f"leak-{k}", list(np.where((hour >= leak.start) & (hour < leak.end), grown, 0.0)))
+            model.add_pattern(f"leak-{k}", list(np.where((hour >= leak.start) & (hour < leak.end), grown**2, 0.0)))
             model.get_node(end).add_demand(flow, f"leak-{k}")
         return whole, _run(model)
 

@@ -165,6 +165,51 @@ def test_a_fault_in_the_normal_period_does_not_set_the_limit(share: float) -> No
     assert (q[2000:2600] > 1.0).mean() < 0.01
 
 
+@pytest.mark.parametrize("days", [7.5, 20.0])
+def test_what_comes_every_day_is_normal_and_what_came_once_is_not(days: float) -> None:
+    """A pump that starts twice a day, for a few frames; a test of three hours, once."""
+    random, day = np.random.default_rng(5), 288
+    learned = int(days * day)
+    frames = random.normal(size=(learned + 4 * day, 3)) @ random.normal(size=(3, 9))
+    frames += random.normal(0, 0.3, frames.shape)
+    for at in range(0, len(frames), day):
+        frames[at + 70 : at + 74, 4] += random.normal(6.0, 0.3)
+        frames[at + 230 : at + 233, 4] += random.normal(6.0, 0.3)
+    once = learned - day - 30
+    frames[once : once + 36, 2] += 30.0
+    frames[-day:, 6] += 8.0
+    ts = np.arange(len(frames), dtype=np.int64) * 300_000
+    q = Model(Residual, 9, DEFAULTS, Learn(days * 86_400.0, follow=False), None).process(ts, frames)[:, 1]
+    assert (q[learned:-day] > 1.0).mean() < 0.002
+    assert np.median(q[-day + 10 :]) > 1.0
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=40, max_size=120), st.integers(2, 9))
+def test_the_limit_is_never_below_what_the_middle_day_reaches(values: list[float], frames_a_day: int) -> None:
+    calibration = Calibration(1)
+    ts = np.arange(len(values)) * 86_400_000.0 / frames_a_day
+    calibration.add(ts, np.array(values)[:, None])
+    calibration.close((10.83 / 3.84,))
+    days: dict[int, float] = {}
+    for at, value in zip(ts, values, strict=True):
+        k = int((ts[-1] - at) / 86_400_000.0)
+        days[k] = max(days.get(k, 0.0), value)
+    whole = int((ts[-1] - ts[0]) / 86_400_000.0 + 0.05)
+    middle = sorted(days[k] for k in range(whole))[(whole - 1) // 2]
+    assert calibration.limit[0] >= min(middle, np.quantile(values, 0.999)) * (1 - 1e-9)
+    assert calibration.limit[0] <= np.quantile(values, 0.999) * (1 + 1e-9)
+
+
+def test_a_judge_is_calibrated_on_a_third_of_its_normal_period_at_least() -> None:
+    """On what came since the last fit but one, wherever the normal period ends."""
+    ts, frames = walk(2000, 4)
+    for end in range(400, 2000, 100):
+        model = Model(Residual, 4, DEFAULTS, Learn(end * 60.0, follow=False), None)
+        model.process(ts, frames)
+        assert model.judging
+        assert end / 3 - 1 <= len(model.arrays["normal"]) <= 0.6 * end
+
+
 @settings(deadline=None, max_examples=25)
 @given(st.integers(2, 6), st.booleans(), st.integers(0, 3), st.booleans())
 def test_drift_is_the_distance_of_the_last_block_from_the_level(
@@ -448,6 +493,18 @@ def test_a_snapshot_from_before_degrees_of_freedom_goes_on_as_it_did() -> None:
         again.load({name: array for name, array in old.items() if name != "level"})
 
 
+def test_a_snapshot_from_before_times_of_calibration_goes_on() -> None:
+    """Its values count until the next fit; when they came is not known, so none of them comes every day."""
+    ts, frames = walk(4000, 4)
+    model, again = (Model(Residual, 4, DEFAULTS, Learn(3500 * 60.0, follow=False), None) for _ in range(2))
+    model.process(ts[:2500], frames[:2500])
+    old = {name: array for name, array in model.arrays.items() if name != "normal_at"}
+    again.load(old | {"normal_meta": old["normal_meta"][:3]})
+    said = [m.process(ts[2500:], frames[2500:])[:, 1] for m in (model, again)]
+    assert np.isnan(said[1][:999]).all()
+    assert np.nanmedian(said[1] / said[0]) == pytest.approx(1.0, abs=0.2)
+
+
 def test_a_member_that_never_moved_in_the_normal_period_is_left_out() -> None:
     ts, frames = walk(300, 3)
     frames[:, 1] = 7.0
@@ -463,7 +520,7 @@ def test_a_member_that_never_moved_in_the_normal_period_is_left_out() -> None:
 
 def test_calibration_keeps_a_bounded_number_over_the_whole_time() -> None:
     calibration = Calibration(1)
-    calibration.add(np.arange(40_000.0).reshape(-1, 1))
+    calibration.add(np.zeros(40_000), np.arange(40_000.0).reshape(-1, 1))
     calibration.close((np.inf,))
     assert calibration.meta[0] <= 8192
     assert calibration.limit[0] == pytest.approx(39_960, rel=0.001)
