@@ -18,6 +18,7 @@ from lifeline.app.queue import open_desk, with_times
 from lifeline.app.site import load_site
 from lifeline.app.written import written
 from lifeline.core.errors import ConfigurationError, Problem
+from lifeline.governance.alarm_state import is_historic
 from lifeline.lake.query import open_catalog
 from rules.rule_set import RuleSet
 
@@ -64,7 +65,7 @@ def explain_alarm(config: Path, alarm_id: str) -> dict[str, Any]:
     end = alarm["cleared_at"] or max(alarm["detected_at"], alarm["raised_at"])
     unit, curve = _around(site.data, alarm["point"], alarm["raised_at"] - BEFORE_MS, end + AFTER_MS)
     return with_times(alarm) | {
-        "historic": alarm["cleared_at"] is not None and alarm["cleared_at"] <= alarm["detected_at"],
+        "historic": is_historic(alarm),
         "evidence": told,
         "rule": None if rule is None else {name: getattr(rule, name) for name in rule.__slots__},
         "unit": unit,

@@ -123,7 +123,8 @@ def _tell(told: dict[str, Any], zone: tzinfo) -> None:
     show(f"rule {told['rule_id']} version {told['rule_version']}{newer} · {told['device_id']}/{told['quantity']}")
     start, end = told["span"]
     historic = " · 历史报警 / historic: over before it was heard of" if told["historic"] else ""
-    unit = f" {told['unit']}" if told["unit"] else ""
+    is_reading = any(value == told["value"] for _, _, value in evidence.get("readings", ()))  # not a count or seconds
+    unit = f" {told['unit']}" if told["unit"] and is_reading else ""
     show(f"stood {at(start)} … {at(end)} ({zone}) · value {told['value']}{unit}{historic}")
     show(f"state {told['state']} · event {told['event_id'] or '—'}")
     if evidence:

@@ -74,8 +74,11 @@ class Alarm(Answer):
     limit: float | None
     level: str
     state: str
+    active: bool = Field(default=False, description="its condition stands, or it is latched")
+    acked: bool = Field(default=False, description="somebody has seen it")
     cause_id: str | None = Field(default=None, description="the alarm that explains it")
     realarms: int = Field(default=0, description="how often it was annunciated again")
+    historic: bool = Field(default=False, description="it was over before anybody could hear of it")
 
 
 class EventDetail(Event):

@@ -19,3 +19,8 @@ def alarm_state(row: Mapping[str, Any]) -> str:
     if row["active"]:
         return "acked" if row["acked"] else "unacked"
     return "normal" if row["acked"] else "returned-unacked"
+
+
+def is_historic(row: Mapping[str, Any]) -> bool:
+    """Whether it was over before anybody could hear of it, as from a meter that uploads a day at once."""
+    return row["cleared_at"] is not None and row["cleared_at"] <= row["detected_at"]

@@ -19,7 +19,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from lifeline.core.schema import LEVELS, UTILITIES
 from lifeline.governance import fields, statements
 from lifeline.governance.actor import ENGINE
-from lifeline.governance.alarm_state import alarm_state
+from lifeline.governance.alarm_state import alarm_state, is_historic
 from lifeline.governance.asking import ask_rows
 from lifeline.governance.errors import FieldError, ForbiddenError, IllegalActionError
 from lifeline.governance.fold import put_hold
@@ -114,7 +114,8 @@ def list_alarms(
         query = query.where(alarms.c.detected_at >= since)
     if within is not None:
         query = query.where(statements.within(alarms.c.area_code, alarms.c.utility, within))
-    return page(connection, query, (alarms.c.detected_at, alarms.c.alarm_id), cursor, limit)
+    rows, following = page(connection, query, (alarms.c.detected_at, alarms.c.alarm_id), cursor, limit)
+    return [row | {"historic": is_historic(row)} for row in rows], following
 
 
 OLDER_MS: Final = 7 * 86_400_000

@@ -8,6 +8,7 @@ import orjson
 from sqlalchemy import bindparam, func, select
 
 from lifeline.governance import facets, reach, statements
+from lifeline.governance.alarm_state import is_historic
 from lifeline.governance.asking import fetch
 from lifeline.governance.errors import FieldError
 from lifeline.governance.reference import grid_staff, nearest_cameras
@@ -99,6 +100,7 @@ def get_alarm(connection: Connection, alarm_id: str) -> Row:
     row = dict(connection.execute(select(alarms).where(alarms.c.alarm_id == key)).mappings().one())
     log = select(alarm_log).where(alarm_log.c.alarm_id == key).order_by(alarm_log.c.entry).limit(SHOWN_LOG_MAX)
     row["log"] = [dict(entry) for entry in connection.execute(log).mappings()]
+    row["historic"] = is_historic(row)
     return row
 
 

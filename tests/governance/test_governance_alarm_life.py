@@ -125,3 +125,12 @@ def test_alarms_of_rules_that_are_gone_end_at_the_start_with_the_reason(
         row = hands.desk.get_alarm(gone.alarm_id)
         assert (row["state"], row["cleared_at"]) == ("returned-unacked", T0 + 9_000)
         assert hands.desk.get_event(row["event_id"])["active_count"] == 0
+
+
+def test_what_was_over_before_it_was_heard_of_is_historic(hands: Hands) -> None:
+    uploaded = raised("ch4.high", 0, T0, delay=HOUR)
+    seen = raised("ch4.high", 1, T0)
+    hands.apply(uploaded, cleared(uploaded, T0 + 5_000), seen, cleared(seen, T0 + HOUR))
+    rows, _ = hands.desk.list_alarms()
+    assert {row["alarm_id"]: row["historic"] for row in rows} == {uploaded.alarm_id: True, seen.alarm_id: False}
+    assert hands.desk.get_alarm(uploaded.alarm_id)["historic"]
