@@ -175,10 +175,14 @@ FEATURES: Final = (
         {
             "used": "what a meter delivered, whether it counts up or tells the use of each interval",
             "used_h": "the same per hour",
-            "busy_s": "seconds since it last delivered nothing for half an hour",
+            "busy_s": "seconds since it last delivered nothing for pause_s",
         },
         _fixed(5),
-        (Option("idle", 0.0, "use an hour that counts as nothing"),),
+        (
+            Option("idle", 0.0, "use an hour that counts as nothing"),
+            # a tap that drips fills a litre sooner, and an hourly reading of nothing is a pause
+            Option("pause_s", 1800.0, "seconds that are a pause"),
+        ),
         steps=True,
         lean=(Lean(("used", "used_h"), lean.delivered, lambda _: (0, 1, 3)),),
     ),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from benchmarks.harness import Figure, Result, figure
-from benchmarks.quality import foreign, made, networks, pipes, plant, sets, station, treatment, twisted
+from benchmarks.quality import foreign, made, networks, pipes, plant, planted, sets, station, treatment, twisted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +64,7 @@ def _made(result: Result, folder: Path) -> None:
     leaks, false = _leaks(judged["homes"][0])
     add("made_homes_found", Figure(leaks, "share of leaks", 0.9))
     add("made_homes_quiet", Figure(1 - false, "share of sound meters", 0.9))
+    _planted(result, "made_meters", planted.homes(random), folder, 0.9, 0.05)
     digest = blake2b(digest_size=16)
     for cases in judged.values():
         for one in cases:
@@ -80,6 +81,17 @@ def _leaks(one: Judged) -> tuple[float, float]:
     return len(said & leaking) / len(leaking), len(set(one.alarms["device_id"]) - leaking) / len(devices - leaking)
 
 
+def _planted(result: Result, name: str, case: planted.Planted, folder: Path, least: float, most: float) -> None:
+    """Faults of every kind, each in a meter of its own, and what is said of sound times, against two targets."""
+    found, outside = planted.marks(case, folder)
+    result.figures[f"{name}_found"] = Figure(len(found) / len(case.faults), "share of planted faults", least)
+    result.figures[f"{name}_false"] = Figure(outside, "alarms a meter and month", most, "lower")
+    missed = sorted(kind for device, (kind, _, _) in case.faults.items() if device not in found)
+    result.notes.append(
+        f"{name}: {len(found)} of {len(case.faults)} faults found, missed {', '.join(missed) or 'none'}"
+    )
+
+
 def _public(result: Result, folder: Path) -> None:
     root = Path(os.environ[DATA]) if os.environ.get(DATA) else None
     for name, (place, read) in sets.SETS.items():
@@ -93,6 +105,9 @@ def _public(result: Result, folder: Path) -> None:
         for twist in TWISTED.get(name, ()):
             how = (twisted.SAME | twisted.HARDER)[twist]
             MARKS[name](result, f"{name}_{twist}", [foreign.judge(how(case), folder) for case in cases])
+        if name in PLANTED:
+            case = planted.into(cases[0], np.random.default_rng(SEED))
+            _planted(result, f"{name}_planted", case, folder, *PLANTED[name])
         alarms = sum(one.alarms.height for one in judged)
         result.notes.append(f"{name}: {len(judged)} runs, {alarms} alarms, {time.monotonic() - began:.1f} s")
 
@@ -181,6 +196,8 @@ TWISTED: Final = {
     "chilbolton": ("half", "missing"),
 }
 """Sets that are judged again, told otherwise."""
+PLANTED: Final = {"water-meters": (0.85, 0.15)}
+"""Sets of meters that are judged again with a fault in each: least share found, most false alarms a meter and month."""
 MARKS: Final[dict[str, Callable[[Result, str, list[Judged]], None]]] = {
     "batadal": _attacks,
     "skab": _points,

@@ -91,7 +91,7 @@ def unwatched(rules: RuleSet, registry: Registry) -> list[str]:
             missed.setdefault(kind, Counter())[quantity] += 1
     doubts = []
     for kind, names in sorted(missed.items(), key=lambda item: -item[1].total())[:SHOWN]:
-        known = sorted({*FOREIGN, *(name for name in watched if name)})
+        known = sorted({*FOREIGN, "heat-meter", *(name for name in watched if name)})
         called = _called(names, watched.get(kind, set()))
         if kind in watched:
             doubts.append(

@@ -214,7 +214,20 @@ class ForeignReadings:
         if unknown:
             named = ", ".join(f"{device}/{quantity}" for device, quantity in unknown[:5])
             message = f"{len(unknown)} are not in the registry: {named}"
-            raise ConfigurationError([Problem(str(self._path), "points", message, f"add them to {self._registry}")])
+            raise ConfigurationError([Problem(str(self._path), "points", message, self._called(unknown[0]))])
+
+    def _called(self, unknown: tuple[str, ...]) -> str:
+        """What to do about a point that the registry does not list: ``CH4 (ppm)`` may stand there as ``ch4_ppm``."""
+        there = {_plain(point): point for point in self._keys.select("device_id", "quantity").iter_rows()}
+        alike = there.get(_plain(unknown))
+        if alike is None:
+            return f"add them to {self._registry}"
+        return f"{self._registry} has {'/'.join(alike)}: call {'/'.join(unknown)} alike in both"
+
+
+def _plain(point: tuple[str, ...]) -> tuple[str, ...]:
+    """Letters and digits of a point's names."""
+    return tuple("".join(filter(str.isalnum, name.casefold())) for name in point)
 
 
 class _Values:

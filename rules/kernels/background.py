@@ -13,8 +13,6 @@ METER_WARM = 24
 """Readings after which it is known whether a meter counts up or tells each interval's use."""
 FALLS_MAX = 0.1
 """A meter that falls at most so often for each time it rises counts up (and was reset or exchanged where it fell)."""
-PAUSE_MS = 1_800_000
-"""Half an hour: a tap that drips fills a litre sooner, and an hourly reading of nothing is a pause."""
 
 
 @njit(cache=True, nogil=True)
@@ -70,8 +68,8 @@ def usage(
 
     A meter whose value rose ten times as often as it fell counts up: ``used`` is its growth (NaN where it fell); else
     ``used`` is the value. NaN for the first 24 readings. ``used_h`` is the same per hour, ``busy_s`` the seconds since
-    it last delivered at most ``idle`` an hour for half an hour: a finely read meter rests between pulses. ``options``:
-    idle. State: [readings, falls, last idle time, rises, last time it delivered].
+    it last delivered at most ``idle`` an hour for ``pause_s``: a finely read meter rests between pulses. ``options``:
+    idle, pause_s. State: [readings, falls, last idle time, rises, last time it delivered].
     """
     for i in range(len(slots)):
         s = slots[i]
@@ -94,7 +92,7 @@ def usage(
             per_hour = np.nan
         if per_hour > options[0]:
             state[s, 4] = ts[i]
-        if np.isnan(state[s, 2]) or (not per_hour > options[0] and not ts[i] - state[s, 4] < PAUSE_MS):
+        if np.isnan(state[s, 2]) or (not per_hour > options[0] and not ts[i] - state[s, 4] < 1000.0 * options[1]):
             state[s, 2] = ts[i]
         out[0, i] = used
         out[1, i] = per_hour

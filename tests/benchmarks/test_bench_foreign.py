@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.harness import Result
-from benchmarks.quality import foreign, made, networks, pipes, plant, sets, station, treatment, twisted
+from benchmarks.quality import foreign, made, networks, pipes, plant, planted, sets, station, treatment, twisted
 from benchmarks.workloads import quality
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -173,3 +173,41 @@ def test_a_history_twisted_harder_keeps_its_faults() -> None:
     assert twisted.HARDER["short"](case).train_to == made.START + timedelta(seconds=240)
     values = twisted.between(case).data.filter(pl.col("quantity") == "current").sort("ts")["value"].to_numpy()
     assert values[1:-1:2] == pytest.approx((values[:-2:2] + values[2::2]) / 2)
+
+
+def test_each_meter_has_one_fault_within_its_time() -> None:
+    """Told as it was but in the fault, and from where that ends it counts on."""
+    made = planted.homes(np.random.default_rng(5))
+    assert made.case.data.equals(planted.homes(np.random.default_rng(5)).case.data)
+    assert sorted({kind for kind, _, _ in made.faults.values()}) == sorted(planted.FAULTS)
+    assert set(made.case.data["quantity"]) == set(planted.FORMS)
+    assert made.case.train_to is not None
+    last = made.case.data["ts"].max()
+    for _, start, end in made.faults.values():
+        assert made.case.train_to < start < end
+        assert isinstance(last, datetime)
+        assert end.replace(tzinfo=None) <= last
+    sound = sets.Case("m", "water-meter", made.case.data.filter(pl.col("quantity") == "volume_l"))
+    told = planted.into(sound, np.random.default_rng(6))
+    for device, (kind, start, end) in told.faults.items():
+        a, b = (one.data.filter(pl.col("device_id") == device) for one in (sound, told.case))
+        before, after = pl.col("ts") < start.replace(tzinfo=None), pl.col("ts") >= end.replace(tzinfo=None)
+        assert a.filter(before).equals(b.filter(before))
+        assert a.filter(after)["value"].diff().equals(b.filter(after)["value"].diff())
+        within = [one.filter(~before & ~after)["value"] for one in (a, b)]
+        assert not within[0].equals(within[1]), kind
+
+
+def test_a_fault_is_found_by_an_alarm_of_its_own_meter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = datetime(2026, 3, 20, tzinfo=UTC)
+    times = pl.Series([start, start + timedelta(days=30)]).dt.replace_time_zone(None)
+    data = pl.DataFrame({"ts": times, "device_id": ["a", "b"], "quantity": "volume_l", "value": 1.0})
+    case = sets.Case("m", "water-meter", data)
+    alarms = pl.DataFrame({"device_id": ["a", "b"], "raised_at": [start + timedelta(hours=5)] * 2})
+    at = times.dt.epoch("ms").to_numpy()
+    monkeypatch.setattr(planted, "judge", lambda case, _: foreign.Judged(case, {}, alarms, at))
+    faults = {
+        "a": ("leak", start, start + timedelta(days=2)),
+        "b": ("leak", start + timedelta(days=1), start + timedelta(days=2)),
+    }
+    assert planted.marks(planted.Planted(case, faults), tmp_path) == (["a"], 0.5)

@@ -216,7 +216,7 @@ def naive_usage(history: History, o: Options) -> list[float]:
         per_hour = used / ((t1 - t0) / 3_600_000)
         if per_hour > o["idle"]:
             ran = t1
-        elif t1 - ran >= 1_800_000:
+        elif t1 - ran >= 1000 * o["pause_s"]:
             idle = t1
     return [used, per_hour, (history[-1][0] - idle) / 1000]
 
@@ -233,7 +233,7 @@ TWINS: dict[str, tuple[Naive, list[dict[str, float]], int]] = {
     "tukey": (naive_tukey, [{"memory": 25}, {"memory": 20, "tau_s": 30, "memory_s": 300}], 1),
     "trend": (naive_trend, [{"tau_s": 60}], 1),
     "floor": (naive_floor, [{"fall_s": 20, "rise_s": 60}, {"clip": 0.1, "rise_s": 50}, {"clip": 0.1, "share": 0.5}], 1),
-    "usage": (naive_usage, [{}, {"idle": 300}], 1),
+    "usage": (naive_usage, [{}, {"idle": 300}, {"pause_s": 4}], 1),
     "counter": (naive_counter, [{}, {"modulus": 2.6}], 1),
     "baseline": (naive_baseline, [{}, {"days": 2, "slots": 48}, {"days": 7, "memory": 2}], DAYS),
     "night": (naive_night, [{}, {"from_h": 22.5, "to_h": 1, "n": 2, "q": 0.75}], DAYS),

@@ -497,3 +497,11 @@ def test_labels_that_no_alarm_can_meet_are_named(tmp_path: Path, registry: Path)
     assert "1 faults are at points that the registry lacks, and count as missed (strange: site/z/ch4)" in strange
     assert "2 faults lie outside" in outside
     assert "(learned, later)" in outside
+
+
+def test_a_point_that_the_registry_calls_almost_so_is_named(tmp_path: Path, registry: Path) -> None:
+    device, _, quantity = NAMES[0].rpartition("/")
+    data = tmp_path / "d.csv"
+    data.write_text(f"ts,device_id,quantity,value\n2026-03-02,{device},{quantity.upper().replace('_', ' ')},2.0\n")
+    with pytest.raises(ConfigurationError, match=f"has {NAMES[0]}: call"):
+        run(tmp_path, data, registry)

@@ -163,11 +163,43 @@ def works(step: float, *, torn: bool = False) -> Series:
     }
 
 
-def home(leak: float, *, counts_up: bool = True, days: int = 40) -> Series:
-    """Hourly use of a home that sleeps at night, a leak over the last six days."""
+def home(leak: float, *, counts_up: bool = True, days: int = 40, leaking: int = 144) -> Series:
+    """Hourly use of a home that sleeps at night, a leak over the last hours: six days."""
     n = days * 24
-    used = np.where(np.arange(n) % 24 > 6, RANDOM.integers(0, 40, n), 0) + after(n, n - 144, leak)
+    used = np.where(np.arange(n) % 24 > 6, RANDOM.integers(0, 40, n), 0) + after(n, n - leaking, leak)
     return {"reading_l": 5000 + np.cumsum(used)} if counts_up else {"diff_l": used.astype(float)}
+
+
+def tens(leak: float) -> Series:
+    """The same home, read in tens of litres: a drip fills ten of them in two hours."""
+    return {"volume": np.floor(home(leak, days=50, leaking=240)["reading_l"] / 10) / 100}
+
+
+def days(leak: float) -> Series:
+    """A home read once a day, for four months; a leak over the last nine days."""
+    return {"index_m3": (np.cumsum(np.abs(250 + noise(120, 90.0)) + after(120, 111, 24 * leak)) / 1000).round(3)}
+
+
+def autumn(burst: float) -> Series:
+    """A boiler's gas told by the day: it grows colder for three months, on the last but one something bursts."""
+    heated = (0.5 + np.clip(np.arange(130) - 40, 0, None) * 0.1) * np.abs(1 + noise(130, 0.3))
+    return {"gas_consumption": heated + np.where(np.arange(130) == 128, burst, 0.0)}
+
+
+def jumps(by: float, add: float = 0.0, *, gap: bool = False) -> Series:
+    """A home's total in cubic metres; by the end it is told times ``by``. A gap of ten days is none of that."""
+    told = home(0.0)["reading_l"] / 1000
+    told[-100:] = told[-100:] * by + add
+    if gap:
+        told[300:540] = np.nan
+    return {"volume_m3": told}
+
+
+def weekends(burst: float) -> Series:
+    """A house where somebody is at weekends, by day."""
+    n = 90 * 24
+    there = (np.arange(n) // 24 % 7 >= 5) & (np.arange(n) % 24 > 7) & (np.arange(n) % 24 < 20)
+    return {"consumption": np.where(there, RANDOM.integers(10, 30, n), 0) + after(n, n - 12, burst)}
 
 
 def minutes(extra: float, days: int = 17) -> Series:
@@ -315,6 +347,14 @@ CASES: list[Case] = [
     ("meter.gas.over", "gas-meter", 3600, lambda: home(400.0), lambda: home(0.0)),
     ("meter.gas.night", "gas-meter", 3600, lambda: leaky(90.0), lambda: building(2.0)),
     ("meter.heat.over", "heat-meter", 3600, lambda: home(400.0, days=60), lambda: home(0.0, days=60)),
+    ("meter.water.burst", "water-meter", 3600, lambda: weekends(400.0), lambda: weekends(0.0)),
+    ("meter.water.trickle", "water-meter", 3600, lambda: tens(5.0), lambda: tens(0.0)),
+    ("meter.water.days", "water-meter", 86_400, lambda: days(15.0), lambda: days(0.0)),
+    ("meter.water.days", "water-meter", 86_400, lambda: days(400.0), lambda: home(5.0)),
+    ("meter.gas.days", "gas-meter", 86_400, lambda: autumn(140.0), lambda: autumn(0.0)),
+    ("meter.register", "water-meter", 3600, lambda: jumps(1000.0), lambda: jumps(1.0)),
+    ("meter.register", "gas-meter", 3600, lambda: jumps(0.001), lambda: jumps(1.0, gap=True)),
+    ("meter.register", "gas-meter", 3600, lambda: jumps(0.0), lambda: jumps(1.0, add=0.8)),
     ("meter.reversed", "water-meter", 3600, lambda: back(60.0), lambda: back(2.0)),
     ("meter.reversed", "gas-meter", 3600, lambda: below_nothing(60.0), lambda: below_nothing(0.0)),
     ("meter.stopped", "water-meter", 3600, lambda: stands(14), lambda: stands(7)),
@@ -371,6 +411,12 @@ def test_a_closed_net_is_quiet_soon_after_its_leak_and_after_one_odd_reading(kit
     odd = ring(0.0)
     odd["f_feed"][RING_LEAK[0]] *= 1.5
     assert not changes(kit, "scada.energy.pattern", "heat-scada", 3600, odd)
+
+
+def test_a_meter_read_once_a_day_has_no_nights(kit: Any) -> None:
+    RANDOM.bit_generator.state = np.random.default_rng(11).bit_generator.state
+    assert not fired(kit, "meter.water.running", "water-meter", 86_400, days(20.0))
+    assert fired(kit, "meter.water.days", "water-meter", 86_400, days(20.0))
 
 
 def test_every_rule_for_foreign_history_has_a_case() -> None:
