@@ -24,6 +24,8 @@ GROWTH: Final = 1.5
 the last fit or the last but one are what it is calibrated on, none of which the fit had seen."""
 TIMES: Final = "normal_at"
 """State that older snapshots lack: when it was calibrated on what is not known then."""
+HUGE: Final = 1e100
+"""Nothing that is measured is so large or, the other way round, so small: squares of more are no numbers any longer."""
 REFITS: Final = 4
 """A judge that follows is fitted anew after a quarter more frames."""
 
@@ -55,7 +57,7 @@ class Model:
 
         ``frames`` may have more columns than members were known when the model began: newer ones are left out.
         """
-        frames = np.ascontiguousarray(frames[:, : self.members])
+        frames = np.ascontiguousarray(_measured(frames[:, : self.members]))
         if len(self._past):
             told, frames = frames, np.empty_like(frames)
             median.calm(told, self._past, frames)
@@ -172,3 +174,12 @@ class Model:
         """Memory."""
         held = self._calibration
         return sum(array.nbytes for array in self.arrays.values()) + held.values.nbytes + held.at.nbytes
+
+
+def _measured(frames: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The frames; what no instrument can tell is none, and what is next to nothing is nothing."""
+    size = np.abs(frames)
+    wild, least = size > HUGE, (size < 1.0 / HUGE) & (size > 0.0)
+    if not (wild.any() or least.any()):
+        return frames
+    return np.where(wild, np.nan, np.where(least, 0.0, frames))

@@ -94,8 +94,9 @@ class Calibration:
         if kept:
             usual, reached = np.quantile(self.values[:kept], (USUAL, QUANTILE), axis=0)
             low, high = np.sort([np.quantile(half, USUAL, axis=0) for half in self._halves(kept)], axis=0)
-            usual = np.where(high > low * tails, low, usual)
-            bound = np.maximum(usual * tails, self._daily(kept, np.log(tails) / np.log(TAIL)))
+            with np.errstate(invalid="ignore"):  # what never moved, without a bound: 0 x inf, and no comparison holds
+                usual = np.where(high > low * tails, low, usual)
+                bound = np.maximum(usual * tails, self._daily(kept, np.log(tails) / np.log(TAIL)))
             reached = np.where(usual > LEAST, np.minimum(reached, bound), reached)
         self.limit = np.where(reached > LEAST, reached, np.nan)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rules.judges import OPTIONS
+from rules.judges import JUDGES, OPTIONS
 from rules.judges.calibration import Calibration
 from rules.judges.drift import Drift
 from rules.judges.residual import Residual
@@ -524,3 +525,21 @@ def test_calibration_keeps_a_bounded_number_over_the_whole_time() -> None:
     calibration.close((np.inf,))
     assert calibration.meta[0] <= 8192
     assert calibration.limit[0] == pytest.approx(39_960, rel=0.001)
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+def test_what_no_instrument_can_tell_is_no_value(judge: Any) -> None:
+    """Squares of 1e200 are infinite, and a fit of them ended the whole engine's rules."""
+    ts, frames = walk(600, 4)
+    wild = np.random.default_rng(5).random(frames.shape) < 0.02
+    limits = []
+    for told in (1e200, -1e300, np.nan):
+        model = Model(judge, 4, DEFAULTS, Learn(400 * 60.0, follow=False), None)
+        model.process(ts, np.where(wild, told, frames))
+        limits.append(model.limit)
+    assert np.isfinite(limits[2]).all()
+    assert np.array_equal(limits[0], limits[2])
+    assert np.array_equal(limits[1], limits[2])
+    still = Model(judge, 4, DEFAULTS, Learn(400 * 60.0, follow=False), None)
+    still.process(ts, np.full_like(frames, 1e-300))  # next to nothing, and it never moves
+    assert not np.isfinite(still.limit).any()
