@@ -28,6 +28,8 @@ DATA: Final = "LIFELINE_BENCH_DATA"
 WHOLE_YEAR: Final = "LIFELINE_BENCH_YEAR"
 """Set: L-Town's published year too."""
 SEED: Final = 20260301
+SELDOM: Final = (5, 15)
+"""Minutes between the readings of the water quality station that is told more seldom."""
 
 
 def run(scale: float) -> Result:
@@ -55,7 +57,14 @@ def _made(result: Result, folder: Path) -> None:
         marks = foreign.found(judged[name][0])
         add(f"made_{name}_found", Figure(marks["found"] / marks["faults"], "share of faults", 0.8))
         add(f"made_{name}_quiet", Figure(1 - marks["false_minutes"] / marks["minutes"], "share of minutes", 0.95))
-    for name in ("treatment", "station"):
+    for minutes in SELDOM:
+        case = next(station.station(np.random.default_rng(SEED), minutes))
+        judged[f"station_{minutes}min"] = [foreign.judge(case, folder)]
+    seldom = tuple(f"station_{minutes}min" for minutes in SELDOM)
+    for name in seldom:
+        marks = foreign.found(judged[name][0])
+        add(f"made_{name}_found", Figure(marks["found"] / marks["faults"], "share of faults", 0.8))
+    for name in ("treatment", "station", *seldom):
         works = judged[name][0]
         add(f"made_{name}_alarms", Figure(works.alarms.height / works.days, "alarms/day", 5, "lower"))
     attacked = judged["attacked"][0]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from rules.judges.departure import Departure
 from rules.judges.drift import Drift
 from rules.judges.habit import Habit
 from rules.judges.residual import Residual
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 FRAMES_MIN: Final = 30
 
-JUDGES: Final[tuple[Any, ...]] = (Residual, Drift, Habit)
+JUDGES: Final[tuple[Any, ...]] = (Residual, Drift, Habit, Departure)
 JUDGE_OF: Final = {output: judge for judge in JUDGES for output in judge.outputs}
 OPTIONS: Final[dict[str, Bounds]] = {
     "median_n": (

@@ -163,6 +163,11 @@ def works(step: float, *, torn: bool = False) -> Series:
     }
 
 
+def seldom(n: int, series: Series) -> Series:
+    """One reading in so many."""
+    return {name: values[::n] for name, values in series.items()}
+
+
 def home(leak: float, *, counts_up: bool = True, days: int = 40, leaking: int = 144) -> Series:
     """Hourly use of a home that sleeps at night, a leak over the last hours: six days."""
     n = days * 24
@@ -323,6 +328,20 @@ CASES: list[Case] = [
     ("rig.season", "rig", 300, lambda: daily(missing=True), lambda: daily(missing=False)),
     ("rig.season", "rig", 300, lambda: daily(missing=True), lambda: {"v": np.full(12 * 288, 45.0)}),
     ("quality.water.drift", "water-quality", 60, lambda: works(0.2), lambda: works(0.0)),
+    (
+        "quality.water.drift",
+        "water-quality",
+        300,
+        lambda: seldom(5, works(0.2)),
+        lambda: seldom(5, works(0.0)),
+    ),
+    (
+        "quality.water.drift",
+        "water-quality",
+        1200,
+        lambda: seldom(20, works(0.2)),
+        lambda: seldom(20, works(0.0)),
+    ),
     ("quality.water.pattern", "water-quality", 60, lambda: works(0.0, torn=True), lambda: works(0.0)),
     ("meter.water.running", "water-meter", 3600, lambda: home(5.0), lambda: home(0.0)),
     (

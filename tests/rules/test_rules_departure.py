@@ -1,0 +1,277 @@
+"""The judge ``departure`` against a naive twin that keeps every frame, and what it says of water told at any interval."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from rules.judges import OPTIONS
+from rules.judges.departure import Departure
+from rules.kernels import departure as kernel
+from rules.model import Learn, Model
+
+Matrix = NDArray[np.float64]
+DEFAULTS = {name: bounds[0] for name, bounds in OPTIONS.items()} | {"frame_s": 60.0, "stays_s": 3600.0}
+MINUTE = 60_000.0
+DAY = 24 * 60
+
+
+class NaiveDeparture:
+    """Every frame is kept; windows, levels and limits as the words of the rule say, by the library's linear algebra."""
+
+    def __init__(self, members: int, options: dict[str, float]) -> None:
+        self.m, self.o = members, options
+        self.block = 1000 * options["block_s"]
+        self.room = min(max(math.ceil(options["block_s"] / max(options["frame_s"], 1)), 1), 240)
+        self.frames: list[tuple[float, list[float]]] = []
+        self.values: list[list[float]] = [[] for _ in range(members)]
+        self.usual = [0.0] * members
+        self.level, self.spread, self.seen = [math.nan] * members, [0.0] * members, [0] * members
+        self.limit = [1.0] * members
+        self.joint = np.zeros((members, members))
+        self.blocks, self.last, self.since, self.until = 0, math.nan, math.nan, math.nan
+        self.calm, self.away = kernel.HOUR, -1
+
+    def window(self, ts: float, j: int) -> list[float]:
+        recent = self.frames[-self.room :]
+        kept = []
+        for at, frame in reversed(recent):
+            if not ts - at < self.block:
+                break
+            kept.append(frame[j])
+        return [v for v in kept if not math.isnan(v)]
+
+    def digit(self, j: int) -> float:
+        changes = [
+            abs(b - a) for a, b in zip(self.values[j], self.values[j][1:], strict=False) if abs(b - a) > 1e-9 * abs(b)
+        ]
+        return min(changes, default=math.inf)
+
+    def floor(self, j: int) -> float:
+        return self.digit(j) ** 2 / 12
+
+    def see(self, ts: float, frame: list[float], follow: bool) -> tuple[float, int] | None:
+        self.frames.append((ts, frame))
+        means: dict[int, float] = {}
+        for j in range(self.m):
+            told = self.window(ts, j)
+            if not math.isnan(frame[j]):
+                self.values[j].append(frame[j])
+                self.usual[j] = self.usual[j] + 0.02 * (len(told) - self.usual[j]) if self.usual[j] else len(told)
+            if told and len(told) >= (self.usual[j] - 0.5) / 2:
+                out = (len(told) + 5) // 8
+                means[j] = float(np.mean(sorted(told)[out : len(told) - out]))
+        unheard = 0.0 if math.isnan(self.last) else max(0.0, (ts - self.last) / self.block - 1)
+        wander = 1 + kernel.WALK * min(unheard, kernel.DAY / self.block)
+        z = np.zeros(self.m)
+        for j, mean in means.items():
+            if self.seen[j] and self.digit(j) < math.inf:
+                z[j] = (mean - self.level[j]) / math.sqrt(max(self.spread[j], self.floor(j)) * wander)
+        each = {j: abs(v) / (self.o["deviations"] * self.limit[j]) for j, v in self.beside(z, sorted(means)).items()}
+        most = max(each.values(), default=math.nan)
+        worst = next((j for j in sorted(each) if each[j] == most), -1)
+        if follow:
+            self.follow(ts, most, worst)
+            if math.isnan(self.last) or ts - self.last >= kernel.WHOLE * self.block:
+                self.learn(ts, means, z, most, wander)
+        return None if worst < 0 else (most, worst)
+
+    def beside(self, z: Matrix, known: list[int]) -> dict[int, float]:
+        """Each known member's distance, less what the others let expect, by its own deviation given them."""
+        if not known:
+            return {}
+        size = np.sqrt(np.diag(self.joint))
+        both = np.outer(size, size)
+        alike = np.divide(self.joint, both, out=np.zeros_like(both), where=both > 0)
+        alike *= (1 - kernel.DIAGONAL) * self.blocks / (self.blocks + self.m + 1)
+        np.fill_diagonal(alike, 1.0)
+        inverse = np.linalg.inv(alike[np.ix_(known, known)])
+        return dict(zip(known, inverse @ z[known] / np.sqrt(np.diag(inverse)), strict=True))
+
+    def follow(self, ts: float, most: float, worst: int) -> None:
+        elapsed = 0.0 if math.isnan(self.until) else min(ts - self.until, kernel.DAY)
+        self.until = ts
+        above = max(1, sum(x > 1 for x in self.limit))
+        falls = math.exp(-kernel.STEP * self.o["daily"] * elapsed / kernel.DAY / above)
+        self.limit = [max(1.0, x * falls) for x in self.limit]
+        if worst < 0:
+            return
+        if most > 1:
+            self.away = worst if self.calm >= kernel.HOUR else self.away
+            self.calm = 0.0
+        elif most < kernel.QUIET:
+            self.calm += elapsed
+            if self.calm >= kernel.HOUR and self.away >= 0:
+                self.limit[self.away] *= math.exp(kernel.STEP)
+                self.away = -1
+
+    def learn(self, ts: float, means: dict[int, float], z: Matrix, most: float, wander: float) -> None:
+        share = self.block / (1000 * self.o["calm_s"])
+        weight = max(share, 1 / (self.blocks + 2))
+        self.blocks += 1
+        self.last = ts
+        far = np.clip(z, -kernel.FAR, kernel.FAR)
+        slow = max(weight / kernel.JOINT, 1 / (self.blocks + 1))
+        self.joint += slow * (np.outer(far, far) - self.joint)
+        stand = most > kernel.HOLD
+        self.since = (ts if math.isnan(self.since) else self.since) if stand else math.nan
+        for j, mean in means.items():
+            if math.isnan(self.level[j]):
+                self.level[j] = mean
+                continue
+            square = (mean - self.level[j]) ** 2 / wander
+            if self.seen[j]:
+                square = min(square, kernel.BOUND * max(self.spread[j], self.floor(j)))
+            self.seen[j] += 1
+            self.spread[j] += max(weight, 1 / self.seen[j]) * (square - self.spread[j])
+            if stand and ts - self.since >= 1000 * self.o["stays_s"]:
+                self.level[j] = mean
+            elif not stand:
+                self.level[j] += kernel.WEIGHT * (mean - self.level[j])
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([60.0, 300.0, 1200.0]), st.data())
+def test_it_says_what_the_naive_twin_says(seed: int, step_s: float, data: st.DataObject) -> None:
+    """Holes, gaps, jitter, a member that never says anything, one that stands still, jumps that stay."""
+    random = np.random.default_rng(seed)
+    n = data.draw(st.integers(2, 160))
+    shared = np.cumsum(random.normal(size=n))
+    frames = np.column_stack([
+        shared + random.normal(size=n), shared - 0.5 * np.cumsum(random.normal(size=n)), random.normal(size=n).round(1),
+        np.full(n, np.nan), np.full(n, 3.0),
+    ])  # fmt: skip
+    frames[n // 2 :, 0] += data.draw(st.sampled_from([0.0, 30.0, 1e4]))
+    frames[random.random(frames.shape) < data.draw(st.sampled_from([0.0, 0.1, 0.5]))] = np.nan
+    spaces = step_s * 1000 * random.choice([1.0, 1.2, 0.8, 2.0, 30.0], n, p=[0.7, 0.1, 0.1, 0.08, 0.02])
+    ts = np.cumsum(spaces)
+    options = DEFAULTS | {"calm_s": 20_000.0, "deviations": 2.0, "daily": 4.0}
+    judge, twin = Departure(5, options), NaiveDeparture(5, options)
+    until = data.draw(st.integers(0, n))
+    cut = data.draw(st.integers(0, until))
+    parts = ((slice(0, cut), True), (slice(cut, until), True), (slice(until, n), False))
+    out = np.concatenate([judge.judge(ts[part], frames[part], follow=follow) for part, follow in parts])
+    for i in range(n):
+        expected = twin.see(ts[i], frames[i].tolist(), i < until)
+        if expected is None:
+            assert np.isnan(out[i]).all()
+        else:
+            assert out[i, 0] == pytest.approx(expected[0], rel=1e-6, abs=1e-9)
+
+
+def water(days: int, step_min: int, seed: int = 5) -> tuple[NDArray[np.int64], Matrix]:
+    """Chlorine, redox that follows it, pH, turbidity: all change with the source, twice a day within an hour."""
+    random = np.random.default_rng(seed)
+    n = days * DAY
+    source = np.convolve(np.sign(np.sin(np.arange(n) / DAY * 4 * np.pi)), np.ones(60) / 60, "same")
+    wander = np.cumsum(random.normal(0, 1, (n, 4)), axis=0)
+    noise = random.normal(0, 1, (n, 4))
+    frames = np.column_stack([
+        1.0 - 0.1 * source + 0.0005 * wander[:, 0] + 0.01 * noise[:, 0],
+        700 - 30 * source + 0.3 * wander[:, 0] + 0.1 * wander[:, 1] + noise[:, 1],
+        8.0 + 0.08 * source + 0.0005 * wander[:, 2] + 0.01 * noise[:, 2],
+        0.1 + 0.02 * source + 0.0001 * wander[:, 3] + 0.002 * noise[:, 3],
+    ])  # fmt: skip
+    kept = np.arange(0, n, step_min)
+    return kept * int(MINUTE), frames[kept]
+
+
+def said(ts: NDArray[np.int64], frames: Matrix, options: dict[str, float] = DEFAULTS) -> Matrix:
+    """After seven days that are normal."""
+    return Model(Departure, frames.shape[1], options, Learn(7 * 86_400, follow=True), None).process(ts, frames)
+
+
+def within(ts: NDArray[np.int64], start_min: int, minutes: int) -> NDArray[np.bool_]:
+    return (ts >= start_min * MINUTE) & (ts < (start_min + minutes) * MINUTE)
+
+
+@pytest.mark.parametrize("step_min", [1, 2, 5, 10, 20])
+@pytest.mark.parametrize("minutes", [60, 240])
+def test_a_change_of_two_is_seen_at_any_interval_and_a_change_of_source_at_none(step_min: int, minutes: int) -> None:
+    ts, frames = water(12, step_min)
+    quiet = said(ts, frames)
+    assert np.isnan(quiet[ts < 7 * DAY * MINUTE - 1, 0]).all()
+    assert (quiet[ts >= 7 * DAY * MINUTE, 0] > 1.0).mean() < 0.01
+    event = within(ts, 10 * DAY + 200, minutes)
+    frames[event] += (-0.1, 0.0, -0.08, 0.0)
+    out = said(ts, frames)
+    assert np.array_equal(out[ts < (10 * DAY + 200) * MINUTE], quiet[ts < (10 * DAY + 200) * MINUTE], equal_nan=True)
+    assert out[event, 0].max() > 1.2
+    assert set(out[event & (out[:, 0] > 1.0), 1]) <= {0.0, 1.0, 2.0}
+
+
+@pytest.mark.parametrize("step_min", [1, 2, 5])
+def test_a_single_wild_reading_is_none(step_min: int) -> None:
+    ts, frames = water(9, step_min)
+    quiet = said(ts, frames)
+    frames[len(frames) - 200 // step_min] = 0.0
+    last = ts >= 8 * DAY * MINUTE
+    assert said(ts, frames)[last, 0].max() < max(1.0, 1.2 * quiet[last, 0].max())
+
+
+def departures(ts: NDArray[np.int64], out: Matrix, from_day: int) -> float:
+    """How many begin a day, an hour after the last at least."""
+    times = ts[(ts >= from_day * DAY * MINUTE) & (out[:, 0] > 1.0)]
+    begins = 1 + int((np.diff(times) > kernel.HOUR).sum()) if len(times) else 0
+    return begins / float(ts[-1] / MINUTE / DAY - from_day)
+
+
+def test_what_stood_still_while_normal_was_learned_may_move_later() -> None:
+    """An instrument that is repaired a week after: its first days depart, then it is as normal as any."""
+    ts, frames = water(30, 20)
+    frames[ts < 9 * DAY * MINUTE, 2] = 8.0
+    assert departures(ts, said(ts, frames), 14) <= 0.5
+
+
+def test_departures_hold_to_as_many_a_day_as_are_wanted() -> None:
+    """Spikes of all sizes, six a day: two a day are told, and the largest of them."""
+    ts, frames = water(60, 20)
+    random = np.random.default_rng(2)
+    at = random.choice(np.flatnonzero(ts > 8 * DAY * MINUTE), 52 * 6, replace=False)
+    size = np.exp(random.normal(1.0, 1.0, len(at)))
+    frames[at, 3] += 0.02 * size
+    out = said(ts, frames)
+    told = out[at[ts[at] > 30 * DAY * MINUTE], 0] > 1.0
+    sizes = size[ts[at] > 30 * DAY * MINUTE]
+    assert 1.0 < departures(ts, out, 30) < 3.0
+    assert told[sizes > np.quantile(sizes, 0.8)].mean() > 0.8
+    assert told[sizes < np.quantile(sizes, 0.3)].mean() < 0.1
+    assert departures(ts, said(ts, frames, DEFAULTS | {"daily": 50.0}), 30) > 3.0
+
+
+def test_a_change_that_stays_is_the_new_level_after_an_hour() -> None:
+    ts, frames = water(10, 5)
+    start = 8 * DAY + 300
+    frames[ts >= start * MINUTE, 2] += 0.5
+    out = said(ts, frames)
+    assert (out[within(ts, start + 20, 40), 0] > 1.0).all()
+    assert (out[within(ts, start + 120, 600), 0] > 1.0).mean() < 0.05
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_any_cut_of_the_frames_gives_the_same_bits(follow: bool) -> None:
+    ts, frames = water(2, 5)
+    frames[np.random.default_rng(1).random(frames.shape) < 0.1] = np.nan
+    learn = Learn(86_400, follow=follow)
+    whole = Model(Departure, 4, DEFAULTS, learn, None).process(ts, frames)
+    model, parts = Model(Departure, 4, DEFAULTS, learn, None), []
+    for a in range(0, len(ts), 13):
+        parts.append(model.process(ts[a : a + 13], frames[a : a + 13]))
+        again = Model(Departure, 4, DEFAULTS, learn, None)
+        again.load({name: array.copy() for name, array in model.arrays.items()})
+        model = again
+    assert np.concatenate(parts).tobytes() == whole.tobytes()
+
+
+def test_a_member_that_says_something_once_an_hour_is_judged_beside_those_of_each_minute() -> None:
+    ts, frames = water(12, 1)
+    frames[ts % (60 * MINUTE) != 0, 2] = np.nan
+    event = within(ts, 10 * DAY + 180, 300)
+    frames[event, 2] += 0.3
+    out = said(ts, frames)
+    assert (out[event & (out[:, 0] > 1.0), 1] == 2.0).any()
