@@ -63,7 +63,7 @@ def _made(result: Result, folder: Path) -> None:
     seldom = tuple(f"station_{minutes}min" for minutes in SELDOM)
     for name in seldom:
         marks = foreign.found(judged[name][0])
-        add(f"made_{name}_found", Figure(marks["found"] / marks["faults"], "share of faults", 0.8))
+        add(f"made_{name}_found", Figure(marks["found"] / marks["faults"], "share of faults"))
     for name in ("treatment", "station", *seldom):
         works = judged[name][0]
         add(f"made_{name}_alarms", Figure(works.alarms.height / works.days, "alarms/day", 5, "lower"))

@@ -6,9 +6,9 @@ of that comparison is followed as well, bounded as by Huber (1964): an instrumen
 learned does not stay so, and a window of fifteen readings and one of a single reading each have the deviation that they
 have. What the other members let expect is taken off (``drift._apart``).
 
-What a real instrument does now and then has no bell's shape, so a number of deviations promises no number of alarms. The
-*limit* of a member is ``least`` deviations at first. When a departure of the group is over, that of the member that
-departed first rises by ``STEP``, and limits fall as fast as keeps ``daily`` departures a day in balance.
+What a real instrument does now and then has no bell's shape, so deviations promise no number of alarms. The *limit* of
+a member is ``least`` deviations at first. When a departure of the group is over, that of the member that departed first
+rises by ``STEP``, and limits fall as fast as keeps ``daily`` departures a day in balance.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ NEXT, HELD, BLOCK, BLOCKS, SINCE, UNTIL, CALM, AWAY = range(8)
 levels stand (NaN: they follow); limits were followed until, how long the group has been calm, the member that departed
 last (-1: its limit has risen for it)."""
 LEVEL, SPREAD, LIMIT, DIGIT, VALUE, USUAL, SEEN = range(7)
-"""Rows of ``member``: level (NaN: none), mean square of what a window differs from it, limit as a multiple of ``least``,
+"""Rows of ``member``: level (NaN: none), mean square of what a window differs from it, limit in multiples of ``least``,
 smallest change ever seen, last value, usual number of values in a window, windows that it was learned from."""
 WEIGHT = 0.75
 """Of a window in the level. Water wanders more from window to window than its readings scatter: between a half and nine

@@ -1,4 +1,4 @@
-"""The judge ``departure`` against a naive twin that keeps every frame, and what it says of water told at any interval."""
+"""The judge ``departure`` against a naive twin that keeps every frame, and what it says of water at any interval."""
 
 from __future__ import annotations
 
