@@ -104,6 +104,32 @@ def learned(share: float) -> Twist:
     return twist
 
 
+def ppb(case: Case) -> Case:
+    """Methane in billionths above the background of the air, and nothing says so."""
+    told = pl.when(pl.col("quantity").str.starts_with("ch4")).then(1000 * pl.col("value") + 1900)
+    return _data(case, case.data.with_columns(value=told.otherwise("value")))
+
+
+def nights(case: Case) -> Case:
+    """Still nights: from six in the evening methane gathers near the ground for ten hours, with the sun it is gone.
+
+    By up to 2 ppm, from night to night and sensor to sensor by more or less, and never evenly.
+    """
+    random = np.random.default_rng(SEED)
+    points = case.data.select(POINT).unique(maintain_order=True).filter(pl.col("quantity").str.starts_with("ch4"))
+    points = points.with_columns(share=pl.Series(random.uniform(0.7, 1.0, points.height)))
+    times = case.data.select("ts").unique().sort("ts")
+    hour = (times["ts"].dt.epoch("s").to_numpy() / 3600 + 6) % 24
+    number = ((times["ts"].dt.epoch("s").to_numpy() / 3600 + 6) // 24).astype(np.int64)
+    strength = random.uniform(0.6, 2.0, number.max() - number.min() + 1)[number - number.min()]
+    gathered = np.interp(hour, [0, 10, 13, 24], [0, 1, 0, 0]) * strength
+    wander = 1 + 0.15 * np.sin(2 * np.pi * hour / 1.7) + 0.1 * np.sin(2 * np.pi * hour / 0.6)
+    rise = times.with_columns(rise=pl.Series(gathered * wander))
+    whole = case.data.join(rise, on="ts", how="left", maintain_order="left")
+    whole = whole.join(points, on=POINT, how="left", maintain_order="left")
+    return _data(case, whole.with_columns(value=pl.col("value") + pl.col("rise") * pl.col("share").fill_null(0.0)))
+
+
 SAME: Final[dict[str, Twist]] = {
     "order": order,
     "constant": constant,
@@ -118,3 +144,5 @@ HARDER: Final[dict[str, Twist]] = {
     "missing": missing(0.1),
     "short": learned(0.6),
 }
+METHANE: Final[dict[str, Twist]] = {"ppb": ppb, "nights": nights}
+"""Sites elsewhere: releases stay where they are."""

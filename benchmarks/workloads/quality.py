@@ -112,7 +112,7 @@ def _public(result: Result, folder: Path) -> None:
         judged = [foreign.judge(case, folder) for case in cases]
         MARKS[name](result, name, judged)
         for twist in TWISTED.get(name, ()):
-            how = (twisted.SAME | twisted.HARDER)[twist]
+            how = (twisted.SAME | twisted.HARDER | twisted.METHANE)[twist]
             MARKS[name](result, f"{name}_{twist}", [foreign.judge(how(case), folder) for case in cases])
         if name in PLANTED:
             case = planted.into(cases[0], np.random.default_rng(SEED))
@@ -201,7 +201,7 @@ def _burden(result: Result, name: str, judged: list[Judged]) -> None:
 TWISTED: Final = {
     "batadal": ("half", "double", "missing"),
     "skab": ("half", "double", "missing", "short"),
-    "stanford": ("half", "missing"),
+    "stanford": ("half", "missing", "ppb", "nights"),
     "chilbolton": ("half", "missing"),
 }
 """Sets that are judged again, told otherwise."""

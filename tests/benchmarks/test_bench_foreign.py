@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,25 @@ def test_a_history_twisted_harder_keeps_its_faults() -> None:
     assert twisted.HARDER["short"](case).train_to == made.START + timedelta(seconds=240)
     values = twisted.between(case).data.filter(pl.col("quantity") == "current").sort("ts")["value"].to_numpy()
     assert values[1:-1:2] == pytest.approx((values[:-2:2] + values[2::2]) / 2)
+
+
+def test_a_site_elsewhere_has_other_air_and_the_same_releases() -> None:
+    (case,) = made.site(np.random.default_rng(5))
+    named = case.data.with_columns(quantity=pl.col("quantity").replace("ch4_5", "wind"))
+    case = replace(case, data=named)
+    told, still = twisted.ppb(case), twisted.nights(case)
+    assert told.faults == still.faults == case.faults
+    wind, methane = (pl.col("quantity").str.starts_with(name) for name in ("wind", "ch4"))
+    assert told.data.filter(wind).equals(case.data.filter(wind))
+    assert still.data.filter(wind).equals(case.data.filter(wind))
+    before = case.data.filter(methane)
+    more = told.data.filter(methane)["value"].to_numpy() - 1000 * before["value"].to_numpy()
+    assert np.allclose(more, 1900)
+    rise = still.data.filter(methane)["value"].to_numpy() - before["value"].to_numpy()
+    hour = before["ts"].dt.hour().to_numpy()
+    assert np.abs(rise[(hour >= 8) & (hour < 18)]).max() < 1e-9
+    assert 0.5 < rise[hour == 3].max() < 2.6
+    assert rise.min() > -1e-9
 
 
 def test_each_meter_has_one_fault_within_its_time() -> None:
