@@ -56,6 +56,12 @@ class Ranks:
         return found
 
     @property
+    def addresses(self) -> tuple[int, int, int, int, int]:
+        """Where bits and counts are, of how many words each; where the list is, and its length: for compiled code."""
+        words = self._words.ctypes.data, len(self._words), self._before.ctypes.data
+        return *words, self._list.ctypes.data, len(self._list)
+
+    @property
     def nbytes(self) -> int:
         """Memory, without that of the list."""
         return self._words.nbytes + self._before.nbytes

@@ -90,6 +90,8 @@ class Chosen:
         self.readings = arranged.rows.readings
         self._arranged, self._spans, self._ranks = arranged, spans, ranks
         self._places: NDArray[np.int32] | None = None
+        self._alone = False
+        """Whether nobody else asks for these rows' columns, so that those of all rows need not be gathered."""
         self._made: dict[str, NDArray[Any]] = {}
         self._rows = sum(end - start for start, end in spans)
 
@@ -97,6 +99,7 @@ class Chosen:
     def placed(cls, arranged: Arranged, spans: Sequence[tuple[int, int]], ranks: Ranks) -> Chosen:
         """The rows in the order of reading; the spans are not joined."""
         made = cls(arranged, spans, ranks)
+        made._alone = True
         if len(spans) > 1:
             made._places = arranged.merged(spans)
         return made
@@ -107,6 +110,8 @@ class Chosen:
 
     def column(self, name: str) -> NDArray[Any]:
         """A column, to be read only."""
+        if self._alone:
+            return self.once(name, lambda: order.taken(getattr(self._arranged.rows, name), self.places))
         return self.once(name, lambda: self._cut(self._arranged.column(name)))
 
     def once(self, name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
@@ -142,15 +147,25 @@ class Chosen:
 
     def of(self, other: Chosen, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Numbers of another choice of the same rows, one for each of its rows, as a column of these; NaN elsewhere."""
-        wide = np.empty(len(self._arranged.order))
+        first, wide = self.wide(other, values)
+        if self._places is not None:
+            return order.taken(wide, self._places - np.int32(first))
+        return np.concatenate([wide[start - first : end - first] for start, end in self._spans])
+
+    def wide(self, other: Chosen, values: NDArray[np.float64]) -> tuple[int, NDArray[np.float64]]:
+        """The same by place in the order of bands, from the first that is told on: of meaning at these rows only."""
+        first, last = self._spans[0][0], self._spans[-1][1]
+        wide = np.empty(last - first)
         for start, end in self._spans:
-            wide[start:end] = np.nan
+            wide[start - first : end - first] = np.nan
         if other._places is None:
             start, end = other._spans[0]
-            wide[start:end] = values
+            low, high = max(start, first), min(end, last)
+            if low < high:
+                wide[low - first : high - first] = values[low - start : high - start]
         else:
-            order.put(values, other._places, wide)
-        return self._cut(wide)
+            order.put_within(values, other._places, first, wide)
+        return first, wide
 
     def _cut(self, column: NDArray[Any]) -> NDArray[Any]:
         if self._places is not None:

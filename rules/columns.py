@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rules.chosen import Chosen
     from rules.localtime import LocalClock
     from rules.plan import BoundRule
+    from rules.sweep import Hits
 
 _NO_TIMES: Final = np.zeros(0, np.int64)
 _STORED: Final = {"value": "value", "prev": "prev", "gap_s": "dt"}
@@ -64,6 +65,14 @@ class Columns:
                 columns.update(track.compute(walk, columns, rule.until, walks))
         return columns
 
+    def beside(
+        self, rule: BoundRule, rows: Hits, known: dict[str, NDArray[np.float64]]
+    ) -> Mapping[str, NDArray[np.float64]]:
+        """The same for rows at which features have advanced already: their columns are ``known``."""
+        columns = _Lazy(lambda name: self._column(name, rule, rows))
+        columns.update(known)
+        return columns
+
     def _walk(self, rule: BoundRule, rows: Chosen) -> Walk:
         ts = rows.column("ts")
         local = rows.once("local", lambda: self._clock.local_ms(ts)) if rule.wants_local else ts[:0]
@@ -71,7 +80,7 @@ class Columns:
         limit = rule.limits(rows.slots, _times(rule, rows)) if rule.wants_limit else value[:0]
         return Walk(rows.slots, ts, local, value, prev, dt, limit)
 
-    def _column(self, name: str, rule: BoundRule, rows: Chosen) -> NDArray[np.float64]:
+    def _column(self, name: str, rule: BoundRule, rows: Chosen | Hits) -> NDArray[np.float64]:
         """A column without memory, for the rows of one rule."""
         if name in rule.by_slot:
             return rule.column(name, rows.slots, _times(rule, rows))
@@ -83,7 +92,7 @@ class Columns:
             return np.full(len(rows), np.nan)
         return rows.once(f"made {name}", lambda: self._shared(name, rows))
 
-    def _shared(self, name: str, rows: Chosen) -> NDArray[np.float64]:
+    def _shared(self, name: str, rows: Chosen | Hits) -> NDArray[np.float64]:
         """One that is the same for all rules of a set."""
         made: Any
         if name == "step":

@@ -37,14 +37,16 @@ from rules.revision import Verdict
 from rules.silence import CLOCK_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from lifeline.core.alarm import AlarmChange, ChangeKind
     from lifeline.core.batch import LogRecord
+    from rules.chosen import Chosen
     from rules.memory import Rows
     from rules.plan import BoundRule, Plan
+    from rules.sweep import Hits
 
 
 class RuleMachine(Kept):
@@ -171,28 +173,40 @@ class RuleMachine(Kept):
 
     def _judge(self, plan: Plan, rows: Rows, *, again: bool = False) -> list[Verdict]:
         """What rules over single readings say of rows; ``again``: they were counted before."""
-        pieces = rows.pieces(self._piece_rows)
+        pieces = [rows] if plan is self._reading else rows.pieces(self._piece_rows)
         return [verdict for piece in pieces for verdict in self._judge_piece(plan, piece, again=again)]
 
     def _judge_piece(self, plan: Plan, rows: Rows, *, again: bool) -> list[Verdict]:
-        found = []
-        of = rows.readings
-        for rule, chosen, beside in plan.select(rows):
-            columns = self._columns.of(rule, chosen, beside)
-            raised = rule.raises(columns, len(chosen))
+        laid = plan.lay(rows)
+        if laid is None:
+            return []
+        found: list[Verdict] = []
+        swept = self._sweep.play(rows, laid, again=again) if plan is self._reading else ()
+        for rule, hits, known in swept:
+            found += self._ask(rule, hits, self._columns.beside(rule, hits, known), rows)
+        for rule, chosen, beside in laid.select(lambda rule: plan is not self._reading or not self._sweep.takes(rule)):
             rule.evaluated += 0 if again else len(chosen)
-            if rule.state.rests and not raised.any():
-                continue  # by far the most: what clears and the alarms' machine need not be asked
-            concerned = rule.state.concerned(chosen.slots, raised)
-            if not len(concerned):
-                continue
-            clear = rule.clears(columns_at(columns, concerned), len(concerned))
-            slots, ts = chosen.slots[concerned], chosen.column("ts")[concerned]
-            for change in rule.state.advance(rule.spec, slots, raised[concerned], clear, ts):
-                i = chosen.row_at(concerned[change.row])
-                at, received, value = int(of.ts[i]), int(of.received_at[i]), float(of.value[i])
-                lsn = int(rows.lsn[i])
-                found.append(Verdict(rule, change.slot, change.raised, change.onset, at, received, value, lsn, i))
+            found += self._ask(rule, chosen, self._columns.of(rule, chosen, beside), rows)
+        return sorted(found, key=lambda verdict: verdict.rule.order)
+
+    def _ask(
+        self, rule: BoundRule, chosen: Chosen | Hits, columns: Mapping[str, NDArray[np.float64]], rows: Rows
+    ) -> list[Verdict]:
+        """What a rule says of rows, by their columns."""
+        raised = rule.raises(columns, len(chosen))
+        if rule.state.rests and not raised.any():
+            return []  # by far the most: what clears and the alarms' machine need not be asked
+        concerned = rule.state.concerned(chosen.slots, raised)
+        if not len(concerned):
+            return []
+        clear = rule.clears(columns_at(columns, concerned), len(concerned))
+        slots, ts = chosen.slots[concerned], chosen.column("ts")[concerned]
+        found, of = [], rows.readings
+        for change in rule.state.advance(rule.spec, slots, raised[concerned], clear, ts):
+            i = chosen.row_at(concerned[change.row])
+            at, received, value = int(of.ts[i]), int(of.received_at[i]), float(of.value[i])
+            lsn = int(rows.lsn[i])
+            found.append(Verdict(rule, change.slot, change.raised, change.onset, at, received, value, lsn, i))
         return found
 
     def _keyed(self, verdicts: Iterable[Verdict]) -> list[tuple[tuple[int, int], AlarmChange]]:
@@ -255,7 +269,8 @@ class RuleMachine(Kept):
 
     def _evaluate_groups(self, rows: Rows) -> list[tuple[tuple[int, int], AlarmChange]]:
         keyed = []
-        for rule, chosen, beside in self._grouped.select(rows):
+        laid = self._grouped.lay(rows)
+        for rule, chosen, beside in laid.select(lambda _: True) if laid else ():
             assert isinstance(rule, BoundGroups)
             columns = self._columns.of(rule, chosen, beside)
             hits = rule.tests[0].satisfied(columns, len(chosen))

@@ -22,6 +22,7 @@ from rules.plan import BoundRule, Plan
 from rules.revision import POINTS, Checkpoint, Past
 from rules.rule_set import digest
 from rules.silence import Silence
+from rules.sweep import Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +65,7 @@ class Held:
         self._source = registry
         self._clock = LocalClock(timezone, {name: one for rule in rules.rules for name, one in rule.calendars})
         self._columns = Columns(self._clock)
+        self._sweep = Sweep(self._clock)
         self._spans: tuple[ParameterSpan, ...] = ()
         self._inside = Insides(self._current)
         self._reset()

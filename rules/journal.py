@@ -12,6 +12,7 @@ uploads yesterday's values in any order is put right.
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -320,7 +321,7 @@ class Journal:
         larger = max(held + rows, 2 * self.apart + room)
         larger += max(spare, larger // 64)  # records differ in size: without some room each larger one moves everything
         for name, column in self._ring.items():
-            grown = np.empty(larger, column.dtype)  # what was not written is never looked at
+            grown = _small_pages(larger, column.dtype)  # what was not written is never looked at
             copy_rows(column, grown, self.first, self.next)
             self._ring[name] = grown
 
@@ -340,6 +341,15 @@ def copy_rows(ring: NDArray[Any], larger: NDArray[Any], first: int, end: int) ->
         rows = min(end - first, len(ring) - here, len(larger) - there)
         larger[there : there + rows] = ring[here : here + rows]
         first += rows
+
+
+def _small_pages(rows: int, dtype: Any) -> NDArray[Any]:
+    """Memory that is cleared by the page as it is reached: it is written once in order, and large pages gain nothing.
+
+    numpy asks for large ones, each of which the system clears at once, in memory that it may have to get first: where
+    a history is short that took more time than to judge it.
+    """
+    return np.frombuffer(mmap.mmap(-1, max(rows * np.dtype(dtype).itemsize, 1), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), dtype, rows)
 
 
 def _by_row(lsns: Sequence[int], ends: NDArray[np.int64]) -> NDArray[np.int64]:

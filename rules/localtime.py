@@ -62,12 +62,20 @@ class LocalClock:
         """Milliseconds since 1970 of the local wall clock."""
         if not len(ts):
             return ts.copy()
-        ends = np.array([ts.min(), ts.max()])
-        first, last = np.clip(np.searchsorted(self._at, ends, side="right") - 1, 0, None).tolist()
-        if first == last:  # nearly always: rows of one day, and a zone that has given up summer time
-            return np.asarray(ts + self._offsets[first], np.int64)
+        offset = self.offset_ms(ts)
+        if offset is not None:
+            return np.asarray(ts + np.int64(offset), np.int64)
         where = np.clip(np.searchsorted(self._at, ts, side="right") - 1, 0, None)
         return np.asarray(ts + self._offsets[where], np.int64)
+
+    def offset_ms(self, ts: Millis) -> int | None:
+        """What local time is ahead by, where that is the same at all these times, of which there must be some.
+
+        Nearly always: rows of one day, and a zone that has given up summer time.
+        """
+        ends = np.array([ts.min(), ts.max()])
+        first, last = np.clip(np.searchsorted(self._at, ends, side="right") - 1, 0, None).tolist()
+        return int(self._offsets[first]) if first == last else None
 
     def column(self, name: str, ts: Millis) -> NDArray[np.float64]:
         """The calendar column of that name: hour, minute, weekday, month, heating, or a calendar's (1 or 0)."""

@@ -20,7 +20,7 @@ from rules.expression import DENIED, Applied, Both, Column, Compared, Constant, 
 from rules.kernels import conditions as kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -112,16 +112,33 @@ class Code:
 
 def code_of(tree: Boolean) -> Code:
     """The code of a condition. Polars takes no text of more than some fifty levels, so that registers are few."""
+    pieces = []
+    for part, wanted in parts_of(tree, wanted=True):
+        if _asks(part, CLOCK):
+            bound = _bound(part, wanted, CLOCK)
+            pieces += [(bound, wanted)] if not _always(bound, wanted) else []  # else the clock alone decides
+        pieces.append((part, wanted))
+    return _code(pieces)
+
+
+def screen_of(tree: Boolean, unknown: Collection[str]) -> Code | None:
+    """What holds wherever a condition does, and asks for none of these columns; None where that is everywhere."""
+    pieces = []
+    for part, wanted in parts_of(tree, wanted=True):
+        bound = _bound(part, wanted, unknown)
+        pieces += [(bound, wanted)] if not _always(bound, wanted) else []
+    return _code(pieces) if pieces else None
+
+
+def _code(pieces: Iterable[tuple[Boolean, bool]]) -> Code:
+    """Code for trees that must all be true, or false where that is wanted."""
     made = _Emitter()
     parts = []
-    for part in parts_of(tree, wanted=True):
-        for one in (_bound(*part), part[0]) if _asks_clock(part[0]) else (part[0],):
-            if isinstance(one, Truth) and one.value is part[1] and one is not part[0]:
-                continue  # the clock alone decides
-            made.needs = {}
-            made.flag(one, part[1], 0)
-            made.emit(kernel.KEEP, 0, 0)
-            parts.append(Part(len(made.instructions), tuple(made.needs)))
+    for one, wanted in pieces:
+        made.needs = {}
+        made.flag(one, wanted, 0)
+        made.emit(kernel.KEEP, 0, 0)
+        parts.append(Part(len(made.instructions), tuple(made.needs)))
     instructions = [(op, *(made.depth - 1 - k if k < 0 else k for k in rest)) for op, *rest in made.instructions]
     return Code(
         np.array(instructions, np.int32),
@@ -210,14 +227,14 @@ def parts_of(tree: Boolean, *, wanted: bool) -> Iterator[tuple[Boolean, bool]]:
             yield tree, wanted
 
 
-def _bound(tree: Boolean, wanted: bool) -> Boolean:
-    """A condition that does not ask the clock and holds wherever this one does."""
+def _bound(tree: Boolean, wanted: bool, unknown: Collection[str]) -> Boolean:
+    """A condition that asks for none of these columns and holds wherever this one does."""
     match tree:
         case Not(operand):
-            made = _bound(operand, not wanted)
+            made = _bound(operand, not wanted, unknown)
             return Truth(not made.value) if isinstance(made, Truth) else Not(made)
         case Both(left, right) | Either(left, right):
-            sides = _bound(left, wanted), _bound(right, wanted)
+            sides = _bound(left, wanted, unknown), _bound(right, wanted, unknown)
             known = [side for side in sides if not isinstance(side, Truth)]
             if any(isinstance(side, Truth) and side.value is not isinstance(tree, Both) for side in sides):
                 return Truth(not isinstance(tree, Both))
@@ -225,8 +242,12 @@ def _bound(tree: Boolean, wanted: bool) -> Boolean:
                 return known[0] if known else Truth(isinstance(tree, Both))
             return Both(*sides) if isinstance(tree, Both) else Either(*sides)
         case _:
-            return Truth(wanted) if _asks_clock(tree) else tree
+            return Truth(wanted) if _asks(tree, unknown) else tree
 
 
-def _asks_clock(tree: Boolean) -> bool:
-    return not CLOCK.isdisjoint(columns_of(tree))
+def _asks(tree: Boolean, columns: Collection[str]) -> bool:
+    return any(name in columns for name in columns_of(tree))
+
+
+def _always(tree: Boolean, wanted: bool) -> bool:
+    return isinstance(tree, Truth) and tree.value is wanted

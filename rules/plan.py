@@ -22,7 +22,7 @@ from rules.memory import Sibling, Track
 from rules.overrides import Overlay
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -291,6 +291,59 @@ class _Set(NamedTuple):
     ranks: Ranks
 
 
+class Laid:
+    """Rows by band, the sets of lanes that look at any of them, and what siblings are beside."""
+
+    def __init__(
+        self,
+        arranged: Arranged,
+        rules: list[BoundRule],
+        sets: list[_Set],
+        sets_of: dict[int, list[int]],
+        *,
+        placed: bool,
+    ) -> None:
+        """``sets_of``: places in ``sets`` by band."""
+        self.arranged, self.rules, self.sets, self.sets_of = arranged, rules, sets, sets_of
+        self._placed = placed
+        self._set_of = {lane: one for one in sets for lane in one.lanes}
+        self._beside: dict[int, dict[str, tuple[Chosen, NDArray[np.float64]]]] = {}
+
+    def move(self, r: int, sibling: Sibling, of: _Set) -> None:
+        """Move a sibling of a rule on over the rows of its set."""
+        rows = Chosen.placed(self.arranged, self.arranged.spans(of.bands, joined=False), of.ranks)
+        found = sibling.compute(rows.slots, rows.column("ts"), rows.column("value"))
+        if r in self._set_of:
+            self._beside.setdefault(r, {})[features.SIBLING + sibling.quantity] = rows, found
+
+    def select(self, wanted: Callable[[BoundRule], bool]) -> list[Selected]:
+        """The rules that are wanted and look at any of the rows, each with its rows."""
+        found: list[Selected] = []
+        chosen: dict[int, Chosen] = {}
+        for r, rule in enumerate(self.rules):
+            one = self._set_of.get(r)
+            if one is None or not wanted(rule):
+                continue
+            mine = chosen.get(one.lanes[0])
+            if mine is None:
+                mine = chosen[one.lanes[0]] = self._rows_of(one)
+            beside = {name: mine.of(*pair) for name, pair in self._beside.get(r, {}).items()}
+            found.append(Selected(rule, mine, beside))
+        return found
+
+    def _rows_of(self, one: _Set) -> Chosen:
+        spans = self.arranged.spans(one.bands, joined=not self._placed)
+        return (Chosen.placed if self._placed else Chosen)(self.arranged, spans, one.ranks)
+
+    def wide(self, r: int, name: str) -> tuple[int, NDArray[np.float64]]:
+        """A sibling's column by place in the order of bands, from the first that is told on, at the rule's rows."""
+        one, pair = self._set_of[r], self._beside.get(r, {}).get(name)
+        spans = self.arranged.spans(one.bands, joined=True)
+        if pair is None:
+            return spans[0][0], np.full(spans[-1][1] - spans[0][0], np.nan)
+        return Chosen(self.arranged, spans, one.ranks).wide(*pair)
+
+
 class Plan:
     """Rules of one kind of evaluation over all points.
 
@@ -356,29 +409,22 @@ class Plan:
             band: [k for k, one in enumerate(self._sets) if band in one.bands] for band in self._layout.tolist()
         }
 
-    def select(self, rows: Rows) -> list[Selected]:
-        """The rules that look at any of the rows, each with its rows. Moves the siblings on."""
+    def lay(self, rows: Rows) -> Laid | None:
+        """Rows by band with what is asked of them, None where no rule looks at any. Moves the siblings on."""
         if not self._sets or not len(rows.point):
-            return []
+            return None
         arranged = Arranged(rows, self._bands, self._layout)
-        chosen: dict[int, Chosen] = {}
-        beside: dict[int, dict[str, NDArray[np.float64]]] = {}
+        present = sorted({k for band in arranged.bands for k in self._sets_of[band]})
+        places = {k: place for place, k in enumerate(present)}
+        sets_of = {band: [places[k] for k in self._sets_of[band]] for band in arranged.bands}
+        laid = Laid(arranged, self.rules, [self._sets[k] for k in present], sets_of, placed=self._placed)
         rules = len(self.rules)
-        sets = [self._sets[k] for k in sorted({k for band in arranged.bands for k in self._sets_of[band]})]
-        for one in sets:
-            spans = arranged.spans(one.bands, joined=not self._placed)
-            mine = Chosen.placed(arranged, spans, one.ranks) if self._placed else Chosen(arranged, spans, one.ranks)
-            chosen |= dict.fromkeys(one.lanes, mine)
-        for one in sets:
+        for one in laid.sets:
             for lane in one.lanes:
                 if lane >= rules:
                     r, sibling = self._siblings[lane - rules]
-                    rows_ = Chosen.placed(arranged, arranged.spans(one.bands, joined=False), one.ranks)
-                    found = sibling.compute(rows_.slots, rows_.column("ts"), rows_.column("value"))
-                    if r in chosen:
-                        name = features.SIBLING + sibling.quantity
-                        beside.setdefault(r, {})[name] = chosen[r].of(rows_, found)
-        return [Selected(self.rules[r], chosen[r], beside.get(r, {})) for r in sorted(chosen) if r < rules]
+                    laid.move(r, sibling, one)
+        return laid
 
     def recall(self, registry: Registry, kept: set[str], newest: NDArray[np.int64], last: NDArray[np.float64]) -> None:
         """Let siblings of the rules with these ids know what was newest of every point."""

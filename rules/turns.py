@@ -61,9 +61,15 @@ class Turns:
 
     def note(self, kernel: Callable[..., int], arguments: tuple[Any, ...]) -> None:
         """Run a kernel over rows, the first of its arguments, and keep what it notes."""
-        rows = len(arguments[0])
-        at, before = np.empty((rows, 2), np.int32), np.empty((rows, self._turn), self._dtype)
-        made = kernel(*arguments, at, before)
+        at, before = self.room(len(arguments[0]))
+        self.keep(kernel(*arguments, at, before), at, before)
+
+    def room(self, rows: int) -> tuple[NDArray[np.int32], NDArray[Any]]:
+        """Where a kernel that is run over so many rows writes its notes."""
+        return np.empty((rows, 2), np.int32), np.empty((rows, self._turn), self._dtype)
+
+    def keep(self, made: int, at: NDArray[np.int32], before: NDArray[Any]) -> None:
+        """Keep the first notes of those."""
         if made:
             self._notes[self.since].add(at[:made].copy(), before[:made].copy())
 

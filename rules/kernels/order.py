@@ -227,6 +227,15 @@ def put(column: Column, places: I32, out: Column) -> None:
 
 
 @njit(cache=True, nogil=True)
+def put_within(column: Column, places: I32, first: int, out: Column) -> None:
+    """Those whose place is within ``out``, which begins at place ``first``."""
+    for i in range(len(column)):
+        at = places[i] - first
+        if 0 <= at < len(out):
+            out[at] = column[i]
+
+
+@njit(cache=True, nogil=True)
 def take(column: Column, rows: I32, out: Column) -> None:
     """The values of these rows: numpy's takes five times as long."""
     for i in range(len(rows)):

@@ -1,0 +1,474 @@
+"""All features and conditions of all rules over rows sorted by band, a block at a time: one call for a whole batch.
+
+What a block touches (its columns, those that features make of them, the flags of conditions) stays in the nearest
+cache from the gathering of its rows to the last condition; rule by rule over whole columns it would not. Which rules
+look at a band, with which features, is data: rows of numbers that ``rules/sweep.py`` writes. Features are the kernels
+of the table in ``rules/features.py``, called by their address; conditions are code for ``conditions.run``.
+
+A condition *screens* here: it leaves out what needs a column that is not made in the kernel (the clock's), so what
+passes may be more than what is true. Rows that pass, and all rows after one of a point at which a rule is not at rest
+(``marks``), are *hits*: told with the columns that only the kernel knew, for the rule to be asked in full.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import carray, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from rules.kernels import conditions
+from rules.kernels.order import previous
+from rules.kernels.select import rank_points
+from rules.kernels.types import F64, I32, I64, U8
+
+BLOCK = conditions.BLOCK
+VALUE, PREV, DT, OWN = 0, 1, 2, 3
+"""Registers of a block's columns; those from ``OWN`` on are the rule's."""
+WIDTH = 16
+"""Numbers of a step, a set or a rule."""
+REGISTERS, NUMBERS, FLAGS, OUTS_MAX = 96, 64, 64, 8
+"""Columns of a block, registers of a condition, and columns of a feature, at most."""
+WALKS = 4
+"""Other columns than the value that features of one rule are computed on, at most."""
+FEATURE, WALK, DECODE, DIFFERENCE, INTERVALS, BESIDE, FILL = range(7)
+"""Steps, with what their numbers are:
+
+- ``FEATURE`` kernel state rows width kind options count out outs walk limit note turn: a feature (-1: none);
+- ``WALK`` on walk prior rows width: the rows at which column ``on`` has a value, with what came before of it;
+- ``DECODE`` codes bytes table entries out slots (and the bytes of an entry): a parameter or a number of the registry, by slot;
+- ``DIFFERENCE`` out: the value less the one before;
+- ``INTERVALS`` interval out: the seconds since the one before in intervals;
+- ``BESIDE`` column out: a column that was made of all rows, by place in the order;
+- ``FILL`` number out: one number for all rows (of ``fills``).
+"""
+WHOLE, SINGLE, NOTING = range(3)
+"""Kinds of a feature: state of float64, of float32, and of float32 with notes of what it overwrites."""
+
+
+@intrinsic
+def _doubles(_typing: Any, _address: Any) -> Any:
+    return types.CPointer(types.float64)(types.int64), _pointer
+
+
+@intrinsic
+def _singles(_typing: Any, _address: Any) -> Any:
+    return types.CPointer(types.float32)(types.int64), _pointer
+
+
+@intrinsic
+def _ints(_typing: Any, _address: Any) -> Any:
+    return types.CPointer(types.int32)(types.int64), _pointer
+
+
+@intrinsic
+def _words(_typing: Any, _address: Any) -> Any:
+    return types.CPointer(types.uint64)(types.int64), _pointer
+
+
+@intrinsic
+def _shorts(_typing: Any, _address: Any) -> Any:
+    return types.CPointer(types.uint16)(types.int64), _pointer
+
+
+@intrinsic
+def _bytes(_typing: Any, _address: Any) -> Any:
+    return types.CPointer(types.uint8)(types.int64), _pointer
+
+
+def _pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+
+_DOUBLES = types.Array(types.float64, 1, "C")
+_OF = (
+    *(types.Array(types.int32, 1, "C"), types.Array(types.int64, 1, "C"), types.Array(types.int64, 1, "C")),
+    *(_DOUBLES, _DOUBLES, _DOUBLES, _DOUBLES, _DOUBLES, types.float64),
+)
+"""slots, ts, local, value, prev, dt, limit, options, until: what every feature's kernel takes first."""
+_OUT = types.Array(types.float64, 2, "C")
+SIGNATURES = {
+    WHOLE: (*_OF, types.Array(types.float64, 2, "C"), _OUT),
+    SINGLE: (*_OF, types.Array(types.float32, 2, "C"), _OUT),
+    NOTING: (
+        *(*_OF, types.Array(types.float32, 2, "C"), _OUT),
+        *(types.Array(types.int32, 2, "C"), types.Array(types.float32, 2, "C")),
+    ),
+}
+"""What a kernel of each kind is compiled for."""
+
+
+def _called(given: tuple[Any, ...], returned: Any) -> Any:
+    """Type and code of a call of what is at an address, by numba's own convention of calling."""
+
+    def code(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        convention = context.call_conv
+        callee = builder.inttoptr(arguments[0], convention.get_function_type(returned, given).as_pointer())
+        status, found = convention.call_function(builder, callee, returned, given, arguments[1:])
+        with cgutils.if_unlikely(builder, status.is_error):
+            convention.return_status_propagate(builder, status)
+        return context.get_dummy_value() if returned == types.none else found
+
+    return returned(types.int64, *given), code
+
+
+@intrinsic
+def _call(
+    _typing: Any,
+    _address: Any,
+    slots: Any,
+    ts: Any,
+    local: Any,
+    value: Any,
+    prev: Any,
+    dt: Any,
+    limit: Any,
+    options: Any,
+    until: Any,
+    state: Any,
+    out: Any,
+) -> Any:
+    """A feature's kernel."""
+    return _called((slots, ts, local, value, prev, dt, limit, options, until, state, out), types.none)
+
+
+@intrinsic
+def _call_noting(
+    _typing: Any,
+    _address: Any,
+    slots: Any,
+    ts: Any,
+    local: Any,
+    value: Any,
+    prev: Any,
+    dt: Any,
+    limit: Any,
+    options: Any,
+    until: Any,
+    state: Any,
+    out: Any,
+    at: Any,
+    before: Any,
+) -> Any:
+    """A feature's kernel that notes what it overwrites; how many notes it made."""
+    return _called((slots, ts, local, value, prev, dt, limit, options, until, state, out, at, before), types.int64)
+
+
+@njit(cache=True, nogil=True)
+def _slots(points: I32, of: I64, out: I32) -> None:
+    """The slot of each point among those of a set: ``of`` is words and before (addresses, length), list and length."""
+    if of[1]:
+        rank_points(points, carray(_words(of[0]), of[1]), carray(_ints(of[2]), of[1]), out)
+        return
+    known = carray(_ints(of[3]), of[4])
+    out[:] = np.searchsorted(known, points)
+
+
+@njit(cache=True, nogil=True)
+def _decode(step: I64, slots: I32, out: F64) -> None:
+    table = carray(_doubles(step[3]), step[4])
+    if step[2] == 1:
+        small = carray(_bytes(step[1]), step[6])
+        for i in range(len(slots)):
+            out[i] = table[small[slots[i]]]
+    elif step[2] == 2:
+        short = carray(_shorts(step[1]), step[6])
+        for i in range(len(slots)):
+            out[i] = table[short[slots[i]]]
+    else:
+        long = carray(_ints(step[1]), step[6])
+        for i in range(len(slots)):
+            out[i] = table[long[slots[i]]]
+
+
+@njit(cache=True, nogil=True)
+def _feature(
+    step: I64,
+    slots: I32,
+    ts: I64,
+    local: I64,
+    value: F64,
+    prev: F64,
+    dt: F64,
+    limit: F64,
+    until: float,
+    out: F64,
+    notes: I64,
+) -> None:
+    """Let a feature advance over rows, and note what it overwrites."""
+    options = carray(_doubles(step[6]), step[7])
+    if step[5] == WHOLE:
+        whole = carray(_doubles(step[2]), (step[3], step[4]))
+        _call(step[1], slots, ts, local, value, prev, dt, limit, options, until, whole, out)
+        return
+    single = carray(_singles(step[2]), (step[3], step[4]))
+    if step[5] == SINGLE:
+        _call(step[1], slots, ts, local, value, prev, dt, limit, options, until, single, out)
+        return
+    note, turn = step[12], step[13]
+    made = notes[note, 2]
+    room = len(slots)
+    at = carray(_ints(notes[note, 0] + 8 * made), (room, 2))
+    before = carray(_singles(notes[note, 1] + 4 * turn * made), (room, turn))
+    notes[note, 2] += _call_noting(
+        step[1], slots, ts, local, value, prev, dt, limit, options, until, single, out, at, before
+    )
+
+
+@njit(cache=True, nogil=True)
+def _gather(
+    order: I32,
+    point: I32,
+    ts: I64,
+    value: F64,
+    prev: F64,
+    dt: F64,
+    local: I64,
+    offset: int,
+    points: I32,
+    times: I64,
+    locals_: I64,
+    room: F64,
+) -> None:
+    """The columns of the rows of a block."""
+    for i in range(len(order)):
+        row = order[i]
+        points[i] = point[row]
+        times[i] = ts[row]
+        locals_[i] = local[row] if len(local) else ts[row] + offset
+        room[VALUE, i] = value[row]
+        room[PREV, i] = prev[row]
+        room[DT, i] = dt[row]
+
+
+@njit(cache=True, nogil=True)
+def _walk(
+    step: I64,
+    n: int,
+    slots: I32,
+    times: I64,
+    locals_: I64,
+    room: F64,
+    walk_of: I32,
+    walk_slot: I32,
+    walk_time: I64,
+    walk: F64,
+) -> int:
+    """The rows of a block at which a column has a value, and what came before of it; how many."""
+    on = room[step[1]]
+    found = 0
+    for i in range(n):
+        if on[i] == on[i]:
+            walk_of[found] = i
+            walk_slot[found] = slots[i]
+            walk_time[0, found] = times[i]
+            walk_time[1, found] = locals_[i]
+            walk[VALUE, found] = on[i]
+            found += 1
+    prior = carray(_doubles(step[3]), (step[4], step[5]))
+    previous(walk_slot[:found], walk_time[0, :found], walk[VALUE, :found], prior, walk[PREV], walk[DT])
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _on_walk(
+    step: I64,
+    n: int,
+    many: int,
+    until: float,
+    room: F64,
+    walk_of: I32,
+    walk_slot: I32,
+    walk_time: I64,
+    walk: F64,
+    made: F64,
+    notes: I64,
+) -> None:
+    """Let a feature advance over the rows of a walk; its columns have no value elsewhere."""
+    limit = walk[OWN, :0]
+    if step[11] >= 0:
+        limit = walk[OWN, :many]
+        for i in range(many):
+            limit[i] = room[step[11], walk_of[i]]
+    if many:
+        _feature(
+            *(step, walk_slot[:many], walk_time[0, :many], walk_time[1, :many]),
+            *(walk[VALUE, :many], walk[PREV, :many], walk[DT, :many], limit, until, made, notes),
+        )
+    for c in range(step[9]):
+        out = room[step[8] + c]
+        out[:n] = np.nan
+        for i in range(many):
+            out[walk_of[i]] = made[c, i]
+
+
+@njit(cache=True, nogil=True)
+def _tell(
+    r: int,
+    rule: I64,
+    passed: bool,
+    left: U8,
+    order: I32,
+    slots: I32,
+    room: F64,
+    keeps: I64,
+    marked: I64,
+    found: int,
+    hit_rule: I32,
+    hit_row: I32,
+    hit_slot: I32,
+    hit_kept: F64,
+) -> int:
+    """Write down the hits of a block; how many there are now."""
+    mark = carray(_bytes(rule[8]), rule[9])
+    for i in range(len(slots)):
+        slot = slots[i]
+        if passed and left[i]:
+            if not mark[slot]:
+                mark[slot] = 1
+                marked[r] += 1
+        elif not mark[slot]:
+            continue
+        hit_rule[found] = r
+        hit_row[found] = order[i]
+        hit_slot[found] = slot
+        for k in range(rule[12], rule[13]):
+            hit_kept[found, k - rule[12]] = room[keeps[k], i]
+        found += 1
+    return found
+
+
+@njit(cache=True, nogil=True)
+def sweep(
+    point: I32,
+    ts: I64,
+    value: F64,
+    prev: F64,
+    dt: F64,
+    local: I64,
+    offset: int,
+    order: I32,
+    bands: I64,
+    refs: I64,
+    sets: I64,
+    rules: I64,
+    steps: I64,
+    columns: I64,
+    keeps: I64,
+    until: F64,
+    fills: F64,
+    marked: I64,
+    notes: I64,
+    room: F64,
+    numbers: F64,
+    flags: U8,
+    block_int: I32,
+    block_time: I64,
+    walk_int: I32,
+    walk_time: I64,
+    walks: F64,
+    made: F64,
+    resume: I64,
+    hit_rule: I32,
+    hit_row: I32,
+    hit_slot: I32,
+    hit_kept: F64,
+) -> int:
+    """Advance features over rows and find hits, up to the end or until there may be no room for more of them.
+
+    Args:
+        point: with ``ts``, ``value``, ``prev`` and ``dt`` (NaN for a point's first) of rows in the order of reading.
+        local: their wall clock (ms); empty where it is ``ts`` + ``offset`` for all.
+        order: rows by band.
+        bands: [begin, end, first of its sets in ``refs``, behind the last of them], where each band lies in ``order``.
+        refs: numbers of sets.
+        sets: [words, how many, before, list, how many, first rule, behind the last one], addresses of a ``Ranks``.
+        rules: [first step, end, code, instructions, constants, how many, registers, flags, marks, how many, first of
+            ``columns``, end, first of ``keeps``, end].
+        steps: see above; addresses are of what the caller holds.
+        columns: addresses of the code's columns; ``keeps``: registers that are told of a hit.
+        until: of each rule, before which its features learn.
+        fills: numbers for ``FILL``.
+        marked: how many marks each rule has; grows.
+        notes: [places, numbers, how many], of each feature that notes: room for as many as it has rows.
+        room: float64 [registers, BLOCK]; ``numbers`` and ``flags`` those of conditions, the last flag the rows left.
+        block_int: [2, BLOCK] and ``block_time`` [2, BLOCK]: points and slots, times and wall clock.
+        walk_int: [WALKS, 2, BLOCK], ``walk_time`` [WALKS, 2, BLOCK] and ``walks`` [WALKS, 4, BLOCK] likewise.
+        made: [columns of a feature, BLOCK].
+        resume: [band, place in ``order``] from where to go on; the end is behind the last band.
+        hit_rule: with ``hit_row``, ``hit_slot`` and ``hit_kept`` what is told of hits. Of a block there must be room
+            for all rows of all rules that look at its band.
+
+    Returns:
+        How many hits there are.
+    """
+    found = 0
+    many = np.zeros(WALKS, np.int64)
+    left_of = flags[len(flags) - 1]
+    for band in range(resume[0], len(bands)):
+        end = bands[band, 1]
+        lookers = 0
+        for k in range(bands[band, 2], bands[band, 3]):
+            lookers += sets[refs[k], 6] - sets[refs[k], 5]
+        for begin in range(resume[1] if resume[1] >= 0 else bands[band, 0], end, BLOCK):
+            n = min(BLOCK, end - begin)
+            if len(hit_row) - found < n * lookers:
+                resume[0] = band
+                resume[1] = begin
+                return found
+            rows = order[begin : begin + n]
+            points, slots, times, locals_ = block_int[0, :n], block_int[1, :n], block_time[0, :n], block_time[1, :n]
+            _gather(rows, point, ts, value, prev, dt, local, offset, points, times, locals_, room)
+            for ref in range(bands[band, 2], bands[band, 3]):
+                of = sets[refs[ref]]
+                _slots(points, of, slots)
+                for r in range(of[5], of[6]):
+                    rule = rules[r]
+                    for s in range(rule[0], rule[1]):
+                        step = steps[s]
+                        op = step[0]
+                        if op == FEATURE and step[10] < 0:
+                            limit = room[step[11], :n] if step[11] >= 0 else room[VALUE, :0]
+                            _feature(
+                                *(step, slots, times, locals_, room[VALUE, :n], room[PREV, :n], room[DT, :n]),
+                                *(limit, until[r], room[step[8] : step[8] + step[9]], notes),
+                            )
+                        elif op == FEATURE:
+                            w = step[10]
+                            _on_walk(
+                                *(step, n, many[w], until[r], room),
+                                *(walk_int[w, 0], walk_int[w, 1], walk_time[w], walks[w], made, notes),
+                            )
+                        elif op == WALK:
+                            w = step[2]
+                            many[w] = _walk(
+                                *(step, n, slots, times, locals_, room),
+                                *(walk_int[w, 0], walk_int[w, 1], walk_time[w], walks[w]),
+                            )
+                        elif op == DECODE:
+                            _decode(step, slots, room[step[5]])
+                        elif op == DIFFERENCE:
+                            column = room[step[1]]
+                            for i in range(n):
+                                column[i] = room[VALUE, i] - room[PREV, i]
+                        elif op == INTERVALS:
+                            interval, column = room[step[1]], room[step[2]]
+                            for i in range(n):
+                                column[i] = room[DT, i] / interval[i] if interval[i] > 0.0 else np.nan
+                        elif op == BESIDE:
+                            room[step[2], :n] = carray(_doubles(step[1] + 8 * begin), n)
+                        else:
+                            room[step[2], :n] = fills[step[1]]
+                    left = left_of[:n]
+                    passed = conditions.run(
+                        *(carray(_ints(rule[2]), (rule[3], 4)), 0, rule[3], carray(_doubles(rule[4]), rule[5])),
+                        *(numbers[: rule[6]], flags[: rule[7]], columns[rule[10] : rule[11]], False, left),
+                    )
+                    if passed or marked[r]:
+                        found = _tell(
+                            *(r, rule, passed, left, rows, slots, room, keeps, marked),
+                            *(found, hit_rule, hit_row, hit_slot, hit_kept),
+                        )
+        resume[1] = -1
+    resume[0] = len(bands)
+    return found
