@@ -173,18 +173,18 @@ class RuleMachine(Kept):
 
     def _judge(self, plan: Plan, rows: Rows, *, again: bool = False) -> list[Verdict]:
         """What rules over single readings say of rows; ``again``: they were counted before."""
-        pieces = [rows] if plan is self._reading else rows.pieces(self._piece_rows)
-        return [verdict for piece in pieces for verdict in self._judge_piece(plan, piece, again=again)]
+        return [verdict for piece in rows.pieces(self._piece_rows) for verdict in self._judge_piece(plan, piece, again=again)]
 
     def _judge_piece(self, plan: Plan, rows: Rows, *, again: bool) -> list[Verdict]:
         laid = plan.lay(rows)
         if laid is None:
             return []
         found: list[Verdict] = []
-        swept = self._sweep.play(rows, laid, again=again) if plan is self._reading else ()
-        for rule, hits, known in swept:
+        sweep = self._sweeps[plan]
+        left_over = sweep.left_over()
+        for rule, hits, known in sweep.play(rows, laid, again=again):
             found += self._ask(rule, hits, self._columns.beside(rule, hits, known), rows)
-        for rule, chosen, beside in laid.select(lambda rule: plan is not self._reading or not self._sweep.takes(rule)):
+        for rule, chosen, beside in laid.select(left_over):
             rule.evaluated += 0 if again else len(chosen)
             found += self._ask(rule, chosen, self._columns.of(rule, chosen, beside), rows)
         return sorted(found, key=lambda verdict: verdict.rule.order)
@@ -270,7 +270,7 @@ class RuleMachine(Kept):
     def _evaluate_groups(self, rows: Rows) -> list[tuple[tuple[int, int], AlarmChange]]:
         keyed = []
         laid = self._grouped.lay(rows)
-        for rule, chosen, beside in laid.select(lambda _: True) if laid else ():
+        for rule, chosen, beside in laid.select(range(len(self._grouped.rules))) if laid else ():
             assert isinstance(rule, BoundGroups)
             columns = self._columns.of(rule, chosen, beside)
             hits = rule.tests[0].satisfied(columns, len(chosen))

@@ -65,7 +65,6 @@ class Held:
         self._source = registry
         self._clock = LocalClock(timezone, {name: one for rule in rules.rules for name, one in rule.calendars})
         self._columns = Columns(self._clock)
-        self._sweep = Sweep(self._clock)
         self._spans: tuple[ParameterSpan, ...] = ()
         self._inside = Insides(self._current)
         self._reset()
@@ -79,6 +78,7 @@ class Held:
         self._bound = bound
         self._reading = Plan([r for r in bound if r.spec.evaluate == "reading"])
         self._every = Plan([r for r in bound if r.spec.evaluate == "every"])
+        self._sweeps = {plan: Sweep(plan, self._clock) for plan in (self._reading, self._every)}
         self._timed = Plan([r for r in bound if r.spec.evaluate == "clock"], selects=False)
         self._grouped = Plan([r for r in bound if r.spec.evaluate == "group"], placed=True)
         self._silence = Silence(self._timed.rules, self._clock)

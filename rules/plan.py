@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rules import conditions, features, instances, spec
 from rules.alarms import COLUMNS, AlarmState
 from rules.bands import Bands, Ranks
-from rules.chosen import Arranged, Chosen
+from rules.chosen import Arranged
 from rules.coded import Coded
+from rules.laid import Laid, Set
 from rules.memory import Sibling, Track
 from rules.overrides import Overlay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -275,75 +276,6 @@ def _tracks(wanted: list[Instance], asked: frozenset[str]) -> list[Track]:
     ]
 
 
-class Selected(NamedTuple):
-    """A rule with the rows it looks at, and the columns of its siblings."""
-
-    rule: BoundRule
-    rows: Chosen
-    siblings: dict[str, NDArray[np.float64]]
-
-
-class _Set(NamedTuple):
-    """Lanes that look at the same points, and the bands of these in the order of the layout."""
-
-    lanes: list[int]
-    bands: list[int]
-    ranks: Ranks
-
-
-class Laid:
-    """Rows by band, the sets of lanes that look at any of them, and what siblings are beside."""
-
-    def __init__(
-        self,
-        arranged: Arranged,
-        rules: list[BoundRule],
-        sets: list[_Set],
-        sets_of: dict[int, list[int]],
-        *,
-        placed: bool,
-    ) -> None:
-        """``sets_of``: places in ``sets`` by band."""
-        self.arranged, self.rules, self.sets, self.sets_of = arranged, rules, sets, sets_of
-        self._placed = placed
-        self._set_of = {lane: one for one in sets for lane in one.lanes}
-        self._beside: dict[int, dict[str, tuple[Chosen, NDArray[np.float64]]]] = {}
-
-    def move(self, r: int, sibling: Sibling, of: _Set) -> None:
-        """Move a sibling of a rule on over the rows of its set."""
-        rows = Chosen.placed(self.arranged, self.arranged.spans(of.bands, joined=False), of.ranks)
-        found = sibling.compute(rows.slots, rows.column("ts"), rows.column("value"))
-        if r in self._set_of:
-            self._beside.setdefault(r, {})[features.SIBLING + sibling.quantity] = rows, found
-
-    def select(self, wanted: Callable[[BoundRule], bool]) -> list[Selected]:
-        """The rules that are wanted and look at any of the rows, each with its rows."""
-        found: list[Selected] = []
-        chosen: dict[int, Chosen] = {}
-        for r, rule in enumerate(self.rules):
-            one = self._set_of.get(r)
-            if one is None or not wanted(rule):
-                continue
-            mine = chosen.get(one.lanes[0])
-            if mine is None:
-                mine = chosen[one.lanes[0]] = self._rows_of(one)
-            beside = {name: mine.of(*pair) for name, pair in self._beside.get(r, {}).items()}
-            found.append(Selected(rule, mine, beside))
-        return found
-
-    def _rows_of(self, one: _Set) -> Chosen:
-        spans = self.arranged.spans(one.bands, joined=not self._placed)
-        return (Chosen.placed if self._placed else Chosen)(self.arranged, spans, one.ranks)
-
-    def wide(self, r: int, name: str) -> tuple[int, NDArray[np.float64]]:
-        """A sibling's column by place in the order of bands, from the first that is told on, at the rule's rows."""
-        one, pair = self._set_of[r], self._beside.get(r, {}).get(name)
-        spans = self.arranged.spans(one.bands, joined=True)
-        if pair is None:
-            return spans[0][0], np.full(spans[-1][1] - spans[0][0], np.nan)
-        return Chosen(self.arranged, spans, one.ranks).wide(*pair)
-
-
 class Plan:
     """Rules of one kind of evaluation over all points.
 
@@ -360,9 +292,13 @@ class Plan:
         self._layout = np.zeros(0, np.int64)
         self._ranks: dict[int, Ranks] = {}
         """By the first lane of each set."""
-        self._sets: list[_Set] = []
-        self._sets_of: dict[int, list[int]] = {}
+        self.sets: list[Set] = []
+        self.sets_of: dict[int, list[int]] = {}
         """By band."""
+        self._set_of: dict[int, Set] = {}
+        """By lane."""
+        self._beside: list[tuple[int, Sibling, Set]] = []
+        """Siblings with points, by the number of their rule, and their sets."""
 
     def grow(self, registry: Registry, census: Census, newest: NDArray[np.int64], last: NDArray[np.float64]) -> None:
         """Take in the points of the census, which is of this registry; time and value of what was newest at others."""
@@ -401,29 +337,25 @@ class Plan:
         self._ranks = {lanes[0]: kept.get(lanes[0], Ranks()) for lanes in together}
         for lane, ranks in self._ranks.items():
             ranks.grow(self._points(lane), registry)
-        self._sets = [
-            _Set(lanes, [band for band in self._layout.tolist() if has[band, lanes[0]]], self._ranks[lanes[0]])
+        self.sets = [
+            Set(lanes, [band for band in self._layout.tolist() if has[band, lanes[0]]], self._ranks[lanes[0]])
             for lanes in together
         ]
-        self._sets_of = {
-            band: [k for k, one in enumerate(self._sets) if band in one.bands] for band in self._layout.tolist()
+        self.sets_of = {
+            band: [k for k, one in enumerate(self.sets) if band in one.bands] for band in self._layout.tolist()
         }
+        self._set_of = {lane: one for one in self.sets for lane in one.lanes}
+        numbered = enumerate(self._siblings, len(self.rules))
+        self._beside = [(r, one, self._set_of[lane]) for lane, (r, one) in numbered if lane in self._set_of]
 
     def lay(self, rows: Rows) -> Laid | None:
         """Rows by band with what is asked of them, None where no rule looks at any. Moves the siblings on."""
-        if not self._sets or not len(rows.point):
+        if not self.sets or not len(rows.point):
             return None
         arranged = Arranged(rows, self._bands, self._layout)
-        present = sorted({k for band in arranged.bands for k in self._sets_of[band]})
-        places = {k: place for place, k in enumerate(present)}
-        sets_of = {band: [places[k] for k in self._sets_of[band]] for band in arranged.bands}
-        laid = Laid(arranged, self.rules, [self._sets[k] for k in present], sets_of, placed=self._placed)
-        rules = len(self.rules)
-        for one in laid.sets:
-            for lane in one.lanes:
-                if lane >= rules:
-                    r, sibling = self._siblings[lane - rules]
-                    laid.move(r, sibling, one)
+        laid = Laid(arranged, self.rules, self._set_of, placed=self._placed)
+        for r, sibling, one in self._beside:
+            laid.move(r, sibling, one)
         return laid
 
     def recall(self, registry: Registry, kept: set[str], newest: NDArray[np.int64], last: NDArray[np.float64]) -> None:
@@ -460,7 +392,7 @@ class Plan:
         """
         bands = self._bands.of[points]
         found: dict[int, tuple[BoundRule | None, dict[str, NDArray[Any]], NDArray[np.int32]]] = {}
-        for one in self._sets:
+        for one in self.sets:
             own = points[np.isin(bands, one.bands)]
             if not len(own):
                 continue

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from rules.plan import BoundRule
 
 _ROW: Final = {"value": kernel.VALUE, "prev": kernel.PREV, "gap_s": kernel.DT}
+_TOLD: Final = {"age_s": kernel.AGE, "quality": kernel.QUALITY, "late": kernel.LATE}
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """Where a step tells an array: which numbers are its address, its length, and its width or the bytes of an entry."""
 
     step: int
@@ -48,13 +49,13 @@ class Script:
         self.rule, self.test = rule, rule.tests[0]
         if self.test.tree is None:
             raise Cannot("its condition is an expression of Polars")
-        elsewhere = machine_code.CLOCK | set(dict(rule.spec.calendars)) | {"late", "age_s", "quality"}
+        elsewhere = machine_code.CLOCK | set(dict(rule.spec.calendars)) 
         screen = machine_code.screen_of(self.test.tree, elsewhere)
         if screen is None:
             raise Cannot("nothing of its condition can be told without the clock")
         self.screen = screen
         self._steps: list[list[int]] = []
-        self._places: list[_Place] = []
+        self.places: list[Place] = []
         self._registers: dict[str, int] = {}
         self._end = kernel.OWN
         self.beside: list[tuple[int, str]] = []
@@ -74,30 +75,12 @@ class Script:
             raise Cannot("too many columns")
         if screen.sizes[1] >= kernel.FLAGS:
             raise Cannot("too deep a condition")
-        self._table = np.array([step + [0] * (kernel.WIDTH - len(step)) for step in self._steps], np.int64)
-        self._table = self._table.reshape(-1, kernel.WIDTH)
-        self._seen: list[NDArray[Any] | None] = [None] * len(self._places)
-        self.marks = np.zeros(0, np.uint8)
-
-    @property
-    def wants_local(self) -> bool:
-        """Whether a feature wants the site's wall clock."""
-        return self.rule.wants_local
-
-    def steps(self) -> NDArray[np.int64]:
-        """Its steps [step, number], with the addresses of now; what they point to is held until the next call."""
-        for k, place in enumerate(self._places):
-            array = place.array()
-            if array is self._seen[k]:
-                continue
-            self._seen[k] = array
-            row = self._table[place.step]
-            row[place.address] = array.ctypes.data
-            row[place.length] = len(array)
-            row[place.width] = array.shape[1] if array.ndim == 2 else array.itemsize
-        if len(self.marks) < len(self.rule.points):
-            self.marks = np.zeros(len(self.rule.points), np.uint8)
-        return self._table
+        self.steps = np.array([step + [0] * (kernel.WIDTH - len(step)) for step in self._steps], np.int64)
+        self.steps = self.steps.reshape(-1, kernel.WIDTH)
+        """[step, number], but for what ``places`` tell."""
+        self.begin = 0
+        """The first step among those of all rules."""
+        self.marks = np.zeros(len(rule.points), np.uint8)
 
     def _is_own(self, name: str) -> bool:
         if name in self.rule.by_slot:
@@ -116,8 +99,8 @@ class Script:
         address = _address(form.kernel if form.noting is None else form.noting, kind)
         numbers = [kernel.FEATURE, address, 0, 0, 0, kind, 0, 0, self._end, len(track.outputs), walk, limit]
         self._steps.append([*numbers, 0, form.turn, 0])
-        self._places.append(_Place(step, 2, 3, 4, lambda: track.state))
-        self._places.append(_Place(step, 6, 7, 14, lambda: track.options))
+        self.places.append(Place(step, 2, 3, 4, lambda: track.state))
+        self.places.append(Place(step, 6, 7, 14, lambda: track.options))
         if kind == kernel.NOTING:
             self.noting.append((step, track))
         for name in track.outputs:
@@ -134,7 +117,7 @@ class Script:
             raise Cannot("features on too many columns")
         register = self._column(on)
         self._registers[f"walk {on}"] = walk
-        self._places.append(_Place(len(self._steps), 3, 4, 5, lambda: track.prior))
+        self.places.append(Place(len(self._steps), 3, 4, 5, lambda: track.prior))
         self._steps.append([kernel.WALK, register, walk, 0, 0, 0])
         return walk
 
@@ -155,8 +138,8 @@ class Script:
         step = len(self._steps)
         if name in self.rule.by_slot:
             coded, register = self.rule.by_slot[name], self._next(name)
-            self._places.append(_Place(step, 1, 6, 2, lambda: coded.codes))
-            self._places.append(_Place(step, 3, 4, 7, lambda: coded.table))
+            self.places.append(Place(step, 1, 6, 2, lambda: coded.codes))
+            self.places.append(Place(step, 3, 4, 7, lambda: coded.table))
             self._steps.append([kernel.DECODE, 0, 0, 0, 0, register])
         elif name == "step":
             register = self._next(name)
@@ -165,6 +148,9 @@ class Script:
             interval = self._column("interval_s")
             register = self._next(name)
             self._steps.append([kernel.INTERVALS, interval, register])
+        elif name in _TOLD:
+            register = self._next(name)
+            self._steps.append([_TOLD[name], register])
         elif features.is_sibling(name):
             register = self._next(name)
             self.beside.append((step, name))

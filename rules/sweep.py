@@ -13,18 +13,19 @@ import numpy as np
 
 from rules.kernels import order
 from rules.kernels import sweep as kernel
-from rules.script import Script, script_of
+from rules.script import script_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from lifeline.core.batch import Readings
-    from rules.conditions import Test
     from rules.localtime import LocalClock
     from rules.memory import Rows, Track
-    from rules.plan import BoundRule, Laid
+    from rules.laid import Laid
+    from rules.plan import BoundRule, Plan
+    from rules.script import Script
 
 HITS_MIN: Final = 1 << 14
 """Room for hits: a block that thirty rules look at needs as much."""
@@ -78,49 +79,45 @@ class Hit(NamedTuple):
 
 
 class Sweep:
-    """Plays the scripts of rules. One thread at a time."""
+    """Plays the scripts of one plan's rules. One thread at a time."""
 
-    def __init__(self, clock: LocalClock) -> None:
+    def __init__(self, plan: Plan, clock: LocalClock) -> None:
+        self.plan = plan
         self._clock = clock
         self._room = _Room.new()
-        self._scripts: dict[int, tuple[BoundRule, Test, Script | None]] = {}
-        """By the number of the rule in the whole set."""
+        self._cast: _Cast | None = None
 
-    def _script(self, rule: BoundRule) -> Script | None:
-        """That of a rule; None for one that must go over whole columns: so must one of which a parameter differs now."""
-        if rule.overlaid:
-            return None
-        known = self._scripts.get(rule.order)
-        if known is None or known[0] is not rule or known[1] is not rule.tests[0]:
-            known = self._scripts[rule.order] = rule, rule.tests[0], script_of(rule)
-        return known[2]
-
-    def takes(self, rule: BoundRule) -> bool:
-        """Whether a rule takes part."""
-        return self._script(rule) is not None
+    def left_over(self) -> Sequence[int]:
+        """Places in the plan of the rules that take no part."""
+        return self._play_of().left_over
 
     def play(self, rows: Rows, laid: Laid, *, again: bool) -> Iterator[Hit]:
         """Move the features of all rules that take part, and tell what hits there are: those of a point in order.
 
         ``again``: the rows were counted before. The hits must be taken all.
         """
-        program = _Program(self._script, laid, self._room)
-        if not program.scripts:
+        cast = self._play_of()
+        turn = _Turn(cast, laid)
+        if not len(turn.bands):
             return
         if not again:
-            program.count()
-        local, offset = self._local(rows, program)
-        while True:
-            found = program.run(rows, local, offset)
-            yield from program.hits(rows, found)
-            if program.over:
-                break
-        program.finish()
+            turn.count()
+        local, offset = self._local(rows, cast)
+        while not turn.over:
+            found = turn.run(rows, local, offset, self._room)
+            if found:
+                yield from turn.hits(rows, found)
+        turn.finish()
 
-    def _local(self, rows: Rows, program: _Program) -> tuple[NDArray[np.int64], int]:
+    def _play_of(self) -> _Cast:
+        if self._cast is None or not self._cast.fits(self.plan):
+            self._cast = _Cast(self.plan, self._room)
+        return self._cast
+
+    def _local(self, rows: Rows, cast: _Cast) -> tuple[NDArray[np.int64], int]:
         """The wall clock of the rows: a column, or what it is ahead by."""
         nothing = np.zeros(0, np.int64)
-        if not any(script.rule.wants_local for script in program.scripts):
+        if not cast.wants_local:
             return nothing, 0
         offset = self._clock.offset_ms(rows.ts)
         return (self._clock.local_ms(rows.ts), 0) if offset is None else (nothing, offset)
@@ -155,89 +152,59 @@ class _Room(NamedTuple):
         )
 
 
-class _Program:
-    """The scripts of the rules that look at some rows, one after another, and what the kernel writes of them."""
+class _Cast:
+    """The scripts of a plan's rules, set after set, as tables for the kernel. It fits until the plan or a rule changes."""
 
-    def __init__(
-        self, script: Callable[[BoundRule], Script | None], laid: Laid, room: _Room
-    ) -> None:
-        self._laid, self._room = laid, room
+    def __init__(self, plan: Plan, room: _Room) -> None:
+        self._sets = plan.sets
+        self._tests = [rule.tests for rule in plan.rules]
+        found = [None if rule.overlaid else script_of(rule) for rule in plan.rules]
         self.scripts: list[Script] = []
-        self._of_sets: list[tuple[int, int]] = []
-        self._numbers: list[int] = []
-        for one in laid.sets:
+        self.set_of: list[int] = []
+        """The set of each."""
+        self.lanes: list[int] = []
+        sets = []
+        for k, one in enumerate(plan.sets):
             begin = len(self.scripts)
             for lane in one.lanes:
-                if lane < len(laid.rules) and (found := script(laid.rules[lane])) is not None:
-                    self.scripts.append(found)
-                    self._numbers.append(lane)
-            self._of_sets.append((begin, len(self.scripts)))
-        if not self.scripts:
-            return
-        self._lay_bands()
-        self._lay_rules()
-        lookers = max(self._lookers)
-        hits = max(HITS_MIN, lookers * kernel.BLOCK)
-        self._hits = (
-            *(np.empty(hits, np.int32), np.empty(hits, np.int32), np.empty(hits, np.int32)),
-            np.empty((hits, max(1, *(len(one.kept) for one in self.scripts)))),
-        )
-        self._resume = np.array([0, -1], np.int64)
-        self._marked_slots: list[NDArray[np.int32]] = [np.zeros(0, np.int32)] * len(self.scripts)
-        for k, one in enumerate(self.scripts):
-            if not one.rule.state.rests:
-                slots = self._marked_slots[k] = one.rule.state.restless
-                one.marks[slots] = 1
-                self._marked[k] = len(slots)
-
-    def _lay_bands(self) -> None:
-        """Where each band lies, and the sets that look at it."""
-        laid = self._laid
-        bands, refs = [], list[int]()
-        self._lookers, self._rows = [0], [0] * len(laid.sets)
-        for band, (begin, end) in laid.arranged.bands.items():
+                script = found[lane] if lane < len(found) else None
+                if script is not None:
+                    self.scripts.append(script)
+                    self.set_of.append(k)
+                    self.lanes.append(lane)
+            sets.append((*one.ranks.addresses, begin, len(self.scripts)))
+        self.left_over = [lane for lane, script in enumerate(found) if script is None]
+        self.wants_local = any(script.rule.wants_local for script in self.scripts)
+        self.sets = np.array(sets, np.int64).reshape(-1, 7)
+        self.refs_of: dict[int, tuple[int, int, int]] = {}
+        """Of each band the first of its sets in ``refs``, the end, and how many rules look at it."""
+        refs = list[int]()
+        for band, those in plan.sets_of.items():
             first = len(refs)
-            sets = [k for k in laid.sets_of[band] if self._of_sets[k][1] > self._of_sets[k][0]]
-            refs += sets
-            for k in sets:
-                self._rows[k] += end - begin
-            self._lookers.append(sum(self._of_sets[k][1] - self._of_sets[k][0] for k in sets))
-            if sets:
-                bands.append((begin, end, first, len(refs)))
-        self._bands = np.array(bands, np.int64).reshape(-1, 4)
-        self._refs = np.array(refs, np.int64)
-        self._sets = np.array(
-            [
-                (*one.ranks.addresses, begin, end)
-                for one, (begin, end) in zip(laid.sets, self._of_sets, strict=True)
-            ],
-            np.int64,
-        )
+            refs += [k for k in those if sets[k][6] > sets[k][5]]
+            self.refs_of[band] = first, len(refs), sum(sets[k][6] - sets[k][5] for k in refs[first:])
+        self.refs = np.array(refs, np.int64)
+        self._lay(room)
 
-    def _lay_rules(self) -> None:
+    def _lay(self, room: _Room) -> None:
         """Steps, screens and what is kept of all rules."""
-        tables, rules = [], []
-        columns, keeps, fills, notes = list[int](), list[int](), list[float](), list[tuple[int, int, int]]()
-        self._noted: list[tuple[Track, NDArray[np.int32], NDArray[Any]]] = []
-        at = self._room.columns.ctypes.data
-        rows_of = [rows for rows, (begin, end) in zip(self._rows, self._of_sets, strict=True) for _ in range(begin, end)]
-        self._beside: list[NDArray[np.float64]] = []
-        """Held while the kernel reads them."""
-        steps = 0
-        for number, one, rows in zip(self._numbers, self.scripts, rows_of, strict=True):
-            table = one.steps()
+        tables, rules = [np.zeros((0, kernel.WIDTH), np.int64)], []
+        columns, keeps, fills = list[int](), list[int](), list[float]()
+        self.beside: list[tuple[int, int, str]] = []
+        """Steps that take a sibling's column: which, the lane of their rule, and the column."""
+        self.noting: list[tuple[int, Track]] = []
+        """Features that note: the set of their rule."""
+        at, steps = room.columns.ctypes.data, 0
+        for k, one in enumerate(self.scripts):
+            table = one.steps
+            one.begin = steps
             for step, track in one.noting:
-                where, before = track.turns.room(rows)
-                table[step, 12] = len(notes)
-                notes.append((where.ctypes.data, before.ctypes.data, 0))
-                self._noted.append((track, where, before))
-            for step, filled in one.fills:
+                table[step, 12] = len(self.noting)
+                self.noting.append((self.set_of[k], track))
+            for step, number in one.fills:
                 table[step, 1] = len(fills)
-                fills.append(filled)
-            for step, name in one.beside:
-                first, column = self._laid.wide(number, name)
-                table[step, 1] = column.ctypes.data - 8 * first
-                self._beside.append(column)
+                fills.append(number)
+            self.beside += [(steps + step, self.lanes[k], name) for step, name in one.beside]
             code = one.screen
             rules.append(
                 (
@@ -252,49 +219,116 @@ class _Program:
             tables.append(table)
             columns += [at + 8 * kernel.BLOCK * register for register in one.columns]
             keeps += one.kept.values()
-        self._rules, self._steps = np.array(rules, np.int64), np.concatenate(tables)
-        self._columns, self._keeps = np.array(columns, np.int64), np.array(keeps, np.int64)
-        self._fills = np.array(fills, np.float64)
-        self._notes = np.array(notes, np.int64).reshape(-1, 3)
-        self._until = np.array([one.rule.until for one in self.scripts])
-        self._marked = np.zeros(len(self.scripts), np.int64)
-        self._rows_of = rows_of
+        self.rules = np.array(rules, np.int64).reshape(-1, 14)
+        self.steps = np.concatenate(tables)
+        self.columns, self.keeps = np.array(columns, np.int64), np.array(keeps, np.int64)
+        self.fills = np.array(fills, np.float64)
+        self.until = np.array([one.rule.until for one in self.scripts], np.float64)
+        hits = max(HITS_MIN, kernel.BLOCK * max((lookers for *_, lookers in self.refs_of.values()), default=0))
+        self.hits = (
+            *(np.empty(hits, np.int32), np.empty(hits, np.int32), np.empty(hits, np.int32)),
+            np.empty((hits, max((1, *(len(one.kept) for one in self.scripts))))),
+        )
+        self._places = [(one.begin + place.step, place) for one in self.scripts for place in one.places]
+        self._seen: list[NDArray[Any] | None] = [None] * len(self._places)
+
+    def fits(self, plan: Plan) -> bool:
+        """Whether it is of the plan as it is."""
+        same = all(rule.tests is tests for rule, tests in zip(plan.rules, self._tests, strict=True))
+        return same and self._sets is plan.sets
+
+    def point(self) -> None:
+        """Put in where state lies now; what was pointed to is held until then."""
+        for k, (row, place) in enumerate(self._places):
+            array = place.array()
+            if array is not self._seen[k]:
+                self._seen[k] = array
+                step = self.steps[row]
+                step[place.address], step[place.length] = array.ctypes.data, len(array)
+                step[place.width] = array.shape[1] if array.ndim == 2 else array.itemsize
+
+
+class _Turn:
+    """One sweep over rows."""
+
+    def __init__(self, cast: _Cast, laid: Laid) -> None:
+        self._cast, self._laid = cast, laid
+        self._rows = [0] * len(cast.sets)
+        """That each set looks at."""
+        bands = []
+        for band, (begin, end) in laid.arranged.bands.items():
+            first, last, _ = cast.refs_of[band]
+            if last > first:
+                bands.append((begin, end, first, last))
+                for k in cast.refs[first:last].tolist():
+                    self._rows[k] += end - begin
+        self.bands = np.array(bands, np.int64).reshape(-1, 4)
+        if not bands:
+            return
+        cast.point()
+        self._beside: list[NDArray[np.float64]] = []
+        """Held while the kernel reads them."""
+        for step, lane, name in cast.beside:
+            found = laid.beside(lane, name)
+            if found is not None:
+                first, column = found
+                cast.steps[step, 1] = column.ctypes.data - 8 * first
+                self._beside.append(column)
+        self._notes = np.zeros((len(cast.noting), 3), np.int64)
+        self._noted = [track.turns.room(self._rows[k]) for k, track in cast.noting]
+        for k, (at, before) in enumerate(self._noted):
+            self._notes[k, :2] = at.ctypes.data, before.ctypes.data
+        self._resume = np.array([0, -1], np.int64)
+        self._marked = np.zeros(len(cast.scripts), np.int64)
+        self._stirred: list[tuple[Script, NDArray[np.int32]]] = []
+        """Slots that have marks."""
+        for k, one in enumerate(cast.scripts):
+            if not one.rule.state.rests:
+                slots = one.rule.state.restless
+                one.marks[slots] = 1
+                self._marked[k] = len(slots)
+                self._stirred.append((one, slots))
 
     def count(self) -> None:
         """Count the rows that each rule looks at."""
-        for one, rows in zip(self.scripts, self._rows_of, strict=True):
-            one.rule.evaluated += rows
+        for one, k in zip(self._cast.scripts, self._cast.set_of, strict=True):
+            one.rule.evaluated += self._rows[k]
 
     @property
     def over(self) -> bool:
         """Whether all rows were swept."""
-        return bool(self._resume[0] >= len(self._bands))
+        return bool(self._resume[0] >= len(self.bands))
 
-    def run(self, rows: Rows, local: NDArray[np.int64], offset: int) -> int:
+    def run(self, rows: Rows, local: NDArray[np.int64], offset: int, room: _Room) -> int:
         """Go on, to the end or as far as there is room for hits; how many there are."""
+        of, cast = rows.readings, self._cast
+        columns = rows.point, rows.ts, rows.value, rows.prev, rows.dt, local
+        columns += rows.row, of.received_at, of.flags, of.quality
+        assert all(one.flags.c_contiguous for one in columns)
+        given = np.array([one.ctypes.data if len(one) else 0 for one in columns], np.int64)
         return int(
             kernel.sweep(
-                *(rows.point, rows.ts, rows.value, rows.prev, rows.dt, local, offset, self._laid.arranged.order),
-                *(self._bands, self._refs, self._sets, self._rules, self._steps, self._columns, self._keeps),
-                *(self._until, self._fills, self._marked, self._notes, *self._room, self._resume, *self._hits),
+                *(given, len(rows.point), offset, self._laid.arranged.order),
+                *(self.bands, cast.refs, cast.sets, cast.rules, cast.steps, cast.columns, cast.keeps),
+                *(cast.until, cast.fills, self._marked, self._notes, *room, self._resume, *cast.hits),
             )
         )
 
     def hits(self, rows: Rows, found: int) -> Iterator[Hit]:
         """What was found, by rule."""
-        if not found:
-            return
-        of, at, slots, kept = (column[:found] for column in self._hits)
+        of, at, slots, kept = (column[:found].copy() for column in self._cast.hits)
         for k in np.unique(of).tolist():
-            one, mine = self.scripts[k], np.flatnonzero(of == k)
+            one, mine = self._cast.scripts[k], np.flatnonzero(of == k)
             own = slots[mine]
-            self._marked_slots[k] = np.concatenate([self._marked_slots[k], own])
+            self._stirred.append((one, own))
             known = {name: kept[mine, c] for c, name in enumerate(one.kept)}
             yield Hit(one.rule, Hits(rows, at[mine], own), known)
 
     def finish(self) -> None:
         """Take the marks away, and keep what features noted."""
-        for one, slots in zip(self.scripts, self._marked_slots, strict=True):
+        for one, slots in self._stirred:
             one.marks[slots] = 0
-        for (track, at, before), made in zip(self._noted, self._notes[:, 2].tolist(), strict=True):
+        for (_, track), (at, before), made in zip(
+            self._cast.noting, self._noted, self._notes[:, 2].tolist(), strict=True
+        ):
             track.turns.keep(made, at, before)

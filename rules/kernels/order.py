@@ -132,13 +132,18 @@ def twice(point: I32, instant: I64, bits: U64) -> bool:
 
 @njit(cache=True, nogil=True)
 def places_among(chosen: I32, rows: I32, instant: I64, out: I64, out_instant: I64) -> int:
-    """Of the rows that were chosen, their places among the chosen and their instants; both rise. Returns how many."""
-    k = 0
+    """Of the rows that were chosen, their places among the chosen and their instants; both rise. Returns how many.
+
+    A row's place is its number less how many before it were not chosen, which grows.
+    """
+    left_out = 0
     n = 0
     for i in range(len(rows)):
-        while k < len(chosen) and chosen[k] < rows[i]:
-            k += 1
-        if k < len(chosen) and chosen[k] == rows[i]:
+        k = rows[i] - left_out
+        while k >= len(chosen) or (k >= 0 and chosen[k] > rows[i]):
+            k -= 1
+        left_out = rows[i] - max(k, 0)
+        if k >= 0 and chosen[k] == rows[i]:
             out[n] = k
             out_instant[n] = instant[i]
             n += 1

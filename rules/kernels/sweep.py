@@ -17,6 +17,7 @@ from numba import carray, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from lifeline.core.schema import Flag
 from rules.kernels import conditions
 from rules.kernels.order import previous
 from rules.kernels.select import rank_points
@@ -31,7 +32,7 @@ REGISTERS, NUMBERS, FLAGS, OUTS_MAX = 96, 64, 64, 8
 """Columns of a block, registers of a condition, and columns of a feature, at most."""
 WALKS = 4
 """Other columns than the value that features of one rule are computed on, at most."""
-FEATURE, WALK, DECODE, DIFFERENCE, INTERVALS, BESIDE, FILL = range(7)
+FEATURE, WALK, DECODE, DIFFERENCE, INTERVALS, BESIDE, FILL, AGE, QUALITY, LATE = range(10)
 """Steps, with what their numbers are:
 
 - ``FEATURE`` kernel state rows width kind options count out outs walk limit note turn: a feature (-1: none);
@@ -40,8 +41,13 @@ FEATURE, WALK, DECODE, DIFFERENCE, INTERVALS, BESIDE, FILL = range(7)
 - ``DIFFERENCE`` out: the value less the one before;
 - ``INTERVALS`` interval out: the seconds since the one before in intervals;
 - ``BESIDE`` column out: a column that was made of all rows, by place in the order;
-- ``FILL`` number out: one number for all rows (of ``fills``).
+- ``FILL`` number out: one number for all rows (of ``fills``);
+- ``AGE`` out, ``QUALITY`` out and ``LATE`` out: what a reading itself tells.
 """
+POINT, TS, VALUES, BEFORE, SINCE, LOCAL, ROW, RECEIVED, FLAGS_OF, QUALITY_OF = range(10)
+"""Columns of rows by address, 0 for one that there is not: those of a log may not be written to, which numba takes for
+another type, for which it would compile all of this anew. The last three are of readings, ``ROW`` tells which."""
+LATE_FLAG = int(Flag.LATE)
 WHOLE, SINGLE, NOTING = range(3)
 """Kinds of a feature: state of float64, of float32, and of float32 with notes of what it overwrites."""
 
@@ -59,6 +65,11 @@ def _singles(_typing: Any, _address: Any) -> Any:
 @intrinsic
 def _ints(_typing: Any, _address: Any) -> Any:
     return types.CPointer(types.int32)(types.int64), _pointer
+
+
+@intrinsic
+def _longs(_typing: Any, _address: Any) -> Any:
+    return types.CPointer(types.int64)(types.int64), _pointer
 
 
 @intrinsic
@@ -217,28 +228,46 @@ def _feature(
 
 @njit(cache=True, nogil=True)
 def _gather(
-    order: I32,
-    point: I32,
-    ts: I64,
-    value: F64,
-    prev: F64,
-    dt: F64,
-    local: I64,
-    offset: int,
-    points: I32,
-    times: I64,
-    locals_: I64,
-    room: F64,
+    order: I32, given: I64, rows: int, offset: int, points: I32, times: I64, locals_: I64, room: F64
 ) -> None:
     """The columns of the rows of a block."""
+    point, ts = carray(_ints(given[POINT]), rows), carray(_longs(given[TS]), rows)
+    value = carray(_doubles(given[VALUES]), rows)
     for i in range(len(order)):
         row = order[i]
         points[i] = point[row]
         times[i] = ts[row]
-        locals_[i] = local[row] if len(local) else ts[row] + offset
         room[VALUE, i] = value[row]
-        room[PREV, i] = prev[row]
-        room[DT, i] = dt[row]
+    if given[BEFORE]:
+        prev, dt = carray(_doubles(given[BEFORE]), rows), carray(_doubles(given[SINCE]), rows)
+        for i in range(len(order)):
+            room[PREV, i] = prev[order[i]]
+            room[DT, i] = dt[order[i]]
+    if given[LOCAL]:
+        local = carray(_longs(given[LOCAL]), rows)
+        for i in range(len(order)):
+            locals_[i] = local[order[i]]
+    else:
+        for i in range(len(order)):
+            locals_[i] = times[i] + offset
+
+
+@njit(cache=True, nogil=True)
+def _told(op: int, order: I32, given: I64, rows: int, times: I64, out: F64) -> None:
+    """What the readings of a block tell of themselves."""
+    index, readings = carray(_ints(given[ROW]), rows), 1 << 40
+    if op == AGE:
+        received = carray(_longs(given[RECEIVED]), readings)
+        for i in range(len(order)):
+            out[i] = (received[index[order[i]]] - times[i]) / 1000.0
+    elif op == QUALITY:
+        quality = carray(_bytes(given[QUALITY_OF]), readings)
+        for i in range(len(order)):
+            out[i] = quality[index[order[i]]]
+    else:
+        flags = carray(_bytes(given[FLAGS_OF]), readings)
+        for i in range(len(order)):
+            out[i] = 1.0 if flags[index[order[i]]] & LATE_FLAG else 0.0
 
 
 @njit(cache=True, nogil=True)
@@ -340,12 +369,8 @@ def _tell(
 
 @njit(cache=True, nogil=True)
 def sweep(
-    point: I32,
-    ts: I64,
-    value: F64,
-    prev: F64,
-    dt: F64,
-    local: I64,
+    given: I64,
+    rows: int,
     offset: int,
     order: I32,
     bands: I64,
@@ -377,8 +402,8 @@ def sweep(
     """Advance features over rows and find hits, up to the end or until there may be no room for more of them.
 
     Args:
-        point: with ``ts``, ``value``, ``prev`` and ``dt`` (NaN for a point's first) of rows in the order of reading.
-        local: their wall clock (ms); empty where it is ``ts`` + ``offset`` for all.
+        given: addresses of the columns of so many ``rows`` in the order of reading: see ``POINT``.
+        offset: what their wall clock is ahead by (ms), where it is no column.
         order: rows by band.
         bands: [begin, end, first of its sets in ``refs``, behind the last of them], where each band lies in ``order``.
         refs: numbers of sets.
@@ -416,9 +441,9 @@ def sweep(
                 resume[0] = band
                 resume[1] = begin
                 return found
-            rows = order[begin : begin + n]
+            block = order[begin : begin + n]
             points, slots, times, locals_ = block_int[0, :n], block_int[1, :n], block_time[0, :n], block_time[1, :n]
-            _gather(rows, point, ts, value, prev, dt, local, offset, points, times, locals_, room)
+            _gather(block, given, rows, offset, points, times, locals_, room)
             for ref in range(bands[band, 2], bands[band, 3]):
                 of = sets[refs[ref]]
                 _slots(points, of, slots)
@@ -457,8 +482,10 @@ def sweep(
                                 column[i] = room[DT, i] / interval[i] if interval[i] > 0.0 else np.nan
                         elif op == BESIDE:
                             room[step[2], :n] = carray(_doubles(step[1] + 8 * begin), n)
-                        else:
+                        elif op == FILL:
                             room[step[2], :n] = fills[step[1]]
+                        else:
+                            _told(op, block, given, rows, times, room[step[1]])
                     left = left_of[:n]
                     passed = conditions.run(
                         *(carray(_ints(rule[2]), (rule[3], 4)), 0, rule[3], carray(_doubles(rule[4]), rule[5])),
@@ -466,7 +493,7 @@ def sweep(
                     )
                     if passed or marked[r]:
                         found = _tell(
-                            *(r, rule, passed, left, rows, slots, room, keeps, marked),
+                            *(r, rule, passed, left, block, slots, room, keeps, marked),
                             *(found, hit_rule, hit_row, hit_slot, hit_kept),
                         )
         resume[1] = -1
