@@ -28,10 +28,6 @@ BATCH_ROWS: Final = 1 << 16
 """Rows judged at once. Fewer pay more by the record; beyond that it matters little since rows are sorted by band: ticks
 of the city's 624,800 points in pieces of 16,384 to 180,000 rows differ by less than a busy machine's noise."""
 
-PIECE_ROWS_HISTORY: Final = 1 << 22
-"""Rows that a backtest judges at once: with many readings a point and few points a band, a tenth less than by the other
-number; an engine keeps its columns small."""
-
 RUN_ROWS: Final = 1 << 13
 """Rows of a run at most; a record of so many gains nothing from company."""
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lifeline.core.batch import Readings
+    from rules.bound import BoundRule
     from rules.chosen import Chosen
     from rules.localtime import LocalClock
-    from rules.plan import BoundRule
     from rules.sweep import Hits
 
 _NO_TIMES: Final = np.zeros(0, np.int64)
@@ -108,7 +108,7 @@ class Columns:
         return np.asarray(made, np.float64)
 
 
-def _times(rule: BoundRule, rows: Chosen) -> NDArray[np.int64]:
+def _times(rule: BoundRule, rows: Chosen | Hits) -> NDArray[np.int64]:
     """When the rows were received; empty where no parameter of the rule changes with time."""
     return rows.received_at if rule.overlaid else _NO_TIMES
 

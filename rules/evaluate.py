@@ -2,11 +2,11 @@
 
 The way of a record::
 
-    rows ──► silence (clock rules, at multiples of 10 s) ───────────────────────────────┐
-      │                                                                                   │
-      ├──► order (fresh rows) ──► features ──► rules that evaluate each reading ──► alarms ┤──► changes in order
-      │                                                                                   │
-      └──► every row but repeats ───────────► rules that evaluate every row ─────► alarms ─┘
+    rows ──► silence (clock rules, at multiples of 10 s) ────────────────────────────────┐
+      │                                                                                    │
+      ├──► order (fresh rows) ──► features, screens ──► rules that evaluate each ──► alarms ┤──► changes in order
+      │                                                                                    │
+      └──► every row but repeats ─────────► screens ──► rules that evaluate all ───► alarms ─┘
 
 *Fresh* rows are usable (no repeat, quality not bad, not null) and later in event time than all before of their point.
 An older one sends its point back to a checkpoint: its readings since then are judged again in the order of event time,
@@ -43,9 +43,10 @@ if TYPE_CHECKING:
 
     from lifeline.core.alarm import AlarmChange, ChangeKind
     from lifeline.core.batch import LogRecord
+    from rules.bound import BoundRule
     from rules.chosen import Chosen
     from rules.memory import Rows
-    from rules.plan import BoundRule, Plan
+    from rules.plan import Plan
     from rules.sweep import Hits
 
 
@@ -173,9 +174,6 @@ class RuleMachine(Kept):
 
     def _judge(self, plan: Plan, rows: Rows, *, again: bool = False) -> list[Verdict]:
         """What rules over single readings say of rows; ``again``: they were counted before."""
-        return [verdict for piece in rows.pieces(self._piece_rows) for verdict in self._judge_piece(plan, piece, again=again)]
-
-    def _judge_piece(self, plan: Plan, rows: Rows, *, again: bool) -> list[Verdict]:
         laid = plan.lay(rows)
         if laid is None:
             return []

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from lifeline.core.alarm import ChangeKind
     from lifeline.core.registry import Registry
+    from rules.bound import BoundRule
     from rules.journal import Journal
-    from rules.plan import BoundRule
 
 READINGS_MAX: Final = 16
 """Newest readings of the window that an alarm carries."""

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rules.bound import BoundRule
     from rules.expression import Boolean, Number
-    from rules.plan import BoundRule
 
 SILENCE: Final = frozenset({"silent_s", "device_silent_s"})
 COUNTS: Final = frozenset({"silent_devices", "silent_share"})

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from rules import conditions, features, judges, spec
+from rules.bound import BoundRule
 from rules.kernels import frames, turning
 from rules.model import Learn, Model
-from rules.plan import BoundRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ import numpy as np
 
 from lifeline.core.registry import Registry, RegistrySource
 from rules import features
-from rules.batch import BATCH_ROWS, PIECE_ROWS_HISTORY
+from rules.bound import BoundRule
 from rules.census import Census
 from rules.columns import Columns
 from rules.groups import BoundGroups
@@ -18,7 +18,7 @@ from rules.journal import COUNTERS, Journal
 from rules.kernels.journal import JOURNALLED, ORDERED, UNWATCHED
 from rules.localtime import LocalClock
 from rules.overrides import Insides, Overlay
-from rules.plan import BoundRule, Plan
+from rules.plan import Plan
 from rules.revision import POINTS, Checkpoint, Past
 from rules.rule_set import digest
 from rules.silence import Silence
@@ -58,7 +58,6 @@ class Held:
         self.rules = rules
         self._digests = {rule.id: digest(rule.meaning) for rule in rules.rules}
         self._within, self._history = within, history
-        self._piece_rows = PIECE_ROWS_HISTORY if history else BATCH_ROWS
         self._until = math.inf if train_to is None else float(train_to)
         self.timezone = timezone
         self._train_to = train_to

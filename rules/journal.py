@@ -349,7 +349,9 @@ def _small_pages(rows: int, dtype: Any) -> NDArray[Any]:
     numpy asks for large ones, each of which the system clears at once, in memory that it may have to get first: where
     a history is short that took more time than to judge it.
     """
-    return np.frombuffer(mmap.mmap(-1, max(rows * np.dtype(dtype).itemsize, 1), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), dtype, rows)
+    return np.frombuffer(
+        mmap.mmap(-1, max(rows * np.dtype(dtype).itemsize, 1), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), dtype, rows
+    )
 
 
 def _by_row(lsns: Sequence[int], ends: NDArray[np.int64]) -> NDArray[np.int64]:

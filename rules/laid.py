@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.bands import Ranks
+    from rules.bound import BoundRule
     from rules.memory import Sibling
-    from rules.plan import BoundRule
 
 
 class Set(NamedTuple):

@@ -19,7 +19,7 @@ from rules.kernels import order
 from rules.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -59,14 +59,6 @@ class Rows:
         names = ("point", "ts", "value", "prev", "dt", "lsn")
         rest = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
         return cls(readings, np.concatenate(row), *rest)
-
-    def pieces(self, rows_max: int) -> Iterator[Rows]:
-        """The same rows in pieces: what a piece touches stays in the processor's cache."""
-        if len(self.row) <= rows_max:
-            yield self
-            return
-        for start in range(0, len(self.row), rows_max):
-            yield self.take(slice(start, start + rows_max))
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Rows:
         """The chosen rows."""

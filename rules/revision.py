@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lifeline.core.alarm import ChangeKind
-    from rules.plan import BoundRule
+    from rules.bound import BoundRule
 
 
 ALARM: Final = "alarm/"

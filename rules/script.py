@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rules.bound import BoundRule
     from rules.memory import Track
-    from rules.plan import BoundRule
 
 _ROW: Final = {"value": kernel.VALUE, "prev": kernel.PREV, "gap_s": kernel.DT}
 _TOLD: Final = {"age_s": kernel.AGE, "quality": kernel.QUALITY, "late": kernel.LATE}
 
 
 class Place(NamedTuple):
-    """Where a step tells an array: which numbers are its address, its length, and its width or the bytes of an entry."""
+    """Where a step tells an array: which of its numbers are address, length, and the width or the bytes of an entry."""
 
     step: int
     address: int
@@ -37,22 +37,22 @@ class Place(NamedTuple):
     array: Callable[[], NDArray[Any]]
 
 
-class Cannot(Exception):
-    """The rule must go over whole columns."""
+class CannotError(Exception):
+    """The kernel does not make something that a rule asks for: it must go over whole columns."""
 
 
 class Script:
     """The steps of a rule, the screen of its ``raise``, and marks of slots that are not at rest."""
 
     def __init__(self, rule: BoundRule) -> None:
-        """Raises ``Cannot`` for a rule that asks for what the kernel does not make."""
+        """Raises ``CannotError`` for a rule that asks for what the kernel does not make."""
         self.rule, self.test = rule, rule.tests[0]
         if self.test.tree is None:
-            raise Cannot("its condition is an expression of Polars")
-        elsewhere = machine_code.CLOCK | set(dict(rule.spec.calendars)) 
+            raise CannotError("its condition is an expression of Polars")
+        elsewhere = machine_code.CLOCK | set(dict(rule.spec.calendars))
         screen = machine_code.screen_of(self.test.tree, elsewhere)
         if screen is None:
-            raise Cannot("nothing of its condition can be told without the clock")
+            raise CannotError("nothing of its condition can be told without the clock")
         self.screen = screen
         self._steps: list[list[int]] = []
         self.places: list[Place] = []
@@ -72,9 +72,9 @@ class Script:
         self.kept = dict(own)
         """Columns that only the kernel knows, of those that the rule asks for, and their registers."""
         if self._end > kernel.REGISTERS or len(screen.constants) + screen.sizes[0] > kernel.NUMBERS:
-            raise Cannot("too many columns")
+            raise CannotError("too many columns")
         if screen.sizes[1] >= kernel.FLAGS:
-            raise Cannot("too deep a condition")
+            raise CannotError("too deep a condition")
         self.steps = np.array([step + [0] * (kernel.WIDTH - len(step)) for step in self._steps], np.int64)
         self.steps = self.steps.reshape(-1, kernel.WIDTH)
         """[step, number], but for what ``places`` tell."""
@@ -90,7 +90,7 @@ class Script:
     def _feature(self, track: Track) -> None:
         form = track.form
         if len(track.outputs) > kernel.OUTS_MAX:
-            raise Cannot("a feature of too many columns")
+            raise CannotError("a feature of too many columns")
         on = track.instance.on
         walk = -1 if on == VALUE else self._walk(track, on)
         limit = self._limit() if track.instance.feature.limit else -1
@@ -114,7 +114,7 @@ class Script:
             return known
         walk = sum(name.startswith("walk ") for name in self._registers)
         if not track.leads or walk >= kernel.WALKS:
-            raise Cannot("features on too many columns")
+            raise CannotError("features on too many columns")
         register = self._column(on)
         self._registers[f"walk {on}"] = walk
         self.places.append(Place(len(self._steps), 3, 4, 5, lambda: track.prior))
@@ -156,7 +156,7 @@ class Script:
             self.beside.append((step, name))
             self._steps.append([kernel.BESIDE, 0, register])
         else:
-            raise Cannot(f"column {name}")
+            raise CannotError(f"column {name}")
         return register
 
     def _next(self, name: str) -> int:
@@ -169,7 +169,7 @@ def script_of(rule: BoundRule) -> Script | None:
     """The script of a rule, None for one that must go over whole columns."""
     try:
         return Script(rule)
-    except Cannot:
+    except CannotError:
         return None
 
 
@@ -177,7 +177,7 @@ def _kind(track: Track) -> int:
     single = track.instance.feature.dtype == np.float32
     if track.form.noting is not None:
         if not single:
-            raise Cannot("notes of float64")
+            raise CannotError("notes of float64")
         return kernel.NOTING
     return kernel.SINGLE if single else kernel.WHOLE
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from lifeline.core.batch import LogRecord, Readings
     from lifeline.core.registry import Registry
+    from rules.bound import BoundRule
     from rules.localtime import LocalClock
-    from rules.plan import BoundRule
 
 CLOCK_MS: Final = 10_000
 """Clock rules are evaluated at multiples of this: the fastest sensors report each second and may be silent for 30 s,

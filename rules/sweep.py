@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lifeline.core.batch import Readings
+    from rules.bound import BoundRule
+    from rules.laid import Laid
     from rules.localtime import LocalClock
     from rules.memory import Rows, Track
-    from rules.laid import Laid
-    from rules.plan import BoundRule, Plan
+    from rules.plan import Plan
     from rules.script import Script
 
 HITS_MIN: Final = 1 << 14
@@ -152,8 +153,17 @@ class _Room(NamedTuple):
         )
 
 
+class _Told(NamedTuple):
+    """What the kernel tells of hits."""
+
+    rule: NDArray[np.int32]
+    row: NDArray[np.int32]
+    slot: NDArray[np.int32]
+    kept: NDArray[np.float64]
+
+
 class _Cast:
-    """The scripts of a plan's rules, set after set, as tables for the kernel. It fits until the plan or a rule changes."""
+    """The scripts of a plan's rules, set after set, as tables for the kernel, until the plan or a rule changes."""
 
     def __init__(self, plan: Plan, room: _Room) -> None:
         self._sets = plan.sets
@@ -225,10 +235,9 @@ class _Cast:
         self.fills = np.array(fills, np.float64)
         self.until = np.array([one.rule.until for one in self.scripts], np.float64)
         hits = max(HITS_MIN, kernel.BLOCK * max((lookers for *_, lookers in self.refs_of.values()), default=0))
-        self.hits = (
-            *(np.empty(hits, np.int32), np.empty(hits, np.int32), np.empty(hits, np.int32)),
-            np.empty((hits, max((1, *(len(one.kept) for one in self.scripts))))),
-        )
+        kept = max((1, *(len(one.kept) for one in self.scripts)))
+        rule, row, slot = (np.empty(hits, np.int32) for _ in range(3))
+        self.hits = _Told(rule, row, slot, np.empty((hits, kept)))
         self._places = [(one.begin + place.step, place) for one in self.scripts for place in one.places]
         self._seen: list[NDArray[Any] | None] = [None] * len(self._places)
 
@@ -302,8 +311,8 @@ class _Turn:
     def run(self, rows: Rows, local: NDArray[np.int64], offset: int, room: _Room) -> int:
         """Go on, to the end or as far as there is room for hits; how many there are."""
         of, cast = rows.readings, self._cast
-        columns = rows.point, rows.ts, rows.value, rows.prev, rows.dt, local
-        columns += rows.row, of.received_at, of.flags, of.quality
+        columns: tuple[NDArray[Any], ...] = (rows.point, rows.ts, rows.value, rows.prev, rows.dt, local)
+        columns += (rows.row, of.received_at, of.flags, of.quality)
         assert all(one.flags.c_contiguous for one in columns)
         given = np.array([one.ctypes.data if len(one) else 0 for one in columns], np.int64)
         return int(
@@ -316,13 +325,14 @@ class _Turn:
 
     def hits(self, rows: Rows, found: int) -> Iterator[Hit]:
         """What was found, by rule."""
-        of, at, slots, kept = (column[:found].copy() for column in self._cast.hits)
+        hits = self._cast.hits
+        of = hits.rule[:found]
         for k in np.unique(of).tolist():
             one, mine = self._cast.scripts[k], np.flatnonzero(of == k)
-            own = slots[mine]
-            self._stirred.append((one, own))
-            known = {name: kept[mine, c] for c, name in enumerate(one.kept)}
-            yield Hit(one.rule, Hits(rows, at[mine], own), known)
+            slots = hits.slot[mine]
+            self._stirred.append((one, slots))
+            known = {name: hits.kept[mine, c] for c, name in enumerate(one.kept)}
+            yield Hit(one.rule, Hits(rows, hits.row[mine], slots), known)
 
     def finish(self) -> None:
         """Take the marks away, and keep what features noted."""

@@ -8,12 +8,10 @@ Instructions are four numbers, ``op out a b``. Numbers and flags have registers 
 NaN, and a comparison with it is not true; where something is false is asked for by another comparison.
 """
 
-from typing import Any
-
 import numpy as np
-from numba import carray, njit, types
-from numba.extending import intrinsic
+from numba import carray, njit
 
+from rules.kernels.addresses import as_bytes, as_doubles
 from rules.kernels.types import F64, I32, I64, U8
 
 BLOCK = 512
@@ -21,22 +19,6 @@ LOAD, ADD, SUB, MUL, DIV, NEG, ABS, SIGN, FLOOR, CEIL, MAX, MIN, COALESCE, NULLI
 FILL, EQ, NE, LT, LE, GT, GE, IS_NULL, NOT_NULL, AND, OR, SKIP, KEEP = range(14, 27)
 """``SKIP``: go on at instruction b where flag a is set in no row of the block. ``KEEP``: of the rows that are left,
 those with flag a; where none is, the block is done."""
-
-
-@intrinsic
-def _numbers(_typing: Any, _address: Any) -> Any:
-    """An address as a pointer to float64."""
-    return types.CPointer(types.float64)(types.int64), _pointer
-
-
-@intrinsic
-def _flags(_typing: Any, _address: Any) -> Any:
-    """An address as a pointer to uint8."""
-    return types.CPointer(types.uint8)(types.int64), _pointer
-
-
-def _pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
 
 @njit(cache=True, nogil=True)
@@ -94,21 +76,21 @@ def run(
             if op == LOAD:
                 registers[o] = columns[a] + 8 * begin
             elif op < FILL:
-                x, y = carray(_numbers(registers[a]), n), carray(_numbers(registers[b]), n)
+                x, y = carray(as_doubles(registers[a]), n), carray(as_doubles(registers[b]), n)
                 registers[o] = at_number + 8 * BLOCK * o
-                _compute(op, carray(_numbers(registers[o]), n), x, y)
+                _compute(op, carray(as_doubles(registers[o]), n), x, y)
             elif op < AND:
-                flag = carray(_flags(at_flag + BLOCK * o), n)
+                flag = carray(as_bytes(at_flag + BLOCK * o), n)
                 if op == FILL:
                     flag[:] = a
                 else:
-                    _compare(op, flag, carray(_numbers(registers[a]), n), carray(_numbers(registers[b]), n))
+                    _compare(op, flag, carray(as_doubles(registers[a]), n), carray(as_doubles(registers[b]), n))
             elif op < SKIP:
-                _join(op, carray(_flags(at_flag + BLOCK * o), n), carray(_flags(at_flag + BLOCK * a), n))
+                _join(op, carray(as_bytes(at_flag + BLOCK * o), n), carray(as_bytes(at_flag + BLOCK * a), n))
             elif op == SKIP:
-                if not _some(carray(_flags(at_flag + BLOCK * a), n)):
+                if not _some(carray(as_bytes(at_flag + BLOCK * a), n)):
                     at = b
-            elif _keep(rest, carray(_flags(at_flag + BLOCK * a), n), kept):
+            elif _keep(rest, carray(as_bytes(at_flag + BLOCK * a), n), kept):
                 kept = True
                 any_left |= at == end
             else:

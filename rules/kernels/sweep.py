@@ -19,6 +19,7 @@ from numba.extending import intrinsic
 
 from lifeline.core.schema import Flag
 from rules.kernels import conditions
+from rules.kernels.addresses import as_bytes, as_doubles, as_ints, as_longs, as_shorts, as_singles, as_words
 from rules.kernels.order import previous
 from rules.kernels.select import rank_points
 from rules.kernels.types import F64, I32, I64, U8
@@ -37,7 +38,7 @@ FEATURE, WALK, DECODE, DIFFERENCE, INTERVALS, BESIDE, FILL, AGE, QUALITY, LATE =
 
 - ``FEATURE`` kernel state rows width kind options count out outs walk limit note turn: a feature (-1: none);
 - ``WALK`` on walk prior rows width: the rows at which column ``on`` has a value, with what came before of it;
-- ``DECODE`` codes bytes table entries out slots (and the bytes of an entry): a parameter or a number of the registry, by slot;
+- ``DECODE`` codes bytes table entries out slots bytes: a parameter or a number of the registry, by slot;
 - ``DIFFERENCE`` out: the value less the one before;
 - ``INTERVALS`` interval out: the seconds since the one before in intervals;
 - ``BESIDE`` column out: a column that was made of all rows, by place in the order;
@@ -50,45 +51,6 @@ another type, for which it would compile all of this anew. The last three are of
 LATE_FLAG = int(Flag.LATE)
 WHOLE, SINGLE, NOTING = range(3)
 """Kinds of a feature: state of float64, of float32, and of float32 with notes of what it overwrites."""
-
-
-@intrinsic
-def _doubles(_typing: Any, _address: Any) -> Any:
-    return types.CPointer(types.float64)(types.int64), _pointer
-
-
-@intrinsic
-def _singles(_typing: Any, _address: Any) -> Any:
-    return types.CPointer(types.float32)(types.int64), _pointer
-
-
-@intrinsic
-def _ints(_typing: Any, _address: Any) -> Any:
-    return types.CPointer(types.int32)(types.int64), _pointer
-
-
-@intrinsic
-def _longs(_typing: Any, _address: Any) -> Any:
-    return types.CPointer(types.int64)(types.int64), _pointer
-
-
-@intrinsic
-def _words(_typing: Any, _address: Any) -> Any:
-    return types.CPointer(types.uint64)(types.int64), _pointer
-
-
-@intrinsic
-def _shorts(_typing: Any, _address: Any) -> Any:
-    return types.CPointer(types.uint16)(types.int64), _pointer
-
-
-@intrinsic
-def _bytes(_typing: Any, _address: Any) -> Any:
-    return types.CPointer(types.uint8)(types.int64), _pointer
-
-
-def _pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
 
 _DOUBLES = types.Array(types.float64, 1, "C")
@@ -169,25 +131,25 @@ def _call_noting(
 def _slots(points: I32, of: I64, out: I32) -> None:
     """The slot of each point among those of a set: ``of`` is words and before (addresses, length), list and length."""
     if of[1]:
-        rank_points(points, carray(_words(of[0]), of[1]), carray(_ints(of[2]), of[1]), out)
+        rank_points(points, carray(as_words(of[0]), of[1]), carray(as_ints(of[2]), of[1]), out)
         return
-    known = carray(_ints(of[3]), of[4])
+    known = carray(as_ints(of[3]), of[4])
     out[:] = np.searchsorted(known, points)
 
 
 @njit(cache=True, nogil=True)
 def _decode(step: I64, slots: I32, out: F64) -> None:
-    table = carray(_doubles(step[3]), step[4])
+    table = carray(as_doubles(step[3]), step[4])
     if step[2] == 1:
-        small = carray(_bytes(step[1]), step[6])
+        small = carray(as_bytes(step[1]), step[6])
         for i in range(len(slots)):
             out[i] = table[small[slots[i]]]
     elif step[2] == 2:
-        short = carray(_shorts(step[1]), step[6])
+        short = carray(as_shorts(step[1]), step[6])
         for i in range(len(slots)):
             out[i] = table[short[slots[i]]]
     else:
-        long = carray(_ints(step[1]), step[6])
+        long = carray(as_ints(step[1]), step[6])
         for i in range(len(slots)):
             out[i] = table[long[slots[i]]]
 
@@ -207,44 +169,42 @@ def _feature(
     notes: I64,
 ) -> None:
     """Let a feature advance over rows, and note what it overwrites."""
-    options = carray(_doubles(step[6]), step[7])
+    options = carray(as_doubles(step[6]), step[7])
     if step[5] == WHOLE:
-        whole = carray(_doubles(step[2]), (step[3], step[4]))
+        whole = carray(as_doubles(step[2]), (step[3], step[4]))
         _call(step[1], slots, ts, local, value, prev, dt, limit, options, until, whole, out)
         return
-    single = carray(_singles(step[2]), (step[3], step[4]))
+    single = carray(as_singles(step[2]), (step[3], step[4]))
     if step[5] == SINGLE:
         _call(step[1], slots, ts, local, value, prev, dt, limit, options, until, single, out)
         return
     note, turn = step[12], step[13]
     made = notes[note, 2]
     room = len(slots)
-    at = carray(_ints(notes[note, 0] + 8 * made), (room, 2))
-    before = carray(_singles(notes[note, 1] + 4 * turn * made), (room, turn))
+    at = carray(as_ints(notes[note, 0] + 8 * made), (room, 2))
+    before = carray(as_singles(notes[note, 1] + 4 * turn * made), (room, turn))
     notes[note, 2] += _call_noting(
         step[1], slots, ts, local, value, prev, dt, limit, options, until, single, out, at, before
     )
 
 
 @njit(cache=True, nogil=True)
-def _gather(
-    order: I32, given: I64, rows: int, offset: int, points: I32, times: I64, locals_: I64, room: F64
-) -> None:
+def _gather(order: I32, given: I64, rows: int, offset: int, points: I32, times: I64, locals_: I64, room: F64) -> None:
     """The columns of the rows of a block."""
-    point, ts = carray(_ints(given[POINT]), rows), carray(_longs(given[TS]), rows)
-    value = carray(_doubles(given[VALUES]), rows)
+    point, ts = carray(as_ints(given[POINT]), rows), carray(as_longs(given[TS]), rows)
+    value = carray(as_doubles(given[VALUES]), rows)
     for i in range(len(order)):
         row = order[i]
         points[i] = point[row]
         times[i] = ts[row]
         room[VALUE, i] = value[row]
     if given[BEFORE]:
-        prev, dt = carray(_doubles(given[BEFORE]), rows), carray(_doubles(given[SINCE]), rows)
+        prev, dt = carray(as_doubles(given[BEFORE]), rows), carray(as_doubles(given[SINCE]), rows)
         for i in range(len(order)):
             room[PREV, i] = prev[order[i]]
             room[DT, i] = dt[order[i]]
     if given[LOCAL]:
-        local = carray(_longs(given[LOCAL]), rows)
+        local = carray(as_longs(given[LOCAL]), rows)
         for i in range(len(order)):
             locals_[i] = local[order[i]]
     else:
@@ -255,17 +215,17 @@ def _gather(
 @njit(cache=True, nogil=True)
 def _told(op: int, order: I32, given: I64, rows: int, times: I64, out: F64) -> None:
     """What the readings of a block tell of themselves."""
-    index, readings = carray(_ints(given[ROW]), rows), 1 << 40
+    index, readings = carray(as_ints(given[ROW]), rows), 1 << 40
     if op == AGE:
-        received = carray(_longs(given[RECEIVED]), readings)
+        received = carray(as_longs(given[RECEIVED]), readings)
         for i in range(len(order)):
             out[i] = (received[index[order[i]]] - times[i]) / 1000.0
     elif op == QUALITY:
-        quality = carray(_bytes(given[QUALITY_OF]), readings)
+        quality = carray(as_bytes(given[QUALITY_OF]), readings)
         for i in range(len(order)):
             out[i] = quality[index[order[i]]]
     else:
-        flags = carray(_bytes(given[FLAGS_OF]), readings)
+        flags = carray(as_bytes(given[FLAGS_OF]), readings)
         for i in range(len(order)):
             out[i] = 1.0 if flags[index[order[i]]] & LATE_FLAG else 0.0
 
@@ -294,7 +254,7 @@ def _walk(
             walk_time[1, found] = locals_[i]
             walk[VALUE, found] = on[i]
             found += 1
-    prior = carray(_doubles(step[3]), (step[4], step[5]))
+    prior = carray(as_doubles(step[3]), (step[4], step[5]))
     previous(walk_slot[:found], walk_time[0, :found], walk[VALUE, :found], prior, walk[PREV], walk[DT])
     return found
 
@@ -349,7 +309,7 @@ def _tell(
     hit_kept: F64,
 ) -> int:
     """Write down the hits of a block; how many there are now."""
-    mark = carray(_bytes(rule[8]), rule[9])
+    mark = carray(as_bytes(rule[8]), rule[9])
     for i in range(len(slots)):
         slot = slots[i]
         if passed and left[i]:
@@ -402,7 +362,8 @@ def sweep(
     """Advance features over rows and find hits, up to the end or until there may be no room for more of them.
 
     Args:
-        given: addresses of the columns of so many ``rows`` in the order of reading: see ``POINT``.
+        given: addresses of the columns of the rows in the order of reading: see ``POINT``.
+        rows: how many those are.
         offset: what their wall clock is ahead by (ms), where it is no column.
         order: rows by band.
         bands: [begin, end, first of its sets in ``refs``, behind the last of them], where each band lies in ``order``.
@@ -411,18 +372,26 @@ def sweep(
         rules: [first step, end, code, instructions, constants, how many, registers, flags, marks, how many, first of
             ``columns``, end, first of ``keeps``, end].
         steps: see above; addresses are of what the caller holds.
-        columns: addresses of the code's columns; ``keeps``: registers that are told of a hit.
+        columns: addresses of the code's columns.
+        keeps: registers that are told of a hit.
         until: of each rule, before which its features learn.
         fills: numbers for ``FILL``.
         marked: how many marks each rule has; grows.
         notes: [places, numbers, how many], of each feature that notes: room for as many as it has rows.
-        room: float64 [registers, BLOCK]; ``numbers`` and ``flags`` those of conditions, the last flag the rows left.
-        block_int: [2, BLOCK] and ``block_time`` [2, BLOCK]: points and slots, times and wall clock.
-        walk_int: [WALKS, 2, BLOCK], ``walk_time`` [WALKS, 2, BLOCK] and ``walks`` [WALKS, 4, BLOCK] likewise.
-        made: [columns of a feature, BLOCK].
+        room: float64 [registers, BLOCK].
+        numbers: float64 [registers of a condition, BLOCK].
+        flags: uint8 likewise; the last one tells which rows are left.
+        block_int: int32 [2, BLOCK], points and slots.
+        block_time: int64 [2, BLOCK], times and wall clock.
+        walk_int: int32 [WALKS, 2, BLOCK], rows and slots.
+        walk_time: int64 [WALKS, 2, BLOCK].
+        walks: float64 [WALKS, 4, BLOCK], value, what was before, seconds since, limit.
+        made: float64 [columns of a feature, BLOCK].
         resume: [band, place in ``order``] from where to go on; the end is behind the last band.
-        hit_rule: with ``hit_row``, ``hit_slot`` and ``hit_kept`` what is told of hits. Of a block there must be room
-            for all rows of all rules that look at its band.
+        hit_rule: the rule of each hit. Of a block there must be room for all rows of all rules that look at its band.
+        hit_row: its row.
+        hit_slot: its slot.
+        hit_kept: [hits, columns].
 
     Returns:
         How many hits there are.
@@ -481,14 +450,14 @@ def sweep(
                             for i in range(n):
                                 column[i] = room[DT, i] / interval[i] if interval[i] > 0.0 else np.nan
                         elif op == BESIDE:
-                            room[step[2], :n] = carray(_doubles(step[1] + 8 * begin), n)
+                            room[step[2], :n] = carray(as_doubles(step[1] + 8 * begin), n)
                         elif op == FILL:
                             room[step[2], :n] = fills[step[1]]
                         else:
                             _told(op, block, given, rows, times, room[step[1]])
                     left = left_of[:n]
                     passed = conditions.run(
-                        *(carray(_ints(rule[2]), (rule[3], 4)), 0, rule[3], carray(_doubles(rule[4]), rule[5])),
+                        *(carray(as_ints(rule[2]), (rule[3], 4)), 0, rule[3], carray(as_doubles(rule[4]), rule[5])),
                         *(numbers[: rule[6]], flags[: rule[7]], columns[rule[10] : rule[11]], False, left),
                     )
                     if passed or marked[r]:

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules import conditions, features, machine_code, numeric
+from rules.bound import BoundRule
 from rules.conditions import Test as Condition
 from rules.expression import parse_numeric
 from rules.kernels.conditions import BLOCK
-from rules.plan import BoundRule
 from rules.rule_set import RuleSet
 
 NAMES = ("value", "rate", "ewma", "span_low")
