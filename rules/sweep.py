@@ -168,7 +168,10 @@ class _Cast:
     def __init__(self, plan: Plan, room: _Room) -> None:
         self._sets = plan.sets
         self._tests = [rule.tests for rule in plan.rules]
-        found = [None if rule.overlaid else script_of(rule) for rule in plan.rules]
+        seen = {lane for one in plan.sets for lane in one.lanes}
+        found = [
+            script_of(rule) if lane in seen and not rule.overlaid else None for lane, rule in enumerate(plan.rules)
+        ]
         self.scripts: list[Script] = []
         self.set_of: list[int] = []
         """The set of each."""
