@@ -258,3 +258,10 @@ def test_features_of_a_group_rule_are_those_of_its_hit(kit: Any) -> None:
     )  # fmt: skip
     (rule,) = RuleSet.parse(text).rules
     assert [instance.name for instance in rule.features] == ["minutes"]
+
+
+def test_what_was_to_be_filled_in_is_asked_for(kit: Any) -> None:
+    found = problems(kit.rule(cause='"…"', action='{ zh = "关阀", en = "-" }', consequence='" "'))
+    assert found["rule gas.ch4.high.cause"].message == "says '…'"
+    assert found["rule gas.ch4.high.consequence"].message == "is empty"
+    assert "zh and en" in found["rule gas.ch4.high.action"].message
