@@ -376,6 +376,13 @@ CASES: list[Case] = [
     ("meter.register", "gas-meter", 3600, lambda: jumps(0.0), lambda: jumps(1.0, add=0.8)),
     ("meter.reversed", "water-meter", 3600, lambda: back(60.0), lambda: back(2.0)),
     ("meter.reversed", "gas-meter", 3600, lambda: below_nothing(60.0), lambda: below_nothing(0.0)),
+    (
+        "meter.reversed",
+        "gas-meter",
+        3600,
+        lambda: renamed(below_nothing(60.0), diff_l="gas_m3"),
+        lambda: renamed(below_nothing(60.0), diff_l="wind_speed_ms"),
+    ),
     ("meter.stopped", "water-meter", 3600, lambda: stands(14), lambda: stands(7)),
     (
         "meter.reversed",
