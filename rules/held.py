@@ -89,6 +89,8 @@ class Held:
         self._past = Past(Checkpoint(0, {}, self._header()), Checkpoint(0, {}, self._header()))
         self._grow(self._current())
         self.override(self._spans)
+        for sweep in self._sweeps.values():
+            sweep.prepare()
 
     def _bind(self, rule: RuleSpec, order: int) -> BoundRule:
         if rule.evaluate == "group":
@@ -176,7 +178,7 @@ class Held:
             "journal": self._journal.nbytes + self._instants.nbytes,
             "features": sum(track.nbytes for rule in self._bound for track in rule.tracks),
             "alarms": sum(rule.state.nbytes for rule in self._bound),
-            "plans": sum(plan.nbytes for plan in self._plans) + sum(points.values()),
+            "plans": sum(one.nbytes for one in (*self._plans, *self._sweeps.values())) + sum(points.values()),
             "silence": self._silence.nbytes,
         }
 

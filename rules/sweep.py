@@ -87,6 +87,8 @@ class Sweep:
         self._clock = clock
         self._room = _Room.new()
         self._cast: _Cast | None = None
+        self._scripts: dict[int, tuple[object, Script | None]] = {}
+        """By place in the plan, with the tests that each was made of."""
 
     def left_over(self) -> Sequence[int]:
         """Places in the plan of the rules that take no part."""
@@ -110,10 +112,32 @@ class Sweep:
                 yield from turn.hits(rows, found)
         turn.finish()
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that grows with the points: marks."""
+        return sum(script.marks.nbytes for _, script in self._scripts.values() if script is not None)
+
+    def prepare(self) -> None:
+        """Make ready what the first rows need: kernels are loaded when a script is made."""
+        self._play_of()
+
     def _play_of(self) -> _Cast:
         if self._cast is None or not self._cast.fits(self.plan):
-            self._cast = _Cast(self.plan, self._room)
+            self._cast = _Cast(self.plan, self._script, self._room)
         return self._cast
+
+    def _script(self, lane: int) -> Script | None:
+        """The script of a rule, with marks for all points that it has by now."""
+        rule = self.plan.rules[lane]
+        if rule.overlaid:
+            return None
+        tests, script = self._scripts.get(lane, (None, None))
+        if tests is not rule.tests:
+            script = script_of(rule)
+            self._scripts[lane] = rule.tests, script
+        if script is not None and len(script.marks) < len(rule.points):
+            script.marks = np.zeros(len(rule.points), np.uint8)
+        return script
 
     def _local(self, rows: Rows, cast: _Cast) -> tuple[NDArray[np.int64], int]:
         """The wall clock of the rows: a column, or what it is ahead by."""
@@ -165,13 +189,11 @@ class _Told(NamedTuple):
 class _Cast:
     """The scripts of a plan's rules, set after set, as tables for the kernel, until the plan or a rule changes."""
 
-    def __init__(self, plan: Plan, room: _Room) -> None:
+    def __init__(self, plan: Plan, script: Callable[[int], Script | None], room: _Room) -> None:
         self._sets = plan.sets
         self._tests = [rule.tests for rule in plan.rules]
         seen = {lane for one in plan.sets for lane in one.lanes}
-        found = [
-            script_of(rule) if lane in seen and not rule.overlaid else None for lane, rule in enumerate(plan.rules)
-        ]
+        found = [script(lane) if lane in seen else None for lane in range(len(plan.rules))]
         self.scripts: list[Script] = []
         self.set_of: list[int] = []
         """The set of each."""
@@ -180,13 +202,13 @@ class _Cast:
         for k, one in enumerate(plan.sets):
             begin = len(self.scripts)
             for lane in one.lanes:
-                script = found[lane] if lane < len(found) else None
-                if script is not None:
-                    self.scripts.append(script)
+                one_of = found[lane] if lane < len(found) else None
+                if one_of is not None:
+                    self.scripts.append(one_of)
                     self.set_of.append(k)
                     self.lanes.append(lane)
             sets.append((*one.ranks.addresses, begin, len(self.scripts)))
-        self.left_over = [lane for lane, script in enumerate(found) if script is None]
+        self.left_over = [lane for lane, one in enumerate(found) if one is None]
         self.wants_local = any(script.rule.wants_local for script in self.scripts)
         self.sets = np.array(sets, np.int64).reshape(-1, 7)
         self.refs_of: dict[int, tuple[int, int, int]] = {}
