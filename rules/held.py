@@ -173,12 +173,13 @@ class Held:
     def memory(self) -> dict[str, int]:
         """The same by what holds it."""
         points = {id(rule.points): rule.points.nbytes for rule in self._bound}
+        marks = sum(sweep.nbytes for sweep in self._sweeps.values())
         return {
             "checkpoints": self._past.nbytes,
             "journal": self._journal.nbytes + self._instants.nbytes,
             "features": sum(track.nbytes for rule in self._bound for track in rule.tracks),
             "alarms": sum(rule.state.nbytes for rule in self._bound),
-            "plans": sum(one.nbytes for one in (*self._plans, *self._sweeps.values())) + sum(points.values()),
+            "plans": sum(plan.nbytes for plan in self._plans) + marks + sum(points.values()),
             "silence": self._silence.nbytes,
         }
 
