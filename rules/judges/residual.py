@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 CAP: Final = 5.0
 """One frame counts at most this many times the limit, so that an alarm does not outlast its cause."""
+SEEN: Final = 0.1
+"""The median member's instrument errs by no more than this share of what the member moves."""
 SHARES: Final = 6
 """Shares of variance from ``variance_low`` to ``variance``."""
 
@@ -94,10 +96,10 @@ class Residual:
         mean = np.nan_to_num(a["mean"])
         moved = deviation > FLAT * np.maximum(1.0, np.abs(mean))
         # what moves by less than its instrument can tell would otherwise count for as much as what moves by half
-        told = np.hypot(deviation, self._accuracy * mean)
-        scale = np.where(moved, 1.0 / np.where(moved, told, 1.0), 0.0)
         if not moved.any():
             return
+        told = np.hypot(deviation, self._told(deviation, mean, moved))
+        scale = np.where(moved, 1.0 / np.where(moved, told, 1.0), 0.0)
         correlation = a["scatter"] / max(n - 1.0, 1.0) * np.outer(scale, scale)
         values, axes = np.linalg.eigh(correlation)
         values, axes = values[::-1], axes[:, ::-1]
@@ -112,6 +114,16 @@ class Residual:
         # outside of the components every direction is taken to be alike (probabilistic PCA; Tipping and Bishop 1999)
         rest = max(values[kept:].sum() / max(np.count_nonzero(moved) - kept, 1), FLAT)
         a["precision"] = (a["axes"].T * (1.0 / a["spread"] - 1.0 / rest)) @ a["axes"] + np.eye(len(scale)) / rest
+
+    def _told(self, deviation: Any, mean: Any, moved: Any) -> Any:
+        """By how much the instrument of each may err: a share of its mean, unless means are no measure of their range.
+
+        Levels above the sea or kelvin have large means that say nothing. Instruments are chosen for what they are to
+        see: where in the median they would miss more than ``SEEN`` of it, what is told is no share of the mean.
+        """
+        error = self._accuracy * np.abs(mean)
+        usual = np.median(error[moved] / deviation[moved])
+        return error * min(1.0, SEEN / usual) if usual > 0.0 else error
 
     def judge(self, ts: NDArray[np.float64], frames: NDArray[np.float64], *, follow: bool) -> NDArray[np.float64]:
         """T², Q and the member that stands out, one row a frame. With ``follow`` normal frames go on being learned."""

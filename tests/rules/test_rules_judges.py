@@ -154,6 +154,18 @@ def test_what_an_instrument_cannot_tell_counts_little() -> None:
     assert np.median(said[1][1210:, 1]) < 1
 
 
+def test_an_offset_of_all_members_hides_nothing() -> None:
+    """Levels above the sea, kelvin: a hundredth of such a mean is more than all that moves."""
+    random = np.random.default_rng(6)
+    frames = random.normal(size=(1500, 2)) @ random.normal(size=(2, 5)) + random.normal(0, 0.1, (1500, 5))
+    frames = frames * np.array([1.0, 1.0, 5.0, 30.0, 30.0]) + 50.0
+    frames[1200:, 0] += 1.0
+    ts = np.arange(1500, dtype=np.int64) * 60_000
+    for offset in (0.0, 3000.0):
+        model = Model(Residual, 5, DEFAULTS | {"accuracy": 0.01}, Learn(1000 * 60.0, follow=False), None)
+        assert np.median(model.process(ts, frames + offset)[1210:, 1]) > 4.0
+
+
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.03])
 def test_a_fault_in_the_normal_period_does_not_set_the_limit(share: float) -> None:
     random = np.random.default_rng(11)
