@@ -24,6 +24,8 @@ NAMES: Final = ("device_id", "quantity", "fault_id", "kind")
 """Names are text even where they look like numbers: 0012 is not 12."""
 WORDS: Final = {"true": 1.0, "false": 0.0}
 SEPARATORS: Final = ",;\t"
+AGAIN: Final = "_duplicated_"
+"""What polars puts between the name of a column that comes again and a number."""
 PARQUET: Final = b"PAR1"
 GZIP: Final = b"\x1f\x8b"
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -250,8 +252,22 @@ def scan_frame(path: Path, option: str) -> Scan:
         if is_parquet(path):
             lazy = pl.scan_parquet(path, glob=False)
         else:
-            lazy = pl.scan_csv(path, separator=_separator(path), infer_schema=False)
+            lazy = _named(pl.scan_csv(path, separator=_separator(path), infer_schema=False), path)
         return Scan(path, option, lazy, lazy.collect_schema().names())
+
+
+def _named(lazy: pl.LazyFrame, path: Path) -> pl.LazyFrame:
+    """Columns of a CSV by their names: without spaces around them, and with the quotes that are theirs.
+
+    Raises:
+        ConfigurationError: two have one name.
+    """
+    names = lazy.collect_schema().names()
+    twice = [name.rpartition(AGAIN)[0] for name in names if name.rpartition(AGAIN)[0] in names]
+    if twice:
+        raise ConfigurationError([Problem(str(path), twice[0], "appears twice", "keep one column of each name")])
+    better = {name: name.strip().replace('""', '"') for name in names}
+    return lazy if len(set(better.values())) < len(names) else lazy.rename(better)
 
 
 @contextmanager

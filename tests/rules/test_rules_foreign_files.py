@@ -474,6 +474,18 @@ def test_what_a_file_is_tells_its_beginning_and_not_its_name(name: str, tmp_path
     assert run(tmp_path, tmp_path / name, registry)["alarms"] == 1
 
 
+def test_names_of_columns_are_read_as_they_are_meant(tmp_path: Path, registry: Path) -> None:
+    wide().rename({"site/b/q": 'site/"b"/q'}).write_csv(tmp_path / "d.csv")
+    text = (tmp_path / "d.csv").read_text()
+    assert text.startswith('ts,site/a/ch4,site/b/ch4,"site/""b""/q"')
+    (tmp_path / "d.csv").write_text(text.replace("ts,site/a/ch4,", "ts , site/a/ch4,", 1))
+    registry.write_text(registry.read_text().replace("site/b,q", '"site/""b""",q'))
+    assert run(tmp_path, tmp_path / "d.csv", registry)["alarms"] == 1
+    (tmp_path / "d.csv").write_text(text.replace("site/b/ch4", "site/a/ch4", 1))
+    with pytest.raises(ConfigurationError, match="site/a/ch4: appears twice"):
+        run(tmp_path, tmp_path / "d.csv", registry)
+
+
 @pytest.mark.parametrize(("begin", "message"), [(b"PK\x03\x04", "workbook"), (b"\xff\xfet\0s\0", "UTF-16")])
 def test_what_is_neither_csv_nor_parquet_is_named(begin: bytes, message: str, tmp_path: Path, registry: Path) -> None:
     (tmp_path / "d.csv").write_bytes(begin)
