@@ -41,7 +41,7 @@ SUBJECTS: Final = (
     Subject("humidity", ("humid", "moisture"), (), ("rh",)),
     Subject("methane", ("ch4", "methane"), (), ("mm",)),
     Subject("temperature", (), ("ta", "tair", "degc", "degf", "dewpoint", "dew")),
-    Subject("pressure", (), ("press", "baro", "pa", "hpa", "kpa", "mbar", "patm")),
+    Subject("pressure", (), ("press", "pres", "baro", "pa", "hpa", "kpa", "mbar", "patm")),
     Subject("humidity", (), ("rh", "h2o")),
     Subject(
         "wind",

@@ -333,7 +333,9 @@ CASES: list[Case] = [
         "water-quality",
         300,
         lambda: seldom(5, works(0.2)),
-        lambda: seldom(5, works(0.0)),
+        lambda: (
+            seldom(5, works(0.0)) | {"pump_1": np.arange(8 * 288) // 40 % 2.0, "pres_in": 70 + noise(8 * 288, 2.0) ** 3}
+        ),
     ),
     (
         "quality.water.drift",

@@ -13,13 +13,13 @@ from rules.named import SUBJECTS, WHOLE, about
 from rules.rule_set import RuleSet
 
 NAMED = {
-    None: "a b sensor_1 picarro_2 inlet_3 x0 value reading conc_1 terrace_2 north_fence downwind_3 upwind "
+    None: "a b presence sensor_1 picarro_2 inlet_3 x0 value reading conc_1 terrace_2 north_fence downwind_3 upwind "
     "tank_battery_1 compressor_2 sensor_no_1 sensor_w separator flare_1",
     "methane": "ch4 ch4_2906 methane_ppm ch4vmr_ppmv compressor_ch4 ch4_u ch4_dry_h2o_corrected mm116 mm_263",
     "quality": "ch4_error ch4vmrerror_ppmv ch4_flag conc_std qc_1 dmm116 mm116_pred",
     "wind": "wind_dir ws wd u v_ms speedofsound_m_s wind_x_m_s an311 as038",
     "temperature": "t temp_k t_air supply_temp sonic_temp ch4_temp tp1711 wassertemperatur temperatura 水温度",
-    "pressure": "press_pa p_atm inlet_pressure ba13 p_864 druck_1",
+    "pressure": "press_pa b_pres_op p_atm inlet_pressure ba13 p_864 druck_1",
     "humidity": "rh humidity_ppmv h2o_ppm rh1712",
     "gas": "co co2_ppm site_co ethane c2h6_ppb cm861",
     "device": "battery battery_voltage rssi amp12_ir vbat",
