@@ -149,9 +149,9 @@ def daily(*, missing: bool) -> Series:
     return {"v": 20 + peak + RANDOM.normal(0, 2.0, len(hour)).round(2)}
 
 
-def works(step: float, *, torn: bool = False) -> Series:
-    """Eight days of a waterworks by the minute; ``torn``: two indicators no longer go together."""
-    n = 8 * 1440
+def works(step: float, days: int = 3, *, torn: bool = False) -> Series:
+    """A waterworks by the minute, the last day is judged; ``torn``: two indicators no longer go together."""
+    n = days * 1440
     day = np.sin(np.arange(n) / 1440 * 2 * np.pi)
     swing = np.sin(np.arange(n) / 45.0) * 0.05
     redox = 750 + 100 * swing * np.where(torn & (np.arange(n) > n - 600), -1.0, 1.0)
@@ -333,9 +333,7 @@ CASES: list[Case] = [
         "water-quality",
         300,
         lambda: seldom(5, works(0.2)),
-        lambda: (
-            seldom(5, works(0.0)) | {"pump_1": np.arange(8 * 288) // 40 % 2.0, "pres_in": 70 + noise(8 * 288, 2.0) ** 3}
-        ),
+        lambda: seldom(5, works(0.0)) | {"pump_1_hz": np.arange(864) // 190 % 2 * 43 + noise(864, 0.2)},
     ),
     (
         "quality.water.drift",
@@ -344,7 +342,7 @@ CASES: list[Case] = [
         lambda: seldom(20, works(0.2)),
         lambda: seldom(20, works(0.0)),
     ),
-    ("quality.water.pattern", "water-quality", 60, lambda: works(0.0, torn=True), lambda: works(0.0)),
+    ("quality.water.pattern", "water-quality", 60, lambda: works(0.0, 8, torn=True), lambda: works(0.0, 8)),
     ("meter.water.running", "water-meter", 3600, lambda: home(5.0), lambda: home(0.0)),
     (
         "meter.water.running",
