@@ -38,7 +38,7 @@ class Departure:
         self.members = members
         self._block, self._stays, self._calm = (1000.0 * options[name] for name in ("block_s", "stays_s", "calm_s"))
         self._least, self._daily = options["deviations"], options["daily"]
-        room = int(np.ceil(options["block_s"] / max(options["frame_s"], 1.0)))
+        room = int(np.ceil(options["block_s"] / max(options.get("frame_s", 60.0), 1.0)))
         room = min(max(room, 1), FRAMES_MOST)
         member = np.zeros((7, members))
         member[[kernel.LEVEL, kernel.VALUE]] = np.nan

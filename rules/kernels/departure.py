@@ -213,7 +213,8 @@ def walk(
             z[j] = 0.0
             if known[j] and member[SEEN, j] > 0.0 and member[DIGIT, j] < np.inf:
                 square = max(member[SPREAD, j], ROUNDED * member[DIGIT, j] ** 2)
-                z[j] = (mean[j] - member[LEVEL, j]) / np.sqrt(square * wander)
+                if square > 0.0:  # of changes of 1e-170 it is nothing
+                    z[j] = (mean[j] - member[LEVEL, j]) / np.sqrt(square * wander)
         own = z.copy()
         _apart(z, known, of, together, inverse)
         worst = -1

@@ -214,6 +214,19 @@ def test_a_single_wild_reading_is_none(step_min: int) -> None:
     assert said(ts, frames)[last, 0].max() < max(1.0, 1.2 * quiet[last, 0].max())
 
 
+@pytest.mark.parametrize("scale", [1e-170, 1e-90, 1e-3, 1e6, 1e90])
+def test_units_do_not_matter_and_none_ends_the_rules(scale: float) -> None:
+    ts, frames = water(8, 20)
+    frames[within(ts, 7 * DAY + 300, 120), 2] += 0.5
+    plain, told = Departure(4, DEFAULTS), Departure(4, DEFAULTS)
+    expected = plain.judge(ts.astype(np.float64), frames, follow=True)
+    out = told.judge(ts.astype(np.float64), frames * scale, follow=True)
+    if scale < 1e-100:
+        assert (out[:, 0] == 0.0).all()
+    else:
+        assert np.allclose(out[:, 0], expected[:, 0], rtol=1e-6)
+
+
 def departures(ts: NDArray[np.int64], out: Matrix, from_day: int) -> float:
     """How many begin a day, an hour after the last at least."""
     times = ts[(ts >= from_day * DAY * MINUTE) & (out[:, 0] > 1.0)]
