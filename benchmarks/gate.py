@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,12 +34,15 @@ GATES: Final = Path(__file__).with_name("gates.toml")
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One workload of the gate: at which scale, which ratios at least, which hash."""
+    """One workload of the gate: at which scale, which ratios at least, which shares and delays at most, which hash."""
 
     workload: str
     scale: float
     at_least: Mapping[str, float]
     hash: str | None
+    at_most: Mapping[str, float] = field(default_factory=dict)
+    may_lack: frozenset[str] = frozenset()
+    """Figures of extras that need not be installed: judged where they are measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +67,14 @@ def load(path: Path) -> list[Gate]:
     """
     gates = []
     for name, table in tomllib.loads(path.read_text(encoding="utf-8")).items():
-        if unknown := set(table) - {"scale", "at_least", "hash"}:
+        if unknown := set(table) - {"scale", "at_least", "at_most", "may_lack", "hash"}:
             raise ValueError(f"{path}: {name}: unknown keys {sorted(unknown)}")
         if not table.get("at_least"):
             raise ValueError(f"{path}: {name}.at_least: names no ratio, so it would gate nothing")
-        gates.append(Gate(name, float(table["scale"]), table["at_least"], table.get("hash")))
+        most, lack = table.get("at_most", {}), frozenset(table.get("may_lack", ()))
+        if astray := lack - set(table["at_least"]) - set(most):
+            raise ValueError(f"{path}: {name}.may_lack: {sorted(astray)} are gated nowhere")
+        gates.append(Gate(name, float(table["scale"]), table["at_least"], table.get("hash"), most, lack))
     if not gates:
         raise ValueError(f"{path}: no workload: a gate without any would always be open")
     return gates
@@ -87,14 +93,18 @@ def judge(gate: Gate, result: Mapping[str, Any] | None) -> list[Verdict]:
     verdicts = []
     if result["scale"] != gate.scale:
         verdicts.append(fault("scale", f"{result['scale']:g}", f"{gate.scale:g}", final=True))
-    for name, least in gate.at_least.items():
-        figure = result["figures"].get(name)
+    bounds = [("≥", name, least) for name, least in gate.at_least.items()]
+    bounds += [("≤", name, most) for name, most in gate.at_most.items()]
+    for sign, name, bound in bounds:
+        figure, demanded = result["figures"].get(name), f"{sign} {number(bound)}"
         if figure is None:
-            verdicts.append(fault(name, "missing", f"≥ {number(least)}", final=True))
+            if name not in gate.may_lack:
+                verdicts.append(fault(name, "missing", demanded, final=True))
             continue
         value = figure["value"]
-        margin = f"{(value / least - 1) * 100:+.0f} %"
-        verdicts.append(Verdict(gate.workload, name, number(value), f"≥ {number(least)}", margin, value >= least))
+        margin = f"{(value / bound - 1) * 100:+.0f} %" if bound else ""
+        passed = value >= bound if sign == "≥" else value <= bound
+        verdicts.append(Verdict(gate.workload, name, number(value), demanded, margin, passed))
     if gate.hash is not None:
         same = result["hash"] == gate.hash
         verdicts.append(Verdict(gate.workload, "result hash", result["hash"], gate.hash, "", same, final=not same))

@@ -25,6 +25,8 @@ from benchmarks.quality.sets import Case, long
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
 Sensors = tuple[list[str], list[str], list[str]]
 """Nodes with a pressure, tanks with a level, links with a flow."""
 START: Final = datetime(2018, 1, 1, tzinfo=UTC)
@@ -111,6 +113,12 @@ def published(folder: Path) -> list[Leak]:
     return [Leak(str(pipe), *map(float, rest)) for pipe, *rest in zip(*columns, strict=True)]
 
 
+def drawn(leak: Leak, hour: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share of its full flow that a leak draws at these hours."""
+    grown = np.clip((hour - leak.start) / max(leak.peak - leak.start, 1e-9), 0, 1)
+    return np.where((hour >= leak.start) & (hour < leak.end), grown**2, 0.0)
+
+
 def _instruments(folder: Path) -> Sensors:
     listed = pl.read_csv(folder / "sensors.csv")
     named = {key: listed.filter(pl.col("kind").str.contains(key))["id"].cast(pl.String).to_list() for key in SENSORS}
@@ -150,9 +158,8 @@ def _simulate(file: str, hours: int, step_s: int, leaks: list[Leak], random: np.
         for k, (leak, end) in enumerate(zip(leaks, ends, strict=True)):
             area = math.pi * leak.diameter_m**2 / 4
             flow = DISCHARGE * area * math.sqrt(2 * GRAVITY * max(float(head.iloc[k]), 1.0))
-            hour = np.arange(steps) * step_s / 3600
-            grown = np.clip((hour - leak.start) / max(leak.peak - leak.start, 1e-9), 0, 1)
-            model.add_pattern(f"leak-{k}", list(np.where((hour >= leak.start) & (hour < leak.end), grown**2, 0.0)))
+            share = drawn(leak, np.arange(steps) * step_s / 3600)
+            model.add_pattern(f"leak-{k}", list(share))
             model.get_node(end).add_demand(flow, f"leak-{k}")
         return whole, _run(model)
 

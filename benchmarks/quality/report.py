@@ -29,7 +29,10 @@ def measure(name: str, scale: float, sensors: int, train_days: float) -> Result:
     result.figures |= _figures(found) | {"cpu_us": Figure(cpu_s / found.readings * 1e6, "µs/reading", None, "lower")}
     result.notes += [_line(kind, row) for kind, row in found.score.by_kind().items()]
     levels = ", ".join(f"{level} {share:.1%}" for level, share in found.score.levels().items())
-    result.notes.append(f"{found.readings:,} readings; alarms by level: {levels}")
+    worth = ", ".join(f"{level} {share:.1%}" for level, share in found.score.worth().items())
+    result.notes.append(
+        f"{found.readings:,} readings; alarms by level: {levels}; faults by what they are worth: {worth}"
+    )
     digest = blake2b(digest_size=16)
     for alarm in found.desk.alarms:
         digest.update(alarm.encode())
@@ -57,8 +60,19 @@ def _figures(found: Run) -> dict[str, Figure]:
     figures |= console.figures(
         score.alarms, found.start_ms, found.end_ms, load * found.days / max(len(score.alarms), 1), found.held
     )
+    figures |= {
+        "overrated": Figure(score.overrated, "share of alarms", 0.05, "lower"),
+        "underrated": Figure(score.underrated, "share of faults", 0.05, "lower"),
+    }
+    figures |= {f"delay_{kind}": _delays(row) for kind, row in score.by_kind().items() if row["found"]}
     levels = score.levels()
     return figures | {level: Figure(levels[level], "share of alarms", most, "lower") for level, most in SPLIT.items()}
+
+
+def _delays(row: Mapping[str, Any]) -> Figure:
+    """The median in minutes; the upper extreme is the 95th percentile."""
+    median, high = row["median_delay_s"] / 60, row["p95_delay_s"] / 60
+    return Figure(median, "min, p95 above", None, "lower", low=median, high=high, runs=row["found"])
 
 
 def _line(kind: str, row: Mapping[str, Any]) -> str:

@@ -32,6 +32,7 @@ SKEW_MS: Final = 300_000
 """A device's clock may be so far ahead of the truth or behind it (``simulators/dirt.py``)."""
 GRACE_MS: Final = 120_000
 LEVELS: Final = ("red", "orange", "yellow", "blue")
+_RANK: Final = {level: rank for rank, level in enumerate((*LEVELS, ""))}
 
 NAMED: Final[dict[str, frozenset[str]]] = {
     "gas-accumulation": frozenset({"gas-leak"}),
@@ -50,6 +51,26 @@ NAMED: Final[dict[str, frozenset[str]]] = {
     "battery-low": frozenset({"device-battery"}),
 }
 """Kinds of event that name a fault rightly, so that a crew with the right tools is sent."""
+
+
+WORTH: Final[dict[str, tuple[str, str]]] = {
+    "gas-accumulation": ("orange", "red"),
+    "cover-opened": ("yellow", "yellow"),
+    "regulator-overpressure": ("orange", "orange"),
+    "pipe-burst": ("yellow", "orange"),
+    "slow-leak": ("blue", "blue"),
+    "reverse-flow": ("yellow", "yellow"),
+    "heat-supply-collapse": ("yellow", "yellow"),
+    "makeup-surge": ("orange", "orange"),
+    "sensor-stuck": ("blue", "blue"),
+    "sensor-drift": ("blue", "blue"),
+    "sensor-spikes": ("blue", "blue"),
+    "dropout": ("blue", "blue"),
+    "gateway-outage": ("blue", "blue"),
+    "battery-low": ("blue", "blue"),
+}
+"""Least and highest level of a kind of fault, by what it does and the time there is (the table of docs/rules.md): of
+gas by its concentration, of a burst by one witness or several. Look-alikes, and what is no fault, are worth blue."""
 
 
 class Fault(NamedTuple):
@@ -85,7 +106,10 @@ class Score:
     fooled: dict[str, Row] = field(default_factory=dict)
     """The event above blue of each look-alike that made one (they are among the false)."""
     alarms: list[Row] = field(default_factory=list)
-    """Alarms of the scored period, each with ``is_true`` and ``fault_end`` (ms; the last that explains it, or None)."""
+    """Alarms of the scored period, each with ``is_true``, ``fault_end`` (ms; the last that explains it, or None) and
+    ``worth``, the highest level that a fault which explains it is worth."""
+    told: dict[str, str] = field(default_factory=dict)
+    """The highest level at which a scored fault was told."""
 
     @property
     def recall(self) -> float:
@@ -102,6 +126,23 @@ class Score:
         """Share of the events that a real fault explains."""
         counted = len(self.true) + len(self.false)
         return len(self.true) / counted if counted else 0.0
+
+    @property
+    def overrated(self) -> float:
+        """Share of the alarms that stand above what any fault that explains them is worth."""
+        above = sum(_RANK[alarm["level"]] < _RANK[alarm["worth"]] for alarm in self.alarms)
+        return above / max(len(self.alarms), 1)
+
+    @property
+    def underrated(self) -> float:
+        """Share of the faults that were told below the least that they are worth, or not at all."""
+        below = sum(_RANK[self.told.get(fault, "")] > _RANK[WORTH[kind][0]] for fault, kind in self.faults.items())
+        return below / max(len(self.faults), 1)
+
+    def worth(self) -> dict[str, float]:
+        """Share of the faults that are worth each level at most: what a split of alarms with one a fault would be."""
+        counts = Counter(WORTH[kind][1] for kind in self.faults.values())
+        return {level: counts[level] / max(len(self.faults), 1) for level in LEVELS}
 
     def by_kind(self) -> dict[str, dict[str, Any]]:
         """Figures by kind of fault: faults, found, named, median and p95 delay (s)."""
@@ -190,7 +231,9 @@ def score(
             reasons[alarm["event_id"]] |= found
             if alarm["detected_at"] < end_ms:
                 over = max((fault.end for fault in found), default=None)
-                result.alarms.append(alarm | {"is_true": any(fault.is_real for fault in found), "fault_end": over})
+                real = [fault for fault in found if fault.is_real]
+                worth = min((WORTH[fault.kind][1] for fault in real), key=_RANK.__getitem__, default="blue")
+                result.alarms.append(alarm | {"is_true": bool(real), "fault_end": over, "worth": worth})
             _find(result, alarm, events[alarm["event_id"]]["kind"], found)
     for event_id, faults in reasons.items():
         _judge(result, events[event_id], faults)
@@ -203,6 +246,7 @@ def _find(result: Score, alarm: Row, event_kind: str, faults: set[Fault]) -> Non
         if fault.id in result.faults:
             delay = alarm["detected_at"] - fault.start
             result.delays[fault.id] = min(result.delays.get(fault.id, delay), delay)
+            result.told[fault.id] = min(result.told.get(fault.id, ""), alarm["level"], key=_RANK.__getitem__)
             if event_kind in NAMED[fault.kind]:
                 result.named.add(fault.id)
 

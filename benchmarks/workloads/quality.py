@@ -146,8 +146,8 @@ def _year(result: Result, leaking: Judged, whole: Judged) -> None:
     add("l_town_2018_found", Figure(float(len(delays)), f"of {len(leaking.faults)} leaks", len(leaking.faults)))
     if delays:
         add("l_town_2018_delay_h", figure(delays, "h", better="lower"))
-    for name, one in (("", leaking), ("_whole", whole)):
-        add(f"l_town_2018{name}_alarms", Figure(float(one.alarms.height), f"alarms in {one.days:.0f} days"))
+    add("l_town_2018_alarms", Figure(float(leaking.alarms.height), f"alarms in {leaking.days:.0f} days"))
+    add("l_town_2018_whole_alarms", Figure(float(whole.alarms.height), f"alarms in {whole.days:.0f} days", 0, "lower"))
 
 
 def _pipes(result: Result, folder: Path) -> None:

@@ -80,6 +80,13 @@ def test_the_published_schedule_is_read_in_hours_of_its_year(tmp_path: Path) -> 
     assert second.end == pytest.approx((31 + 28 + 22) * 24 + 10 + 25 / 60)
 
 
+def test_a_leak_grows_by_the_square_of_its_diameter_or_is_there_at_once() -> None:
+    hours = np.arange(8.0)
+    slow, sudden = networks.Leak("a", 0.01, 1, 7, 5), networks.Leak("b", 0.01, 2, 4, 2)
+    assert networks.drawn(slow, hours).tolist() == pytest.approx([0, 0, 1 / 16, 1 / 4, 9 / 16, 1, 1, 0])
+    assert networks.drawn(sudden, hours).tolist() == pytest.approx([0, 0, 0, 1, 0, 0, 0, 0])
+
+
 def test_sets_that_are_not_there_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = Result("quality", 1.0)
     monkeypatch.delenv(quality.DATA, raising=False)

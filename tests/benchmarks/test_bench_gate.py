@@ -8,6 +8,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,22 @@ def test_a_slow_down_stays_red_when_measured_again() -> None:
     assert results == [result(2.1)]
 
 
+@pytest.mark.parametrize(("delay", "passes"), [(4.0, True), (4.1, False), (None, False)])
+def test_what_may_be_so_much_at_most_is_held_to_it(delay: float | None, passes: bool) -> None:
+    one = replace(GATE, at_most={"delay": 4.0})
+    found = result()
+    found["figures"] |= {} if delay is None else {"delay": {"value": delay}}
+    assert all(verdict.passed for verdict in judge(one, found)) == passes
+
+
+def test_a_figure_of_an_extra_is_judged_only_where_it_is_measured() -> None:
+    one = replace(GATE, at_most={"false": 0.0}, may_lack=frozenset({"false"}))
+    found = result()
+    assert all(verdict.passed for verdict in judge(one, found))
+    found["figures"]["false"] = {"value": 1.0}
+    assert not all(verdict.passed for verdict in judge(one, found))
+
+
 def test_a_changed_hash_is_not_measured_again() -> None:
     runs = [result(digest="abd"), result()]
 
@@ -82,6 +99,9 @@ def test_a_changed_hash_is_not_measured_again() -> None:
         pytest.param("", "no workload", id="empty"),
         pytest.param("[decode]\nscale = 1\n", "at_least", id="no ratio"),
         pytest.param("[decode]\nscale = 1\nleast = 2\n[decode.at_least]\nx = 1\n", "least", id="a misspelt key"),
+        pytest.param(
+            '[decode]\nscale = 1\nmay_lack = ["y"]\n[decode.at_least]\nx = 1\n', "nowhere", id="a figure not gated"
+        ),
     ],
 )
 def test_a_file_that_gates_nothing_is_refused(tmp_path: Path, text: str, names: str) -> None:

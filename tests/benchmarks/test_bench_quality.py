@@ -11,7 +11,7 @@ import pytest
 from benchmarks.quality import load
 from benchmarks.quality.desk import CLOSE_MS, Desk
 from benchmarks.quality.fleet import run
-from benchmarks.quality.score import NAMED, Score, score
+from benchmarks.quality.score import NAMED, WORTH, Score, score
 from lifeline.core.alarm import AlarmChange
 from lifeline.core.registry import Registry
 from lifeline.core.schema import POINTS, TRUTH
@@ -78,6 +78,23 @@ def test_an_onset_a_report_after_the_end_still_belongs_to_the_fault(registry: Re
 
     assert [e["event_id"] for e in got.true] == ["e1", "e3"]
     assert [e["event_id"] for e in got.false] == ["e2"]
+
+
+def test_levels_stand_beside_what_the_faults_are_worth(registry: Registry) -> None:
+    """A drifting probe in orange is too much, a leak of gas in yellow too little, what was not told less than that."""
+    labels = truth(
+        ("F1", "sensor-drift", "A", 10, 20), ("F2", "gas-accumulation", "A", 100, 110),
+        ("F3", "pipe-burst", "C", 10, 20), ("H1", "harmless-sewer-biogas", "A", 200, 210),
+    )  # fmt: skip
+    alarms = ("e1", "A", 12, "orange"), ("e2", "A", 102, "yellow"), ("e3", "A", 202, "yellow"), ("e4", "A", 203, "blue")
+    got = judged(registry, labels, *alarms)
+
+    assert [alarm["worth"] for alarm in got.alarms] == ["blue", "red", "blue", "blue"]
+    assert got.overrated == 0.5
+    assert got.told == {"F1": "orange", "F2": "yellow"}
+    assert got.underrated == pytest.approx(2 / 3)
+    assert got.worth() == pytest.approx({"red": 1 / 3, "orange": 1 / 3, "yellow": 0, "blue": 1 / 3})
+    assert set(WORTH) == set(NAMED)
 
 
 def test_look_alikes_are_spared_in_blue_and_false_above(registry: Registry) -> None:
