@@ -181,11 +181,16 @@ def backtest(
         )
         if "score" in found:
             score = found["score"]
+            delay = "–" if score["median_delay_s"] is None else f"{score['median_delay_s']:.1f}"
             console().print(
                 f"precision {score['precision']:.3f} · recall {score['recall']:.3f} · F1 {score['f1']:.3f} · "
-                f"median delay {'–' if score['median_delay_s'] is None else format(score['median_delay_s'], '.1f')} s"
+                f"median delay {delay} s · {score['false_alarms_per_day']:.3g} false alarms a day"
             )
-        console().print(f"{found['elapsed_s']:.1f} s")
+        load = found["load"]
+        console().print(
+            f"{found['alarms']:,} alarms · {load['alarms_per_10min']['max']} in the busiest ten minutes · "
+            f"{load['standing_max']} at once · {found['elapsed_s']:.1f} s"
+        )
 
 
 @app.command()
