@@ -32,13 +32,18 @@ class Habit:
     outputs: Final = ("habit",)
     relative: Final = False
     tails: Final = (np.inf,)
-    later: Final[frozenset[str]] = frozenset()
+    later: Final[frozenset[str]] = frozenset({"calm"})
     refit: Final = False
     options: Final[Mapping[str, Bounds]] = {
         "recent_n": (12, 4, 1000, "`habit`: frames of the window over which means and changes are taken"),
         "apart_s": (90, 0, 86_400, "`habit`: frames further apart than this are not judged: too slow to tell a change"),
         "margin": (0.15, 0, 10, "`habit`: share of its span by which a member may leave its range"),
-        "stays_s": (7200, 0, 1e8, "`habit`: a member that stays unusual for longer is passed over until it is usual"),
+        "stays_s": (
+            7200,
+            0,
+            1e8,
+            "`habit`: a member that stays unusual for longer is passed over until it is usual for as long",
+        ),
     }
 
     def __init__(self, members: int, options: Mapping[str, float]) -> None:
@@ -65,6 +70,7 @@ class Habit:
             "precision": np.zeros((0, width)),
             "reach": np.full(width, np.inf),
             "since": np.full(members, np.nan),
+            "calm": np.full(members, np.nan),
         }
         self.arrays["rests"][2] = 0.0
 
@@ -81,7 +87,7 @@ class Habit:
         kernel.walk(
             ts, frames, follow, self._apart, self._stays * 1000.0, a["clock"], a["ring"], a["rests"], a["bounds"],
             a["grown"][0], a["longest"], a["count"], a["mean"], a["scatter"], a["reached"][0], a["low"], a["high"],
-            a["rest_max"], a["fit_mean"], a["scale"], a["precision"], a["reach"], a["since"], out,
+            a["rest_max"], a["fit_mean"], a["scale"], a["precision"], a["reach"], a["since"], a["calm"], out,
         )  # fmt: skip
         return out
 
@@ -103,7 +109,7 @@ class Habit:
         a["reach"] = np.where(reached > 0.0, SLACK * np.maximum(reached, LEAST_REACH), np.inf)
         a["grown"] = np.stack([np.zeros(self.members), a["grown"][0]])
         a["reached"] = np.stack([np.zeros_like(reached), a["reached"][0]])
-        a["since"][:] = np.nan
+        a["since"][:] = a["calm"][:] = np.nan
         self._relations()
 
     def _relations(self) -> None:

@@ -13,6 +13,9 @@ from rules.kernels.types import F64
 LAST, FRAMES, AT = range(3)
 """Places in ``clock``: time of the last frame, frames in the ring, where the next one goes."""
 
+WIDEST = 2.0
+"""A component whose residual would be wider by more than that without the missing ones is not judged."""
+
 
 @njit(cache=True, nogil=True)
 def take(now: float, frame: F64, gap_ms: float, clock: F64, ring: F64, rests: F64) -> None:
@@ -41,7 +44,7 @@ def take(now: float, frame: F64, gap_ms: float, clock: F64, ring: F64, rests: F6
 def vector(clock: F64, ring: F64, out: F64) -> bool:
     """Means (members), changes (members) and newest means (members) of the ring; True when it is full.
 
-    NaN where one of the parts of a member is missing altogether.
+    NaN where one of the parts of a member is missing altogether, its mean too.
     """
     n, members = ring.shape
     if clock[FRAMES] < n:
@@ -65,39 +68,84 @@ def vector(clock: F64, ring: F64, out: F64) -> bool:
                 counts[2] += 1.0
         late = late / counts[2] if counts[2] > 0.0 else np.nan
         early = early / counts[1] if counts[1] > 0.0 else np.nan
-        out[j] = total / counts[0] if counts[0] > 0.0 else np.nan
+        # of a member that was silent for a part the mean is that of another time than the others' means
+        out[j] = total / counts[0] if counts[1] > 0.0 and counts[2] > 0.0 else np.nan
         out[members + j] = late - early
         out[2 * members + j] = late
     return True
 
 
 @njit(cache=True, nogil=True)
-def residuals(found: F64, mean: F64, scale: F64, precision: F64, out: F64) -> bool:
-    """What each component differs from what all others let expect, in its deviations; False: one is missing.
+def residuals(found: F64, mean: F64, scale: F64, precision: F64, out: F64, wider: F64) -> bool:
+    """What each component differs from what all others let expect, in its deviations; False: some are missing.
 
-    ``scale`` is 0 where a component is left out. Conditional mean of a normal vector: (P z)_c / P_cc.
+    ``scale`` is 0 where a component is left out. Conditional mean of a normal vector: (P z)_c / P_cc. Where some are
+    missing P is that of the others, P_oo - P_om P_mm^-1 P_mo: they know less, and normal residuals are ``wider`` by so
+    many times. With fewer than half there is nothing to tell (0).
     """
     n = len(scale)
     z = np.zeros(n)
+    at = np.empty(n, np.int64)
+    m, live = 0, 0
+    out[:], wider[:] = 0.0, 1.0
     for c in range(n):
         if scale[c] > 0.0:
+            live += 1
             if np.isnan(found[c]):
-                return False
-            z[c] = (found[c] - mean[c]) * scale[c]
+                at[m] = c
+                m += 1
+            else:
+                z[c] = (found[c] - mean[c]) * scale[c]
+    if 2 * m > live:
+        return False
+    lower = np.zeros((m, m))
+    y = np.zeros(m)
+    for a in range(m):
+        for b in range(a + 1):
+            total = precision[at[a], at[b]]
+            for k in range(b):
+                total -= lower[a, k] * lower[b, k]
+            lower[a, b] = np.sqrt(total) if a == b else total / lower[b, b]
     for c in range(n):
-        out[c] = 0.0
-        if scale[c] > 0.0:
+        own = precision[c, c]
+        if scale[c] <= 0.0 or np.isnan(found[c]):
+            continue
+        for a in range(m):
+            total = precision[at[a], c]
+            for k in range(a):
+                total -= lower[a, k] * y[k]
+            y[a] = total / lower[a, a]
+            own -= y[a] * y[a]
+        wider[c] = np.sqrt(precision[c, c] / own)
+        # what the missing ones were needed for nobody knows now: a flow without its valve
+        out[c] = own if wider[c] <= WIDEST else 0.0
+    # the missing ones as the others let expect them: then (P z)_c is that of the others alone
+    for a in range(m):
+        total = 0.0
+        for k in range(n):
+            total -= precision[at[a], k] * z[k]
+        for k in range(a):
+            total -= lower[a, k] * y[k]
+        y[a] = total / lower[a, a]
+    for a in range(m - 1, -1, -1):
+        for k in range(a + 1, m):
+            y[a] -= lower[k, a] * y[k]
+        y[a] /= lower[a, a]
+    for a in range(m):
+        z[at[a]] = y[a]
+    for c in range(n):
+        if out[c] > 0.0:
             total = 0.0
             for k in range(n):
                 total += precision[c, k] * z[k]
-            out[c] = total / precision[c, c]
-    return True
+            out[c] = total / out[c]
+    return m == 0
 
 
 @njit(cache=True, nogil=True)
 def learn(
     found: F64, now: float, rests: F64, bounds: F64, grown: F64, longest: F64,
-    count: F64, mean: F64, scatter: F64, fit_mean: F64, scale: F64, precision: F64, reach: F64, left: F64,
+    count: F64, mean: F64, scatter: F64, fit_mean: F64, scale: F64, precision: F64, reach: F64, left: F64, wider: F64,
 ) -> None:  # fmt: skip
     """Take a vector of the normal period in.
 
@@ -115,7 +163,7 @@ def learn(
         bounds[0, j], bounds[1, j] = min(bounds[0, j], value), max(bounds[1, j], value)
         if bounds[2, j] <= bounds[3, j]:
             grown[j] = max(grown[j], bounds[2, j] - value, value - bounds[3, j])
-    if len(precision) and residuals(found, fit_mean, scale, precision, left):
+    if len(precision) and residuals(found, fit_mean, scale, precision, left, wider):
         for c in range(n):
             reach[c] = max(reach[c], abs(left[c]))
     for c in range(n):
@@ -138,11 +186,13 @@ def learn(
 @njit(cache=True, nogil=True)
 def unusual(
     found: F64, now: float, rests: F64, low: F64, high: F64, rest_max: F64,
-    fit_mean: F64, scale: F64, precision: F64, reach: F64, left: F64, out: F64,
+    fit_mean: F64, scale: F64, precision: F64, reach: F64, left: F64, wider: F64, out: F64,
 ) -> None:  # fmt: skip
     """By member the largest of: distance from the middle of its range, its rest, its residuals; each 1 at its bound."""
     members = len(out)
-    whole = len(precision) > 0 and residuals(found, fit_mean, scale, precision, left)
+    fitted = len(precision) > 0
+    if fitted:
+        residuals(found, fit_mean, scale, precision, left, wider)
     for j in range(members):
         out[j] = 0.0
         value = found[2 * members + j]
@@ -150,38 +200,48 @@ def unusual(
             out[j] = abs(2.0 * value - low[j] - high[j]) / (high[j] - low[j])
         if not np.isnan(rests[0, j]):
             out[j] = max(out[j], (now - rests[1, j]) / rest_max[j])
-        if whole:
+        if fitted:
             for c in (j, members + j):
                 if scale[c] > 0.0:
-                    out[j] = max(out[j], abs(left[c]) / reach[c])
+                    out[j] = max(out[j], abs(left[c]) / (reach[c] * wider[c]))
 
 
 @njit(cache=True, nogil=True)
 def walk(
     ts: F64, frames: F64, follow: bool, apart: float, stays: float, clock: F64, ring: F64, rests: F64, bounds: F64,
     grown: F64, longest: F64, count: F64, mean: F64, scatter: F64, reached: F64, low: F64, high: F64,
-    rest_max: F64, fit_mean: F64, scale: F64, precision: F64, reach: F64, since: F64, out: F64,
+    rest_max: F64, fit_mean: F64, scale: F64, precision: F64, reach: F64, since: F64, calm: F64, out: F64,
 ) -> None:  # fmt: skip
-    """Frames in order: how unusual the most unusual member is that was not for ``stays`` already, and which it is."""
+    """Frames in order: how unusual the most unusual member is that was not for ``stays`` already, and which it is.
+
+    ``since`` (members): since when it is unusual, NaN where it is not; ``calm``: since when one that was for ``stays``
+    is usual again. It counts anew when it was for as long: one that wanders about its bound would be told each time.
+    """
     members = frames.shape[1]
     found, left, each = np.empty(3 * members), np.empty(2 * members), np.empty(members)
+    wider = np.empty(2 * members)
     for i in range(len(ts)):
         out[i] = np.nan
         take(ts[i], frames[i], apart, clock, ring, rests)
         if not vector(clock, ring, found):
             continue
-        unusual(found, ts[i], rests, low, high, rest_max, fit_mean, scale, precision, reach, left, each)
+        unusual(found, ts[i], rests, low, high, rest_max, fit_mean, scale, precision, reach, left, wider, each)
         worst, most = 0, -1.0
         for j in range(members):
-            if each[j] <= 1.0:
+            if each[j] > 1.0:
+                since[j] = ts[i] if np.isnan(since[j]) else since[j]
+                calm[j] = np.nan
+            elif not ts[i] - since[j] > stays:
                 since[j] = np.nan
-            elif np.isnan(since[j]):
-                since[j] = ts[i]
+            elif np.isnan(calm[j]):
+                calm[j] = ts[i]
+            elif ts[i] - calm[j] > stays:
+                since[j], calm[j] = np.nan, np.nan
             if each[j] > most and not ts[i] - since[j] > stays:
                 worst, most = j, each[j]
         out[i, 0], out[i, 1] = max(most, 0.0), float(worst)
         if follow:
             learn(
                 found, ts[i], rests, bounds, grown, longest, count, mean, scatter, fit_mean, scale, precision,
-                reached, left,
+                reached, left, wider,
             )  # fmt: skip

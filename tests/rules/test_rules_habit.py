@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rules.judges import OPTIONS
 from rules.judges.habit import CHANGES, LEAST_REACH, RESTS, RIDGE, SLACK, Habit
+from rules.kernels.habit import WIDEST
 from rules.model import Learn, Model
 
 Matrix = NDArray[np.float64]
@@ -35,6 +36,8 @@ class NaiveHabit:
         self.bound: list[tuple[float, float, float]] = []
         self.past: list[tuple[Matrix, Matrix, Matrix]] = []
         self.seen_since: list[float] = [math.nan] * members
+        self.usual: list[list[float]] = [[] for _ in range(members)]
+        self.wider = np.ones(2 * members)
 
     def vector(self) -> list[float] | None:
         """Of the newest frames: means, changes and newest means."""
@@ -46,6 +49,7 @@ class NaiveHabit:
         by = [[f[j] for f in recent] for j in range(self.m)]
         means = [mean(v) for v in by]
         late, early = [mean(v[-part:]) for v in by], [mean(v[:part]) for v in by]
+        means = [math.nan if math.isnan(a + b) else m for m, a, b in zip(means, late, early, strict=True)]
         return means + [a - b for a, b in zip(late, early, strict=True)] + late
 
     def rest(self, j: int) -> float:
@@ -70,13 +74,22 @@ class NaiveHabit:
         centre, scale, covariance = self.past[-1]
         live = np.flatnonzero(scale > 0)
         z = (np.array(v[: 2 * self.m]) - centre) * scale
-        if np.isnan(z[live]).any():
-            return None
+        known = [c for c in live if not math.isnan(z[c])]
         out = np.zeros(2 * self.m)
-        for c in live:
-            others = [k for k in live if k != c]
+        self.wider = np.ones(2 * self.m)
+        if 2 * len(known) < len(live):
+            return out
+
+        def rest(c: int, of: list[int]) -> tuple[list[int], Matrix, float]:
+            others = [k for k in of if k != c]
             weights = np.linalg.solve(covariance[np.ix_(others, others)], covariance[others, c])
+            return others, weights, covariance[c, c] - covariance[c, others] @ weights
+
+        for c in known:
+            others, weights, variance = rest(c, known)
             out[c] = z[c] - z[others] @ weights
+            self.wider[c] = math.sqrt(variance / rest(c, list(live))[2])
+            out[c] = out[c] if self.wider[c] <= WIDEST else 0.0
         return out
 
     def each(self, v: list[float]) -> list[float]:
@@ -93,7 +106,7 @@ class NaiveHabit:
                 parts.append(self.rest(j) / rest_max)
             if left is not None:
                 reach = self.reach()
-                parts += [abs(left[c]) / reach[c] for c in (j, self.m + j) if self.past[-1][1][c] > 0]
+                parts += [abs(left[c]) / (reach[c] * self.wider[c]) for c in (j, self.m + j) if self.past[-1][1][c] > 0]
             out.append(max(parts))
         return out
 
@@ -113,14 +126,17 @@ class NaiveHabit:
             return None
         each = self.each(v)
         for j, one in enumerate(each):
-            if one <= 1:
-                self.seen_since[j] = math.nan
-            elif math.isnan(self.seen_since[j]):
+            over = ts - self.seen_since[j] > self.stays
+            self.usual[j] = [*self.usual[j], ts] if one <= 1 else []
+            if one > 1 and math.isnan(self.seen_since[j]):
                 self.seen_since[j] = ts
+            elif one <= 1 and not (over and ts - self.usual[j][0] <= self.stays):
+                self.seen_since[j], self.usual[j] = math.nan, []
         heard = [-1.0 if ts - self.seen_since[j] > self.stays else one for j, one in enumerate(each)]
         if follow:
             left = self.residuals(v)
-            self.told.append([0.0] * (2 * self.m) if left is None else [abs(x) for x in left])
+            whole = left is not None and not np.isnan(np.array(v[: 2 * self.m])[self.past[-1][1] > 0]).any()
+            self.told.append([abs(x) for x in left] if whole and left is not None else [0.0] * (2 * self.m))
             self.learned.append((ts, v))
             self.rests.append([self.rest(j) for j in range(self.m)])
         return (max(0.0, *heard), int(np.argmax(heard)) if max(heard) >= 0 else 0)
@@ -147,6 +163,7 @@ class NaiveHabit:
         self.bound = bound
         self.fits.append(len(newest))
         self.seen_since = [math.nan] * self.m
+        self.usual = [[] for _ in range(self.m)]
         ever = ~np.isnan(newest[:, 2 * self.m :]).all(axis=0)
         rows = newest[:, : 2 * self.m].copy()
         rows[:, ~np.tile(ever, 2)] = 0.0
@@ -266,6 +283,27 @@ def test_what_rests_too_long_is_unusual_until_it_is_the_new_usual() -> None:
     assert out[3100:3600, 0].min() > 1.1
     stands = out[3900:, 1][out[3900:, 0] > 1.1]
     assert (stands != 2).all()
+
+
+def test_one_that_wanders_about_its_bound_is_told_once_and_anew_when_it_was_usual_for_as_long() -> None:
+    _, frames = plant(9000)
+    frames[3000:7500, 4] += (np.arange(4500) % 600 < 400).astype(float)
+    frames[8800:, 4] += 1.0
+    out = said(frames, DEFAULTS | {"stays_s": 1500.0})
+    told = (out[:, 0] > 1.1) & (out[:, 1] == 4)
+    assert told[3020:3290].all()
+    assert told[3320:8800].sum() < 20
+    assert told[8820:].all()
+
+
+def test_a_member_that_falls_silent_for_good_does_not_take_the_relations_of_all_with_it() -> None:
+    _, frames = plant(3000)
+    frames[2200:, 0] = np.nan
+    assert said(frames)[2000:, 0].max() < 1.1
+    frames[WRONG, 1] = 2.5 - frames[WRONG, 1]  # within its range, but the tank does not follow
+    out = said(frames)
+    assert (out[WRONG, 0] > 1.1).sum() >= 10
+    assert (out[WRONG, 1][out[WRONG, 0] > 1.1] != 0).all()
 
 
 def test_frames_too_far_apart_say_nothing() -> None:
