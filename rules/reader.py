@@ -176,9 +176,8 @@ class _Reader:
         if not isinstance(value, str):
             self.wrong(key, f"is {type(value).__name__}, not text", "put it in quotes")
             return default
-        says = any(letter.isalnum() for letter in value)  # not a "…" that was to be filled in
-        if key in self.table and not says and key not in {"where", "raise", "clear"}:
-            self.wrong(key, f"says {value!r}" if value.strip() else "is empty", "say it, or leave an optional key out")
+        if key in self.table and not value.strip() and key not in {"where", "raise", "clear"}:
+            self.wrong(key, "is empty", "say it, or leave the key out where it is optional")
         return value
 
     def choice(self, key: str, allowed: tuple[str, ...], default: str) -> str:
@@ -201,7 +200,7 @@ class _Reader:
         """Text, or a table of ``zh`` and ``en``, which are shown one after the other."""
         value = self.table.get(key, "")
         if isinstance(value, dict):
-            parts = [p for p in (value.get("zh"), value.get("en")) if isinstance(p, str) and any(map(str.isalnum, p))]
+            parts = [p for p in (value.get("zh"), value.get("en")) if isinstance(p, str) and p.strip()]
             if set(value) == {"zh", "en"} and len(parts) == 2:
                 return " / ".join(parts)
             self.wrong(key, "needs zh and en, both not empty", f'{key} = {{ zh = "…", en = "…" }}, or one text')

@@ -260,8 +260,10 @@ def test_features_of_a_group_rule_are_those_of_its_hit(kit: Any) -> None:
     assert [instance.name for instance in rule.features] == ["minutes"]
 
 
-def test_what_was_to_be_filled_in_is_asked_for(kit: Any) -> None:
-    found = problems(kit.rule(cause='"…"', action='{ zh = "关阀", en = "-" }', consequence='" "'))
-    assert found["rule gas.ch4.high.cause"].message == "says '…'"
+def test_the_rule_of_the_contract_is_right_as_it_stands(kit: Any) -> None:
+    """Its texts are left open with an ellipsis: a sample that people copy is no mistake."""
+    text = kit.rule(cause='"…"', action='"…"', consequence='"…"')
+    assert len(RuleSet.parse(text).rules) == 1
+    found = problems(kit.rule(consequence='" "', action='{ zh = "关阀", en = " " }'))
     assert found["rule gas.ch4.high.consequence"].message == "is empty"
     assert "zh and en" in found["rule gas.ch4.high.action"].message
