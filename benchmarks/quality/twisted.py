@@ -130,6 +130,26 @@ def nights(case: Case) -> Case:
     return _data(case, whole.with_columns(value=pl.col("value") + pl.col("rise") * pl.col("share").fill_null(0.0)))
 
 
+def raised(by: float) -> Twist:
+    """So much more on every value: levels above the sea, kelvin."""
+    return lambda case: _data(case, case.data.with_columns(pl.col("value") + by))
+
+
+def restless(share: float) -> Twist:
+    """Rows that come early or late by up to such a share of their spacing, all members of one together."""
+
+    def twist(case: Case) -> Case:
+        ts = case.data.select("ts").unique().sort("ts")
+        spacing = float(np.median(np.diff(ts["ts"].dt.epoch("ms").to_numpy())))
+        by = (np.random.default_rng(SEED).uniform(-share, share, ts.height) * spacing).astype(np.int64)
+        moved = case.data.join(
+            ts.with_columns(by=pl.Series(by).cast(pl.Duration("ms"))), on="ts", maintain_order="left"
+        )
+        return _data(case, moved.with_columns((pl.col("ts") + pl.col("by")).cast(case.data.schema["ts"])))
+
+    return twist
+
+
 SAME: Final[dict[str, Twist]] = {
     "order": order,
     "constant": constant,
@@ -143,6 +163,9 @@ HARDER: Final[dict[str, Twist]] = {
     "double": between,
     "missing": missing(0.1),
     "short": learned(0.6),
+    "fifth": learned(0.2),
+    "raised": raised(1000.0),
+    "restless": restless(0.4),
 }
 METHANE: Final[dict[str, Twist]] = {"ppb": ppb, "nights": nights}
 """Sites elsewhere: releases stay where they are."""

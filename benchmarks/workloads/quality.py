@@ -199,8 +199,8 @@ def _burden(result: Result, name: str, judged: list[Judged]) -> None:
 
 
 TWISTED: Final = {
-    "batadal": ("half", "double", "missing"),
-    "skab": ("half", "double", "missing", "short"),
+    "batadal": ("half", "double", "missing", "fifth", "raised"),
+    "skab": ("half", "double", "missing", "short", "fifth", "restless"),
     "stanford": ("half", "missing", "ppb", "nights"),
     "chilbolton": ("half", "missing"),
 }
