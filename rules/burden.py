@@ -29,7 +29,8 @@ def burden(alarms: pa.Table, start_ms: int, end_ms: int) -> dict[str, Any]:
     active longer than a day), ``top_ten_share`` of the busiest rules and points, and ``levels`` (share of each).
     """
     raised = _ms(alarms, "detected_at")
-    cleared = _ms(alarms, "cleared_at", end_ms)
+    # what still stands outlasts the period; what was over before it was heard of (historic) stood for nobody
+    cleared = np.maximum(_ms(alarms, "cleared_at", end_ms + 1), raised)
     span = max(end_ms - start_ms, WINDOW_MS)
     windows = np.bincount(
         np.clip((raised - start_ms) // WINDOW_MS, 0, None), minlength=min(-(-span // WINDOW_MS), WINDOWS_MAX)

@@ -118,6 +118,12 @@ def test_burden_counts_windows_floods_and_what_stands() -> None:
     assert (empty["alarms"], empty["flood_share"], empty["top_ten_share"]) == (0, 0.0, 0.0)
 
 
+def test_what_is_raised_by_the_last_reading_stands_and_what_was_over_does_not() -> None:
+    still = [("r", k, at(10), None, "red", None, "d", "q") for k in range(2)]
+    over = [("r", 2 + k, at(9), at(1), "red", None, "d", "q") for k in range(3)]
+    assert burden(alarms(*still, *over), 0, 600_000)["standing_max"] == 2
+
+
 def test_an_alarm_about_a_group_meets_a_fault_of_any_member() -> None:
     truth = pa.Table.from_pylist(
         [{"fault_id": "F", "kind": "leak", "device_id": "B", "quantity": "flow", "start": at(0), "end": at(9)}], TRUTH
