@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rules.script import Script
 
 HITS_MIN: Final = 1 << 14
-"""Room for hits: a block that thirty rules look at needs as much."""
+"""Room for hits: for whole blocks where at most 32 rules look at a point."""
 
 
 class Hits:
@@ -259,7 +259,7 @@ class _Cast:
         self.columns, self.keeps = np.array(columns, np.int64), np.array(keeps, np.int64)
         self.fills = np.array(fills, np.float64)
         self.until = np.array([one.rule.until for one in self.scripts], np.float64)
-        hits = max(HITS_MIN, kernel.BLOCK * max((lookers for *_, lookers in self.refs_of.values()), default=0))
+        hits = max(HITS_MIN, *(lookers for *_, lookers in self.refs_of.values()), 0)
         kept = max((1, *(len(one.kept) for one in self.scripts)))
         rule, row, slot = (np.empty(hits, np.int32) for _ in range(3))
         self.hits = _Told(rule, row, slot, np.empty((hits, kept)))

@@ -388,7 +388,8 @@ def sweep(
         walks: float64 [WALKS, 4, BLOCK], value, what was before, seconds since, limit.
         made: float64 [columns of a feature, BLOCK].
         resume: [band, place in ``order``] from where to go on; the end is behind the last band.
-        hit_rule: the rule of each hit. Of a block there must be room for all rows of all rules that look at its band.
+        hit_rule: the rule of each hit. There must be room for one row of all rules that look at a band: blocks are
+            shorter where room is short.
         hit_row: its row.
         hit_slot: its slot.
         hit_kept: [hits, columns].
@@ -404,8 +405,9 @@ def sweep(
         lookers = 0
         for k in range(bands[band, 2], bands[band, 3]):
             lookers += sets[refs[k], 6] - sets[refs[k], 5]
-        for begin in range(resume[1] if resume[1] >= 0 else bands[band, 0], end, BLOCK):
-            n = min(BLOCK, end - begin)
+        size = min(BLOCK, max(1, len(hit_row) // max(1, lookers)))
+        for begin in range(resume[1] if resume[1] >= 0 else bands[band, 0], end, size):
+            n = min(size, end - begin)
             if len(hit_row) - found < n * lookers:
                 resume[0] = band
                 resume[1] = begin
