@@ -86,8 +86,8 @@ class Calibration:
         """What ``QUANTILE`` of normal values stays below, and at most so many times what ``USUAL`` of them does.
 
         A half of the time of which a twentieth lies beyond what a thousandth of the other half should exceed was no
-        normal one: the other half says what is usual. What is reached on most days is normal whatever its tail is, so
-        the bound is never below that.
+        normal one: the other half says what is usual. What is reached on most days is normal whatever its tail is:
+        the bound is never below that, nor is the limit where it lies beyond the tail.
         """
         kept = int(self.meta[0])
         reached = np.full(self.outputs, np.nan)
@@ -96,7 +96,10 @@ class Calibration:
             low, high = np.sort([np.quantile(half, USUAL, axis=0) for half in self._halves(kept)], axis=0)
             with np.errstate(invalid="ignore"):  # what never moved, without a bound: 0 x inf, and no comparison holds
                 usual = np.where(high > low * tails, low, usual)
-                bound = np.maximum(usual * tails, self._daily(kept, np.log(tails) / np.log(TAIL)))
+                tail = usual * tails
+                day, beyond = self._daily(kept, np.log(tails) / np.log(TAIL))
+                bound = np.maximum(tail, beyond)
+                reached = np.where(day > tail, np.maximum(reached, beyond), reached)
             reached = np.where(usual > LEAST, np.minimum(reached, bound), reached)
         self.limit = np.where(reached > LEAST, reached, np.nan)
 
@@ -104,9 +107,10 @@ class Calibration:
         half = (kept + 1) // 2
         return self.values[:half], self.values[kept - half : kept]
 
-    def _daily(self, kept: int, power: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What ``QUANTILE`` of normal values with such a highest value of the day would stay below; 0 where not known.
+    def _daily(self, kept: int, power: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The highest value of the usual day, and what ``QUANTILE`` of normal values with such a one would stay below.
 
+        Both are 0 where they are not known.
         Of the days' highest values the middle one, of two the lower: what came once says nothing about the other days.
         Days are counted back from the last value and from half a day before it, since what came once may lie in two.
         ``power`` is 1 for squared distances, half of it for distances.
@@ -121,8 +125,10 @@ class Calibration:
             highest = np.sort([values.max(axis=0) for values in each if len(values)], axis=0)
             middle = (len(highest) - 1) // 2
             share = ((middle + 1) / (len(highest) + 1)) ** (len(highest) / sum(map(len, each)))
-            found.append(highest[middle] * (_squared(QUANTILE) / _squared(min(share, QUANTILE))) ** power)
-        return np.min(found, axis=0) if found else np.zeros(self.outputs)
+            beyond = (_squared(QUANTILE) / _squared(min(share, QUANTILE))) ** power
+            found.append((highest[middle], highest[middle] * beyond))
+        day, beyond = np.min(found, axis=0) if found else np.zeros((2, self.outputs))
+        return day, beyond
 
 
 def _squared(share: float) -> float:

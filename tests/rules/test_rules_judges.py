@@ -213,6 +213,19 @@ def test_the_limit_is_never_below_what_the_middle_day_reaches(values: list[float
     assert calibration.limit[0] <= np.quantile(values, 0.999) * (1 + 1e-9)
 
 
+@pytest.mark.parametrize(("days", "least", "most"), [((7,) * 6, 10.0, 12.5), ((1, 1, 1, 7, 1, 1), 1.0, 4.0)])
+def test_a_start_every_day_sets_the_limit_as_far_as_days_vary(days: tuple[int, ...], least: float, most: float) -> None:
+    """Six days of 288 frames at 1, in some of which seven frames reach 10."""
+    random = np.random.default_rng(2)
+    values = random.uniform(0.5, 1.0, (len(days), 288))
+    for day, frames in enumerate(days):
+        values[day, 100 : 100 + frames] = 10.0 if frames > 1 else 1.0
+    calibration = Calibration(1)
+    calibration.add(np.arange(values.size) * 300_000.0, values.reshape(-1, 1))
+    calibration.close((10.83 / 3.84,))
+    assert least <= calibration.limit[0] <= most
+
+
 def test_a_judge_is_calibrated_on_a_third_of_its_normal_period_at_least() -> None:
     """On what came since the last fit but one, wherever the normal period ends."""
     ts, frames = walk(2000, 4)
