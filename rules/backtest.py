@@ -198,7 +198,8 @@ def _table(raised: list[AlarmChange], cleared: dict[str, int], rules: RuleSet, r
 def _evidence(detail: str) -> str:
     """What an alarm tells of its reasons (``rules.evidence``); a backtest knows no log positions."""
     told = orjson.loads(detail)
-    told["readings"] = [[None, ts, value] for _, ts, value in told["readings"]]
+    for one in (told, *told.get("others", ())):
+        one["readings"] = [[None, ts, value] for _, ts, value in one["readings"]]
     return orjson.dumps(told).decode()
 
 

@@ -12,7 +12,7 @@ import orjson
 
 from lifeline.core.alarm import AlarmChange, alarm_id
 from rules import features
-from rules.groups import GroupChange
+from rules.groups import BoundGroups, GroupChange
 from rules.journal import Evidence
 
 if TYPE_CHECKING:
@@ -25,17 +25,35 @@ if TYPE_CHECKING:
 
 READINGS_MAX: Final = 16
 """Newest readings of the window that an alarm carries."""
+OTHERS_MAX: Final = 8
+"""Other members of its group whose readings the alarm of a group carries."""
+LOOKED_AT_MAX: Final = 64
+"""Members that are looked at for that, the first of the group: each costs a walk through what is remembered of it."""
+OTHERS_READINGS: Final = 4
+"""Of each of them the newest of the window."""
+
+Other = tuple[str, str, "list[Evidence]"]
+"""Device, quantity and readings of another member."""
 
 
-def tell(rule: BoundRule, slot: int, span: tuple[int, int], at: int, readings: Iterable[Evidence]) -> str:
+def tell(
+    rule: BoundRule,
+    slot: int,
+    span: tuple[int, int],
+    at: int,
+    readings: Iterable[Evidence],
+    others: Iterable[Other] = (),
+) -> str:
     """The alarm's ``detail``, as JSON.
 
     ``raise clear active`` (text), ``params`` (of this point), ``raise_after`` ([samples, seconds]), ``from to`` (the
     window, epoch ms of event time; of log time for rules over silence), ``readings`` ([log position, epoch ms, value],
     oldest first, the newest 16; of a group's alarm those of the member that carries it, a frame or ``window_s`` back;
-    of rules over every row the one that completed it; none for rules over silence). ``at``: when what completed it was
-    received; parameters that were in force only for a while then (an emergency's) are in ``params`` and, with whose
-    they are, in ``overrides``.
+    of rules over every row the one that completed it; none for rules over silence). ``others``, of a group's alarm:
+    members beside it that told something in the window (``device_id quantity readings``), at most 8 of the first 64
+    with their newest 4 readings; those whose value alone is a hit come first, then those that spoke last. ``at``: when
+    what completed it was received; parameters that were in force only for a while then (an emergency's) are in
+    ``params`` and, with whose they are, in ``overrides``.
     """
     spec = rule.spec
     told: dict[str, Any] = {
@@ -48,6 +66,11 @@ def tell(rule: BoundRule, slot: int, span: tuple[int, int], at: int, readings: I
         "to": span[1],
         "readings": [[one.lsn, one.ts, one.value] for one in readings],
     }
+    if found := [
+        {"device_id": device, "quantity": quantity, "readings": [[one.lsn, one.ts, one.value] for one in theirs]}
+        for device, quantity, theirs in others
+    ]:
+        told["others"] = found
     if overrides := rule.holding(slot, at):
         told["overrides"] = overrides
     return orjson.dumps(told).decode()
@@ -75,7 +98,9 @@ def change_of(
     detail = ""
     if raised:
         span, last = (change.onset, ts), Evidence(lsn, ts, value)
-        detail = tell(rule, change.slot, span, detected_at, _readings(journal, rule, point, span, detected_at, last))
+        own = _readings(journal, rule, point, span, detected_at, last)
+        others = _others(registry, journal, rule, change.slot, point, span, detected_at)
+        detail = tell(rule, change.slot, span, detected_at, own, others)
     ended = {"withdrawn": change.onset, "reopened": None}.get(kind or "", None if raised else ts)
     return AlarmChange(
         kind=kind or ("raised" if raised else "cleared"),
@@ -104,6 +129,27 @@ def _readings(
     if rule.spec.evaluate == "clock":
         return []
     return journal.evidence(point, span[0] - _back_ms(rule), span[1], at, READINGS_MAX)
+
+
+def _others(
+    registry: Registry, journal: Journal, rule: BoundRule, slot: int, carrier: int, span: tuple[int, int], at: int
+) -> list[Other]:
+    """What other members of an alarm's group told in its window. It depends on the log alone, not on how it was cut."""
+    if not isinstance(rule, BoundGroups):
+        return []
+    found = []
+    for place in rule.places_of(slot)[:LOOKED_AT_MAX]:
+        point = int(rule.points[place])
+        if point == carrier:
+            continue
+        theirs = journal.evidence(point, span[0] - _back_ms(rule), span[1], at, OTHERS_READINGS)
+        if theirs:
+            hit = rule.hit_by_value(place, [one.value for one in theirs], at)
+            found.append((not hit, -theirs[-1].ts, point, theirs))
+    return [
+        (registry.devices[registry.point_device[point]], registry.quantities[registry.point_quantity[point]], theirs)
+        for _, _, point, theirs in sorted(found, key=lambda one: one[:3])[:OTHERS_MAX]
+    ]
 
 
 def _back_ms(rule: BoundRule) -> int:

@@ -22,7 +22,7 @@ from rules.kernels import frames, turning
 from rules.model import Learn, Model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -268,6 +268,20 @@ class BoundGroups(BoundRule):
     def member_of(self, slot: int) -> int:
         """A group has the parameters of its first member."""
         return int(self._members[self._ptr[slot]])
+
+    def places_of(self, slot: int) -> list[int]:
+        """The places in ``points`` of a group's members."""
+        members: list[int] = self._members[self._ptr[slot] : self._ptr[slot + 1]].tolist()
+        return members
+
+    def hit_by_value(self, place: int, values: Sequence[float], at: int) -> bool:
+        """Whether any of these values of a member, received by ``at``, is a hit; False where more than it decides."""
+        test = self.tests[0]
+        if not self.spec.hit or not set(test.names) <= {"value", *self.by_slot}:
+            return False
+        slots, times = np.full(len(values), place, np.int32), np.full(len(values), at, np.int64)
+        columns = {name: self.column(name, slots, times) for name in test.names if name != "value"}
+        return bool(test.satisfied(columns | {"value": np.array(values, np.float64)}, len(values)).any())
 
     def fit(self, arrays: dict[str, Any]) -> None:
         """Of a snapshot of before there was a turn, the turn is not known yet."""

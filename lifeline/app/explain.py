@@ -34,6 +34,7 @@ ROWS_MAX: Final = 5_000
 WIDTH, HEIGHT, EDGE, RIGHT, TOP, BOTTOM = 900, 366, 72, 8, 48, 46
 LEGEND: Final = (
     "浅色：报警持续 / light: it stood · 深色：依据时段 / dark: what satisfied the rule · ● 依据读数 / its readings"
+    " · 灰点：同组测点 / grey: others of its group"
 )
 SHORT_MS: Final = 10_000
 """A picture of less than this tells milliseconds."""
@@ -116,11 +117,17 @@ def picture(told: dict[str, Any], zone: tzinfo) -> str:
     """
     evidence: dict[str, Any] = told["evidence"]
     own = [(int(at), float(value)) for _, at, value in evidence.get("readings", ()) if value is not None]
+    beside = [
+        (int(at), float(value))
+        for other in evidence.get("others", ())
+        for _, at, value in other["readings"]
+        if value is not None and other["quantity"] == told["quantity"]
+    ]
     curve: Curve = sorted({*map(tuple, told["curve"]), *own})
     raised, cleared = told["span"]
-    times = [at for at, _ in curve] + [raised, cleared or raised]
+    times = [at for at, _ in (*curve, *beside)] + [raised, cleared or raised]
     limit = evidence.get("params", {}).get("limit")
-    values = [value for _, value in curve] or [limit or 0.0]
+    values = [value for _, value in (*curve, *beside)] or [limit or 0.0]
     low, high = min(values), max(values)
     if limit is not None and abs(limit - (low + high) / 2) <= FAR * max(high - low, abs(high), 1e-9):
         low, high = min(low, limit), max(high, limit)
@@ -130,6 +137,7 @@ def picture(told: dict[str, Any], zone: tzinfo) -> str:
         scale.band(raised, cleared or scale.end, colour, 0.12),
         scale.band(evidence.get("from", raised), evidence.get("to", raised), colour, 0.35),
         f"<polyline points='{' '.join(scale.at(*one) for one in curve)}' fill='none' stroke='#37474f'/>",
+        *(f"<circle cx='{scale.x(at):.1f}' cy='{scale.y(v):.1f}' r='2.5' fill='#90a4ae'/>" for at, v in beside),
         *(f"<circle cx='{scale.x(at):.1f}' cy='{scale.y(v):.1f}' r='3.5' fill='{colour}'/>" for at, v in own),
     ]
     if limit is not None:

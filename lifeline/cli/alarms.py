@@ -139,6 +139,10 @@ def _tell(told: dict[str, Any], zone: tzinfo) -> None:
         show(f"for {samples} reading(s) and {seconds:g} s: {at(evidence['from'])} … {at(evidence['to'])}")
         for lsn, ts, value in evidence["readings"]:
             show(f"  log record {lsn:>8}   {at(ts)}   {value}")
+        for other in evidence.get("others", ()):
+            show(f"同组 / beside it: {other['device_id']}/{other['quantity']}")
+            for lsn, ts, value in other["readings"]:
+                show(f"  log record {lsn:>8}   {at(ts)}   {value}")
     show(f"log record of the decision: {told['lsn']}")
     for name in ("cause", "consequence", "action") if rule else ():
         show(f"{name}: {rule[name]}")

@@ -152,7 +152,9 @@ def told(alarm: dict[str, Any]) -> dict[str, Any]:
     row = {name: alarm[name] for name in columns}
     row |= {name: round(at.timestamp() * 1000) for name, at in row.items() if hasattr(at, "timestamp")}
     evidence = json.loads(alarm.get("evidence") or alarm["detail"])
-    return row | {"evidence": evidence | {"readings": [[None, *one[1:]] for one in evidence["readings"]]}}
+    for one in (evidence, *evidence.get("others", ())):
+        one["readings"] = [[None, *reading[1:]] for reading in one["readings"]]
+    return row | {"evidence": evidence}
 
 
 def compare(day: Day, folder: Path, rows_max: int, lives: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:

@@ -357,7 +357,24 @@ def test_an_alarm_of_a_group_tells_the_readings_of_its_carrier(kit: Any, cut: in
         readings = json.loads(raised.detail)["readings"]
         assert all(part[0][1] <= ts <= part[-1][1] for lsn, ts, _ in readings for part in [parts[lsn - 1]])
         told.append((raised.point, [(ts - t, value) for _, ts, value in readings]))
+        (other,) = json.loads(raised.detail)["others"]
+        assert (other["device_id"], other["quantity"]) == ("D1", "ch4")
+        assert [(ts - t, value) for _, ts, value in other["readings"]] == [(5_000, 3.0), (62_000, 28.0)]
+        assert all(part[0][1] <= ts <= part[-1][1] for lsn, ts, _ in other["readings"] for part in [parts[lsn - 1]])
     assert told == [(0, [(63_000, 31.0)])] * 2
+
+
+def test_of_a_large_group_an_alarm_tells_the_members_that_were_hits(kit: Any) -> None:
+    """Eight of them at most, of those that were no hits only where there is room."""
+    t = kit.t0
+    values = [30.0 if p % 3 == 0 else 1.0 for p in range(40)]
+    machine = kit.machine(kit.rule(**(K_OF_N | {"raise": '"hits >= 14"'})), kit.registry([{"group": "A"}] * 40))
+    changes = machine.process(kit.record(1, [(p, t + p, t + p, value) for p, value in enumerate(values)]))
+    (raised,) = [c for c in changes if c.kind == "raised"]
+    others = json.loads(raised.detail)["others"]
+    assert len(others) == 8
+    assert all(value == 30.0 for other in others for _, _, value in other["readings"])
+    assert raised.point not in {int(other["device_id"][1:]) for other in others}
 
 
 def test_members_without_a_group_are_judged_by_device_and_by_zone_only_with_one(kit: Any) -> None:
