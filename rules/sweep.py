@@ -92,14 +92,14 @@ class Sweep:
 
     def left_over(self) -> Sequence[int]:
         """Places in the plan of the rules that take no part."""
-        return self._play_of().left_over
+        return self._current_cast().left_over
 
     def play(self, rows: Rows, laid: Laid, *, again: bool) -> Iterator[Hit]:
         """Move the features of all rules that take part, and tell what hits there are: those of a point in order.
 
         ``again``: the rows were counted before. The hits must be taken all.
         """
-        cast = self._play_of()
+        cast = self._current_cast()
         turn = _Turn(cast, laid)
         if not len(turn.bands):
             return
@@ -119,9 +119,9 @@ class Sweep:
 
     def prepare(self) -> None:
         """Make ready what the first rows need: kernels are loaded when a script is made."""
-        self._play_of()
+        self._current_cast()
 
-    def _play_of(self) -> _Cast:
+    def _current_cast(self) -> _Cast:
         if self._cast is None or not self._cast.fits(self.plan):
             self._cast = _Cast(self.plan, self._script, self._room)
         return self._cast
@@ -178,7 +178,7 @@ class _Room(NamedTuple):
 
 
 class _Told(NamedTuple):
-    """What the kernel tells of hits."""
+    """What the kernel tells of hits, one entry each."""
 
     rule: NDArray[np.int32]
     row: NDArray[np.int32]
