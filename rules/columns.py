@@ -1,4 +1,8 @@
-"""Columns of readings for the conditions of one rule: what needs no memory, and what features remember."""
+"""Columns of readings for the conditions of one rule: what needs no memory, and what features remember.
+
+By far the most rules go another way (``rules/sweep.py``), of which this is the naive twin: here only their hits are
+asked about, and rules over groups and those that take no part there.
+"""
 
 from __future__ import annotations
 
