@@ -17,6 +17,7 @@ from lifeline.app.foreign_files import NAMES, epoch_ms, place, read_frame
 from lifeline.app.foreign_history import ForeignReadings, foreign_history
 from lifeline.app.history import lake_history
 from lifeline.app.overriding import past_spans
+from lifeline.app.rules import no_rules
 from lifeline.app.since import parse_time
 from lifeline.app.site import load_site
 from lifeline.app.spool import Spool
@@ -136,7 +137,7 @@ def fit_rules(
         remedy = "false alarms a day, of one rule over all its points"
         raise ConfigurationError([Problem("command line", "--budget", f"{budget:g} is not above 0", remedy)])
     has_folder(out, "--out")
-    rules = RuleSet.load([path])
+    rules = _some(path)
     history = _history(config, data, registry, start, end, timezone)
     train_ms = parse_time(train_to, "--train-to")
     unjudged(history.span, train_ms)
@@ -156,8 +157,16 @@ def fit_rules(
     return {"budget": budget, "rules": [one.row() for one in fits], "elapsed_s": round(time.monotonic() - began, 3)}
 
 
-def _chosen(path: Path, *, shadow: bool) -> RuleSet:
+def _some(path: Path) -> RuleSet:
+    """The rules of a file or folder, at least one."""
     rules = RuleSet.load([path])
+    if not rules.rules and not rules.shadow:
+        raise ConfigurationError([no_rules(path)])
+    return rules
+
+
+def _chosen(path: Path, *, shadow: bool) -> RuleSet:
+    rules = _some(path)
     if shadow and not rules.shadow:
         remedy = "mark a candidate with shadow = true"
         raise ConfigurationError([Problem("command line", "--shadow", f"{path} has no shadow rules", remedy)])

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
+from lifeline.app.draining import drain
 from lifeline.app.identity import demo_words
 from lifeline.app.run import running, stop_on_signals
 from lifeline.app.site import load_site
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 FAULTS_PER_HOUR: Final = 900.0
 FAULT_SPEED: Final = 20.0
 """In a demo a fault every four seconds, and what takes a leak twenty minutes takes it one."""
-DRAIN_S: Final = 60.0
-"""How long the end waits for readings that the broker still holds."""
 SIMULATOR_STOP_S: Final = 30.0
 
 CONFIG: Final = """\
@@ -106,14 +105,16 @@ def run_demo(settings: DemoSettings, line: Line) -> dict[str, Any]:
             try:
                 _watch(assembly, stop, simulator, settings.seconds, line)
                 published = _finish_simulator(simulator)
-                _drain(assembly, published["readings"], line)
+                stop.clear()  # whoever presses Ctrl-C again waits no longer
+                drained = drain(assembly.board.publish, published["readings"], line, cut=stop.is_set)
             finally:
                 line.close()
                 _end(simulator)
             elapsed = time.monotonic() - started
             status = assembly.board.snapshot()
             cpu_s = sum(process.cpu_times()[:2]) - cpu_before
-        summary = _books(config, directory, published, status, until_ms=status["at"])
+        closed = drained and assembly.clean
+        summary = _books(config, directory, published, status, closed=closed, until_ms=status["at"])
     return summary | {
         "readings_per_s": round(status["received"] / elapsed, 1),
         "engine_cpu_s": round(cpu_s, 2),
@@ -214,24 +215,10 @@ def _end(simulator: subprocess.Popen[str]) -> None:
         simulator.communicate()
 
 
-def _drain(assembly: Assembly, published: int, line: Line) -> None:
-    """Wait until what was published is in the log, or nothing comes any more."""
-    tally = assembly.tally
-    deadline = time.monotonic() + DRAIN_S
-    seen, moved_at = -1, time.monotonic()
-    while time.monotonic() < deadline:
-        arrived = tally.received + tally.rejected_readings
-        if arrived >= published or time.monotonic() - moved_at > 5:
-            return
-        if arrived != seen:
-            seen, moved_at = arrived, time.monotonic()
-        line.update(assembly.board.publish())
-        time.sleep(0.1)
-
-
 def _books(
-    config: Path, directory: Path, published: dict[str, Any], status: dict[str, Any], *, until_ms: int
+    config: Path, directory: Path, published: dict[str, Any], status: dict[str, Any], *, closed: bool, until_ms: int
 ) -> dict[str, Any]:
+    """What was published against what is kept; ``closed``: nothing was still on its way (else it is no loss)."""
     site = load_site(config)
     with closing(open_catalog(site.data)) as db:
         counted = db.execute(
@@ -249,14 +236,15 @@ def _books(
         {point: device for _, point, _, device in rows},
         until_ms,
     )
-    kept = logged + status["duplicates"] + status["rejected_readings"]
+    missing = max(0, published["readings"] - logged - status["duplicates"] - status["rejected_readings"])
     return {
         "sensors": published["sensors"],
         "points": published["points"],
         "published": published["readings"],
         "received": status["received"] + status["rejected_readings"],
         "logged": logged,
-        "lost": max(0, published["readings"] - kept),
+        "lost": missing if closed else 0,
+        "undrained": 0 if closed else missing,
         "duplicates": status["duplicates"],
         "rejected": status["rejected_readings"],
         "rss_mib_max": status["rss_mib_max"],

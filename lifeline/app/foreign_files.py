@@ -6,6 +6,7 @@ numbers are refused. Where a column of times holds a 13 or more it tells by itse
 
 from __future__ import annotations
 
+import csv
 import gzip
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -191,6 +192,7 @@ def as_numbers(values: pl.Series) -> pl.Series:
     found = values.cast(pl.Float64, strict=False) if values.dtype != pl.Null else values.cast(pl.Float64)
     if values.dtype == pl.String and found.null_count() > values.null_count():
         words = values.str.strip_chars().str.to_lowercase()
+        found = found.fill_null(words.cast(pl.Float64, strict=False))
         found = found.fill_null(words.replace_strict(WORDS, default=None, return_dtype=pl.Float64))
     return found.set(found.is_infinite() | found.is_nan(), None)
 
@@ -209,6 +211,8 @@ class Scan:
     option: str
     lazy: pl.LazyFrame
     names: list[str]
+    separator: str | None = None
+    """Of CSV."""
 
     def batches(self, rows: int, names: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         """The rows in order, so many at once, of chosen columns.
@@ -229,17 +233,29 @@ class Scan:
         with _readable(self.path, self.option):
             return self.lazy.select(name).collect(engine="streaming")[name]
 
-    def filled(self, names: Sequence[str]) -> list[str]:
-        """Those of some columns that hold a value.
+    def told(self, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Of some columns: how many values they hold, and how many of these are numbers.
 
         Raises:
             ConfigurationError: they cannot be read.
         """
         if not names:
-            return []
+            return {}
+        kinds = self.lazy.collect_schema()
+        asked = [pl.col(name).is_not_null().sum().name.prefix("values ") for name in names]
+        asked += [_is_number(name, kinds[name]).sum().alias(f"numbers {name}") for name in names]
         with _readable(self.path, self.option):
-            counts = self.lazy.select(pl.col(names).count()).collect(engine="streaming")
-        return [name for name in names if counts[name][0]]
+            counts = self.lazy.select(asked).collect(engine="streaming").row(0, named=True)
+        return {name: (counts[f"values {name}"], counts[f"numbers {name}"]) for name in names}
+
+
+def _is_number(name: str, kind: pl.DataType) -> pl.Expr:
+    """Which values of a column may be numbers, decimals with a comma and states such as true included."""
+    if kind != pl.String:
+        return pl.col(name).is_not_null() & (kind.is_numeric() or kind == pl.Boolean)
+    text = pl.col(name).str.strip_chars().str.to_lowercase()
+    read = text.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
+    return (read.is_finite() | text.is_in(list(WORDS))).fill_null(value=False)
 
 
 def scan_frame(path: Path, option: str) -> Scan:
@@ -249,11 +265,12 @@ def scan_frame(path: Path, option: str) -> Scan:
         ConfigurationError: it cannot be read.
     """
     with _readable(path, option):
-        if is_parquet(path):
+        separator = None if is_parquet(path) else _separator(path)
+        if separator is None:
             lazy = pl.scan_parquet(path, glob=False)
         else:
-            lazy = _named(pl.scan_csv(path, separator=_separator(path), infer_schema=False), path)
-        return Scan(path, option, lazy, lazy.collect_schema().names())
+            lazy = _named(pl.scan_csv(path, separator=separator, infer_schema=False), path)
+        return Scan(path, option, lazy, lazy.collect_schema().names(), separator)
 
 
 def _named(lazy: pl.LazyFrame, path: Path) -> pl.LazyFrame:
@@ -277,4 +294,30 @@ def _readable(path: Path, option: str) -> Iterator[None]:
     except (OSError, pl.exceptions.PolarsError) as error:
         told = str(error).partition("\n")[0]
         remedy = "Parquet or CSV, also .csv.gz"
+        with suppress(OSError, ValueError, csv.Error):  # of a file that cannot be read twice the first word is enough
+            if isinstance(error, pl.exceptions.PolarsError) and not is_parquet(path):
+                told, remedy = _ragged(path) or (told, remedy)
         raise ConfigurationError([Problem(str(path), option, f"cannot be read: {told}", remedy)]) from error
+
+
+def _ragged(path: Path) -> tuple[str, str] | None:
+    """The first line of a CSV with more fields than its first has names, and what to do about it; None: there is none.
+
+    Read slowly, and only once something is wrong: how polars tells it names no line.
+    """
+    separator, start = _separator(path), _start(path)
+    if start == ZSTD:
+        return None
+    opened = gzip.open if start.startswith(GZIP) else open
+    with opened(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as file:
+        rows = csv.reader(file, delimiter=separator)
+        names = len(next(rows, []))
+        for row in rows:
+            if len(row) > names:
+                began = rows.line_num
+                message = f"line {began} has {len(row)} fields, the first line names {names} (该行字段数与表头不符)"
+                return (
+                    message,
+                    f"mend the line: fields are separated by {separator!r}, texts that hold one are in quotes",
+                )
+    return None

@@ -7,13 +7,14 @@ window.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from lifeline.app.foreign_files import as_numbers, epoch_ms, no_numbers, place, scan_frame
+from lifeline.app.foreign_files import epoch_ms, scan_frame
+from lifeline.app.foreign_values import Values
 from lifeline.app.spool import Spool
 from lifeline.core.batch import Readings
 from lifeline.core.errors import ConfigurationError, Problem
@@ -24,7 +25,7 @@ from rules.backtest import in_log_order
 from rules.conditions import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -37,10 +38,6 @@ WINDOWS_MAX: Final = 256
 """Open files at most."""
 SAMPLE: Final = 1 << 16
 """Times that tell where windows begin."""
-NOTHING: Final = ("nan", "na", "n/a", "null", "none", "-", "inf", "-inf", "")
-"""Words of others for no value."""
-WORDS_MAX: Final = 10_000
-"""A column that begins with so many values of which none is a number is a mistake, whatever may follow."""
 NAMED_MAX: Final = 8
 """Columns of a file that a message names."""
 NEVER: Final = np.iinfo(np.int64).min
@@ -83,6 +80,8 @@ class ForeignReadings:
         self._keys = keys
         self._scan = scan_frame(path, "--data")
         self._long = set(LONG) <= set(self._scan.names)
+        self._skipped: list[str] = []
+        """What is said of columns that are no points."""
         self._wide: dict[str, int] = {} if self._long else self._columns()
         self._ts = self._times(from_ms, to_ms)
         """Time of each row of the file, ``NEVER`` for those that are not asked for."""
@@ -136,18 +135,23 @@ class ForeignReadings:
 
     def _pieces(self) -> Iterator[tuple[Readings, bool]]:
         """Rows of the file as readings, and whether they are the last; what was no number at all is told at the end."""
-        at, doubts = 0, _Values(self._path)
+        at, doubts = 0, Values(self._path, commas=self._scan.separator == ";")
         told = self._of_long if self._long else self._of_wide
-        names = None if self._long else ["ts", *self._wide]
+        whole = (
+            self._long or self._scan.separator is not None
+        )  # a line with too many fields is seen only if all are read
+        names = None if whole else ["ts", *self._wide]
         for frame in self._scan.batches(max(1, self._piece // max(1, len(self._wide))), names):
             ts = self._ts[at : at + frame.height]
-            yield told(frame, at, ts, doubts), False
+            rows = told(frame, at, ts, doubts)
+            doubts.check(ended=False)
+            yield rows, False
             at += frame.height
-        doubts.check()
-        self.doubts = doubts.said
+        doubts.check(ended=True)
+        self.doubts = self._skipped + doubts.said
         yield Readings.empty(), True
 
-    def _of_long(self, frame: pl.DataFrame, at: int, ts: NDArray[np.int64], doubts: _Values) -> Readings:
+    def _of_long(self, frame: pl.DataFrame, at: int, ts: NDArray[np.int64], doubts: Values) -> Readings:
         keep = ts != NEVER
         names = frame.select(pl.col("device_id", "quantity").cast(pl.String))
         point = names.join(self._keys, on=["device_id", "quantity"], how="left", maintain_order="left")["point"]
@@ -161,7 +165,7 @@ class ForeignReadings:
             rows.quality[:] = _quality(frame["quality"], self._path)[keep]
         return rows
 
-    def _of_wide(self, frame: pl.DataFrame, at: int, ts: NDArray[np.int64], doubts: _Values) -> Readings:
+    def _of_wide(self, frame: pl.DataFrame, at: int, ts: NDArray[np.int64], doubts: Values) -> Readings:
         keep = ts != NEVER
         values = np.column_stack([doubts.numbers(frame[name], at).to_numpy() for name in self._wide])
         chosen = keep[:, None] & ~np.isnan(values)
@@ -178,20 +182,39 @@ class ForeignReadings:
         wide = [name for name in self._scan.names if name != "ts"]
         wrong = [name for name in wide if not all(name.rpartition("/")[::2])]
         if wrong:
-            remedy = "long: ts, device_id, quantity, value; wide: ts and one column per device_id/quantity"
-            there = [name for name in LONG if name in self._scan.names]
-            if len(there) == len(LONG) - 1:  # a long file of which one name is another
-                (lacks,) = set(LONG) - set(there)
-                near = nearest(lacks, [name for name in self._scan.names if name not in LONG])
-                raise ConfigurationError([Problem(str(self._path), lacks, f"column is missing: {near}", remedy)])
-            raise ConfigurationError([Problem(str(self._path), wrong[0], "is not device_id/quantity", remedy)])
+            self._no_points(wrong, all_of=len(wrong) == len(wide))
+            wide = [name for name in wide if name not in wrong]
         if not wide:
             raise ConfigurationError([Problem(str(self._path), "columns", "there is none but ts", "see docs/rules.md")])
         number = {(device, quantity): point for point, device, quantity in self._keys.iter_rows()}
         named = {name: (name.rpartition("/")[0], name.rpartition("/")[2]) for name in wide}
         strange = [name for name in wide if named[name] not in number]
-        self._known([named[name] for name in self._scan.filled(strange)])
+        told = self._scan.told(strange)
+        self._known([named[name] for name in strange if told[name][1]])
+        self._skip({name: values for name, (values, _) in told.items() if values})
         return {name: number[named[name]] for name in wide if named[name] in number}
+
+    def _no_points(self, wrong: list[str], *, all_of: bool) -> None:
+        """Refuse columns that are not device_id/quantity, but for a remark or two beside those that are."""
+        remedy = "long: ts, device_id, quantity, value; wide: ts and one column per device_id/quantity"
+        there = [name for name in LONG if name in self._scan.names]
+        if len(there) == len(LONG) - 1:  # a long file of which one name is another
+            (lacks,) = set(LONG) - set(there)
+            near = nearest(lacks, [name for name in self._scan.names if name not in LONG])
+            raise ConfigurationError([Problem(str(self._path), lacks, f"column is missing: {near}", remedy)])
+        told = self._scan.told(wrong)
+        bad = wrong if all_of else [name for name in wrong if told[name][1]]
+        if bad:
+            raise ConfigurationError([Problem(str(self._path), bad[0], "is not device_id/quantity", remedy)])
+        self._skip({name: values for name, (values, _) in told.items() if values})
+
+    def _skip(self, columns: Mapping[str, int]) -> None:
+        """Say of columns of text that no point is behind them."""
+        self._skipped += [
+            f"{self._path}: {name}: no point of the registry, and none of its {values} values is a number: the column "
+            "was left out (非测点，且无数值，整列已略去)"
+            for name, values in columns.items()
+        ]
 
     def _has_ts(self) -> None:
         if "ts" not in self._scan.names:
@@ -228,74 +251,6 @@ class ForeignReadings:
 def _plain(point: tuple[str, ...]) -> tuple[str, ...]:
     """Letters and digits of a point's names."""
     return tuple("".join(filter(str.isalnum, name.casefold())) for name in point)
-
-
-class _Values:
-    """Values of a file's columns as numbers, piece by piece: a column that has values but no number is a mistake."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._text: dict[str, Any] = {}
-        self._wordy: dict[str, int] = {}
-        self._lost: dict[str, tuple[int, int, Any]] = {}
-        self._good: set[str] = set()
-
-    def numbers(self, values: pl.Series, first: int) -> pl.Series:
-        """NaN where there is none; ``first``: the file's row where the piece begins."""
-        found = as_numbers(values)
-        if values.dtype == pl.String and found.null_count() > values.null_count():
-            self._note(values, found, first)
-        if values.name not in self._good:
-            words = _told(values) if not found.count() else None
-            if words is None:
-                self._good.add(values.name)
-            elif len(words):
-                self._text.setdefault(values.name, words[0])
-                self._wordy[values.name] = self._wordy.get(values.name, 0) + len(words)
-                if self._wordy[values.name] >= WORDS_MAX:
-                    self.check()
-        return found.fill_null(np.nan)
-
-    def _note(self, values: pl.Series, found: pl.Series, first: int) -> None:
-        """Count what is neither a number nor a word for nothing, and keep the first."""
-        lost = values.is_not_null() & found.is_null() & ~_empty(values)
-        row = lost.arg_max()
-        if row is None or not lost.any():
-            return
-        count, at, example = self._lost.get(values.name, (0, first + row, values[row]))
-        self._lost[values.name] = (count + int(lost.sum()), at, example)
-
-    @property
-    def said(self) -> list[str]:
-        """A sentence for each column in which values are no numbers."""
-        return [
-            f"{self._path}: {name}: {count} values are no numbers and were left out, the first in "
-            f"{place(self._path, row)}: {text!r} (非数值，已略去)"
-            for name, (count, row, text) in self._lost.items()
-        ]
-
-    def check(self) -> None:
-        """At the end.
-
-        Raises:
-            ConfigurationError: a column held values but no number.
-        """
-        problems = [no_numbers(self._path, name, text) for name, text in self._text.items() if name not in self._good]
-        if problems:
-            raise ConfigurationError(problems)
-
-
-def _empty(values: pl.Series) -> pl.Series:
-    """Which texts say that there is nothing."""
-    return values.str.strip_chars().str.to_lowercase().is_in(NOTHING)
-
-
-def _told(values: pl.Series) -> pl.Series:
-    """Those of a column without a number that say something: NaN and the words for nothing do not."""
-    kept = values.drop_nulls()
-    if kept.dtype == pl.String:
-        return kept.filter(~_empty(kept))
-    return kept.clear() if kept.dtype.is_float() else kept
 
 
 def _grouped(points: pa.Table) -> pa.Table:

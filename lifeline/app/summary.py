@@ -28,6 +28,7 @@ def print_demo_summary(summary: Mapping[str, Any], out: Console) -> None:
             f"{summary['published']:,} published · {summary['logged']:,} logged · {summary['duplicates']:,} repeats · "
             f"{summary['rejected']:,} rejected · ",
             (f"{summary['lost']:,} lost", lost_style),
+            (f" · {summary['undrained']:,} not read yet", "yellow") if summary["undrained"] else "",
         ),
     )
     rows.add_row(

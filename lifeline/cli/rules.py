@@ -40,11 +40,13 @@ def check(
     from lifeline.app.rules import check_rules
 
     with failures(as_json=json):
-        rules = check_rules(path)
+        rules, warnings = check_rules(path)
         if json:
-            print_json({"rules": rules})
-        else:
-            say(GOOD, f" {len(rules)} rules")
+            print_json({"rules": rules, "warnings": warnings})
+            return
+        for doubt in warnings:
+            say(DOUBT, f" {doubt}", stderr=True)
+        say(GOOD, f" {len(rules)} rule{'' if len(rules) == 1 else 's'}")
 
 
 @app.command("list")

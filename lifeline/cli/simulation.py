@@ -60,7 +60,7 @@ def demo(
             from lifeline.app.summary import print_demo_summary
 
             print_demo_summary(summary, console())
-        if summary["lost"]:
+        if summary["lost"] or summary["undrained"]:
             raise typer.Exit(1)
 
 

@@ -259,7 +259,7 @@ def test_fit_proposes_limits_that_check_accepts(tmp_path: Path, registry: Path) 
         (lambda f: f.select("ts"), "there is none but ts"),
         (lambda f: f.with_columns(pl.col("ts").dt.epoch("us")), "looks like micro"),
         (lambda f: f.with_columns(ts=pl.lit("01/03/2026 00:00")), "day and month"),
-        (lambda f: f.with_columns(pl.lit("open").alias("site/a/ch4")), "holds 'open', not numbers"),
+        (lambda f: f.with_columns(pl.lit("open").alias(name) for name in NAMES), "holds 'open', not numbers"),
         (lambda f: f.with_columns(pl.col("ts").dt.epoch("ms") - 10**13), "before 1970"),
         (lambda _: long().rename({"value": "val"}), "value: column is missing: did you mean val?"),
         (lambda _: long().with_columns(quality=pl.lit(300)), "0 good, 1 uncertain, 2 bad"),

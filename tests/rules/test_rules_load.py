@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from lifeline.app.rules import check_rules
+from lifeline.cli.main import app
 from lifeline.core.errors import ConfigurationError, Problem
 from rules import conditions, features
 from rules.durations import parse_duration
@@ -267,3 +270,22 @@ def test_the_rule_of_the_contract_is_right_as_it_stands(kit: Any) -> None:
     found = problems(kit.rule(consequence='" "', action='{ zh = "关阀", en = " " }'))
     assert found["rule gas.ch4.high.consequence"].message == "is empty"
     assert "zh and en" in found["rule gas.ch4.high.action"].message
+
+
+def test_a_check_that_finds_no_rule_is_not_green(kit: Any, tmp_path: Path) -> None:
+    """An empty file, one that only holds remarks, a folder of such; beside rules, a file without any is named."""
+    bare, calendars, good = (tmp_path / f"{name}.toml" for name in ("bare", "calendars", "good"))
+    bare.write_text("# nothing yet\n", "utf-8")
+    for path in (bare, tmp_path):
+        with pytest.raises(ConfigurationError) as caught:
+            check_rules(path)
+        assert [(p.file, p.key) for p in caught.value.problems] == [(str(path), "rule")]
+        assert "[[rule]]" in caught.value.problems[0].remedy
+    assert CliRunner().invoke(app, ["rules", "check", str(bare)]).exit_code == 2
+    calendars.write_text('[calendar.irrigation]\ndates = ["04-15..09-30"]\n', "utf-8")
+    rules, warnings = check_rules(calendars)
+    assert (rules, len(warnings)) == ([], 1)
+    good.write_text(kit.rule(), "utf-8")
+    rules, warnings = check_rules(tmp_path)
+    assert len(rules) == 1
+    assert [warning.partition(":")[0] for warning in warnings] == [str(bare)]

@@ -1,0 +1,113 @@
+"""Values in files of others: what is no number is left out and named, and no single column takes the file with it."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lifeline.app.foreign_history import foreign_history
+from lifeline.app.foreign_values import NOTHING
+from lifeline.core.errors import ConfigurationError
+
+POINTS = "device_id,quantity,kind\na,p,water-scada\na,q,water-scada\nb,p,water-scada\n"
+TIMES = ["2026-03-01T00:00:00Z", "2026-03-01T00:01:00Z", "2026-03-01T00:02:00Z"]
+
+
+def told(folder: Path, text: str | bytes, piece: int = 250_000) -> tuple[list[tuple[int, float]], list[str]]:
+    """(point, value) in the order of time, and what was said."""
+    (folder / "points.csv").write_text(POINTS)
+    data = folder / "d.csv"
+    data.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read(folder, data, piece)
+
+
+def read(folder: Path, data: Path, piece: int = 250_000) -> tuple[list[tuple[int, float]], list[str]]:
+    _, readings = foreign_history(data, folder / "points.csv", None, None, piece)
+    rows = [(int(p), float(v)) for batch in readings for p, v in zip(batch.point, batch.value, strict=True)]
+    return rows, readings.doubts
+
+
+def rows(head: str, *lines: str, separator: str = ",") -> str:
+    return "\n".join(separator.join(one) for one in [("ts", head), *zip(TIMES, lines, strict=False)]) + "\n"
+
+
+@pytest.mark.parametrize("column", ["a/q", "b/x", "remark"])
+@pytest.mark.parametrize("piece", [1, 250_000])
+def test_a_column_of_text_is_left_out_and_named(column: str, piece: int, tmp_path: Path) -> None:
+    """A point of the registry, one that it does not list, and a column that is no point at all."""
+    found, (said,) = told(tmp_path, rows(f"a/p,{column},b/p", "1,open,4", "2,NA,5", "3,shut,6"), piece)
+    assert found == [(0, 1), (2, 4), (0, 2), (2, 5), (0, 3), (2, 6)]
+    assert f"d.csv: {column}: no" in said
+    assert "left out" in said
+    assert "2 values" in said or "none of its 3 values is a number" in said
+
+
+def test_text_in_parquet_is_left_out_and_numbers_in_text_are_read(tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text(POINTS)
+    frame = pl.DataFrame({"ts": TIMES, "a/p": ["1", " 2.5 ", "NULL"], "a/q": ["x", "y", "z"], "note": ["-", "", None]})
+    frame.write_parquet(tmp_path / "d.parquet")
+    found, said = read(tmp_path, tmp_path / "d.parquet")
+    assert found == [(0, 1), (0, 2.5)]
+    assert len(said) == 2
+    assert "note" in said[0]
+    assert "a/q: no value is a number, 3 values" in said[1]
+
+
+def test_columns_with_numbers_that_are_no_points_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="pressure: is not device_id/quantity"):
+        told(tmp_path, rows("a/p,pressure", "1,7", "2,8"))
+    with pytest.raises(ConfigurationError, match="b/x"):
+        told(tmp_path, rows("a/p,b/x", "1,open", "2,8"))
+    with pytest.raises(ConfigurationError, match="holds 'open', not numbers"):
+        told(tmp_path, rows("a/p,a/q", "open,NA", "shut,NA"))
+
+
+@pytest.mark.parametrize("word", [*NOTHING, "N/A", " Null ", "NaN", "#N/A"])
+def test_words_for_nothing_are_nothing(word: str, tmp_path: Path) -> None:
+    assert told(tmp_path, rows("a/p,b/p", f"{word},1", f"2,{word}")) == ([(2, 1), (0, 2)], [])
+
+
+def test_decimal_commas_of_a_file_with_semicolons_are_read_and_said(tmp_path: Path) -> None:
+    text = rows("a/p;b/p", "1,25;4", "-2;1,5e3", "n.v.;6", separator=";")
+    found, (lost, commas) = told(tmp_path, text)
+    assert found == [(0, 1.25), (2, 4), (0, -2), (2, 1500), (2, 6)]
+    assert "a/p: 1 values are no numbers and were left out, the first in line 4: 'n.v.'" in lost
+    assert "2 commas were read as decimal points, the first in a/p: line 2: '1,25'" in commas
+
+
+@pytest.mark.parametrize("lines", [("1,250;12.5",), ("12.5;1", "1,250;1"), ("1,250;1", "12.5;1")])
+@pytest.mark.parametrize("piece", [1, 250_000])
+def test_decimals_written_both_ways_are_refused(lines: tuple[str, ...], piece: int, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"with a comma \(.*1,250.*with a point \(.*12\.5"):
+        told(tmp_path, rows("a/p;b/p", *lines, separator=";"), piece)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=st.lists(
+        st.lists(st.sampled_from(["1,5", "2", "-0,25", "NA", "", "x"]), min_size=2, max_size=2), max_size=9
+    ),
+    piece=st.integers(1, 6),
+)
+def test_pieces_do_not_matter(values: list[list[str]], piece: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Any mixture, in any pieces; naively: each cell by itself."""
+    folder = tmp_path_factory.mktemp("values")
+    lines = [";".join([f"2026-03-01T00:00:{n:02d}Z", *row]) for n, row in enumerate([["7", "7"], *values])]
+    found, _ = told(folder, "\n".join(["ts;a/p;b/p", *lines]) + "\n", piece)
+    naive = [(point, cell) for row in [["7", "7"], *values] for point, cell in zip((0, 2), row, strict=True)]
+    assert found == [(point, float(cell.replace(",", "."))) for point, cell in naive if cell not in {"NA", "", "x"}]
+    assert not np.isnan([value for _, value in found]).any()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_ragged_line_is_named(packed: bool, tmp_path: Path) -> None:
+    """With its line of the file: a quoted text before it spans two."""
+    text = rows("a/p,remark,b/p", '1,"two\nlines",4', "2,,5", "3,,6,7")
+    with pytest.raises(ConfigurationError, match="line 5 has 5 fields, the first line names 4"):
+        told(tmp_path, gzip.compress(text.encode()) if packed else text)
