@@ -113,6 +113,11 @@ class AlarmState:
         return np.sort(self._keys[self._table[0] != kernel.NORMAL])
 
     @property
+    def latched(self) -> NDArray[np.int32]:
+        """Slots with an alarm whose condition is over, and which an acknowledgement would end, rising."""
+        return np.sort(self._keys[self._table[0] == kernel.LATCHED])
+
+    @property
     def restless(self) -> NDArray[np.int32]:
         """Those, and the slots with a run that has begun."""
         return np.sort(self._keys[self._stirring()])

@@ -120,6 +120,15 @@ class Held:
         """Ids of rules whose alarms stand until they are acknowledged."""
         return tuple(rule.id for rule in self.rules.rules if rule.latch)
 
+    def latched(self) -> list[tuple[str, int, int]]:
+        """Alarms whose condition is over and that only wait to be acknowledged: (rule id, point, onset)."""
+        latching = [rule for rule in self._bound if rule.spec.latch]
+        return [
+            (rule.spec.id, rule.point_of(slot), rule.state.onset_of(slot))
+            for rule in latching
+            for slot in rule.state.latched.tolist()
+        ]
+
     @property
     def counters(self) -> dict[str, int]:
         """Rows that were not evaluated as they came.

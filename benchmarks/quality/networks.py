@@ -11,7 +11,7 @@ import gzip
 import math
 import tempfile
 import warnings
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -193,7 +193,8 @@ def _vary(model: Any, steps: int, step_s: int, pattern_s: float, random: np.rand
 
 
 def _run(model: Any) -> Any:
+    """In a folder of its own: EPANET writes its hydraulics (1.5 GB of L-Town's year) into the one where it is run."""
     import wntr
 
-    with tempfile.TemporaryDirectory(prefix="lifeline-epanet-") as folder:
+    with tempfile.TemporaryDirectory(prefix="lifeline-epanet-") as folder, chdir(folder):
         return wntr.sim.EpanetSimulator(model).run_sim(file_prefix=f"{folder}/net")

@@ -9,12 +9,14 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.app.clock import now_ms
+from lifeline.app.latched import is_latched, read_latched
 from lifeline.app.rechecking import LastValuesCheck
 from lifeline.app.reference import read_rows
 from lifeline.app.since import parse_time
 from lifeline.app.site import load_site
 from lifeline.core.errors import ConfigurationError, Problem, UnavailableError
 from lifeline.governance.actor import Actor
+from lifeline.governance.alarms import ACTS
 from lifeline.governance.desk import GovernanceDesk
 from lifeline.governance.errors import FieldError
 
@@ -134,11 +136,17 @@ class Desk:
             limit=limit,
             cursor=cursor,
         )
-        return {"alarms": [with_times(row) for row in rows], "next": following}
+        held = self._latched()
+        told = [with_times(row | {"latched": is_latched(row, held)}) for row in rows]
+        return {"alarms": told, "next": following}
+
+    def _latched(self) -> frozenset[tuple[str, int, int]]:
+        return frozenset() if self._site is None else read_latched(self._site.status_path)
 
     def get_alarm(self, alarm_id: str) -> dict[str, Any]:
-        """One alarm (id or unique beginning of it) as it is stored, times in epoch ms."""
-        return self._desk.get_alarm(alarm_id)
+        """One alarm (id or unique beginning of it) as it is stored, and ``latched``; times in epoch ms."""
+        row = self._desk.get_alarm(alarm_id)
+        return row | {"latched": is_latched(row, self._latched())}
 
     def list_holds(self) -> list[dict[str, Any]]:
         """What is quiet on purpose, a thousand at most."""
@@ -161,10 +169,29 @@ class Desk:
     def change_alarm(
         self, verb: str, alarm_id: str, *, actor: str | None, role: str, note: str, **given: Any
     ) -> dict[str, Any]:
-        """An act of ``alarms.ACTS``; ``minutes`` and ``once`` of a shelf. The alarm afterwards."""
+        """An act of ``alarms.ACTS``; ``minutes`` and ``once`` of a shelf. The alarm afterwards.
+
+        ``changed``: whether it did anything; unshelving what is not shelved and acknowledging twice do nothing.
+        ``latched``: its condition is over, so that an acknowledgement ends it.
+        """
         minutes = given.pop("minutes", None)
         until = None if minutes is None else now_ms() + int(minutes * 60_000)
-        return with_times(self._desk.act_alarm(alarm_id, verb, _actor(actor, role), note or None, until, **given))
+        before = self._desk.get_alarm(alarm_id)
+        changed = self._would_change(verb, before)
+        row = self._desk.act_alarm(alarm_id, verb, _actor(actor, role), note or None, until, **given)
+        return with_times(row | {"changed": changed, "latched": is_latched(row, self._latched())})
+
+    def _would_change(self, verb: str, alarm: dict[str, Any]) -> bool:
+        """Whether an act can do anything: an end of a hold needs one, on this alarm or on its rule at its point."""
+        if verb == "ack":
+            return not alarm["acked"]
+        ends = ACTS[verb].ends if verb in ACTS else ""
+        if not ends:
+            return True
+        marked = {"shelved": "shelved_until", "suppressed": "suppressed", "out-of-service": "out_of_service"}[ends]
+        of = alarm["rule_id"], alarm["point"], ends
+        held = any((hold["rule_id"], hold["point"], hold["kind"]) == of for hold in self._desk.list_holds())
+        return held or bool(alarm[marked])
 
     def get_setting(self, name: str, version: int | None) -> dict[str, Any]:
         """Policy, units or duties: what is in force, or an older version."""

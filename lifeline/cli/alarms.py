@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from lifeline.cli.output import (
     DEFAULT_CONFIG,
+    DOUBT,
     GOOD,
     AsJson,
     ConfigFile,
@@ -53,7 +53,8 @@ def list_(
     cursor: Annotated[str | None, typer.Option(help="`next` of the page before.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Newest alarms first."""
+    """Newest alarms first; a latched one whose condition is over is told as such."""
+    from lifeline.app.latched import LEGEND, told_state
     from lifeline.app.queue import open_desk
 
     with failures(as_json=json), open_desk(config) as desk:
@@ -61,7 +62,10 @@ def list_(
         if json:
             print_json(page)
             return
-        table("", COLUMNS, page["alarms"], empty="No alarms match. 没有符合条件的报警。", zone=site_zone(config))
+        rows = [row | {"state": told_state(row)} for row in page["alarms"]]
+        table("", COLUMNS, rows, empty="No alarms match. 没有符合条件的报警。", zone=site_zone(config))
+        if any(row["latched"] for row in rows):
+            say(DOUBT, f" {LEGEND}")
         if page["next"]:
             console().print(f"more: --cursor {page['next']}")
 
@@ -97,6 +101,7 @@ def explain(
 ) -> None:
     """Why it was raised: rule, parameters, the window, the readings and where they lie in the log (报警依据)."""
     from lifeline.app.explain import draw, explain_alarm
+    from lifeline.cli.alarm_explain import tell
 
     with failures(as_json=json):
         told = explain_alarm(config, alarm_id)
@@ -105,49 +110,9 @@ def explain(
         if json:
             print_json(told)
             return
-        _tell(told, site_zone(config))
+        tell(told, site_zone(config))
         if picture is not None:
             say(GOOD, f" {picture}")
-
-
-def _tell(told: dict[str, Any], zone: tzinfo) -> None:
-    evidence, rule = told["evidence"], told["rule"]
-
-    def at(ms: int | None) -> str:
-        return "—" if ms is None else f"{datetime.fromtimestamp(ms / 1000, zone):%F %T.%f}"[:-3]
-
-    show = console().print
-    title = f"{rule['title_zh']} / {rule['title_en']}" if rule else "（规则已不存在 / the rule is gone）"
-    say((told["level"], "bold"), f" {title}")
-    newer = f" (now version {rule['version']})" if rule and rule["version"] != told["rule_version"] else ""
-    show(f"rule {told['rule_id']} version {told['rule_version']}{newer} · {told['device_id']}/{told['quantity']}")
-    start, end = told["span"]
-    historic = " · 历史报警 / historic: over before it was heard of" if told["historic"] else ""
-    is_reading = any(value == told["value"] for _, _, value in evidence.get("readings", ()))  # not a count or seconds
-    unit = f" {told['unit']}" if told["unit"] and is_reading else ""
-    show(f"stood {at(start)} … {at(end)} ({zone}) · value {told['value']}{unit}{historic}")
-    show(f"state {told['state']} · event {told['event_id'] or '—'}")
-    if evidence:
-        samples, seconds = evidence["raise_after"]
-        show(f"raise: {evidence['raise']}")
-        show(f"clear: {evidence['clear']}")
-        show("params: " + (", ".join(f"{k} = {v:g}" for k, v in evidence["params"].items()) or "none"))
-        for one in evidence.get("overrides", ()):
-            given = ", ".join(f"{k} = {v:g}" for k, v in one["params"].items())
-            span = f"{at(one['since'])} … {at(one['until'])}"
-            show(f"  {given}: 应急 / {one['name']} · {one['area_code']} · {span}")
-        show(f"for {samples} reading(s) and {seconds:g} s: {at(evidence['from'])} … {at(evidence['to'])}")
-        for lsn, ts, value in evidence["readings"]:
-            show(f"  log record {lsn:>8}   {at(ts)}   {value}")
-        for other in evidence.get("others", ()):
-            show(f"同组 / beside it: {other['device_id']}/{other['quantity']}")
-            for lsn, ts, value in other["readings"]:
-                show(f"  log record {lsn:>8}   {at(ts)}   {value}")
-    show(f"log record of the decision: {told['lsn']}")
-    for name in ("cause", "consequence", "action") if rule else ():
-        show(f"{name}: {rule[name]}")
-    if rule:
-        show(f"respond within: {rule['respond_within_s'] / 60:g} min")
 
 
 def _change(
@@ -162,14 +127,20 @@ def _change(
     minutes: float | None = None,
     **given: object,
 ) -> None:
+    from lifeline.app.latched import told_state
     from lifeline.app.queue import open_desk
 
     with failures(as_json=json), open_desk(config) as desk:
         alarm = desk.change_alarm(verb, alarm_id, actor=actor, role=role, note=note, minutes=minutes, **given)
         if json:
             print_json(alarm)
-        else:
-            say(GOOD, f" {alarm['alarm_id']} is now ", (alarm["state"], "bold"))
+            return
+        shown = ("", (told_state(alarm | {"latched": False}), "bold"))
+        if not alarm["changed"]:
+            say(DOUBT, f" {alarm['alarm_id']}: nothing to {verb}, it is ", *shown, " (无变化)")
+            return
+        ends = ": its condition is over, so it ends within a second 条件已恢复，随即解除" if alarm["latched"] else ""
+        say(GOOD, f" {alarm['alarm_id']} is now ", *shown, ends if verb == "ack" else "")
 
 
 @app.command()

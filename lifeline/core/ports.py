@@ -188,6 +188,10 @@ class RuleEngine(Protocol):
         """Ids of rules whose alarms stand until they are acknowledged."""
         ...
 
+    def latched(self) -> Sequence[tuple[str, int, int]]:
+        """Alarms whose condition is over and that only wait to be acknowledged: (rule id, point, onset)."""
+        ...
+
     def acknowledge(self, rule_id: str, point: int, onset: int, now_ms: int, lsn: int = 0) -> AlarmChange | None:
         """Somebody acknowledged an alarm; its end, when that was all it waited for. Saying it again changes nothing."""
         ...

@@ -46,6 +46,8 @@ RATE_S: Final = 1.0
 
 LATENCIES_KEPT: Final = 100_000
 ACKNOWLEDGED_MS: Final = 1_000
+LATCHED_MAX: Final = 1_000
+"""Latched alarms that the status names."""
 
 Acknowledged = Callable[[Sequence[str]], list[tuple[str, int, int]]]
 Bind = Callable[[], "RuleEngine"]
@@ -101,6 +103,8 @@ class RulesFollower:
         """Reading received → alarm committed, for alarms raised live."""
         self.alarms_raised = 0
         self.events_opened = 0
+        self.latched: tuple[tuple[str, int, int], ...] = ()
+        """Alarms whose condition is over and that only wait to be acknowledged, as of the last second."""
         self.reload_fault: str | None = None
         """Why changed rule files are not in force."""
         self._next: tuple[RuleEngine, Callable[[], None]] | None = None
@@ -222,6 +226,8 @@ class RulesFollower:
     def _end_what_was_seen(self, now_ms: int) -> None:
         """Acknowledgements of latching rules, once a second; the database knows them, so none is lost by a restart."""
         latching = self._machine.latching
+        if not latching:
+            self.latched = ()
         if self._acknowledged is None or not latching or now_ms - self._asked_at < ACKNOWLEDGED_MS:
             return
         self._asked_at = now_ms
@@ -230,6 +236,7 @@ class RulesFollower:
             if change is not None:
                 self._pending.append(change)
         self._store()
+        self.latched = tuple(self._machine.latched()[:LATCHED_MAX])
 
     def _override(self, now_ms: int) -> None:
         """Parameters that hold for a while, once a second.

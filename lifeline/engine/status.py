@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 STATUS_PERIOD_S: Final = 0.5
 READY_LAG_S: Final = 30.0
 """A follower this far behind makes the engine not ready: its alarms are old news."""
+LATCHED: Final = ("rule_id", "point", "raised_at")
 STALLED_S: Final = 5.0
 """House-keeping comes round twice a second; this long without it, it hangs in a disk that does not answer."""
 
@@ -106,6 +107,7 @@ class StatusBoard:
             "late": self._tally.late,
             "too_late": self._rules.too_late,
             "rules_fault": self._rules.reload_fault,
+            "latched": [dict(zip(LATCHED, one, strict=True)) for one in self._rules.latched],
             "shadow": self._shadow(),
             "unacknowledged": sum(state.unacknowledged for state in states),
             "followers": followers,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -103,6 +105,29 @@ def test_networks_are_skipped_without_wntr(tmp_path: Path, monkeypatch: pytest.M
     result = Result("quality", 1.0)
     quality._networks(result, tmp_path)
     assert result.notes == ["net3, l-town: skipped, WNTR is not installed (pip install lifeline-engine[wntr])"]
+
+
+def test_epanets_scratch_stays_out_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It writes a year's hydraulics, 1.5 GB for L-Town, into the folder in which it is run."""
+    written: list[Path] = []
+
+    class Simulator:
+        def __init__(self, model: str) -> None:
+            self.model = model
+
+        def run_sim(self, file_prefix: str) -> str:
+            Path("enAb12").write_text("hydraulics")
+            written.append(Path("enAb12").absolute())
+            assert Path(file_prefix).parent == Path.cwd()
+            return self.model
+
+    wntr = SimpleNamespace(sim=SimpleNamespace(EpanetSimulator=Simulator))
+    monkeypatch.setitem(sys.modules, "wntr", wntr)
+    monkeypatch.chdir(tmp_path)
+    assert networks._run("net") == "net"
+    assert Path.cwd() == tmp_path
+    assert list(tmp_path.iterdir()) == []
+    assert not written[0].exists()
 
 
 def test_gas_and_heat_networks_are_skipped_without_pandapipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

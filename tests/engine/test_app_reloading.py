@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
+import orjson
 import pytest
+from typer.testing import CliRunner
 
 from lifeline.app.reloading import check_versions
 from lifeline.app.site import load_site
+from lifeline.cli.main import app
 from lifeline.core.errors import ConfigurationError, UnavailableError
+from lifeline.engine.status import LATCHED
 from lifeline.governance.actor import Actor
 from lifeline.governance.desk import GovernanceDesk
 from rules.rule_set import RuleSet
@@ -118,6 +123,70 @@ def test_a_latched_alarm_ends_when_somebody_has_seen_it(config: Path) -> None:
     running.now += 1_000
     running.catch_up()
     assert latched not in running.alarms()
+
+
+def seen(config: Path, *arguments: str) -> str:
+    """What the command line says of alarms."""
+    result = CliRunner().invoke(app, ["alarms", *arguments, "-c", str(config)])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def tell_status(running: Running) -> None:
+    """The part of the engine's status that says which alarms only their latch holds up."""
+    told = [dict(zip(LATCHED, one, strict=True)) for one in running.follower.latched]
+    running.site.status_path.write_bytes(orjson.dumps({"latched": told}))
+
+
+def test_a_latched_alarm_whose_condition_is_over_is_told_as_such(config: Path) -> None:
+    running = Running(config)
+    for value in (1.0, 60.0):
+        running.read(value)
+    running.now += 1_000
+    running.catch_up()
+    tell_status(running)
+    rule = ("--rule", "gas.ch4.high-high")
+    (row,) = json.loads(seen(config, "list", *rule, "--json"))["alarms"]
+    assert (row["state"], row["latched"]) == ("unacked", False)
+    assert "unacked 报警中未确认" in seen(config, "list", *rule)
+
+    for value in (1.0, 1.0, 1.0, 1.0):
+        running.read(value)
+    running.now += 1_000
+    running.catch_up()
+    tell_status(running)
+    (row,) = json.loads(seen(config, "list", *rule, "--json"))["alarms"]
+    assert (row["state"], row["latched"], row["cleared_at"]) == ("unacked", True, None)
+    listed = seen(config, "list", *rule)
+    assert "latched 已恢复待确认" in listed
+    assert "lifeline alarms ack ID" in listed
+    assert "latched" not in seen(config, "list", "--rule", "gas.ch4.high")
+    assert "state latched 已恢复待确认" in seen(config, "explain", row["alarm_id"])
+    assert "its condition is over, so it ends" in seen(config, "ack", row["alarm_id"])
+    running.now += 1_000
+    running.catch_up()
+    tell_status(running)
+    assert running.follower.latched == ()
+    assert "normal 已恢复已确认" in seen(config, "list", *rule)
+
+
+def test_what_does_nothing_says_so(config: Path) -> None:
+    """Unshelving what is not shelved, acknowledging twice: no tick, and ``changed`` false."""
+    running = Running(config)
+    for value in (1.0, 60.0):
+        running.read(value)
+    desk = GovernanceDesk(running.site.database_url, lambda: running.now)
+    (row,) = desk.list_alarms(rule_id="gas.ch4.high-high")[0]
+    desk.close()
+    key = row["alarm_id"]
+    for verb, by in (("unshelve", ()), ("unsuppress", ()), ("in-service", ())):
+        said = seen(config, verb, key, *by)
+        assert said.startswith(f"! {key}: nothing to {verb}, it is unacked 报警中未确认"), said
+        assert json.loads(seen(config, verb, key, "--json"))["changed"] is False
+    assert seen(config, "shelve", key, "--reason", "work").startswith("✓")
+    assert json.loads(seen(config, "unshelve", key, "--json"))["changed"] is True
+    assert seen(config, "ack", key).startswith("✓")
+    assert seen(config, "ack", key).startswith("!")
 
 
 def test_another_meaning_needs_another_version(config: Path) -> None:

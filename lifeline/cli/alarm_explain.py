@@ -1,0 +1,52 @@
+"""``alarms explain`` as text: the rule, its parameters, and the readings with their places in the log."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+from typing import Any
+
+from lifeline.app.latched import LEGEND, told_state
+from lifeline.cli.output import DOUBT, console, say
+
+
+def tell(told: dict[str, Any], zone: tzinfo) -> None:
+    """What ``explain_alarm`` found, for people; times in ``zone``."""
+    evidence, rule = told["evidence"], told["rule"]
+
+    def at(ms: int | None) -> str:
+        return "—" if ms is None else f"{datetime.fromtimestamp(ms / 1000, zone):%F %T.%f}"[:-3]
+
+    show = console().print
+    title = f"{rule['title_zh']} / {rule['title_en']}" if rule else "（规则已不存在 / the rule is gone）"
+    say((told["level"], "bold"), f" {title}")
+    newer = f" (now version {rule['version']})" if rule and rule["version"] != told["rule_version"] else ""
+    show(f"rule {told['rule_id']} version {told['rule_version']}{newer} · {told['device_id']}/{told['quantity']}")
+    start, end = told["span"]
+    historic = " · 历史报警 / historic: over before it was heard of" if told["historic"] else ""
+    is_reading = any(value == told["value"] for _, _, value in evidence.get("readings", ()))  # not a count or seconds
+    unit = f" {told['unit']}" if told["unit"] and is_reading else ""
+    show(f"stood {at(start)} … {at(end)} ({zone}) · value {told['value']}{unit}{historic}")
+    show(f"state {told_state(told)} · event {told['event_id'] or '—'}")
+    if told["latched"]:
+        say(DOUBT, f" {LEGEND}")
+    if evidence:
+        samples, seconds = evidence["raise_after"]
+        show(f"raise: {evidence['raise']}")
+        show(f"clear: {evidence['clear']}")
+        show("params: " + (", ".join(f"{k} = {v:g}" for k, v in evidence["params"].items()) or "none"))
+        for one in evidence.get("overrides", ()):
+            given = ", ".join(f"{k} = {v:g}" for k, v in one["params"].items())
+            span = f"{at(one['since'])} … {at(one['until'])}"
+            show(f"  {given}: 应急 / {one['name']} · {one['area_code']} · {span}")
+        show(f"for {samples} reading(s) and {seconds:g} s: {at(evidence['from'])} … {at(evidence['to'])}")
+        for lsn, ts, value in evidence["readings"]:
+            show(f"  log record {lsn:>8}   {at(ts)}   {value}")
+        for other in evidence.get("others", ()):
+            show(f"同组 / beside it: {other['device_id']}/{other['quantity']}")
+            for lsn, ts, value in other["readings"]:
+                show(f"  log record {lsn:>8}   {at(ts)}   {value}")
+    show(f"log record of the decision: {told['lsn']}")
+    for name in ("cause", "consequence", "action") if rule else ():
+        show(f"{name}: {rule[name]}")
+    if rule:
+        show(f"respond within: {rule['respond_within_s'] / 60:g} min")
