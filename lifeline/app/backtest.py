@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
-import polars as pl
 import pyarrow.parquet as pq
 
 from lifeline.app.backtest_doubts import NOTHING, VALUELESS, unfindable, unjudged, unlearned, unwatched
-from lifeline.app.backtest_report import ENDLESS_MS, busiest, page
-from lifeline.app.foreign_files import NAMES, epoch_ms, place, read_frame
+from lifeline.app.backtest_report import busiest, page
 from lifeline.app.foreign_history import ForeignReadings, foreign_history
 from lifeline.app.history import lake_history
 from lifeline.app.overriding import past_spans
@@ -21,10 +19,10 @@ from lifeline.app.rules import no_rules
 from lifeline.app.since import parse_time
 from lifeline.app.site import load_site
 from lifeline.app.spool import Spool
+from lifeline.app.truth_file import read_truth
 from lifeline.app.written import has_folder, written
 from lifeline.core.batch import Readings
 from lifeline.core.errors import ConfigurationError, Problem
-from lifeline.core.schema import TRUTH
 from rules.backtest import run
 from rules.burden import burden
 from rules.fit import fit, proposal
@@ -35,8 +33,6 @@ from rules.spec import GROUP
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
-
-    import pyarrow as pa
 
     from lifeline.app.backtest_report import Series
     from lifeline.core.override import ParameterSpan
@@ -74,7 +70,7 @@ def backtest_rules(
     has_folder(alarms, "--alarms")
     has_folder(report, "--report")
     rules = _chosen(path, shadow=shadow)
-    labelled = None if truth is None else _truth(truth)
+    labelled = None if truth is None else read_truth(truth)
     history = _history(config, data, registry, start, end, timezone)
     train_ms = parse_time(train_to, "--train-to")
     doubts = unjudged(history.span, train_ms)
@@ -265,28 +261,3 @@ def _members(rules: RuleSet, points: Registry) -> dict[tuple[str, str | None], f
             devices.setdefault(group, set()).add(device)
     grouped = [rule.id for rule in rules.rules if rule.evaluate == "group" and rule.group == GROUP]
     return {(rule, group): frozenset(named) for rule in grouped for group, named in devices.items()}
-
-
-def _truth(path: Path) -> pa.Table:
-    """The labels; a fault without an end is still going on."""
-    frame = read_frame(path, "--truth")
-    for name in ("start", "end"):
-        if name in frame.columns:
-            frame = frame.with_columns(epoch_ms(frame[name], path))
-    absent = [name for name in TRUTH.names if name not in frame.columns]
-    if absent:
-        has = f"a truth file has {', '.join(TRUTH.names)}"
-        raise ConfigurationError([Problem(str(path), name, "column is missing", has) for name in absent])
-    missing = [name for name in ("fault_id", "kind", "start") if name in frame.columns and frame[name].null_count()]
-    if missing:
-        problems = [
-            Problem(str(path), name, "is empty in a row", "every fault has an id, a kind, a start") for name in missing
-        ]
-        raise ConfigurationError(problems)
-    if "end" in frame.columns:
-        frame = frame.with_columns(pl.col("end").fill_null(ENDLESS_MS))
-    turned = (frame["end"] < frame["start"]).arg_max() if (frame["end"] < frame["start"]).any() else None
-    if turned is not None:
-        message = f"{place(path, turned)}: {frame['fault_id'][turned]!r} ends before it starts"
-        raise ConfigurationError([Problem(str(path), "end", message, "exchange start and end")])
-    return frame.cast({name: pl.String for name in NAMES if name in frame.columns}).to_arrow()

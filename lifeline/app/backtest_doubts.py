@@ -91,6 +91,12 @@ def unwatched(rules: RuleSet, registry: Registry) -> list[str]:
             missed.setdefault(kind, Counter())[quantity] += 1
     doubts = []
     for kind, names in sorted(missed.items(), key=lambda item: -item[1].total())[:SHOWN]:
+        if kind is None:
+            doubts.append(
+                f"{names.total()} points have no kind in the registry, no rule about the process looks at them: fill "
+                f"its column kind ({', '.join(sorted(FOREIGN))}, …) (登记表缺少 kind，没有过程类规则评判这些测点)"
+            )
+            continue
         known = sorted({*FOREIGN, "heat-meter", *(name for name in watched if name)})
         called = _called(names, watched.get(kind, set()))
         if kind in watched:
@@ -99,7 +105,7 @@ def unwatched(rules: RuleSet, registry: Registry) -> list[str]:
                 "(没有过程类规则评判这些测点，若应评判请改名)"
             )
         else:
-            near = f"; {called}" if kind in known else f"; {conditions.nearest(kind or '', known)}"
+            near = f"; {called}" if kind in known else f"; {conditions.nearest(kind, known)}"
             doubts.append(
                 f"kind {kind!r}: no rule about the process looks at its {names.total()} points{near} "
                 "(没有过程类规则评判这类测点)"
@@ -112,13 +118,18 @@ def unfindable(truth: pa.Table, registry: Registry, first_ms: int, last_ms: int)
 
     ``truth`` has times as epoch milliseconds; judged was from ``first_ms`` to ``last_ms``.
     """
+    if not truth.num_rows:
+        return ["--truth: the file labels no fault: recall and precision say nothing (标注文件中没有故障)"]
     devices, quantities = set(registry.devices), set(registry.quantities)
     strange: list[str] = []
     outside: list[str] = []
+    empty: list[str] = []
     for row in truth.select(["fault_id", "device_id", "quantity", "start", "end"]).to_pylist():
         device, quantity = row["device_id"], row["quantity"]
         if (device is not None and device not in devices) or (quantity is not None and quantity not in quantities):
             strange.append(f"{row['fault_id']}: {device or 'any device'}/{quantity or 'any quantity'}")
+        elif row["end"] == row["start"]:
+            empty.append(row["fault_id"])
         elif row["end"] <= first_ms or row["start"] > last_ms:
             outside.append(row["fault_id"])
     said = []
@@ -126,6 +137,11 @@ def unfindable(truth: pa.Table, registry: Registry, first_ms: int, last_ms: int)
         said.append(
             f"--truth: {len(strange)} faults are at points that the registry lacks, and count as missed "
             f"({', '.join(strange[:SHOWN])}) (标注的测点不在登记表中，计为漏报)"
+        )
+    if empty:
+        said.append(
+            f"--truth: {len(empty)} faults end as they start, an end is not part of its fault, and count as missed "
+            f"({', '.join(empty[:SHOWN])}) (标注的起止时刻相同，计为漏报)"
         )
     if outside:
         between = f"{_iso(first_ms)} .. {_iso(last_ms)}"

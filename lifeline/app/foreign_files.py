@@ -1,7 +1,7 @@
-"""Files of others as frames: CSV or Parquet, times as they are written, and what is wrong named with its remedy.
+"""Files of others as frames: CSV or Parquet, and what is wrong named with its place and remedy.
 
-Nothing is guessed that could be wrong in silence: a day that may be a month, seconds for milliseconds and text for
-numbers are refused. Where a column of times holds a 13 or more it tells by itself which of both is the day.
+Nothing is guessed that could be wrong in silence: text for numbers is refused (and times that could be several,
+``foreign_times``).
 """
 
 from __future__ import annotations
@@ -37,18 +37,6 @@ OTHERS: Final = {
     b"\xfe\xff": "UTF-16 text: save it as CSV UTF-8",
 }
 """How files begin, and what is neither Parquet nor CSV."""
-SECONDS_BELOW: Final = 1e11
-"""Epoch milliseconds are larger since 1973; epoch seconds will be until the year 5138."""
-MICROSECONDS_ABOVE: Final = 1e14
-"""Epoch milliseconds of the year 5138."""
-DAY_FIRST: Final = r"^\s*\d{1,2}[/.\-]\d{1,2}[/.\-]\d{2,4}"
-DATE_PARTS: Final = (
-    r"^\s*(?P<a>\d{1,2})[/.\-](?P<b>\d{1,2})[/.\-](?P<year>\d{4}|\d{2})"
-    r"(?:[ T]+(?P<hour>\d{1,2})(?P<rest>(?::\d{2}){0,2}(?:\.\d+)?))?\s*$"
-)
-MONTHS: Final = 12
-FORMATS: Final = (None, "%Y%m%dT%H%M%SZ")
-"""Those that polars finds by itself, and the basic form of ISO 8601."""
 
 
 def read_frame(path: Path, option: str) -> pl.DataFrame:
@@ -61,7 +49,8 @@ def read_frame(path: Path, option: str) -> pl.DataFrame:
         if is_parquet(path):
             return pl.read_parquet(path, glob=False)
         text = dict.fromkeys((*TIMES, *NAMES), pl.String())
-        return pl.read_csv(path, separator=_separator(path), infer_schema_length=None, schema_overrides=text)
+        read = pl.read_csv(path, separator=_separator(path), infer_schema_length=None, schema_overrides=text)
+        return _named(read.lazy(), path).collect()
 
 
 def is_parquet(path: Path) -> bool:
@@ -88,103 +77,22 @@ def _separator(path: Path) -> str:
     if start == ZSTD:
         return ","
     with gzip.open(path, "rb") if start.startswith(GZIP) else path.open("rb") as file:
-        head = file.readline(1 << 20).decode("utf-8", "replace")
+        line = file.readline(1 << 20)
+    try:
+        head = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise OSError("its first line is not UTF-8 (GBK?): save it as CSV UTF-8 (编码不是 UTF-8，请另存)") from error
     return max(SEPARATORS, key=head.count)
 
 
-def epoch_ms(times: pl.Series, path: Path) -> pl.Series:
-    """Times as epoch milliseconds; those without a zone are UTC.
-
-    Raises:
-        ConfigurationError: they are none, or could mean several things.
-    """
-    remedy = "epoch milliseconds, ISO 8601, or a timestamp column"
-
-    def wrong(message: str) -> ConfigurationError:
-        return ConfigurationError([Problem(str(path), times.name, message, remedy)])
-
-    found = _numbers_or_times(times)
-    if found.dtype.is_numeric():
-        newest = found.max()
-        if isinstance(newest, (int, float)) and 0 < newest < SECONDS_BELOW:
-            raise wrong("looks like seconds, not milliseconds")
-        oldest = found.min()
-        if isinstance(oldest, (int, float)) and oldest < 0:
-            raise wrong(f"{oldest} is before 1970, when times begin")
-        if isinstance(newest, (int, float)) and newest > MICROSECONDS_ABOVE:
-            raise wrong("looks like micro- or nanoseconds, not milliseconds")
-        return found.cast(pl.Int64)
-    if found.dtype == pl.String and found.str.contains(DAY_FIRST).any():
-        raise wrong(f"{found.drop_nulls()[0]!r}: day and month cannot be told apart (无法区分日与月)")
-    if not found.dtype.is_temporal() or found.dtype == pl.Time:
-        raise wrong(_no_times(found, path))
-    return found.cast(pl.Datetime("ms", getattr(found.dtype, "time_zone", None))).dt.epoch("ms")
+def is_nameless(name: str) -> bool:
+    """Whether a column's name is none: one of row numbers, which some programs write, or of commas that end lines."""
+    return not name.partition(AGAIN)[0].strip()
 
 
 def place(path: Path, row: int) -> str:
     """Where a row (from 0) is in a file: its line in CSV, whose first has the names."""
     return f"row {row + 1}" if is_parquet(path) else f"line {row + 2}"
-
-
-def _no_times(found: pl.Series, path: Path) -> str:
-    """What is wrong with a column of times: the first of a few that are none, or all of them."""
-    if found.dtype != pl.String or not found.count():
-        return f"holds {found.dtype}, not times"
-    read = found.str.to_datetime(time_zone="UTC", strict=False, time_unit="ms") if _begins_well(found) else None
-    wrong = found.is_not_null() & read.is_null() if read is not None else found.is_not_null()
-    row = wrong.arg_max()
-    if read is None or row is None or wrong.sum() == found.count():
-        return f"holds text such as {found.drop_nulls()[0]!r}, not times"
-    more = f" (and {wrong.sum() - 1} more)" if wrong.sum() > 1 else ""
-    return f"{place(path, row)}: {found[row]!r} is no time{more}"
-
-
-def _begins_well(found: pl.Series) -> bool:
-    """Whether the first value is a time, so that the form of the others is known."""
-    with suppress(pl.exceptions.PolarsError):
-        return bool(found.drop_nulls().head(1).str.to_datetime(time_zone="UTC").count())
-    return False
-
-
-def _numbers_or_times(times: pl.Series) -> pl.Series:
-    """Text as what it says, the text itself where it says neither."""
-    if times.dtype != pl.String:
-        return times
-    numbers = times.cast(pl.Int64, strict=False)
-    if numbers.null_count() == times.null_count() and times.count():
-        return numbers
-    if times.str.contains(DAY_FIRST).any():
-        return _by_parts(times)
-    for form in FORMATS:
-        with suppress(pl.exceptions.PolarsError):
-            return times.str.to_datetime(form, time_zone="UTC")
-    return times
-
-
-def _by_parts(times: pl.Series) -> pl.Series:
-    """Dates that begin with a day or a month, where one of the two is above twelve somewhere; else the text itself."""
-    parts = times.str.extract_groups(DATE_PARTS).struct.unnest()
-    a, b = (parts[name].cast(pl.Int64) for name in ("a", "b"))
-    day_first, month_first = bool((a > MONTHS).any()), bool((b > MONTHS).any())
-    if day_first == month_first or a.null_count() > times.null_count():
-        return times
-    day, month = ("a", "b") if day_first else ("b", "a")
-    two = pl.lit("20") + pl.col("year")
-    text = pl.concat_str(
-        pl.when(pl.col("year").str.len_chars() == 2).then(two).otherwise("year"),
-        pl.lit("-"),
-        pl.col(month).str.zfill(2),
-        pl.lit("-"),
-        pl.col(day).str.zfill(2),
-        pl.lit("T"),
-        pl.col("hour").fill_null("00").str.zfill(2),
-        # seconds and minutes that are not told are 0
-        pl.when(pl.col("rest").fill_null("") == "").then(pl.lit(":00")).otherwise("rest"),
-    )
-    try:
-        return parts.select(text.alias(times.name)).to_series().str.to_datetime(time_zone="UTC")
-    except pl.exceptions.PolarsError:
-        return times
 
 
 def as_numbers(values: pl.Series) -> pl.Series:
@@ -280,7 +188,8 @@ def _named(lazy: pl.LazyFrame, path: Path) -> pl.LazyFrame:
         ConfigurationError: two have one name.
     """
     names = lazy.collect_schema().names()
-    twice = [name.rpartition(AGAIN)[0] for name in names if name.rpartition(AGAIN)[0] in names]
+    again = [name.rpartition(AGAIN)[0] for name in names if AGAIN in name]
+    twice = [name for name in again if name and name in names]
     if twice:
         raise ConfigurationError([Problem(str(path), twice[0], "appears twice", "keep one column of each name")])
     better = {name: name.strip().replace('""', '"') for name in names}
@@ -293,7 +202,9 @@ def _readable(path: Path, option: str) -> Iterator[None]:
         yield
     except (OSError, pl.exceptions.PolarsError) as error:
         told = str(error).partition("\n")[0]
-        remedy = "Parquet or CSV, also .csv.gz"
+        remedy = (
+            "Parquet or CSV, also .csv.gz" if "utf-8" not in told.lower() else "save it as CSV UTF-8 (请另存为 UTF-8)"
+        )
         with suppress(OSError, ValueError, csv.Error):  # of a file that cannot be read twice the first word is enough
             if isinstance(error, pl.exceptions.PolarsError) and not is_parquet(path):
                 told, remedy = _ragged(path) or (told, remedy)

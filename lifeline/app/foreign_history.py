@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from lifeline.app.foreign_files import epoch_ms, scan_frame
+from lifeline.app.foreign_files import is_nameless, scan_frame
+from lifeline.app.foreign_times import epoch_ms
 from lifeline.app.foreign_values import Values
 from lifeline.app.spool import Spool
 from lifeline.core.batch import Readings
@@ -204,9 +205,10 @@ class ForeignReadings:
             raise ConfigurationError([Problem(str(self._path), lacks, f"column is missing: {near}", remedy)])
         told = self._scan.told(wrong)
         bad = wrong if all_of else [name for name in wrong if told[name][1]]
+        bad = [name for name in bad if not is_nameless(name)] if not all_of else bad
         if bad:
             raise ConfigurationError([Problem(str(self._path), bad[0], "is not device_id/quantity", remedy)])
-        self._skip({name: values for name, (values, _) in told.items() if values})
+        self._skip({name: values for name, (values, _) in told.items() if values and not is_nameless(name)})
 
     def _skip(self, columns: Mapping[str, int]) -> None:
         """Say of columns of text that no point is behind them."""

@@ -23,8 +23,8 @@ from lifeline.app import backtest_report
 from lifeline.app import foreign_history as foreign_module
 from lifeline.app import spool as spool_module
 from lifeline.app.backtest import backtest_rules, fit_rules
-from lifeline.app.foreign_files import epoch_ms
 from lifeline.app.foreign_history import foreign_history
+from lifeline.app.foreign_times import epoch_ms
 from lifeline.app.spool import Spool
 from lifeline.cli.main import app
 from lifeline.core.batch import Readings
