@@ -191,6 +191,25 @@ def autumn(burst: float) -> Series:
     return {"gas_consumption": heated + np.where(np.arange(130) == 128, burst, 0.0)}
 
 
+def evenings(burst: float, *, heating: float = 5.0, gap: bool = False) -> Series:
+    """A boiler by the hour: hot water all summer, from the fiftieth day on heating by evening; a burst of nine hours.
+
+    A gap of a week before the last day makes no daily meter of it.
+    """
+    hour = np.arange(80 * 24)
+    heats = (hour >= 50 * 24) & (hour % 24 >= 17) & (hour % 24 < 23)
+    bathes = np.isin(hour % 24, (7, 19)) & (RANDOM.random(len(hour)) < 0.6)
+    use = np.where(heats, heating, 0.0) + np.where(bathes, 6.0, 0.0) + after(len(hour), len(hour) - 9, burst)
+    if gap:
+        use[-192:-24] = np.nan
+    return {"gas_kwh": use * (1 + noise(len(hour), 0.1))}
+
+
+def noons(whole: Series) -> Series:
+    """Told by the hour what is known by the day: 23 of 24 hours tell nothing."""
+    return {name: np.concatenate([np.r_[v, [np.nan] * 23] for v in values]) for name, values in whole.items()}
+
+
 def jumps(by: float, add: float = 0.0, *, gap: bool = False) -> Series:
     """A home's total in cubic metres; by the end it is told times ``by``. A gap of ten days is none of that."""
     told = home(0.0)["reading_l"] / 1000
@@ -364,6 +383,10 @@ CASES: list[Case] = [
     ("meter.gas.over", "gas-meter", 60, lambda: minutes(20.0), lambda: minutes(0.0)),
     ("meter.gas.running", "gas-meter", 3600, lambda: home(5.0), lambda: home(0.0)),
     ("meter.gas.over", "gas-meter", 3600, lambda: home(400.0), lambda: home(0.0)),
+    ("meter.gas.over", "gas-meter", 3600, lambda: evenings(40.0), lambda: evenings(0.0)),
+    ("meter.heat.over", "heat-meter", 3600, lambda: evenings(40.0), lambda: evenings(0.0, heating=7.0)),
+    ("meter.gas.days", "gas-meter", 3600, lambda: noons(autumn(140.0)), lambda: evenings(0.0, gap=True)),
+    ("meter.water.days", "water-meter", 3600, lambda: noons(days(400.0)), lambda: evenings(0.0, gap=True)),
     ("meter.gas.night", "gas-meter", 3600, lambda: leaky(90.0), lambda: building(2.0)),
     ("meter.heat.over", "heat-meter", 3600, lambda: home(400.0, days=60), lambda: home(0.0, days=60)),
     ("meter.water.burst", "water-meter", 3600, lambda: weekends(400.0), lambda: weekends(0.0)),
@@ -374,6 +397,7 @@ CASES: list[Case] = [
     ("meter.register", "water-meter", 3600, lambda: jumps(1000.0), lambda: jumps(1.0)),
     ("meter.register", "gas-meter", 3600, lambda: jumps(0.001), lambda: jumps(1.0, gap=True)),
     ("meter.register", "gas-meter", 3600, lambda: jumps(0.0), lambda: jumps(1.0, add=0.8)),
+    ("meter.register", "heat-meter", 3600, lambda: jumps(0.0036), lambda: jumps(1.0)),
     ("meter.reversed", "water-meter", 3600, lambda: back(60.0), lambda: back(2.0)),
     ("meter.reversed", "gas-meter", 3600, lambda: below_nothing(60.0), lambda: below_nothing(0.0)),
     (

@@ -15,16 +15,21 @@ MINUTE = 60_000
 WELL = {"utility": "gas", "kind": "valve-well", "quantity": "ch4", "asset_id": "V-1", "interval_s": 60.0}
 STATION = {"utility": "heat", "kind": "substation", "quantity": "supply_temp", "zone": "HL-1", "interval_s": 60.0}
 LOOP = {"utility": "heat", "kind": "loop-makeup", "device_id": "L1", "zone": "HL-1", "interval_s": 60.0}
+HOME = {"utility": "water", "kind": "household-meter", "device_id": "M1", "asset_id": "H-1", "interval_s": 3600.0}
 INLET = {"utility": "water", "kind": "dma-inlet", "quantity": "flow", "zone": "DMA-1", "interval_s": 60.0}
-NAMES = [rule for rule in RuleSet.standard().rules if rule.id.startswith(("gas.", "heat.", "water.flow."))]
+NAMES = [
+    rule
+    for rule in RuleSet.standard().rules
+    if rule.id.startswith(("gas.", "heat.", "water.flow.", "water.meter.reversed"))
+]
 
 
-def played(kit: Any, points: list[dict[str, Any]], minutes: Sequence[Sequence[float]]) -> Desk:
-    """Values of every point, minute by minute."""
+def played(kit: Any, points: list[dict[str, Any]], minutes: Sequence[Sequence[float]], step_ms: int = MINUTE) -> Desk:
+    """Values of every point, minute by minute or at another step."""
     registry = kit.registry(points)
     desk = Desk(RuleMachine(RuleSet(tuple(NAMES)), registry, "Asia/Shanghai"), registry)
     for k, values in enumerate(minutes):
-        at = kit.t0 + k * MINUTE
+        at = kit.t0 + k * step_ms
         desk.until(at)
         desk.take(desk.machine.process(kit.record(k + 1, [(p, at, at, value) for p, value in enumerate(values)])))
     return desk
@@ -93,3 +98,27 @@ def test_a_flow_that_turns_to_and_fro_is_one_reverse_flow(kit: Any) -> None:
     reverse = [a for a in played(kit, [INLET], values).alarms.values() if a["rule_id"] == "water.flow.reverse"]
     assert len(reverse) == 1
     assert reverse[0]["cleared_at"] is not None
+
+
+def read_by_the_hour(kit: Any, order: tuple[str, str], flows: Sequence[float], jump: float = 0.0) -> list[str]:
+    """What is told of a meter that tells flow and register in this order; its register jumps once by so much."""
+    totals = [100.0 + sum(flows[: k + 1]) + jump * (k >= len(flows) // 2) for k in range(len(flows))]
+    hours = [{"flow": flow, "volume": round(total, 3)} for flow, total in zip(flows, totals, strict=True)]
+    points = [{**HOME, "quantity": quantity} for quantity in order]
+    desk = played(kit, points, [[hour[quantity] for quantity in order] for hour in hours], step_ms=60 * MINUTE)
+    assert not any(alarm["active"] for alarm in desk.alarms.values())
+    return told(desk)
+
+
+@pytest.mark.parametrize("flow", [-0.03, -0.6])
+@pytest.mark.parametrize("order", [("flow", "volume"), ("volume", "flow")])
+def test_a_meter_that_runs_backwards_is_told_once(kit: Any, order: tuple[str, str], flow: float) -> None:
+    flows = [flow if 10 <= k < 20 else 0.1 for k in range(40)]
+    assert read_by_the_hour(kit, order, flows) == ["water.flow.reverse"]
+    assert read_by_the_hour(kit, order, [0.1] * 40) == []
+
+
+@pytest.mark.parametrize("order", [("flow", "volume"), ("volume", "flow")])
+def test_a_register_that_fell_beside_a_flow_that_did_not_is_told(kit: Any, order: tuple[str, str]) -> None:
+    assert read_by_the_hour(kit, order, [0.1] * 40, jump=-2.0) == ["water.meter.reversed"]
+    assert read_by_the_hour(kit, order, [0.1] * 40, jump=-0.12) == []
