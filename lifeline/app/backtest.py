@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
+import polars as pl
 import pyarrow.parquet as pq
 
 from lifeline.app.backtest_doubts import NOTHING, VALUELESS, unfindable, unjudged, unlearned, unwatched
@@ -33,6 +34,8 @@ from rules.spec import GROUP
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
+
+    import pyarrow as pa
 
     from lifeline.app.backtest_report import Series
     from lifeline.core.override import ParameterSpan
@@ -96,7 +99,7 @@ def backtest_rules(
             found["warnings"] += unfindable(labelled, history.points, result.start_ms, result.end_ms)
         found["score"] = score(result.alarms, labelled, result.days, _members(rules, history.points))
     if alarms is not None:
-        written(alarms, "--alarms", lambda: pq.write_table(result.alarms, alarms, compression="zstd"))
+        written(alarms, "--alarms", lambda: _save_alarms(result.alarms, alarms))
     if report is not None:
         series = history.series(busiest(result.alarms))
         zone = ZoneInfo(history.zone)
@@ -251,6 +254,23 @@ def _watched(history: _History, progress: Progress | None) -> Iterator[Readings]
             progress(done, max(done, history.rows))
     if progress is not None:
         progress(done, done)
+
+
+def _save_alarms(alarms: pa.Table, path: Path) -> None:
+    """As Parquet, or as the ending says: ``.csv``, ``.json`` (a list) or ``.jsonl`` (a line each)."""
+    kind = path.suffix.lower()
+    if kind not in {".csv", ".json", ".jsonl", ".ndjson"}:
+        pq.write_table(alarms, path, compression="zstd")
+        return
+    frame = pl.from_arrow(alarms)
+    assert isinstance(frame, pl.DataFrame)
+    iso = frame.with_columns(pl.col(pl.Datetime).dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"))
+    if kind == ".csv":
+        iso.write_csv(path)
+    elif kind == ".json":
+        iso.write_json(path)
+    else:
+        iso.write_ndjson(path)
 
 
 def _members(rules: RuleSet, points: Registry) -> dict[tuple[str, str | None], frozenset[str]]:

@@ -31,7 +31,7 @@ DEFAULT_CONFIG = Path("lifeline.toml")
 PIPED_COLUMNS = 200
 GOOD, BAD, DOUBT = ("✓", "green"), ("✗", "red"), ("!", "yellow")
 """What a line of ``say`` begins with."""
-WHOLE = frozenset({"event_id", "alarm_id", "level", "status", "state", "raised_at", "cleared_at", "due_at", "at"})
+WHOLE = frozenset({"id", "event_id", "alarm_id", "level", "status", "state", "raised_at", "cleared_at", "due_at", "at"})
 """Columns that are never folded: they are copied, or compared from row to row."""
 
 

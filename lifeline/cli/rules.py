@@ -142,7 +142,9 @@ def backtest(
     end: End = None,
     train_to: TrainTo = None,
     truth: Annotated[Path | None, typer.Option(help="Labelled truth: score against it.")] = None,
-    alarms: Annotated[Path | None, typer.Option(help="Write every alarm here (Parquet).")] = None,
+    alarms: Annotated[
+        Path | None, typer.Option(help="Write every alarm here (Parquet; or .csv, .json, .jsonl).")
+    ] = None,
     timezone: Zone = None,
     report: Annotated[Path | None, typer.Option(help="Write figures and plots here (HTML).")] = None,
     shadow: Annotated[bool, typer.Option("--shadow", help="The candidates (shadow = true) instead.")] = False,
@@ -175,12 +177,13 @@ def backtest(
         if json:
             print_json(found)
             return
-        table(
-            "",
-            ["id", "version", "readings", "raised", "cleared", "points", "alarms_per_day"],
-            found["rules"],
-            empty="",
-        )
+        looked = [row for row in found["rules"] if row["points"] or row["raised"]]
+        columns = ["id", "version", "readings", "raised", "cleared", "points", "alarms_per_day"]
+        table("", columns, looked, empty="No rule looks at a point of this history. 没有规则评判这些测点。")
+        if others := len(found["rules"]) - len(looked):
+            console().print(
+                f"{others} more rules look at no point of it (--json has them all) 其余 {others} 条规则不涉及"
+            )
         if "score" in found:
             score = found["score"]
             delay = "–" if score["median_delay_s"] is None else f"{score['median_delay_s']:.1f}"
@@ -193,6 +196,8 @@ def backtest(
             f"{found['alarms']:,} alarms · {load['alarms_per_10min']['max']} in the busiest ten minutes · "
             f"{load['standing_max']} at once · {found['elapsed_s']:.1f} s"
         )
+        for path_written in filter(None, (alarms, report)):
+            say(GOOD, f" {path_written}")
 
 
 @app.command()

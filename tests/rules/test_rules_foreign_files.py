@@ -218,6 +218,20 @@ def test_the_report_shows_labels_what_was_missed_and_the_sites_clock(tmp_path: P
     assert "(Asia/Shanghai)" in text
 
 
+def test_alarms_are_written_as_their_name_says(tmp_path: Path, registry: Path) -> None:
+    SHAPES["wide.parquet"](tmp_path / "d.parquet")
+    found = [tmp_path / f"a.{ending}" for ending in ("parquet", "csv", "json", "jsonl")]
+    for path in found:
+        run(tmp_path, tmp_path / "d.parquet", registry, alarms=path)
+    whole, as_csv = pl.read_parquet(found[0]), pl.read_csv(found[1])
+    as_json, as_lines = pl.read_json(found[2]), pl.read_ndjson(found[3])
+    assert whole.height > 0
+    assert [one.columns for one in (as_csv, as_json, as_lines)] == [whole.columns] * 3
+    told = [(row["rule_id"], row["raised_at"].isoformat(timespec="milliseconds")) for row in whole.to_dicts()]
+    for read in (as_csv, as_json, as_lines):
+        assert [(row["rule_id"], row["raised_at"].replace("Z", "+00:00")) for row in read.to_dicts()] == told
+
+
 def test_a_backtest_on_the_command_line_tells_score_and_load(tmp_path: Path, registry: Path) -> None:
     SHAPES["wide.parquet"](tmp_path / "d.parquet")
     truth = tmp_path / "t.csv"
