@@ -82,11 +82,18 @@ def _check_causes(rule: RuleSpec, known: Mapping[str, RuleSpec], problems: list[
     for key, names in (("suppressed_by", rule.suppressed_by), ("folds_under", rule.folds_under)):
         for name in names:
             if name not in known:
+                if _may_be_there(name, problems):
+                    continue
                 remedy = conditions.nearest(name, known)
                 problems.append(Problem(rule.file, f"rule {rule.id}.{key}", f"there is no rule {name}", remedy))
             elif _leads_to(name, rule.id, known, key):
                 message = f"{name} is explained by {rule.id} in the end: a circle, in which nobody would be told"
                 problems.append(Problem(rule.file, f"rule {rule.id}.{key}", message, "name the cause only"))
+
+
+def _may_be_there(name: str, problems: Iterable[Problem]) -> bool:
+    """Whether a rule is not known only because something is wrong with it, or with a file: that is told already."""
+    return any(problem.key == "file" or problem.key.startswith(f"rule {name}.") for problem in problems)
 
 
 def _leads_to(name: str, to: str, known: Mapping[str, RuleSpec], key: str) -> bool:
@@ -103,7 +110,7 @@ def _leads_to(name: str, to: str, known: Mapping[str, RuleSpec], key: str) -> bo
 
 def _check_candidate(rule: RuleSpec, known: Mapping[str, RuleSpec], problems: list[Problem]) -> None:
     """A candidate names a rule that there is, and carries another version than the one of its own id."""
-    if rule.shadow != rule.id and rule.shadow not in known:
+    if rule.shadow != rule.id and rule.shadow not in known and not _may_be_there(rule.shadow, problems):
         remedy = conditions.nearest(rule.shadow, known) if known else "check its file together with it"
         problems.append(Problem(rule.file, f"rule {rule.id}.shadow", f"there is no rule {rule.shadow}", remedy))
     if rule.id in known and rule.version <= known[rule.id].version:

@@ -38,7 +38,16 @@ COLUMNS = [
 
 Actor = Annotated[str | None, typer.Option(help="Who acts; default: your login name.")]
 Role = Annotated[str, typer.Option(help="In which role.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the alarm.")]
+
+
+def _said(reason: str) -> str:
+    """A reason that says something: nobody can judge later why an alarm was quiet without one."""
+    if not reason.strip():
+        raise typer.BadParameter("is empty: say why (请说明理由)")
+    return reason
+
+
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the alarm.", callback=_said)]
 
 
 @app.command("list")
@@ -135,12 +144,14 @@ def _change(
         if json:
             print_json(alarm)
             return
-        shown = ("", (told_state(alarm | {"latched": False}), "bold"))
+        shown = (told_state(alarm | {"latched": False}), "bold")
         if not alarm["changed"]:
-            say(DOUBT, f" {alarm['alarm_id']}: nothing to {verb}, it is ", *shown, " (无变化)")
-            return
-        ends = ": its condition is over, so it ends within a second 条件已恢复，随即解除" if alarm["latched"] else ""
-        say(GOOD, f" {alarm['alarm_id']} is now ", *shown, ends if verb == "ack" else "")
+            say(DOUBT, f" {alarm['alarm_id']}: nothing to {verb}, it is ", shown, " (无变化)")
+        elif verb == "ack" and alarm["latched"]:
+            end = "acknowledged 已确认: its condition is over, so it ends within a second 条件已恢复，随即解除"
+            say(GOOD, f" {alarm['alarm_id']} is {end}")
+        else:
+            say(GOOD, f" {alarm['alarm_id']} is now ", shown)
 
 
 @app.command()

@@ -183,6 +183,7 @@ def test_what_does_nothing_says_so(config: Path) -> None:
         said = seen(config, verb, key, *by)
         assert said.startswith(f"! {key}: nothing to {verb}, it is unacked 报警中未确认"), said
         assert json.loads(seen(config, verb, key, "--json"))["changed"] is False
+    assert CliRunner().invoke(app, ["alarms", "shelve", key, "--reason", " ", "-c", str(config)]).exit_code == 2
     assert seen(config, "shelve", key, "--reason", "work").startswith("✓")
     assert json.loads(seen(config, "unshelve", key, "--json"))["changed"] is True
     assert seen(config, "ack", key).startswith("✓")

@@ -116,6 +116,19 @@ def test_a_settle_time_is_a_duration_of_two_days_at_most_and_none_for_a_red_rule
     assert "settle" in folded["rule gas.ch4.high.folds_under.settle"].message
 
 
+def test_who_refers_to_a_rule_that_is_wrong_is_not_wrong_too(kit: Any, tmp_path: Path) -> None:
+    """One mistyped column was told of every rule that the first explains."""
+    cause = kit.rule(id='"a.cause"', raise_='"valeu > 1"')
+    told = kit.rule(id='"b.told"', suppressed_by='{ rules = ["a.cause"], place = "zone" }')
+    assert set(problems(cause + told)) == {"rule a.cause.raise"}
+    assert "there is no rule a.cause" in problems(told)["rule b.told.suppressed_by"].message
+    (tmp_path / "a.toml").write_text("[[rule]\n", "utf-8")
+    (tmp_path / "b.toml").write_text(told, "utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        RuleSet.load([tmp_path])
+    assert [p.key for p in caught.value.problems] == ["file"]
+
+
 def test_same_id_twice_and_unreadable_files(kit: Any, tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(kit.rule(), "utf-8")
     (tmp_path / "b.toml").write_text(kit.rule(), "utf-8")
