@@ -17,6 +17,7 @@ from lifeline.app.foreign_history import ForeignReadings, foreign_history
 from lifeline.app.history import lake_history
 from lifeline.app.overriding import past_spans
 from lifeline.app.rules import no_rules
+from lifeline.app.seen_alarms import ends_by_people, with_ends
 from lifeline.app.since import parse_time
 from lifeline.app.site import load_site
 from lifeline.app.spool import Spool
@@ -82,6 +83,8 @@ def backtest_rules(
     batches = _watched(history, progress)
     until, spans = parse_time(end, "--to"), history.spans
     result = run(rules, history.points, batches, history.zone, train_to=train_ms, end=until, spans=spans)
+    if data is None:
+        result = with_ends(result, ends_by_people(load_site(config), rules))
     if not result.end_ms and NOTHING not in doubts:
         doubts.append(NOTHING)
     by_value = {rule.id for rule in rules.rules if rule.evaluate == "reading"}
