@@ -285,7 +285,7 @@ DESCRIPTIONS: Final = {
     "silent_share": "silent_devices divided by the devices that ever reported",
 }
 
-TERM_PARTS: Final = ("sum", "mean", "min", "max", "n", "rate")
+TERM_PARTS: Final = ("sum", "mean", "min", "max", "n", "rate", "hits")
 """Columns of a group's term, in the order of ``kernels.frames``."""
 FRAME_COUNTS: Final = ("members", "reporting", "hits")
 GROUP_OPTIONS: Final = {

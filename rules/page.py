@@ -63,6 +63,7 @@ def _section(rule: RuleSpec) -> list[str]:
     lines.append(f"- looks at `{rule.where}`")
     if rule.hit:
         lines.append(f"- a hit is `{rule.hit}`")
+    lines += [f"- `{term}` are members with `{where}`" for term, where in rule.terms]
     lines.append(f"- raises when `{rule.raise_}`{_after(rule.raise_after)}")
     lines.append(f"- clears when `{rule.clear}`{_after(rule.clear_after)}")
     if rule.params:

@@ -22,8 +22,8 @@ from rules.kernels.types import F64, I32, I64, U8
 NEVER = np.iinfo(np.int64).min
 COUNTS = 3
 """Columns of every frame: members, reporting, hits."""
-TERM = 6
-"""Columns of each term: sum, mean, min, max, n, rate (change of the mean per second since the frame before)."""
+TERM = 7
+"""Columns of each term: sum, mean, min, max, n, rate (change of the mean per second since the frame before), hits."""
 EVEN = 0.25
 """A spacing that differs from the usual one by less than this share of it is even."""
 TURN = 0.9
@@ -86,10 +86,13 @@ def _describe(
         stats[COUNTS + TERM * t + 2] = np.inf
         stats[COUNTS + TERM * t + 3] = -np.inf
         stats[COUNTS + TERM * t + 4] = 0.0
+        stats[COUNTS + TERM * t + 6] = 0.0
     for j in range(ptr[g], ptr[g + 1]):
         s = members[j]
         if hit_ts[s] != NEVER and now - hit_ts[s] <= window_ms:
             hits += 1
+            for t in range(n_terms):
+                stats[COUNTS + TERM * t + 6] += terms[s] >> t & 1
             if hit_ts[s] > newest:
                 newest = hit_ts[s]
                 worst = s

@@ -97,9 +97,12 @@ class NaiveTurn:
 
 
 def naive_frames(  # noqa: C901, PLR0915 - one definition, told whole
-    rows: list[Row], group: list[int], frame: int, hold: int, window: int
+    rows: list[Row], group: list[int], terms: list[int], frame: int, hold: int, window: int
 ) -> list[tuple[Any, ...]]:
-    """(row, group, ts, members, reporting, hits, sum of term 0, worst, values for judges), from the definition."""
+    """(row, group, ts, members, reporting, hits, sum and hits of each of two terms, worst, values for judges).
+
+    ``terms``: bit t of a member says that it is in term t.
+    """
     last: dict[int, tuple[int, float]] = {}
     usual: dict[int, float] = {}
     even: dict[int, float] = {}
@@ -124,9 +127,12 @@ def naive_frames(  # noqa: C901, PLR0915 - one definition, told whole
         known = [s for s in own if s in heard or (s in last and newest[g] - last[s][0] <= hold)]
         hitting = [s for s in own if s in hit and newest[g] - hit[s] <= window]
         worst = max(hitting, key=lambda s: (hit[s], -s)) if hitting else own[0]
-        total = sum(last[s][1] for s in known) if known else math.nan
+        told = []
+        for bit in (1, 2):
+            of = [last[s][1] for s in known if terms[s] & bit]
+            told += [sum(of) if of else math.nan, float(sum(bool(terms[s] & bit) for s in hitting))]
         values = [last[s][1] if s in known and fresh(s, g) else math.nan for s in own]
-        out.append((i, g, newest[g], len(own), len(known), len(hitting), total, worst, values))
+        out.append((i, g, newest[g], len(own), len(known), len(hitting), *told, worst, values))
 
     for i, (s, ts, value, is_hit) in enumerate(rows):
         g = group[s]
@@ -192,7 +198,9 @@ def test_frames_equal_their_definition_in_any_batching(
     n, g = len(group), max(group) + 1
     never = np.iinfo(np.int64).min
     state = (np.full(n, never), np.full(n, np.nan), np.full(n, never), np.full(n, never))
-    groups = (np.full(g, never), np.full(g, never), np.zeros(g, np.int32), np.full((g, 2), np.nan))
+    groups = (np.full(g, never), np.full(g, never), np.zeros(g, np.int32), np.full((g, 4), np.nan))
+    terms = data.draw(st.lists(st.integers(0, 3), min_size=n, max_size=n))
+    told = [frames.COUNTS + frames.TERM * t + part for t in (0, 1) for part in (0, 6)]
     cadence, widest = np.column_stack([np.full(n, np.nan), np.zeros(n)]), int(np.diff(ptr).max())
     regular, turn = np.column_stack([np.full(n, np.nan), np.zeros((n, 2))]), np.zeros((g, turning.COLUMNS))
     out, room, a = [], data.draw(st.integers(2, 9)), 0
@@ -208,10 +216,10 @@ def test_frames_equal_their_definition_in_any_batching(
         at = 0
         while at < len(part):
             row, of, worst = (np.zeros(room, np.int32) for _ in range(3))
-            ts, stats, values = np.zeros(room, np.int64), np.zeros((room, 9)), np.zeros((room, widest))
+            ts, stats, values = np.zeros(room, np.int64), np.zeros((room, 17)), np.zeros((room, widest))
             k, at = frames.walk(
                 *columns, at, frame, hold, window, np.array(group, np.int32), ptr, members,
-                np.ones(n, np.uint8), 1, *state, *groups, cadence, regular, turn, row, of, ts, worst, stats, values,
+                np.array(terms, np.uint8), 2, *state, *groups, cadence, regular, turn, row, of, ts, worst, stats, values,
             )  # fmt: skip
             out += [
                 (
@@ -219,14 +227,14 @@ def test_frames_equal_their_definition_in_any_batching(
                     int(of[i]),
                     int(ts[i]),
                     *(int(x) for x in stats[i, :3]),
-                    float(stats[i, 3]),
+                    *stats[i, told].tolist(),
                     int(worst[i]),
                     values[i, : group.count(int(of[i]))].tolist(),
                 )
                 for i in range(k)
             ]
         a = b
-    assert str(out) == str(naive_frames(rows, group, frame, hold, window))
+    assert str(out) == str(naive_frames(rows, group, terms, frame, hold, window))
 
 
 @pytest.mark.parametrize(

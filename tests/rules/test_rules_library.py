@@ -259,6 +259,25 @@ def test_a_single_witness_is_none(kit: Any) -> None:
             assert not fired(kit, replace(case, mates=0), case.wrong), case.rule
 
 
+@pytest.mark.parametrize(
+    ("falls", "jumps", "confirmed"),
+    [(0.09, 2, True), (0.09, 1, True), (0.09, 0, False), (0.025, 2, False), (0.0, 2, False)],
+)
+def test_a_burst_is_confirmed_by_a_pressure_beside_a_flow_and_not_by_flows(
+    kit: Any, falls: float, jumps: int, *, confirmed: bool
+) -> None:
+    """An evening's flushing shows at both inlets of a district and lowers its pressures by a hundredth or two of a MPa."""
+    zone = {"zone": "DMA-1", "interval_s": 10.0}
+    inlets = [{**INLET, **zone, "span_low": -2000.0, "span_high": 2000.0, "device_id": f"I{i}"} for i in range(2)]
+    machine = RuleMachine(STANDARD, kit.registry([*inlets, {**WATER, **zone, "device_id": "P"}]), "Asia/Shanghai")
+    flows = [jump(170, 290 if i < jumps else 170) for i in range(2)]
+    curves, times = [*flows, jump(0.31, 0.31 - falls)], [WINTER + k * 10_000 for k in range(60)]
+    found = machine.process(kit.record(1, [(p, t, t, of(k)) for k, t in enumerate(times) for p, of in enumerate(curves)]))
+    raised = {c.rule_id for c in found if c.kind == "raised"}
+    assert ("water.burst.confirmed" in raised) == confirmed
+    assert ("water.burst.flow" in raised) == (jumps > 0), "the inlets have jumped: yellow, with or without a pressure"
+
+
 def test_biogas_in_a_sewer_is_never_more_than_blue(kit: Any) -> None:
     for rule in ("gas.ch4.high", "gas.ch4.high-high", "gas.ch4.rise", "gas.ch4.trend"):
         swell = Case(rule, SEWER, lambda k: min(45, 3 + 1.5 * max(0, k - 20)), flat(3), beside={"c2h6": flat(2)})
