@@ -5,7 +5,8 @@ A rule says in its file which rules' alarms explain its own, and at which place:
     suppressed_by   while one of them stands there, its alarms are stored and tell nobody; those that still stand a
                     settle time after the last one has ended join events then
     folds_under     in a flood (more than ten alarms of one utility and district within ten minutes) its alarms open no
-                    event but join that of the alarm which names the cause; new events that are there refer to it
+                    event but join that of the alarm which names the cause; events that its alarms had opened in the
+                    minutes before the flood was one, or before the cause came, refer to it unless somebody has them
 
 The alarm that names the cause is never suppressed by its consequences: ``rules check`` refuses a circle. All that is
 needed of the database is in hand before (``look_up``); a batch in which no such rule has part asks nothing.
@@ -86,7 +87,7 @@ class Explained:
     events: dict[str, str | None] = field(default_factory=dict)
     """The event of each."""
     dependents: dict[str, Row] = field(default_factory=dict)
-    """Standing alarms that could be explained by the causes of this batch."""
+    """Standing alarms that could be explained by the causes of this batch, or of a flood that it is part of."""
     places: Mapping[int, Place] = field(default_factory=dict)
     recent: dict[tuple[str | None, str | None], list[int]] = field(default_factory=dict)
     """Times of detection of alarms that people got, by utility and district."""
@@ -94,6 +95,8 @@ class Explained:
     """Rows of ``causes`` to store."""
     gone: list[str] = field(default_factory=list)
     """Alarms that explain nothing any longer."""
+    referred: set[tuple[str, Key]] = field(default_factory=set)
+    """Causes in a flood and where: their earlier consequences refer to them, and none has opened an event since."""
     settled_at: int | None = None
     """When the first of what causes that have ended leave behind is to be told, if it still stands."""
 
@@ -161,14 +164,19 @@ def look_up(
     ids = [alarm_id for there in found.causes.values() for alarm_id in there]
     known = fetch(connection, _EVENT_OF, alarms.c.alarm_id, ids)
     found.events = {row["alarm_id"]: row["event_id"] for row in known}
-    standing = _standing(connection, {one for name, _ in causing for one in relations.dependents[name]})
+    times = [change.detected_at for change in changes] or [now_ms]
+    found.recent = _recent(connection, lookup, min(times) - WINDOW_MS, max(times))
+    asking = {name for name, _ in causing}
+    for one, point in depending:
+        console = places[point].utility, places[point].district
+        if len(found.recent.get(console, ())) + len(joining) >= FLOOD_ALARMS:
+            asking |= set(one.folds_under)
+    standing = _standing(connection, {one for name in asking for one in relations.dependents.get(name, ())})
     places |= lookup.of(alarm["point"] for alarm in standing)
     for alarm in standing:
         one, place = rule(alarm), places[alarm["point"]]
         if keys & {place.key(kind) for kind in (one.suppressed_at, one.folds_at) if kind}:
             found.dependents[alarm["alarm_id"]] = alarm
-    times = [change.detected_at for change in changes] or [now_ms]
-    found.recent = _recent(connection, lookup, min(times) - WINDOW_MS, max(times))
     found.places = places
     return found
 

@@ -158,6 +158,7 @@ def _reopen(hand: Hand, change: AlarmChange, why: str) -> None:
     hand.changed(alarm)
     if change.rule_id in hand.explained.kinds:
         reasons.begin(hand, alarm, hand.places[change.point], change.detected_at)
+    hand.explained.referred.clear()
     row = hand.events.get(alarm["event_id"])
     if row is not None:
         row["active_count"] += 1

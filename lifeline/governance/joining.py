@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from lifeline.core.schema import LEVELS
-from lifeline.governance import deadlines
+from lifeline.governance import deadlines, reasons
 from lifeline.governance.blank import blank_event
 from lifeline.governance.emergency import EMERGENCY, mode_of
 from lifeline.governance.hand import REPORTED, event_id, group_key
@@ -66,9 +66,13 @@ def join(hand: Hand, alarm: Row, rule: RuleInfo, place: Place, at: int) -> None:
 def _folds(hand: Hand, alarm: Row, rule: RuleInfo, place: Place, at: int) -> Row | None:
     """In a flood the open event of the alarm that explains this one."""
     cause = hand.explained.cause(rule.folds_under, rule.folds_at, place)
-    row = hand.events.get(hand.explained.events.get(cause) or "") if cause else None
-    if row is None or not row["is_open"] or not hand.explained.floods(place, at):
+    if cause is None:
         return None
+    row, key = hand.events.get(hand.explained.events.get(cause) or ""), place.key(rule.folds_at)
+    if row is None or not row["is_open"] or not hand.explained.floods(place, at):
+        hand.explained.referred.discard((cause, key))  # this one, too, is to be told of it once it is a flood
+        return None
+    reasons.refer_earlier(hand, cause, key, at)
     alarm["cause_id"] = cause
     hand.log(row, at, "fold", f"并入起因 / folded beneath the cause: {alarm['rule_id']} · {alarm['device_id']}")
     return row

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from lifeline.governance import consequences
 from lifeline.governance.alarm_state import alarm_state
+from lifeline.governance.load import WINDOW_MS
 
 if TYPE_CHECKING:
+    from lifeline.governance.consequences import Key
     from lifeline.governance.hand import Hand
     from lifeline.governance.places import Place
 
@@ -30,6 +32,20 @@ def begin(hand: Hand, alarm: Row, place: Place, at: int) -> None:
                 _explain(hand, other, alarm["alarm_id"], at, suppressed=True)
         elif alarm["rule_id"] in rule.folds_under and there.key(rule.folds_at) in keys:
             _refer(hand, other, alarm, there, at)
+
+
+def refer_earlier(hand: Hand, cause: str, key: Key, at: int) -> None:
+    """A flood is known for one: events that this cause's consequences at a place opened before refer to it."""
+    explained = hand.explained
+    if (cause, key) in explained.referred:
+        return
+    explained.referred.add((cause, key))
+    named = {"rule_id": explained.causes[key][cause], "event_id": explained.events[cause]}
+    for other in explained.dependents.values():
+        if other["active"]:
+            rule, there = hand.rule(other), explained.places.get(other["point"]) or hand.places[other["point"]]
+            if named["rule_id"] in rule.folds_under and there.key(rule.folds_at) == key:
+                _refer(hand, other, named, there, at)
 
 
 def end(hand: Hand, alarm_id: str, at: int, *, was_one: bool = True) -> None:
@@ -64,11 +80,15 @@ def _explain(hand: Hand, alarm: Row, cause: str | None, at: int, *, suppressed: 
 
 
 def _refer(hand: Hand, alarm: Row, cause: Row, place: Place, at: int) -> None:
-    """The cause came after its consequence: in a flood the consequence's event, if nobody has it yet, says so."""
+    """In a flood the event of a consequence of the last minutes that came first, if nobody has it yet, names its cause.
+
+    ``cause``: ``rule_id`` and ``event_id`` of the alarm that does. What stood long before it has another one.
+    """
     row = hand.events.get(alarm["event_id"]) if alarm["event_id"] else None
     target = cause["event_id"]
     if row is None or target is None or row["event_id"] == target or not hand.explained.floods(place, at):
         return
-    if row["status"] == "new" and row["related_id"] is None:
+    recent = row["detected_at"] > hand.events[target]["detected_at"] - WINDOW_MS
+    if recent and row["status"] == "new" and row["related_id"] is None:
         row["related_id"] = target
-        hand.log(row, at, "consequence", f"起因 / cause: {target} · {cause['rule_id']} · {cause['device_id']}")
+        hand.log(row, at, "consequence", f"起因 / cause: {target} · {cause['rule_id']}")

@@ -217,6 +217,43 @@ def test_a_cause_that_comes_after_its_consequence_is_named_in_the_new_event(city
     assert "consequence" in [entry["action"] for entry in event["log"]]
 
 
+@pytest.mark.parametrize(
+    ("before_s", "filed", "refers"),
+    [(-1, False, True), (-1, True, False), (60, False, True), (1800, False, False)],
+    ids=["after the cause", "somebody has it", "a minute before the cause", "long before the cause"],
+)
+def test_a_consequence_that_came_before_the_flood_was_one_refers_to_its_cause_when_it_is(
+    city: Hands, before_s: int, *, filed: bool, refers: bool
+) -> None:
+    """The eleventh alarm, a consequence too, folds beneath the burst; the event of the first one says so then."""
+    first, burst, eleventh = (
+        raised("low", 2, T0 - before_s * 1000),
+        raised("burst", 0, T0),
+        raised("low", 0, T0 + 20_000),
+    )
+    city.apply(*sorted((first, burst), key=lambda one: one.raised_at))
+    opened, cause = state(city, first)[2] or "", state(city, burst)[2]
+    if filed:
+        city.desk.act(opened, "file", Actor("wang", "operator"))
+    city.apply(*flood(T0 + 5000)[: 9 if before_s > 600 else 8], position=2)
+    assert city.desk.get_event(opened)["related_id"] is None, "ten alarms are no flood"
+    city.apply(eleventh, position=3)
+    assert state(city, eleventh)[1:] == (burst.alarm_id, cause)
+    event = city.desk.get_event(opened)
+    assert event["related_id"] == (cause if refers else None)
+    assert [entry["action"] for entry in event["log"]].count("consequence") == refers
+
+
+def test_a_second_flood_tells_those_that_opened_events_between_the_two(city: Hands) -> None:
+    """All in one batch, in which the first flood's consequences were told already."""
+    burst, folded, between = raised("burst", 0, T0), raised("low", 2, T0 + 20_000), raised("low", 2, T0 + 60 * MINUTE)
+    last = raised("low", 0, T0 + 61 * MINUTE)
+    city.apply(burst, *flood(T0 + 1000), folded, cleared(folded, T0 + MINUTE), between, *flood(T0 + 60 * MINUTE), last)
+    cause = state(city, burst)[2]
+    assert [state(city, alarm)[2] == cause for alarm in (folded, between, last)] == [True, False, True]
+    assert city.desk.get_event(state(city, between)[2] or "")["related_id"] == cause
+
+
 def rows_of(url: str) -> list[Any]:
     engine = create_engine(url)
     with engine.connect() as connection:
@@ -234,18 +271,21 @@ CHANGES = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from([0, 1, 2]))
 
 
 @settings(max_examples=12, deadline=None)
-@given(CHANGES, st.lists(st.integers(1, 23), max_size=5))
+@given(CHANGES, st.lists(st.integers(1, 33), max_size=5), st.integers(0, 8))
 def test_any_split_into_batches_gives_the_same_rows(
-    tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[str, int]], edges: list[int]
+    tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[str, int]], edges: list[int], calm: int
 ) -> None:
-    """Each (rule, point) alternates between raised and cleared."""
+    """Each (rule, point) alternates between raised and cleared; the first ``calm`` come before the flood."""
     up: dict[tuple[str, int], AlarmChange] = {}
-    changes = flood(T0 - 60_000)
+    changes: list[AlarmChange] = []
     for k, key in enumerate(drawn):
+        if k == min(calm, len(drawn) - 1):
+            changes += flood(T0 + len(changes) * 1000)
+        at = T0 + len(changes) * 1000
         if key in up:
-            changes.append(cleared(up.pop(key), T0 + k * 1000))
+            changes.append(cleared(up.pop(key), at))
         else:
-            up[key] = raised(*key, T0 + k * 1000)
+            up[key] = raised(*key, at)
             changes.append(up[key])
     found = []
     for cuts in ([], edges):
