@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rules import conditions, features, instances, spec
+from rules import conditions, instances, spec, vocabulary
 from rules.alarms import COLUMNS, AlarmState
 from rules.coded import Coded
 from rules.memory import Sibling, Track
@@ -65,14 +65,14 @@ class BoundRule:
         if rule.evaluate not in {"reading", "group"}:
             made = {}
         own = (*dict(rule.calendars), *rule.params)
-        columns = dict.fromkeys((*features.COLUMNS[rule.evaluate], *made, *own), features.FLOAT)
+        columns = dict.fromkeys((*vocabulary.COLUMNS[rule.evaluate], *made, *own), vocabulary.FLOAT)
         texts = [rule.raise_, rule.clear]
         if rule.active != spec.ALWAYS:
             texts.append(rule.active_text)
         if rule.evaluate == "group":  # its raise and clear are about frames: see ``groups``
-            columns = dict.fromkeys((*features.COLUMNS["reading"], *made, *own), features.FLOAT)
+            columns = dict.fromkeys((*vocabulary.COLUMNS["reading"], *made, *own), vocabulary.FLOAT)
             texts = [rule.hit or "false"]
-        parsed = [conditions.accepted(rule.compiled(text), columns, (features.SIBLING,)) for text in texts]
+        parsed = [conditions.accepted(rule.compiled(text), columns, (vocabulary.SIBLING,)) for text in texts]
         self._parsed = parsed
         self._varying = {name for override in rule.overrides for name in override.params}
         used = self._fix()
@@ -82,10 +82,10 @@ class BoundRule:
         self.wants_local = any(track.instance.feature.local for track in self.tracks)
         self.wants_limit = any(track.instance.feature.limit for track in self.tracks)
         needed = used | sources
-        needed |= {name for column in needed for name in features.NEEDS.get(column, ())}
-        self.by_slot = {name: Coded() for name in sorted(self._varying | (needed & set(features.REGISTRY)))}
-        beside = sorted(n for n in used | sources if features.is_sibling(n) and n not in made)
-        self.siblings = [Sibling(n.removeprefix(features.SIBLING)) for n in beside]
+        needed |= {name for column in needed for name in vocabulary.NEEDS.get(column, ())}
+        self.by_slot = {name: Coded() for name in sorted(self._varying | (needed & set(vocabulary.REGISTRY)))}
+        beside = sorted(n for n in used | sources if vocabulary.is_sibling(n) and n not in made)
+        self.siblings = [Sibling(n.removeprefix(vocabulary.SIBLING)) for n in beside]
 
     def _fix(self) -> frozenset[str]:
         """Put in the parameters that never differ; the columns that are left to find."""
@@ -113,7 +113,7 @@ class BoundRule:
     def grow_points(self, census: Census, new: NDArray[np.int32]) -> None:
         """Slots for the rows ``new`` of the census: parameters, numbers of the registry and memory."""
         for name in self.by_slot:
-            if name in features.REGISTRY:
+            if name in vocabulary.REGISTRY:
                 values = census.floats(name)[new]
             else:
                 values = np.full(len(new), self.spec.params[name])

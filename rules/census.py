@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from lifeline.core.registry import REPEATING
 from lifeline.core.schema import POINTS
-from rules import conditions, features
+from rules import conditions, vocabulary
 from rules.named import about as named_after
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Census:
         """Which points satisfy a condition that ``load`` has accepted before; the same array for the same text."""
         found = self._masks.get(where)
         if found is None:
-            found = self._masks[where] = self._satisfied(conditions.accepted(where, features.WHERE))
+            found = self._masks[where] = self._satisfied(conditions.accepted(where, vocabulary.WHERE))
         return found
 
     def floats(self, name: str) -> NDArray[np.float64]:
@@ -186,7 +186,7 @@ class Census:
     def _values(self, name: str) -> pl.Series:
         values = self._coded(name)[1]
         known = [False, True] if values is None else [*values.to_pylist(), None]
-        return pl.Series(name, known, dtype=features.WHERE[name])
+        return pl.Series(name, known, dtype=vocabulary.WHERE[name])
 
     def _series(self, name: str) -> pl.Series:
         if name in MADE:
@@ -209,6 +209,6 @@ class Census:
         first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # the last to be written stays: the first point
         gateway_lead[first[: len(gateway.dictionary)]] = True
         kind = registry.coded("kind", self.start)
-        known = np.array([*(name in features.FOREIGN for name in kind.dictionary.to_pylist()), False])
+        known = np.array([*(name in vocabulary.FOREIGN for name in kind.dictionary.to_pylist()), False])
         foreign = known[kind.indices.fill_null(len(kind.dictionary)).to_numpy(zero_copy_only=False)]
         return {"lead": lead[self.start :], "gateway_lead": gateway_lead[self.start :], "foreign": foreign}

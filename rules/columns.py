@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from lifeline.core.schema import Flag
-from rules import features
+from rules import vocabulary
 from rules.kernels import order
 from rules.memory import Known, Rows, Walk
 
@@ -92,7 +92,7 @@ class Columns:
             return rows.column(_STORED[name])
         if name == "gap_n":
             return _per_interval(rows.column("dt"), rule, rows.slots)
-        if features.is_sibling(name):
+        if vocabulary.is_sibling(name):
             return np.full(len(rows), np.nan)
         return rows.once(f"made {name}", lambda: self._shared(name, rows))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from lifeline.core.alarm import AlarmChange, alarm_id
-from rules import features
+from rules import vocabulary
 from rules.groups import BoundGroups, GroupChange
 from rules.journal import Evidence
 
@@ -156,6 +156,6 @@ def _back_ms(rule: BoundRule) -> int:
     """How far before the onset the readings behind an alarm begin: a frame, or the time for which a hit counts."""
     if rule.spec.evaluate != "group":
         return 0
-    frame_s, window_s = (features.GROUP_OPTIONS[name].default for name in ("frame_s", "window_s"))
+    frame_s, window_s = (vocabulary.GROUP_OPTIONS[name].default for name in ("frame_s", "window_s"))
     params = rule.spec.params
     return round(1000 * max(params.get("frame_s", frame_s), params.get("window_s", window_s)))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from rules import conditions, features, judges, spec
+from rules import conditions, judges, spec, vocabulary
 from rules.bound import BoundRule
 from rules.kernels import frames, turning
 from rules.model import Learn, Model
@@ -53,8 +53,8 @@ class GroupChange(NamedTuple):
 
 def columns_of(rule_params: Mapping[str, float], terms: Mapping[str, str]) -> tuple[str, ...]:
     """What ``raise`` and ``clear`` of a group rule may use."""
-    named = tuple(f"{term}_{part}" for term in terms for part in features.TERM_PARTS)
-    return (*features.COLUMNS["group"], *named, *rule_params)
+    named = tuple(f"{term}_{part}" for term in terms for part in vocabulary.TERM_PARTS)
+    return (*vocabulary.COLUMNS["group"], *named, *rule_params)
 
 
 class BoundGroups(BoundRule):
@@ -65,7 +65,7 @@ class BoundGroups(BoundRule):
         self._clock = clock
         self._train_to = train_to
         self._key_of: dict[str, int] = {}
-        self._options = {name: option.default for name, option in features.GROUP_OPTIONS.items()} | rule.params
+        self._options = {name: option.default for name, option in vocabulary.GROUP_OPTIONS.items()} | rule.params
         self._learn = Learn(rule.train_s, follow=rule.learn == "always")
         self._compile_frames()
         self._judges = {id(j): j for name in self._frame_names if (j := judges.JUDGE_OF.get(_judge_name(name)))}
@@ -90,7 +90,7 @@ class BoundGroups(BoundRule):
     def _compile_frames(self) -> None:
         """Tests over frames, the columns that they need, and the parameters among them that differ."""
         rule = self.spec
-        known = dict.fromkeys((*columns_of(rule.params, dict(rule.terms)), *dict(rule.calendars)), features.FLOAT)
+        known = dict.fromkeys((*columns_of(rule.params, dict(rule.terms)), *dict(rule.calendars)), vocabulary.FLOAT)
         texts = [rule.raise_, rule.clear]
         if rule.active != spec.ALWAYS:
             texts.append(rule.active_text)
@@ -201,9 +201,9 @@ class BoundGroups(BoundRule):
         values: NDArray[np.float64],
     ) -> list[GroupChange]:
         """Conditions and alarm states over closed frames; ``received``: when the reading that closed each was."""
-        columns: dict[str, NDArray[np.float64]] = {name: stats[:, k] for k, name in enumerate(features.FRAME_COUNTS)}
+        columns: dict[str, NDArray[np.float64]] = {name: stats[:, k] for k, name in enumerate(vocabulary.FRAME_COUNTS)}
         for t, (term, _) in enumerate(self.spec.terms):
-            for k, part in enumerate(features.TERM_PARTS):
+            for k, part in enumerate(vocabulary.TERM_PARTS):
                 columns[f"{term}_{part}"] = stats[:, frames.COUNTS + frames.TERM * t + k]
         for key in self._judges:
             self._ask(key, group, ts, values, worst, columns)

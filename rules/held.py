@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lifeline.core.registry import Registry, RegistrySource
-from rules import features
+from rules import vocabulary
 from rules.bound import BoundRule
 from rules.census import Census
 from rules.columns import Columns
@@ -168,7 +168,7 @@ class Held:
         """Rules that name ``device_<quantity>`` for a quantity that no device has, and those quantities."""
         known = set(self._current().quantities)
         wanted = {
-            r.spec.id: [n.removeprefix(features.SIBLING) for n in r.names if features.is_sibling(n)]
+            r.spec.id: [n.removeprefix(vocabulary.SIBLING) for n in r.names if vocabulary.is_sibling(n)]
             for r in self._bound
         }
         return {rule: missing for rule, names in wanted.items() if (missing := [n for n in names if n not in known])}

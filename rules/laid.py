@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from rules import features
+from rules import vocabulary
 from rules.chosen import Arranged, Chosen
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Laid:
             return
         rows = Chosen.placed(self.arranged, spans, of.ranks)
         found = sibling.compute(rows.slots, rows.column("ts"), rows.column("value"))
-        self._found.setdefault(r, {})[features.SIBLING + sibling.quantity] = rows, found
+        self._found.setdefault(r, {})[vocabulary.SIBLING + sibling.quantity] = rows, found
 
     def select(self, wanted: Iterable[int]) -> list[Selected]:
         """Of the rules at these places in the plan those that look at any of the rows, each with its rows."""

@@ -10,7 +10,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.core.errors import ConfigurationError, Problem
-from rules import calendars, conditions, features, spec
+from rules import calendars, conditions, spec, vocabulary
 from rules.reader import read_rule
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def load_texts(texts: Iterable[tuple[str, str]], problems: list[Problem]) -> lis
             if name in known and known[name] != calendar:
                 message = f"{where[name]} says otherwise"
                 problems.append(Problem(file, f"calendar {name}", message, "say it once, for all files"))
-            if name != spec.HEATING_SEASON and (column in features.DESCRIPTIONS or features.is_sibling(column)):
+            if name != spec.HEATING_SEASON and (column in vocabulary.DESCRIPTIONS or vocabulary.is_sibling(column)):
                 problems.append(Problem(file, f"calendar {name}", f"{column} is a column already", "another name"))
             known.setdefault(name, calendar)
             where.setdefault(name, file)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rules import features
+from rules import vocabulary
 from rules.coded import Coded
 from rules.instances import VALUE
 from rules.kernels import features as kernels
@@ -240,9 +240,9 @@ class Sibling:
         slots[new] = np.arange(first, first + len(new), dtype=np.int32)
         self._device = np.concatenate([self._device, new])
         self.state = np.concatenate([self.state, np.full((len(new), 2), np.nan)])
-        limit_ms = np.full(len(self.state), float(features.SIBLING_MS_UNKNOWN))
+        limit_ms = np.full(len(self.state), float(vocabulary.SIBLING_MS_UNKNOWN))
         of = slots[device[carriers]]
-        limits = registry.interval_ms[carriers] * features.SIBLING_INTERVALS
+        limits = registry.interval_ms[carriers] * vocabulary.SIBLING_INTERVALS
         limit_ms[of[(limits > 0) & (of >= 0)]] = limits[(limits > 0) & (of >= 0)]
         self._limit_ms = Coded(limit_ms)
         self.recall(registry, newest, last, first)

@@ -12,7 +12,7 @@ import numpy as np
 
 from lifeline.core.areas import AreaTree, lies_in
 from lifeline.core.errors import Problem
-from rules import conditions, features
+from rules import conditions, features, vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lifeline.core.registry import Registry
     from rules.spec import RuleSpec
 
-FIXED = frozenset(features.OPTIONS) | frozenset(features.GROUP_OPTIONS)
+FIXED = frozenset(features.OPTIONS) | frozenset(vocabulary.GROUP_OPTIONS)
 """Parameters that shape a rule's memory: they are the same at all times."""
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numba import types
 
-from rules import features, machine_code
+from rules import machine_code, vocabulary
 from rules.instances import VALUE
 from rules.kernels import sweep as kernel
 
@@ -85,7 +85,7 @@ class Script:
     def _is_own(self, name: str) -> bool:
         if name in self.rule.by_slot:
             return False
-        return name in self._registers or features.is_sibling(name)
+        return name in self._registers or vocabulary.is_sibling(name)
 
     def _feature(self, track: Track) -> None:
         form = track.form
@@ -151,7 +151,7 @@ class Script:
         elif name in _TOLD:
             register = self._next(name)
             self._steps.append([_TOLD[name], register])
-        elif features.is_sibling(name):
+        elif vocabulary.is_sibling(name):
             register = self._next(name)
             self.beside.append((step, name))
             self._steps.append([kernel.BESIDE, 0, register])

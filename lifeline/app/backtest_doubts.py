@@ -15,8 +15,8 @@ import numpy as np
 from lifeline.core.errors import ConfigurationError, Problem
 from rules import conditions
 from rules.census import Census
-from rules.features import FOREIGN
 from rules.named import about
+from rules.vocabulary import FOREIGN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lifeline.core.registry import Registry
 from lifeline.core.schema import POINTS
 from rules import census as module
-from rules import conditions, features
+from rules import conditions, vocabulary
 from rules.census import Census
 from rules.named import about
 
@@ -74,7 +74,7 @@ def naive(registry: Registry, start: int, where: str) -> np.ndarray[Any, Any]:
         gateway_lead=pl.Series(gateway_lead, dtype=pl.Boolean),
         about=pl.Series([about(name) for name in frame["quantity"]], dtype=pl.String),
     )
-    expression = conditions.accepted(where, features.WHERE).expression({})
+    expression = conditions.accepted(where, vocabulary.WHERE).expression({})
     return conditions.evaluate(frame[start:], len(found := frame[start:]), [expression])[0][: len(found)]
 
 

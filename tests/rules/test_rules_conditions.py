@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import conditions, features
+from rules import conditions, vocabulary
 
 NAMES = ("value", "rate", "ewma")
 
 
 def holds(text: str, rows: list[tuple[float, ...]], params: dict[str, float] | None = None) -> list[bool]:
     params = params or {}
-    known = dict.fromkeys((*features.COLUMNS["reading"], *params), features.FLOAT)
+    known = dict.fromkeys((*vocabulary.COLUMNS["reading"], *params), vocabulary.FLOAT)
     condition, faults = conditions.parse(text, known)
     assert not faults, faults
     frame = pl.DataFrame(

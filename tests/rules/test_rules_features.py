@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import features
+from rules import features, vocabulary
 from rules.feature import Lean
 from rules.kernels import features as kernels
 from rules.kernels import order
@@ -382,15 +382,15 @@ def test_a_lean_form_is_the_whole_one_to_the_bit(
 
 def test_every_feature_has_a_twin_and_a_description() -> None:
     assert {f.name for f in features.FEATURES} == set(TWINS)
-    documented = set(features.DESCRIPTIONS)
-    assert documented == {name for names in features.COLUMNS.values() for name in names}
+    documented = set(vocabulary.DESCRIPTIONS)
+    assert documented == {name for names in vocabulary.COLUMNS.values() for name in names}
 
 
 def test_the_tables_of_the_guide_are_those_of_the_code() -> None:
-    """Regenerate with: python -c 'from rules.features import reference; print(reference())'."""
+    """Regenerate with: python -c 'from rules.vocabulary import reference; print(reference())'."""
     guide = Path(__file__).parents[2].joinpath("docs/rules.md").read_text("utf-8")
     between = guide.split("<!-- columns -->\n")[1].split("<!-- /columns -->")[0]
-    assert between == features.reference()
+    assert between == vocabulary.reference()
 
 
 @settings(max_examples=60, deadline=None)

@@ -219,7 +219,8 @@ def test_frames_equal_their_definition_in_any_batching(
             ts, stats, values = np.zeros(room, np.int64), np.zeros((room, 17)), np.zeros((room, widest))
             k, at = frames.walk(
                 *columns, at, frame, hold, window, np.array(group, np.int32), ptr, members,
-                np.array(terms, np.uint8), 2, *state, *groups, cadence, regular, turn, row, of, ts, worst, stats, values,
+                np.array(terms, np.uint8), 2, *state, *groups, cadence, regular, turn,
+                row, of, ts, worst, stats, values,
             )  # fmt: skip
             out += [
                 (

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from lifeline.core.alarm import AlarmChange
 from rules.evaluate import RuleMachine
-from rules.features import FOREIGN
 from rules.rule_set import RuleSet
+from rules.vocabulary import FOREIGN
 
 FILES = {"methane.toml", "scada.toml", "meters.toml"}
 RULES = {r.id: r for r in RuleSet.standard().rules if r.file in FILES}

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from lifeline.app.rules import check_rules
 from lifeline.cli.main import app
 from lifeline.core.errors import ConfigurationError, Problem
-from rules import conditions, features
+from rules import conditions, vocabulary
 from rules.durations import parse_duration
 from rules.rule_set import RuleSet
 
@@ -239,8 +239,8 @@ def test_durations(text: str, seconds: float | None) -> None:
     ],
 )  # fmt: skip
 def test_refused_conditions(text: str) -> None:
-    columns = dict.fromkeys(features.COLUMNS["reading"], features.FLOAT)
-    assert conditions.parse(text, columns, (features.SIBLING,))[1]
+    columns = dict.fromkeys(vocabulary.COLUMNS["reading"], vocabulary.FLOAT)
+    assert conditions.parse(text, columns, (vocabulary.SIBLING,))[1]
 
 
 WORDS = (
@@ -254,7 +254,7 @@ words = st.sampled_from(WORDS.split())
 @given(st.lists(words, min_size=1, max_size=9).map(" ".join))
 def test_any_words_are_judged_and_what_passes_can_run(text: str) -> None:
     """The legal outcomes are faults, or a condition that gives true or false for each row."""
-    columns = dict.fromkeys((*features.COLUMNS["reading"], "limit"), features.FLOAT)
+    columns = dict.fromkeys((*vocabulary.COLUMNS["reading"], "limit"), vocabulary.FLOAT)
     condition, faults = conditions.parse(text, columns)
     if not faults:
         import numpy as np

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules import conditions, features, machine_code, numeric
+from rules import conditions, machine_code, numeric, vocabulary
 from rules.bound import BoundRule
 from rules.conditions import Test as Condition
 from rules.expression import parse_numeric
@@ -23,7 +23,7 @@ from rules.kernels.conditions import BLOCK
 from rules.rule_set import RuleSet
 
 NAMES = ("value", "rate", "ewma", "span_low")
-KNOWN = dict.fromkeys((*features.COLUMNS["reading"], "limit"), features.FLOAT)
+KNOWN = dict.fromkeys((*vocabulary.COLUMNS["reading"], "limit"), vocabulary.FLOAT)
 
 # quarters: sums and products of a few of them are exact, so that both sides must agree to the bit
 quarter = st.integers(-40, 40).map(lambda n: n / 4)
@@ -106,9 +106,9 @@ def test_code_and_numpy_agree(text: str, rows: list[tuple[float, ...]], data: st
 
 HELD = """
 import numpy as np
-from rules import conditions, features, machine_code, numeric
+from rules import conditions, machine_code, numeric, vocabulary
 from rules.expression import parse_numeric
-known = dict.fromkeys(("value", "rate"), features.FLOAT)
+known = dict.fromkeys(("value", "rate"), vocabulary.FLOAT)
 parsed, _ = conditions.parse("value * 2 + 1 > 3 AND (rate < 5 OR value - 1.5 > rate)", known)
 tree = parse_numeric(parsed.tokens, {})
 columns = {"value": np.linspace(-5.0, 5.0, 2000), "rate": np.linspace(9.0, 1.0, 2000)}

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifeline.core.schema import Flag
-from rules import conditions, features, machine_code, script, sweep
+from rules import conditions, machine_code, script, sweep, vocabulary
 from rules.conditions import Test as Condition
 from rules.instances import default_instances
 from rules.rule_set import RuleSet
 
-KNOWN = dict.fromkeys(features.COLUMNS["reading"], features.FLOAT)
+KNOWN = dict.fromkeys(vocabulary.COLUMNS["reading"], vocabulary.FLOAT)
 
 
 def every_feature(kit: Any) -> str:
