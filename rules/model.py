@@ -157,7 +157,8 @@ class Model:
         Raises:
             ValueError: it is not the state of such a model.
         """
-        if not set(self.arrays) - self.judge.later - {TIMES} <= set(arrays) <= set(self.arrays):
+        known = set(self.arrays) | getattr(self.judge, "former", frozenset())
+        if not set(self.arrays) - self.judge.later - {TIMES} <= set(arrays) <= known:
             raise ValueError("the snapshot was made with another judge of a group")
         self._meta = arrays["meta"].copy()
         self._calibration.meta[: len(arrays["normal_meta"])] = arrays["normal_meta"]

@@ -27,8 +27,6 @@ KNOWN: Final = 32
 NORMAL: Final = 2.0
 """Of them a member's frames are learned while it is no further from its level, and no other beyond ``QUIET``."""
 QUIET: Final = 3.0
-LEAST_ROOT: Final = 0.02
-"""Of what a member does the others explain no more than leaves this least root of their correlation."""
 
 
 class Drift:
@@ -37,14 +35,15 @@ class Drift:
     outputs: Final = ("drift", "drift_rms")
     relative: Final = False
     tails: Final = (float(np.sqrt(TAIL)), float(np.sqrt(TAIL)))
-    later: Final = frozenset({"freedom", "joint", "together", "lagged", "reach", "grows"})
+    later: Final = frozenset({"freedom", "lagged", "reach", "grows"})
+    former: Final = frozenset({"joint", "together"})
+    """Arrays that snapshots of older releases have besides."""
     refit: Final = True
     options: Final[Mapping[str, Bounds]] = {
         "block_n": (10, 2, 1000, "`drift`: frames in a block"),
         "gate": (4, 1, 1000, "`drift`: a level does not follow a block that is so many deviations away"),
         "patience": (0, 0, 1e6, "`drift`: but takes its place after so many such blocks in a row; 0: never"),
         "reached": (0, 0, 1000, "`drift`: who went further in the normal period is told in shares of that; 0: nobody"),
-        "mutual": (0, 0, 1, "`drift`: 1: of each member is taken off what the steps of the others let expect"),
     }
 
     RECENT: Final = 64
@@ -56,8 +55,6 @@ class Drift:
         self._gate, self._patience, self._reached = options["gate"], options["patience"], options["reached"]
         self.arrays: dict[str, NDArray[np.float64]] = {"block": np.zeros((7, members)), "level": np.zeros((5, members))}
         self.arrays["freedom"] = np.zeros(members)
-        many = members if options["mutual"] > 0 else 0
-        self.arrays |= {"joint": np.zeros((2, many, many)), "together": np.zeros((0, 0))}
         self.arrays["block"][[0, 6]] = np.nan
         self.arrays["recent"] = np.full((self.RECENT, members), np.nan)
         self.arrays["lagged"] = np.zeros((2, len(drift_kernel.LAGS), members))
@@ -77,7 +74,7 @@ class Drift:
         a = self.arrays
         drift_kernel.learn(
             ts, frames, a["learn_clock"], a["learn_ring"], a["learn_sum"], a["learn_count"], a["block"], a["recent"],
-            a["joint"], a["lagged"],
+            a["lagged"],
         )  # fmt: skip
 
     def fit(self) -> None:
@@ -97,8 +94,6 @@ class Drift:
         reach[drift_kernel.NOW : drift_kernel.SCALE] = np.stack(
             [np.zeros(self.members), reach[drift_kernel.NOW], reach[drift_kernel.LAST]]
         )
-        if a["joint"].size:
-            a["together"] = self._together(a["joint"])
 
     def _measure(self) -> tuple[Any, Any, Any]:
         """Noise and walk of each member, and whether it moved at all; also how well that is known."""
@@ -136,21 +131,6 @@ class Drift:
         most = (1.0 + SETTLED * np.sqrt(2.0 / np.maximum(weight, 1.0))) * size[0]
         usual = (weight * size).sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-300)
         return (weight[SURE] > 0.0) & ((size < most) | (weight == 0.0)).all(axis=0), usual / 2.0
-
-    @staticmethod
-    def _together(joint: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Correlation of the steps of each two members, shrunk to none by as much as so few steps are worth."""
-        products, steps = joint
-        size = np.sqrt(np.diag(products) / np.maximum(np.diag(steps), 1.0))
-        both = np.outer(size, size) * np.maximum(steps, 1.0)
-        alike = np.divide(products, both, out=np.zeros_like(products), where=both > 0)
-        own = np.eye(len(alike))
-        # pairs that were seen at different times could leave no correlation at all: its least root is bounded
-        shrunk = (len(alike) + 1.0) / (len(alike) + 1.0 + steps.max())
-        alike = (1.0 - own) * (1.0 - shrunk) * alike
-        least = np.linalg.eigvalsh(alike + own)[0]
-        together: NDArray[np.float64] = own + alike * min(1.0, (1.0 - LEAST_ROOT) / max(1.0 - least, LEAST_ROOT))
-        return together
 
     def _level(self, noise: Any, walk: Any, moved: Any) -> tuple[Any, Any]:
         """Level of each member at the end of what was learned, and its variance, by Kalman's filter over the blocks.
@@ -211,7 +191,7 @@ class Drift:
         drift_kernel.judge(
             ts, frames, follow, self._gate, self._patience,
             a["judge_clock"], a["judge_ring"], a["judge_sum"], a["judge_count"], a["level"], a["freedom"],
-            a["together"], a["reach"], out, far,
+            a["reach"], out, far,
         )  # fmt: skip
         return far
 

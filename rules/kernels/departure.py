@@ -14,7 +14,7 @@ rises by ``STEP``, and limits fall as fast as keeps ``daily`` departures a day i
 import numpy as np
 from numba import njit
 
-from rules.kernels.drift import _apart
+from rules.kernels.partial import apart
 from rules.kernels.types import F64, Mask
 
 NEXT, HELD, BLOCK, BLOCKS, SINCE, UNTIL, CALM, AWAY = range(8)
@@ -216,7 +216,7 @@ def walk(
                 if square > 0.0:  # of changes of 1e-170 it is nothing
                     z[j] = (mean[j] - member[LEVEL, j]) / np.sqrt(square * wander)
         own = z.copy()
-        _apart(z, known, of, together, inverse)
+        apart(z, known, of, together, inverse)
         worst = -1
         most = np.nan
         for j in range(m):

@@ -13,7 +13,7 @@ it would not, is further off only beyond that: its distances are divided by what
 import numpy as np
 from numba import njit
 
-from rules.kernels.types import F64, Mask
+from rules.kernels.types import F64
 
 MISSED = 0.8
 """A frame is missing where the next comes so many spacings later than it was due: clocks that jitter come late, too."""
@@ -69,16 +69,14 @@ def _left_out(now: float, clock: F64) -> float:
 
 @njit(cache=True, nogil=True)
 def learn(
-    ts: F64, frames: F64, clock: F64, ring: F64, sums: F64, counts: F64, block: F64, recent: F64, joint: F64,
-    lagged: F64,
-) -> None:  # fmt: skip
+    ts: F64, frames: F64, clock: F64, ring: F64, sums: F64, counts: F64, block: F64, recent: F64, lagged: F64
+) -> None:
     """Measure noise and walk of each member over blocks; a block that is not half full is none, nor is a step over it.
 
     ``clock`` as in ``_left_out``. ``block`` (7 x members): mean of the last block, blocks, sum of variances within
     blocks, sum of squared steps between blocks, steps, mean of all blocks, smallest change from frame
     to frame (NaN: none yet).
-    ``recent`` is a ring of the means of blocks. ``joint`` (2 x members x members, or of no members): sums of products
-    of the steps of two members, and how many. ``lagged`` (2 x lags x members): sums of squared steps over ``LAGS``
+    ``recent`` is a ring of the means of blocks. ``lagged`` (2 x lags x members): sums of squared steps over ``LAGS``
     blocks, and how many.
     """
     n = ring.shape[0]
@@ -86,16 +84,13 @@ def learn(
     for i in range(len(frames)):
         # of more than two blocks nothing would be learned but that they are empty
         for _ in range(int(min(_left_out(ts[i], clock), 2.0 * n))):
-            _learn_one(none, clock, ring, sums, counts, block, recent, joint, lagged)
-        _learn_one(frames[i], clock, ring, sums, counts, block, recent, joint, lagged)
+            _learn_one(none, clock, ring, sums, counts, block, recent, lagged)
+        _learn_one(frames[i], clock, ring, sums, counts, block, recent, lagged)
 
 
 @njit(cache=True, nogil=True)
-def _learn_one(
-    frame: F64, clock: F64, ring: F64, sums: F64, counts: F64, block: F64, recent: F64, joint: F64, lagged: F64
-) -> None:  # fmt: skip
+def _learn_one(frame: F64, clock: F64, ring: F64, sums: F64, counts: F64, block: F64, recent: F64, lagged: F64) -> None:
     n = ring.shape[0]
-    moves = np.full(joint.shape[1], np.nan)
     at = int(clock[0]) % n
     for j in range(len(frame)):
         change = abs(frame[j] - ring[(at - 1) % n, j])
@@ -121,8 +116,6 @@ def _learn_one(
             if not np.isnan(block[0, j]):
                 block[3, j] += (mean - block[0, j]) ** 2
                 block[4, j] += 1.0
-                if joint.shape[1] > 0:
-                    moves[j] = mean - block[0, j]
             block[0, j] = mean
             recent[here, j] = mean
             for k in range(len(LAGS)):
@@ -130,11 +123,6 @@ def _learn_one(
                 if not np.isnan(step):
                     lagged[0, k, j] += step * step
                     lagged[1, k, j] += 1.0
-        for j in range(joint.shape[1]):
-            for k in range(joint.shape[1]):
-                if not np.isnan(moves[j] * moves[k]):
-                    joint[0, j, k] += moves[j] * moves[k]
-                    joint[1, j, k] += 1.0
 
 
 @njit(cache=True, nogil=True)
@@ -151,59 +139,9 @@ def as_normal(t: float, freedom: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _inverse(together: F64, known: Mask, out: F64) -> None:
-    """``out``: the inverse of a positive definite matrix's rows and columns that are ``known``; 0 elsewhere.
-
-    By Gauss and Jordan without exchanges of rows, which such a matrix does not need, in a fixed order.
-    """
-    m = len(known)
-    left = together.copy()
-    for j in range(m):
-        for k in range(m):
-            out[j, k] = 1.0 if j == k and known[j] else 0.0
-    for p in range(m):
-        if not known[p]:
-            continue
-        pivot = left[p, p]
-        for k in range(m):
-            left[p, k] /= pivot
-            out[p, k] /= pivot
-        for j in range(m):
-            if j == p or not known[j]:
-                continue
-            factor = left[j, p]
-            for k in range(m):
-                left[j, k] -= factor * left[p, k]
-                out[j, k] -= factor * out[p, k]
-
-
-@njit(cache=True, nogil=True)
-def _apart(z: F64, known: Mask, of: Mask, together: F64, inverse: F64) -> None:
-    """Take from the distance of each known member what the others' let expect; ``inverse`` is that of members ``of``.
-
-    Given the others its variance is one over the diagonal of the inverse (partial correlation; Whittaker 1990).
-    """
-    m = len(z)
-    other = False
-    for j in range(m):
-        other |= known[j] != of[j]
-    if other:
-        _inverse(together, known, inverse)
-        of[:] = known
-    alone = z.copy()
-    for j in range(m):
-        if known[j]:
-            total = 0.0
-            for k in range(m):
-                if known[k]:
-                    total += inverse[j, k] * alone[k]
-            z[j] = total / np.sqrt(inverse[j, j])
-
-
-@njit(cache=True, nogil=True)
 def judge(
     ts: F64, frames: F64, follow: bool, gate: float, patience: float,
-    clock: F64, ring: F64, sums: F64, counts: F64, level: F64, freedom: F64, together: F64, reach: F64,
+    clock: F64, ring: F64, sums: F64, counts: F64, level: F64, freedom: F64, reach: F64,
     out: F64, far: F64,
 ) -> None:  # fmt: skip
     """Distance of each frame: ``out[i]`` = the largest, the root mean square, and the member with the largest.
@@ -212,35 +150,29 @@ def judge(
 
     ``level`` (5 x members): level, its variance, noise of a block's mean (0: left out), walk of a block, blocks gated.
     ``freedom`` of each member: degrees of freedom of these variances, as in ``as_normal``.
-    ``together`` (members x members): how steps of two members go together (correlation), which is taken off; of no
-    members: each is judged by itself.
     The distance is in deviations of what is to come: variance of the level, one walk and the noise. After each block
     the variance grows by the walk; with ``follow`` the level learns from the block unless the member
     is further than ``gate`` away, at most ``patience`` blocks in a row (then it takes the new level; 0: never).
     """
     n = ring.shape[0]
     none = np.full(frames.shape[1], np.nan)
-    of = np.zeros(frames.shape[1], np.bool_)
-    inverse = np.zeros((frames.shape[1], frames.shape[1]))
     for i in range(len(frames)):
         missing = _left_out(ts[i], clock)
         for _ in range(int(min(missing, 2.0 * n))):
             _judge_one(
-                none, follow, gate, patience, clock, ring, sums, counts, level, freedom, together, reach, of, inverse,
-                out[i], far,
+                none, follow, gate, patience, clock, ring, sums, counts, level, freedom, reach, out[i], far,
             )  # fmt: skip
         if missing > 2.0 * n:
             level[1] += level[3] * np.floor((missing - 2.0 * n) / n)
         _judge_one(
-            frames[i], follow, gate, patience, clock, ring, sums, counts, level, freedom, together, reach, of, inverse,
-            out[i], far,
+            frames[i], follow, gate, patience, clock, ring, sums, counts, level, freedom, reach, out[i], far,
         )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
 def _judge_one(
     frame: F64, follow: bool, gate: float, patience: float, clock: F64, ring: F64, sums: F64, counts: F64,
-    level: F64, freedom: F64, together: F64, reach: F64, of: Mask, inverse: F64, out: F64, far: F64,
+    level: F64, freedom: F64, reach: F64, out: F64, far: F64,
 ) -> None:  # fmt: skip
     n = ring.shape[0]
     at = int(clock[0]) % n
@@ -254,9 +186,6 @@ def _judge_one(
         known[j] = True
         noise = level[2, j] * n / counts[j]
         z[j] = (sums[j] / counts[j] - level[0, j]) / np.sqrt(level[1, j] + level[3, j] + noise)
-    mutual = together.shape[0] > 0
-    if mutual:
-        _apart(z, known, of, together, inverse)
     most = np.nan
     square = 0.0
     members = 0
@@ -284,7 +213,7 @@ def _judge_one(
             continue
         mean = sums[j] / counts[j]
         noise = level[2, j] * n / counts[j]
-        off = z[j] if mutual else as_normal((mean - level[0, j]) / np.sqrt(level[1, j] + noise), freedom[j])
+        off = as_normal((mean - level[0, j]) / np.sqrt(level[1, j] + noise), freedom[j])
         if abs(off) > gate:
             level[4, j] += 1.0
             if patience <= 0.0 or level[4, j] < patience:
