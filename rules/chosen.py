@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rules.kernels import order, select
+from rules.memo import Memo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -83,16 +84,16 @@ class Arranged:
         return made
 
 
-class Chosen:
+class Chosen(Memo):
     """Rows of one set. Columns by name are those of ``Rows``."""
 
     def __init__(self, arranged: Arranged, spans: Sequence[tuple[int, int]], ranks: Ranks) -> None:
+        super().__init__()
         self.readings = arranged.rows.readings
         self._arranged, self._spans, self._ranks = arranged, spans, ranks
         self._places: NDArray[np.int32] | None = None
         self._alone = False
         """Whether nobody else asks for these rows' columns, so that those of all rows need not be gathered."""
-        self._made: dict[str, NDArray[Any]] = {}
         self._rows = sum(end - start for start, end in spans)
 
     @classmethod
@@ -113,13 +114,6 @@ class Chosen:
         if self._alone:
             return self.once(name, lambda: order.taken(getattr(self._arranged.rows, name), self.places))
         return self.once(name, lambda: self._cut(self._arranged.column(name)))
-
-    def once(self, name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-        """What ``make`` gives the first time it is asked for by this name."""
-        made = self._made.get(name)
-        if made is None:
-            made = self._made[name] = make()
-        return made
 
     @property
     def slots(self) -> NDArray[np.int32]:

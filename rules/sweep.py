@@ -13,6 +13,7 @@ import numpy as np
 
 from rules.kernels import order
 from rules.kernels import sweep as kernel
+from rules.memo import Memo
 from rules.script import script_of
 
 if TYPE_CHECKING:
@@ -32,14 +33,14 @@ HITS_MIN: Final = 1 << 14
 """Room for hits: for whole blocks where at most 32 rules look at a point."""
 
 
-class Hits:
+class Hits(Memo):
     """Rows that one rule must be asked about, with what is known of them: used as ``Chosen`` is."""
 
     def __init__(self, rows: Rows, at: NDArray[np.int32], slots: NDArray[np.int32]) -> None:
+        super().__init__()
         self.readings: Readings = rows.readings
         self.slots = slots
         self._rows, self._at = rows, at
-        self._made: dict[str, NDArray[Any]] = {}
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -48,13 +49,6 @@ class Hits:
     def column(self, name: str) -> NDArray[Any]:
         """A column of the rows."""
         return self.once(name, lambda: order.taken(getattr(self._rows, name), self._at))
-
-    def once(self, name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-        """What ``make`` gives the first time it is asked for by this name."""
-        made = self._made.get(name)
-        if made is None:
-            made = self._made[name] = make()
-        return made
 
     @property
     def row(self) -> NDArray[np.int32]:
