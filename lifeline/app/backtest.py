@@ -129,7 +129,8 @@ def fit_rules(
     """Limits at which a normal period would have cost ``budget`` alarms a day, by rule; writes the rules so changed.
 
     Returns ``rules``: for each that has something to fit, ``param``, ``value`` and ``proposed``, what each costs in
-    ``alarms_per_day``, and the ``steps`` tried; and ``elapsed_s``.
+    ``alarms_per_day``, and the ``steps`` tried; ``out``: the file that was written, None where no limit needs another
+    value; ``warnings`` and ``elapsed_s``.
 
     Raises:
         ConfigurationError: rules, times or files are wrong, or a rule named has no limit.
@@ -142,7 +143,7 @@ def fit_rules(
     rules = _some(path)
     history = _history(config, data, registry, start, end, timezone)
     train_ms = parse_time(train_to, "--train-to")
-    unjudged(history.span, train_ms)
+    doubts = unjudged(history.span, train_ms)
     batches = history.ready()
 
     def replay(changed: RuleSet, number: int, of: int) -> BacktestResult:
@@ -152,11 +153,18 @@ def fit_rules(
         return made
 
     fits = fit(rules, replay, budget, names)
-    if out is not None:
+    changed = any(one.proposed != one.value for one in fits)
+    if out is not None and changed:
         text = proposal([path], fits, budget)
         written(out, "--out", lambda: out.write_text(text, "utf-8"))
         RuleSet.load([out], beside=rules)
-    return {"budget": budget, "rules": [one.row() for one in fits], "elapsed_s": round(time.monotonic() - began, 3)}
+    return {
+        "budget": budget,
+        "rules": [one.row() for one in fits],
+        "out": str(out) if out is not None and changed else None,
+        "warnings": doubts + history.said,
+        "elapsed_s": round(time.monotonic() - began, 3),
+    }
 
 
 def _some(path: Path) -> RuleSet:
@@ -231,6 +239,9 @@ def _history(
             raise ConfigurationError([Problem("command line", "--registry", "is missing beside --data", remedy)])
         points, readings = foreign_history(data, registry, from_ms, to_ms)
         return _History(points, readings, readings.rows, readings.span, timezone or "UTC")
+    if not config.exists():
+        remedy = "over the lake of a site: -c FILE; over files of others: --data FILE --registry FILE"
+        raise ConfigurationError([Problem(str(config), "file", "does not exist", remedy)])
     site = load_site(config)
     points, stored = lake_history(site.data, from_ms, to_ms)
     zone = timezone or site.config.site.timezone

@@ -127,6 +127,8 @@ class Desk:
     ) -> dict[str, Any]:
         """``{alarms, next}``, newest first; the state ``active`` is any in which the condition stands."""
         stands = list(state or ()) == ["active"]
+        if not stands and "active" in (state or ()):
+            raise FieldError("active is any state in which the condition stands: ask for it alone (请单独使用 active)")
         rows, following = self._desk.list_alarms(
             state=None if stands else state or None,
             active=True if stands else None,

@@ -237,6 +237,8 @@ def fit(
                 out=out,
                 progress=progress,
             )
+        for doubt in found["warnings"]:
+            say(DOUBT, f" {doubt}", stderr=True)
         if json:
             print_json(found)
             return
@@ -261,3 +263,7 @@ def fit(
                     f" {one['id']}: no step keeps the budget, even {one['proposed']:.4g} costs {costs} (超出预算)",
                 )
         console().print(f"budget {budget:g} alarms a day and rule · {found['elapsed_s']:.1f} s")
+        if found["out"] is not None:
+            say(GOOD, f" {out}")
+        elif out is not None:
+            say(DOUBT, f" no limit needs another value: {out} was not written (限值无需修改，未写文件)")

@@ -186,6 +186,8 @@ def test_what_does_nothing_says_so(config: Path) -> None:
     assert CliRunner().invoke(app, ["alarms", "shelve", key, "--reason", " ", "-c", str(config)]).exit_code == 2
     assert seen(config, "shelve", key, "--reason", "work").startswith("✓")
     assert json.loads(seen(config, "unshelve", key, "--json"))["changed"] is True
+    both = CliRunner().invoke(app, ["alarms", "list", "--state", "active", "--state", "acked", "-c", str(config)])
+    assert (both.exit_code, "ask for it alone" in both.output) == (2, True)
     assert seen(config, "ack", key).startswith("✓")
     assert seen(config, "ack", key).startswith("!")
 

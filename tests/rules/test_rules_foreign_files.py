@@ -218,6 +218,11 @@ def test_the_report_shows_labels_what_was_missed_and_the_sites_clock(tmp_path: P
     assert "(Asia/Shanghai)" in text
 
 
+def test_a_backtest_outside_of_a_site_says_how_to_give_files(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="--data FILE --registry FILE"):
+        backtest_rules(LIBRARY, config=tmp_path / "lifeline.toml")
+
+
 def test_alarms_are_written_as_their_name_says(tmp_path: Path, registry: Path) -> None:
     SHAPES["wide.parquet"](tmp_path / "d.parquet")
     found = [tmp_path / f"a.{ending}" for ending in ("parquet", "csv", "json", "jsonl")]
@@ -253,6 +258,14 @@ def test_fit_proposes_limits_that_check_accepts(tmp_path: Path, registry: Path) 
     )["rules"]  # fmt: skip
     assert found[0]["alarms_per_day"]["value"] > 0.5 >= found[0]["alarms_per_day"]["proposed"]
     assert CliRunner().invoke(app, ["rules", "check", str(out)]).exit_code == 0
+    out.unlink()
+    lavish = ["rules", "fit", str(out.with_name("one.toml")), "--budget", "1", "--out", str(out)]
+    out.with_name("one.toml").write_text((LIBRARY / "methane.toml").read_text("utf-8"), "utf-8")
+    lavish += ["--data", str(tmp_path / "d.parquet"), "--registry", str(registry), "--rule", "methane.mine.high"]
+    result = CliRunner().invoke(app, lavish)
+    assert result.exit_code == 0, result.output
+    assert "no limit needs another value" in result.output
+    assert not out.exists(), "a file without a rule in it would only be refused later"
 
 
 @pytest.mark.parametrize(
