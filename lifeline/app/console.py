@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from lifeline.app.clock import now_ms
+from lifeline.app.latched import read_latched
 from lifeline.app.site import load_site
 from lifeline.app.status import with_engines_word
 from lifeline.core.errors import LifelineError, UnavailableError
@@ -112,7 +113,7 @@ def make_parts(
         metrics=lambda: _metrics(site),
         accounts=HttpAccounts(accounts),
         admin=HttpAdmin(accounts, audit, clock, partial(link, site)),
-        queue=HttpQueue(desk, points, clock, site.config.site.timezone),
+        queue=HttpQueue(desk, points, clock, site.config.site.timezone, lambda: read_latched(site.status_path)),
         settings=HttpSettings(desk, site),
         emergencies=HttpEmergencies(desk),
         commands=HttpCommands(desk, points),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+Latched = frozenset[tuple[str, int, int]]
+"""(rule id, point, onset) of alarms."""
 MEANINGS: Final = {
     "unacked": "报警中未确认",
     "acked": "报警中已确认",
@@ -31,8 +33,8 @@ LEGEND: Final = (
 )
 
 
-def read_latched(status_path: Path) -> frozenset[tuple[str, int, int]]:
-    """(rule id, point, onset) of latched alarms, as the engine last told them; none where it told nothing."""
+def read_latched(status_path: Path) -> Latched:
+    """Latched alarms whose condition is over, as the engine last told them; none where it told nothing."""
     try:
         told = orjson.loads(status_path.read_bytes()).get("latched", ())
     except (OSError, ValueError):
@@ -40,7 +42,7 @@ def read_latched(status_path: Path) -> frozenset[tuple[str, int, int]]:
     return frozenset((one["rule_id"], one["point"], one["raised_at"]) for one in told)
 
 
-def is_latched(row: Mapping[str, Any], latched: frozenset[tuple[str, int, int]]) -> bool:
+def is_latched(row: Mapping[str, Any], latched: Latched) -> bool:
     """Whether an alarm's row (times in epoch ms) is one that only its latch holds up."""
     return bool(row["active"]) and (row["rule_id"], row["point"], row["raised_at"]) in latched
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from lifeline.app.latched import Latched
     from lifeline.app.site import Site
 
 TIMES: Final = frozenset(
@@ -142,7 +143,7 @@ class Desk:
         told = [with_times(row | {"latched": is_latched(row, held)}) for row in rows]
         return {"alarms": told, "next": following}
 
-    def _latched(self) -> frozenset[tuple[str, int, int]]:
+    def _latched(self) -> Latched:
         return frozenset() if self._site is None else read_latched(self._site.status_path)
 
     def get_alarm(self, alarm_id: str) -> dict[str, Any]:

@@ -75,6 +75,7 @@ class Alarm(Answer):
     level: str
     state: str
     active: bool = Field(default=False, description="its condition stands, or it is latched")
+    latched: bool = Field(default=False, description="its condition is over; acknowledging it ends it")
     acked: bool = Field(default=False, description="somebody has seen it")
     cause_id: str | None = Field(default=None, description="the alarm that explains it")
     realarms: int = Field(default=0, description="how often it was annunciated again")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any, cast
 
 import orjson
 import pytest
 from typer.testing import CliRunner
 
+from lifeline.app.http.queue import HttpQueue
+from lifeline.app.latched import read_latched
 from lifeline.app.reloading import check_versions
 from lifeline.app.site import load_site
 from lifeline.cli.main import app
@@ -157,6 +160,17 @@ def test_a_latched_alarm_whose_condition_is_over_is_told_as_such(config: Path) -
     tell_status(running)
     (row,) = json.loads(seen(config, "list", *rule, "--json"))["alarms"]
     assert (row["state"], row["latched"], row["cleared_at"]) == ("unacked", True, None)
+    desk = GovernanceDesk(running.site.database_url, lambda: running.now)
+    queue = HttpQueue(
+        desk, cast("Any", None), lambda: running.now, "UTC", lambda: read_latched(running.site.status_path)
+    )
+    event = queue.get_event(row["event_id"], masked=False)
+    told = {one["rule_id"]: one["latched"] for one in event["alarms"]}
+    assert told == {one["rule_id"]: one["rule_id"] == row["rule_id"] for one in event["alarms"]}
+    assert queue.get_alarm(row["alarm_id"], masked=False)["latched"] is True
+    (api,) = queue.list_alarms(None, masked=False, rule_id=row["rule_id"])[0]
+    assert api["latched"] is True
+    desk.close()
     listed = seen(config, "list", *rule)
     assert "latched 已恢复待确认" in listed
     assert "lifeline alarms ack ID" in listed

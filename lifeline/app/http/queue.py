@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from lifeline.app.latched import is_latched
 from lifeline.console.problem import OUTSIDE, ProblemError
 from lifeline.core.personal import masked_text
 from lifeline.core.principal import Grant, narrowed
@@ -23,10 +24,11 @@ from lifeline.governance.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import date
 
     from lifeline.app.http.points import Points
+    from lifeline.app.latched import Latched
     from lifeline.console.ports import Page, Row, Within
     from lifeline.core.ports import Clock
     from lifeline.core.principal import Principal
@@ -72,7 +74,16 @@ def unknown(what: str, denied: str = "") -> ProblemError:
 class HttpQueue:
     """``lifeline.console.ports.QueuePort`` over a desk; one instance for all threads."""
 
-    def __init__(self, desk: GovernanceDesk, points: Points, clock: Clock, timezone: str) -> None:
+    def __init__(
+        self,
+        desk: GovernanceDesk,
+        points: Points,
+        clock: Clock,
+        timezone: str,
+        latched: Callable[[], Latched] = frozenset,
+    ) -> None:
+        """``latched``: which alarms only their latch holds up, as the engine last told."""
+        self._latched = latched
         self._desk = desk
         self._points = points
         self._clock = clock
@@ -97,6 +108,7 @@ class HttpQueue:
             texts += [(entry, "description") for entry in row["reports_received"]]
             self._points.mask_texts(texts, devices)
             self._points.mask_alarms(row["alarms"])
+        self._with_latch(row["alarms"])
         return self._shown([row], masked=masked)[0]
 
     def _shown(self, rows: list[Row], *, masked: bool) -> list[Row]:
@@ -135,7 +147,14 @@ class HttpQueue:
             rows, following = self._desk.list_alarms(within=_reach(within, filters.pop("area", None)), **filters)
         if masked:
             self._points.mask_alarms(rows)
-        return rows, following
+        return self._with_latch(rows), following
+
+    def _with_latch(self, rows: list[Row]) -> list[Row]:
+        """Alarms with ``latched``, in place: the condition is over, an acknowledgement ends it."""
+        held = self._latched()
+        for row in rows:
+            row["latched"] = is_latched(row, held)
+        return rows
 
     def get_alarm(self, alarm_id: str, *, masked: bool) -> Row:
         """As ``GovernanceDesk.get_alarm``."""
@@ -146,7 +165,7 @@ class HttpQueue:
             for entry in row["log"]:
                 entry["note"] = masked_text(entry["note"] or "")
             self._points.mask_alarms([row])
-        return row
+        return self._with_latch([row])[0]
 
     def list_escalations(
         self, who: Principal, *, masked: bool, after: int, centre: str | None, limit: int
@@ -243,7 +262,7 @@ class HttpQueue:
                 *(alarm["alarm_id"], action, actor, fields.get("note"), until), once=fields.get("once")
             )
         self._points.mask_alarms([row])
-        return row
+        return self._with_latch([row])[0]
 
     def report(self, who: Principal, fields: Mapping[str, Any], key: str | None) -> Row:
         """As ``GovernanceDesk.report``; an idempotency key stands in for a reference that was not given."""

@@ -57,7 +57,7 @@
     for (const alarm of (event.alarms || []).slice(-50).reverse()) {
       const item = make("li");
       item.append(make("time", "", time(alarm.detected_at)), make("span", "", alarm.device_id + " · " + alarm.quantity + " · " + alarm.rule_id),
-        make("b", "", (Number.isFinite(alarm.value) ? alarm.value.toPrecision(4) : "") + (alarm.cleared_at ? " 已恢复 cleared" : "")));
+        make("b", "", (Number.isFinite(alarm.value) ? alarm.value.toPrecision(4) : "") + (alarm.cleared_at ? " 已恢复 cleared" : alarm.latched ? " 锁存，已恢复待确认 latched" : "")));
       list.push(item);
     }
     part("alarms").replaceChildren(...list);
