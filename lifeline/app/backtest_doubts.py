@@ -35,7 +35,8 @@ NEAR: Final = 0.75
 NOTHING: Final = "the period holds no readings: check --from and --to (所选时段内没有读数，请检查 --from 和 --to)"
 
 VALUELESS: Final = (
-    "no reading that a rule looks at has a value: look at the column of values (规则所评判的读数均无数值，请检查数值列)"
+    "no reading that a rule looks at has a value and is not of bad quality: look at these columns "
+    "(规则所评判的读数均无有效数值，请检查数值列和质量列)"
 )
 
 

@@ -97,6 +97,10 @@ def place(path: Path, row: int) -> str:
 
 def as_numbers(values: pl.Series) -> pl.Series:
     """Values as numbers, NULL where there is none (infinite ones too); states such as true and false are 1 and 0."""
+    if values.dtype.is_nested() or values.dtype.is_temporal() or values.dtype == pl.Binary:
+        return pl.Series(values.name, [None] * len(values), pl.Float64)
+    if values.dtype in {pl.Categorical, pl.Enum}:
+        values = values.cast(pl.String)
     found = values.cast(pl.Float64, strict=False) if values.dtype != pl.Null else values.cast(pl.Float64)
     if values.dtype == pl.String and found.null_count() > values.null_count():
         words = values.str.strip_chars().str.to_lowercase()

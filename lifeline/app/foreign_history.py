@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from lifeline.app.foreign_files import is_nameless, scan_frame
 from lifeline.app.foreign_times import epoch_ms
-from lifeline.app.foreign_values import Values
+from lifeline.app.foreign_values import Values, quality_of
 from lifeline.app.spool import Spool
 from lifeline.core.batch import Readings
 from lifeline.core.errors import ConfigurationError, Problem
@@ -39,6 +39,8 @@ WINDOWS_MAX: Final = 256
 """Open files at most."""
 SAMPLE: Final = 1 << 16
 """Times that tell where windows begin."""
+LACKING_MAX: Final = 2
+"""Of the columns of a long file; one that lacks more is a wide one."""
 NAMED_MAX: Final = 8
 """Columns of a file that a message names."""
 NEVER: Final = np.iinfo(np.int64).min
@@ -138,12 +140,14 @@ class ForeignReadings:
         """Rows of the file as readings, and whether they are the last; what was no number at all is told at the end."""
         at, doubts = 0, Values(self._path, commas=self._scan.separator == ";")
         told = self._of_long if self._long else self._of_wide
-        whole = (
-            self._long or self._scan.separator is not None
-        )  # a line with too many fields is seen only if all are read
+        # a line with too many fields is seen only if all of them are read
+        whole = self._long or self._scan.separator is not None
         names = None if whole else ["ts", *self._wide]
         for frame in self._scan.batches(max(1, self._piece // max(1, len(self._wide))), names):
             ts = self._ts[at : at + frame.height]
+            if frame["ts"].null_count():  # empty lines are none
+                others = frame.select(pl.any_horizontal(pl.exclude("ts").is_not_null())).to_series()
+                doubts.leave_out(frame["ts"].is_null() & others, "have no time", "无时间", at)
             rows = told(frame, at, ts, doubts)
             doubts.check(ended=False)
             yield rows, False
@@ -153,8 +157,10 @@ class ForeignReadings:
         yield Readings.empty(), True
 
     def _of_long(self, frame: pl.DataFrame, at: int, ts: NDArray[np.int64], doubts: Values) -> Readings:
-        keep = ts != NEVER
         names = frame.select(pl.col("device_id", "quantity").cast(pl.String))
+        nameless = names.select(pl.any_horizontal(pl.all().is_null())).to_series() & pl.Series(ts != NEVER)
+        doubts.leave_out(nameless, "name no device or no quantity", "未写设备或指标", at)
+        keep = (ts != NEVER) & ~nameless.to_numpy()
         point = names.join(self._keys, on=["device_id", "quantity"], how="left", maintain_order="left")["point"]
         unknown = names.filter(point.is_null() & pl.Series(keep)).unique(maintain_order=True).rows()
         self._known(unknown)
@@ -163,7 +169,7 @@ class ForeignReadings:
         rows.ts[:] = rows.received_at[:] = ts[keep]
         rows.value[:] = doubts.numbers(frame["value"], at).to_numpy()[keep]
         if "quality" in frame.columns:
-            rows.quality[:] = _quality(frame["quality"], self._path)[keep]
+            rows.quality[:] = quality_of(frame["quality"], self._path, at)[keep]
         return rows
 
     def _of_wide(self, frame: pl.DataFrame, at: int, ts: NDArray[np.int64], doubts: Values) -> Readings:
@@ -198,11 +204,13 @@ class ForeignReadings:
     def _no_points(self, wrong: list[str], *, all_of: bool) -> None:
         """Refuse columns that are not device_id/quantity, but for a remark or two beside those that are."""
         remedy = "long: ts, device_id, quantity, value; wide: ts and one column per device_id/quantity"
-        there = [name for name in LONG if name in self._scan.names]
-        if len(there) == len(LONG) - 1:  # a long file of which one name is another
-            (lacks,) = set(LONG) - set(there)
-            near = nearest(lacks, [name for name in self._scan.names if name not in LONG])
-            raise ConfigurationError([Problem(str(self._path), lacks, f"column is missing: {near}", remedy)])
+        lacks = [name for name in LONG if name not in self._scan.names]
+        if len(lacks) <= LACKING_MAX:  # a long file of which one name or two are others
+            others = [name for name in self._scan.names if name not in LONG]
+            problems = [
+                Problem(str(self._path), name, f"column is missing: {nearest(name, others)}", remedy) for name in lacks
+            ]
+            raise ConfigurationError(problems)
         told = self._scan.told(wrong)
         bad = wrong if all_of else [name for name in wrong if told[name][1]]
         bad = [name for name in bad if not is_nameless(name)] if not all_of else bad
@@ -269,15 +277,6 @@ def _grouped(points: pa.Table) -> pa.Table:
     group = frame.select(pl.when(alone).then("kind").otherwise("group").cast(pl.String).alias("group"))["group"]
     place = points.column_names.index("group")
     return points.set_column(place, POINTS.field("group"), group.to_arrow().cast(pa.string()))
-
-
-def _quality(quality: pl.Series, path: Path) -> NDArray[np.uint8]:
-    """0 good, 1 uncertain, 2 bad; nothing means good."""
-    found = quality.cast(pl.Int64, strict=False).fill_null(0)
-    if not found.is_between(0, 2).all():
-        remedy = "0 good, 1 uncertain, 2 bad; leave it empty when unknown"
-        raise ConfigurationError([Problem(str(path), "quality", "has values other than 0, 1 and 2", remedy)])
-    return found.cast(pl.UInt8).to_numpy()
 
 
 def batched(readings: Readings) -> Iterator[Readings]:

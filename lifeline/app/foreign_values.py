@@ -17,6 +17,8 @@ from lifeline.core.errors import ConfigurationError, Problem
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 NOTHING: Final = (
     "nan", "na", "n/a", "null", "none", "nil", "-", "--", "---", "?", "", "missing", "nodata", "no data", "nd", "<na>",
     "inf", "-inf", "-nan", "#n/a", "#na", "#value!", "#div/0!", "#ref!", "#num!", "1.#qnan", "1.#ind", "-1.#ind",
@@ -24,6 +26,7 @@ NOTHING: Final = (
 """Words of others for no value, those of spreadsheets and of C libraries among them."""
 WORDS_MAX: Final = 10_000
 """A file whose columns begin with so many values of which none is a number is a mistake, whatever may follow."""
+QUALITY: Final = {"good": 0, "uncertain": 1, "suspect": 1, "questionable": 1, "bad": 2, "好": 0, "可疑": 1, "坏": 2}
 COMMA: Final = r"^\s*[+-]?\d+,\d+([eE][+-]?\d+)?\s*$"
 
 
@@ -38,6 +41,8 @@ class Values:
         self._wordy: dict[str, int] = {}
         self._lost: dict[str, tuple[int, int, Any]] = {}
         self._good: set[str] = set()
+        self._rows: dict[str, tuple[int, int, str]] = {}
+        """Rows left out, by reason: how many, and the first."""
         self._with_comma: tuple[int, str] | None = None
         """How many values had a comma, and the first of them with its place."""
         self._with_point: str | None = None
@@ -60,7 +65,8 @@ class Values:
             if words is None:
                 self._good.add(values.name)
             elif len(words):
-                self._text.setdefault(values.name, words[0])
+                example = str(words.dtype) if words.dtype.is_nested() else words[0]
+                self._text.setdefault(values.name, example)
                 self._wordy[values.name] = self._wordy.get(values.name, 0) + len(words)
         return found.fill_null(np.nan)
 
@@ -101,6 +107,13 @@ class Values:
         count, at, example = self._lost.get(values.name, (0, first + row, values[row]))
         self._lost[values.name] = (count + int(lost.sum()), at, example)
 
+    def leave_out(self, rows: pl.Series, why: str, chinese: str, first: int) -> None:
+        """Count rows that are no readings at all; ``first``: the file's row where the piece begins."""
+        row = rows.arg_max()
+        if row is not None and rows.any():
+            count, at, _ = self._rows.get(why, (0, first + row, chinese))
+            self._rows[why] = (count + int(rows.sum()), at, chinese)
+
     @property
     def said(self) -> list[str]:
         """A sentence for each column in which values are no numbers, and one for decimal commas."""
@@ -109,6 +122,11 @@ class Values:
             f"numbers and were left out, the first in {place(self._path, row)}: {text!r} "
             f"({'非数值，已略去' if name in self._good else '整列均非数值，已略去'})"
             for name, (count, row, text) in self._lost.items()
+        ]
+        told += [
+            f"{self._path}: {count} rows {why} and were left out, the first in {place(self._path, row)} "
+            f"({chinese}，已略去)"
+            for why, (count, row, chinese) in self._rows.items()
         ]
         if self._with_comma is not None:
             count, example = self._with_comma
@@ -124,6 +142,27 @@ class Values:
         if self._good or not self._text or not (ended or max(self._wordy.values()) >= WORDS_MAX):
             return
         raise ConfigurationError([no_numbers(self._path, name, text) for name, text in self._text.items()])
+
+
+def quality_of(values: pl.Series, path: Path, first: int) -> NDArray[np.uint8]:
+    """0 good, 1 uncertain, 2 bad, as numbers or in words; nothing means good.
+
+    Raises:
+        ConfigurationError: it says something else.
+    """
+    found = as_numbers(values)
+    told = values.is_not_null()
+    if values.dtype == pl.String:
+        words = values.str.strip_chars().str.to_lowercase()
+        found = found.fill_null(words.replace_strict(QUALITY, default=None, return_dtype=pl.Float64))
+        told &= ~_empty(values)
+    wrong = told & ~found.is_in([0.0, 1.0, 2.0]).fill_null(value=False)
+    row = wrong.arg_max()
+    if row is not None and wrong.any():
+        message = f"{place(path, first + row)}: {values[row]!r} is none of 0, 1 and 2"
+        remedy = "0 good, 1 uncertain, 2 bad, or these words; leave it empty when unknown"
+        raise ConfigurationError([Problem(str(path), "quality", message, remedy)])
+    return found.fill_null(0).cast(pl.UInt8).to_numpy()
 
 
 def _empty(values: pl.Series) -> pl.Series:

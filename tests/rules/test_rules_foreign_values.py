@@ -105,6 +105,64 @@ def test_pieces_do_not_matter(values: list[list[str]], piece: int, tmp_path_fact
     assert not np.isnan([value for _, value in found]).any()
 
 
+LONG = "ts,device_id,quantity,value,quality\n2026-03-01T00:00:00Z,a,p,1,{}\n2026-03-01T00:01:00Z,a,p,2,{}\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("0,2", [0, 2]),
+        ("0.0,2.0", [0, 2]),
+        ("good,BAD", [0, 2]),
+        ("Uncertain,", [1, 0]),
+        ("NA, 1 ", [0, 1]),
+        ("好,坏", [0, 2]),
+    ],
+)
+def test_quality_in_numbers_and_words(written: str, meant: list[int], tmp_path: Path) -> None:
+    """``2.0`` and ``bad`` were taken for good."""
+    (tmp_path / "points.csv").write_text(POINTS)
+    (tmp_path / "d.csv").write_text(LONG.format(*written.split(",")))
+    _, readings = foreign_history(tmp_path / "d.csv", tmp_path / "points.csv", None, None)
+    assert [int(q) for batch in readings for q in batch.quality] == meant
+
+
+def test_other_qualities_are_refused_with_their_line(tmp_path: Path) -> None:
+    for wrong in ("192", "GOOD?", "1.5"):
+        with pytest.raises(ConfigurationError, match=r"quality: line 3: .* is none of 0, 1 and 2"):
+            told(tmp_path, LONG.format("0", wrong))
+
+
+@pytest.mark.parametrize("piece", [1, 250_000])
+def test_rows_that_are_no_readings_are_left_out_and_said(piece: int, tmp_path: Path) -> None:
+    """Without a time, a device or a quantity (that ended by a traceback); lines with nothing at all are no rows."""
+    head, first, last = LONG.format("0", "0").strip().split("\n")
+    lines = [head, first, "", ",a,p,5,0", "2026-03-01T00:00:30Z,,p,6,0", "2026-03-01T00:00:31Z,a,,7,0", last, ""]
+    found, (named, timeless) = (
+        told(tmp_path, "\n".join(lines) + "\n", piece)[0],
+        sorted(told(tmp_path, "\n".join(lines) + "\n", piece)[1], key=lambda one: "no time" in one),
+    )
+    assert found == [(0, 1), (0, 2)]
+    assert "1 rows have no time and were left out" in timeless
+    assert "2 rows name no device or no quantity and were left out" in named
+
+
+def test_a_long_file_whose_names_are_others_is_told_all_of_them(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        told(tmp_path, "ts,device_id,quantities,val\n2026-03-01T00:00:00Z,a,p,1\n")
+    assert [(p.key, p.message.partition("did you mean ")[2]) for p in caught.value.problems] == [
+        ("quantity", "quantities?"), ("value", "val?"),
+    ]  # fmt: skip
+
+
+def test_values_of_no_kind_of_number_are_refused_by_their_kind(tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text(POINTS)
+    frame = pl.DataFrame({"ts": TIMES, "a/p": [[1.0], [2.0], []]})
+    frame.write_parquet(tmp_path / "d.parquet")
+    with pytest.raises(ConfigurationError, match="a/p: holds 'List"):
+        read(tmp_path, tmp_path / "d.parquet")
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_ragged_line_is_named(packed: bool, tmp_path: Path) -> None:
     """With its line of the file: a quoted text before it spans two."""
