@@ -36,7 +36,7 @@ SUBJECTS: Final = (
         ("lqi", "vbat"),
         ("amp", "dmp"),
     ),
-    Subject("temperature", ("temp", "thermocouple", "温度"), (), ("tp", "tc")),
+    Subject("temperature", ("temp", "thermocouple", "温度", "水温", "气温"), (), ("tp", "tc")),
     Subject("pressure", ("pressure", "barom", "druck", "压力"), (), ("ba", "cr", "p")),
     Subject("humidity", ("humid", "moisture"), (), ("rh",)),
     Subject("methane", ("ch4", "methane"), (), ("mm",)),
@@ -58,7 +58,7 @@ SUBJECTS: Final = (
     ),
     Subject(
         "flow",
-        ("flow", "release", "emission", "durchfluss", "caudal", "debit", "流量"),
+        ("flow", "discharge", "release", "emission", "durchfluss", "caudal", "debit", "流量"),
         ("rate", "mass", "weight", "kg"),
     ),
     Subject("electric", ("current", "power"), ("amps", "watts")),

@@ -4,7 +4,8 @@ A window of so many *seconds* ends with each frame. Its trimmed mean (Tukey 1962
 more is none, is compared with the member's level, which follows the windows before with a fixed weight. The deviation
 of that comparison is followed as well, bounded as by Huber (1964): an instrument that stood still while normal was
 learned does not stay so, and a window of fifteen readings and one of a single reading each have the deviation that they
-have. What the other members let expect is taken off (``drift._apart``).
+have. What the other members let expect is taken off (``partial``). And where it is wanted, how uneasy a member is
+within its window is judged beside the distance of its mean (``unrest``).
 
 What a real instrument does now and then has no bell's shape, so deviations promise no number of alarms. The *limit* of
 a member is ``least`` deviations at first. When a departure of the group is over, that of the member that departed first
@@ -14,6 +15,7 @@ rises by ``STEP``, and limits fall as fast as keeps ``daily`` departures a day i
 import numpy as np
 from numba import njit
 
+from rules.kernels import unrest as of_steps
 from rules.kernels.partial import apart
 from rules.kernels.types import F64, Mask
 
@@ -24,9 +26,6 @@ last (-1: its limit has risen for it)."""
 LEVEL, SPREAD, LIMIT, DIGIT, VALUE, USUAL, SEEN = range(7)
 """Rows of ``member``: level (NaN: none), mean square of what a window differs from it, limit in multiples of ``least``,
 smallest change ever seen, last value, usual number of values in a window, windows that it was learned from."""
-WEIGHT = 0.75
-"""Of a window in the level. Water wanders more from window to window than its readings scatter: between a half and nine
-tenths it makes no difference."""
 WALK = 0.6
 """Share of the mean square that is the level's own walk, for each window further that passed unheard."""
 BOUND = 9.0
@@ -40,8 +39,8 @@ HOLD = 1.5
 all: after a change of source one that stood alone would be left behind."""
 FADE = 0.02
 """Weight of a window in the usual number of its values."""
-STEP = 0.2
-"""Logarithm by which a limit rises."""
+STEP = 0.1
+"""Logarithm by which a limit rises. Events come in swarms, of which a larger one hides the later ones."""
 QUIET = 0.85
 """Share of the limit below which a member is calm."""
 JOINT = 4.0
@@ -57,25 +56,9 @@ DAY = 24.0 * HOUR
 
 
 @njit(cache=True, nogil=True)
-def _middle(kept: F64, n: int) -> float:
-    """Mean of the middle of n values (which are put in order): an eighth of them is left out on either side."""
-    for a in range(1, n):
-        v = kept[a]
-        b = a
-        while b > 0 and kept[b - 1] > v:
-            kept[b] = kept[b - 1]
-            b -= 1
-        kept[b] = v
-    out = (n + 5) // 8
-    total = 0.0
-    for k in range(out, n - out):
-        total += kept[k]
-    return total / (n - 2 * out)
-
-
-@njit(cache=True, nogil=True)
 def _take(
-    now: float, frame: F64, block: float, clock: F64, times: F64, ring: F64, member: F64, mean: F64, known: Mask
+    now: float, frame: F64, block: float, trim: float, clock: F64, times: F64, ring: F64, member: F64, mean: F64,
+    known: Mask,
 ) -> None:  # fmt: skip
     """Put a frame into the ring; ``mean`` of the window that ends with it, where it is ``known``.
 
@@ -107,17 +90,18 @@ def _take(
             usual = member[USUAL, j]
             member[USUAL, j] = count if usual == 0.0 else usual + FADE * (count - usual)
         known[j] = count > 0 and 2.0 * count >= member[USUAL, j] - 0.5
-        mean[j] = _middle(kept, count) if known[j] else np.nan
+        mean[j] = of_steps.middle(kept, count, min(int(trim * count + 0.625), (count - 1) // 2)) if known[j] else np.nan
 
 
 @njit(cache=True, nogil=True)
 def _learn(
-    now: float, block: float, stays: float, calm: float, most: float, wander: float, clock: F64, member: F64,
-    joint: F64, mean: F64, z: F64, known: Mask,
+    now: float, block: float, stays: float, calm: float, heavy: float, most: float, wander: float, clock: F64,
+    member: F64, unrest: F64, joint: F64, mean: F64, uneasy: F64, z: F64, known: Mask,
 ) -> None:  # fmt: skip
     """A block is over: levels, their deviations and how distances ``z`` go together follow it.
 
     ``most``: largest distance in limits; ``wander``: mean square that is expected after so long, by that of a block.
+    ``heavy``: weight of a window in the level.
     """
     m = len(mean)
     weight = max(block / calm, 1.0 / (clock[BLOCKS] + 2.0))
@@ -134,6 +118,7 @@ def _learn(
     elif np.isnan(clock[SINCE]):
         clock[SINCE] = now
     over = stand and now - clock[SINCE] >= stays
+    of_steps.learn(uneasy, member[DIGIT], weight, stand, over, unrest)
     for j in range(m):
         if not known[j]:
             continue
@@ -148,22 +133,25 @@ def _learn(
         if over:
             member[LEVEL, j] = mean[j]
         elif not stand:
-            member[LEVEL, j] += WEIGHT * (mean[j] - member[LEVEL, j])
+            member[LEVEL, j] += heavy * (mean[j] - member[LEVEL, j])
 
 
 @njit(cache=True, nogil=True)
-def _follow(now: float, most: float, worst: int, daily: float, clock: F64, limits: F64) -> None:
+def _follow(now: float, most: float, worst: int, daily: float, clock: F64, limits: F64, others: F64) -> None:
     """Limits fall with time; that of the member with which a departure began rises once the group was calm for an hour.
 
-    ``most``: distance of the ``worst`` member, in limits (-1: none is known).
+    ``most``: distance of the ``worst`` member, in limits (-1: none is known). Past the members' own ``limits`` it
+    counts the ``others``, those of unrest.
     """
+    m = len(limits)
     elapsed = min(now - clock[UNTIL], DAY) if not np.isnan(clock[UNTIL]) else 0.0
     clock[UNTIL] = now
     above = 0
-    for j in range(len(limits)):
-        above += limits[j] > 1.0
-    for j in range(len(limits)):
-        limits[j] = max(1.0, limits[j] * np.exp(-STEP * daily * elapsed / (DAY * max(above, 1))))
+    for j in range(m):
+        above += (limits[j] > 1.0) + (others[j] > 1.0)
+    falls = np.exp(-STEP * daily * elapsed / (DAY * max(above, 1)))
+    for j in range(m):
+        limits[j], others[j] = max(1.0, limits[j] * falls), max(1.0, others[j] * falls)
     if worst < 0:
         return
     if most > 1.0:
@@ -173,7 +161,11 @@ def _follow(now: float, most: float, worst: int, daily: float, clock: F64, limit
     elif most < QUIET:
         clock[CALM] += elapsed
         if clock[CALM] >= HOUR and clock[AWAY] >= 0.0:
-            limits[int(clock[AWAY])] *= np.exp(STEP)
+            j = int(clock[AWAY])
+            if j < m:
+                limits[j] *= np.exp(STEP)
+            else:
+                others[j - m] *= np.exp(STEP)
             clock[AWAY] = -1.0
 
 
@@ -191,22 +183,26 @@ def _correlation(blocks: float, joint: F64, out: F64) -> None:
 
 @njit(cache=True, nogil=True)
 def walk(
-    ts: F64, frames: F64, follow: bool, block: float, stays: float, calm: float, least: float, daily: float,
-    clock: F64, times: F64, ring: F64, member: F64, joint: F64, out: F64,
+    ts: F64, frames: F64, follow: bool, block: float, trim: float, stays: float, calm: float, heavy: float,
+    least: float, uneasiest: float, daily: float, clock: F64, times: F64, ring: F64, member: F64, unrest: F64,
+    joint: F64, out: F64,
 ) -> None:  # fmt: skip
     """Frames in order: how far the member is that departs most, 1 at its limit, and which it is.
 
     ``block``, ``stays`` and ``calm`` in ms. ``times`` and ``ring`` (frames, frames x members) hold what a window can.
     ``joint`` (members x members): mean products of distances. With ``follow`` all is learned on, else nothing.
-    Levels stand while a member is beyond ``HOLD`` limits, for ``stays`` at most.
+    Levels stand while a member is beyond ``HOLD`` limits, for ``stays`` at most; else a window has the weight ``heavy``
+    in them. ``trim``: share of a window that is left out on either side. ``least`` and ``uneasiest``: limits of
+    distance and of unrest in deviations (0: unrest is not judged).
     """
     m = frames.shape[1]
+    uneasy = np.full(m, np.nan)
     mean, z = np.zeros(m), np.zeros(m)
     known, of = np.zeros(m, np.bool_), np.zeros(m, np.bool_)
     inverse, together = np.zeros((m, m)), np.zeros((m, m))
     _correlation(clock[BLOCKS], joint, together)
     for i in range(len(ts)):
-        _take(ts[i], frames[i], block, clock, times, ring, member, mean, known)
+        _take(ts[i], frames[i], block, trim, clock, times, ring, member, mean, known)
         unheard = max(0.0, (ts[i] - clock[BLOCK]) / block - 1.0) if not np.isnan(clock[BLOCK]) else 0.0
         wander = 1.0 + WALK * min(unheard, DAY / block)
         for j in range(m):
@@ -223,11 +219,18 @@ def walk(
             far = abs(z[j]) / (least * member[LIMIT, j])
             if known[j] and not far <= most:
                 worst, most = j, far
+        if uneasiest > 0.0:
+            last = (int(clock[NEXT]) - 1) % len(times)
+            of_steps.take(last, int(clock[HELD]), ring, uneasy)
+            most, worst = of_steps.far(uneasy, member[DIGIT], unrest, uneasiest, most, worst)
         out[i, 0] = most
-        out[i, 1] = float(worst) if worst >= 0 else np.nan
+        out[i, 1] = float(worst % m) if worst >= 0 else np.nan
         if follow:
-            _follow(ts[i], most, worst, daily, clock, member[LIMIT])
+            _follow(ts[i], most, worst, daily, clock, member[LIMIT], unrest[of_steps.LIMIT])
             if not ts[i] - clock[BLOCK] < WHOLE * block:
-                _learn(ts[i], block, stays, calm, most, wander, clock, member, joint, mean, own, known)
+                _learn(
+                    ts[i], block, stays, calm, heavy, most, wander, clock, member, unrest, joint, mean, uneasy, own,
+                    known,
+                )  # fmt: skip
                 _correlation(clock[BLOCKS], joint, together)
                 of[:] = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,6 +18,11 @@ from rules.model import Learn, Model
 
 Matrix = NDArray[np.float64]
 DEFAULTS = {name: bounds[0] for name, bounds in OPTIONS.items()} | {"frame_s": 60.0, "stays_s": 3600.0}
+DRAWN = {"weight": [0.1, 0.75], "unrest": [0.0, 2.0], "trim": [0.0, 0.125, 0.375, 0.5]}
+SLOW = DEFAULTS | {
+    "block_s": 21_600.0, "trim": 0.375, "weight": 0.1, "deviations": 4.0, "daily": 0.2, "calm_s": 1_209_600.0,
+    "stays_s": 7200.0, "frame_s": 600.0,
+}  # fmt: skip
 MINUTE = 60_000.0
 DAY = 24 * 60
 
@@ -27,12 +33,14 @@ class NaiveDeparture:
     def __init__(self, members: int, options: dict[str, float]) -> None:
         self.m, self.o = members, options
         self.block = 1000 * options["block_s"]
-        self.room = min(max(math.ceil(options["block_s"] / max(options["frame_s"], 1)), 1), 240)
+        least = 10 if options["unrest"] else 1
+        self.room = min(max(math.ceil(options["block_s"] / max(options["frame_s"], 1)), least), 240)
         self.frames: list[tuple[float, list[float]]] = []
         self.values: list[list[float]] = [[] for _ in range(members)]
         self.usual = [0.0] * members
         self.level, self.spread, self.seen = [math.nan] * members, [0.0] * members, [0] * members
-        self.limit = [1.0] * members
+        self.limit = [1.0] * (2 * members)
+        self.usual_unrest, self.unrest_spread, self.heard = [0.0] * members, [0.0] * members, [0] * members
         self.joint = np.zeros((members, members))
         self.blocks, self.last, self.since, self.until = 0, math.nan, math.nan, math.nan
         self.calm, self.away = kernel.HOUR, -1
@@ -64,7 +72,7 @@ class NaiveDeparture:
                 self.values[j].append(frame[j])
                 self.usual[j] = self.usual[j] + 0.02 * (len(told) - self.usual[j]) if self.usual[j] else len(told)
             if told and len(told) >= (self.usual[j] - 0.5) / 2:
-                out = (len(told) + 5) // 8
+                out = min(math.floor(self.o["trim"] * len(told) + 0.625), (len(told) - 1) // 2)
                 means[j] = float(np.mean(sorted(told)[out : len(told) - out]))
         unheard = 0.0 if math.isnan(self.last) else max(0.0, (ts - self.last) / self.block - 1)
         wander = 1 + kernel.WALK * min(unheard, kernel.DAY / self.block)
@@ -73,13 +81,29 @@ class NaiveDeparture:
             if self.seen[j] and self.digit(j) < math.inf:
                 z[j] = (mean - self.level[j]) / math.sqrt(max(self.spread[j], self.floor(j)) * wander)
         each = {j: abs(v) / (self.o["deviations"] * self.limit[j]) for j, v in self.beside(z, sorted(means)).items()}
+        uneasy = self.uneasy() if self.o["unrest"] else {}
+        for j, steps in uneasy.items():
+            square = max(self.unrest_spread[j], self.digit(j) ** 2 / 4)
+            if self.heard[j] > 4 and self.digit(j) < math.inf and square > 0:
+                off = (steps - self.usual_unrest[j]) / math.sqrt(square)
+                each[self.m + j] = off / (self.o["unrest"] * self.limit[self.m + j])
         most = max(each.values(), default=math.nan)
         worst = next((j for j in sorted(each) if each[j] == most), -1)
         if follow:
             self.follow(ts, most, worst)
             if math.isnan(self.last) or ts - self.last >= kernel.WHOLE * self.block:
-                self.learn(ts, means, z, most, wander)
-        return None if worst < 0 else (most, worst)
+                self.learn(ts, means, uneasy, z, most, wander)
+        return None if worst < 0 else (most, worst % self.m)
+
+    def uneasy(self) -> dict[int, float]:
+        """Mean step between the readings of the last ten frames, without the two largest and the two least."""
+        told = {}
+        for j in range(self.m):
+            values = [frame[j] for _, frame in self.frames[-10:] if not math.isnan(frame[j])]
+            steps = sorted(abs(b - a) for a, b in pairwise(values))
+            if len(steps) >= 7 and not math.isnan(self.frames[-1][1][j]):
+                told[j] = float(np.mean(steps[2:-2]))
+        return told
 
     def beside(self, z: Matrix, known: list[int]) -> dict[int, float]:
         """Each known member's distance, less what the others let expect, by its own deviation given them."""
@@ -110,7 +134,9 @@ class NaiveDeparture:
                 self.limit[self.away] *= math.exp(kernel.STEP)
                 self.away = -1
 
-    def learn(self, ts: float, means: dict[int, float], z: Matrix, most: float, wander: float) -> None:
+    def learn(
+        self, ts: float, means: dict[int, float], uneasy: dict[int, float], z: Matrix, most: float, wander: float
+    ) -> None:
         share = self.block / (1000 * self.o["calm_s"])
         weight = max(share, 1 / (self.blocks + 2))
         self.blocks += 1
@@ -120,6 +146,8 @@ class NaiveDeparture:
         self.joint += slow * (np.outer(far, far) - self.joint)
         stand = most > kernel.HOLD
         self.since = (ts if math.isnan(self.since) else self.since) if stand else math.nan
+        over = stand and ts - self.since >= 1000 * self.o["stays_s"]
+        self.learn_unrest(uneasy, weight, stand, over)
         for j, mean in means.items():
             if math.isnan(self.level[j]):
                 self.level[j] = mean
@@ -129,10 +157,26 @@ class NaiveDeparture:
                 square = min(square, kernel.BOUND * max(self.spread[j], self.floor(j)))
             self.seen[j] += 1
             self.spread[j] += max(weight, 1 / self.seen[j]) * (square - self.spread[j])
-            if stand and ts - self.since >= 1000 * self.o["stays_s"]:
+            if over:
                 self.level[j] = mean
             elif not stand:
-                self.level[j] += kernel.WEIGHT * (mean - self.level[j])
+                self.level[j] += self.o["weight"] * (mean - self.level[j])
+
+    def learn_unrest(self, uneasy: dict[int, float], weight: float, stand: bool, over: bool) -> None:
+        for j, steps in uneasy.items():
+            self.heard[j] += 1
+            if self.heard[j] == 1:
+                self.usual_unrest[j] = steps
+                continue
+            share, off = max(weight, 1 / self.heard[j]), steps - self.usual_unrest[j]
+            if self.heard[j] > 5:
+                most = 3 * max(math.sqrt(self.unrest_spread[j]), self.digit(j) / 2)
+                off = min(max(off, -most), most)
+            self.unrest_spread[j] += share * (off**2 - self.unrest_spread[j])
+            if over:
+                self.usual_unrest[j] = steps
+            elif not stand:
+                self.usual_unrest[j] += share * off
 
 
 @settings(deadline=None, max_examples=40)
@@ -151,6 +195,9 @@ def test_it_says_what_the_naive_twin_says(seed: int, step_s: float, data: st.Dat
     spaces = step_s * 1000 * random.choice([1.0, 1.2, 0.8, 2.0, 30.0], n, p=[0.7, 0.1, 0.1, 0.08, 0.02])
     ts = np.cumsum(spaces)
     options = DEFAULTS | {"calm_s": 20_000.0, "deviations": 2.0, "daily": 4.0}
+    options |= {name: data.draw(st.sampled_from(some)) for name, some in DRAWN.items()}
+    trembles = data.draw(st.integers(0, n))
+    frames[trembles : trembles + 20, 2] += 3.0 * (-1.0) ** np.arange(len(frames[trembles : trembles + 20]))
     judge, twin = Departure(5, options), NaiveDeparture(5, options)
     until = data.draw(st.integers(0, n))
     cut = data.draw(st.integers(0, until))
@@ -212,6 +259,56 @@ def test_a_single_wild_reading_is_none(step_min: int) -> None:
     frames[len(frames) - 200 // step_min] = 0.0
     last = ts >= 8 * DAY * MINUTE
     assert said(ts, frames)[last, 0].max() < max(1.0, 1.2 * quiet[last, 0].max())
+
+
+@pytest.mark.parametrize(("step_min", "minutes"), [(1, 40), (5, 75)])
+def test_a_member_that_trembles_about_its_level_is_told_and_a_turn_is_none(step_min: int, minutes: int) -> None:
+    """Chlorine told too high and too low by turns: the mean of a window is where it was."""
+    ts, frames = water(10, step_min)
+    options = DEFAULTS | {"deviations": 1000.0, "unrest": 10.0}
+    quiet = said(ts, frames, options)
+    assert (quiet[ts >= 7 * DAY * MINUTE, 0] < 1.0).all()
+    event = within(ts, 9 * DAY + 100, minutes)
+    frames[event, 0] += 0.1 * (-1.0) ** np.arange(event.sum())
+    out = said(ts, frames, options)
+    told = out[:, 0] > 1.0
+    assert told[event].mean() > 0.5
+    assert set(out[told, 1]) == {0.0}
+    assert not told[~within(ts, 9 * DAY + 100, minutes + 10 * step_min)].any()
+    assert (said(ts, frames, options | {"unrest": 0.0})[ts >= 7 * DAY * MINUTE, 0] < 0.1).all()
+
+
+def test_a_value_between_two_digits_does_not_tremble() -> None:
+    ts, frames = water(10, 1)
+    frames[:, 2] = 8.0
+    between = within(ts, 9 * DAY + 100, 200)
+    frames[between, 2] += 0.01 * (np.arange(between.sum()) % 2)
+    out = said(ts, frames, DEFAULTS | {"deviations": 1000.0, "unrest": 10.0})
+    assert (out[ts >= 7 * DAY * MINUTE, 0] < 1.0).all()
+
+
+def test_a_state_from_before_unrest_was_judged_is_taken_on() -> None:
+    ts, frames = water(2, 5)
+    learn = Learn(86_400, follow=True)
+    model = Model(Departure, 4, DEFAULTS | {"unrest": 10.0}, learn, None)
+    model.process(ts[:500], frames[:500])
+    kept = {name: array.copy() for name, array in model.arrays.items() if name != "unrest"}
+    again = Model(Departure, 4, DEFAULTS | {"unrest": 10.0}, learn, None)
+    again.load(kept)
+    assert again.arrays["unrest"].shape == (4, 4)
+    assert np.isfinite(again.process(ts[500:], frames[500:])[:, 0]).all()
+
+
+@pytest.mark.parametrize("hours", [12, 48])
+def test_a_slow_drift_is_told_by_windows_of_six_hours_and_turns_and_events_are_none(hours: int) -> None:
+    ts, frames = water(30, 10, seed=8)
+    frames[within(ts, 15 * DAY, 60), 2] += 0.6
+    assert departures(ts, said(ts, frames, SLOW), 8) <= 0.1
+    start = 20 * DAY
+    ramp = np.clip((ts / MINUTE - start) / (hours * 60), 0, 1) * (ts < (start + 60 * hours) * MINUTE)
+    frames[:, 2] += 0.6 * ramp
+    out = said(ts, frames, SLOW)
+    assert out[within(ts, start, 60 * hours), 0].max() > 1.0
 
 
 @pytest.mark.parametrize("scale", [1e-170, 1e-90, 1e-3, 1e6, 1e90])

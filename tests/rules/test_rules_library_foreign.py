@@ -163,6 +163,26 @@ def works(step: float, days: int = 3, *, torn: bool = False) -> Series:
     }
 
 
+def restless(by: float) -> Series:
+    """The same water; over the last half hour chlorine is told too high and too low by turns."""
+    told = works(0.0)
+    told["cl"][-30:] += by * (-1.0) ** np.arange(30)
+    return told
+
+
+def fading(by: float, *, dosed: float = 0.0) -> Series:
+    """A fortnight read every twenty minutes; chlorine fades over the last two days, or is too much for an hour."""
+    n = 14 * 72
+    day = np.sin(np.arange(n) / 72 * 2 * np.pi)
+    hour = dosed * ((np.arange(n) >= n - 80) & (np.arange(n) < n - 77))
+    return {
+        "Cl": 0.3 + 0.02 * day + noise(n, 0.004) + hour - by * np.clip(np.arange(n) - (n - 144), 0, None) / 144,
+        "pH": 8.4 + 0.02 * day + noise(n, 0.01),
+        "Fm": 1500 + after(n, n - 100, 700.0),
+        "Tp": 8 + np.arange(n) / 100,
+    }
+
+
 def seldom(n: int, series: Series) -> Series:
     """One reading in so many."""
     return {name: values[::n] for name, values in series.items()}
@@ -361,6 +381,8 @@ CASES: list[Case] = [
         lambda: seldom(20, works(0.2)),
         lambda: seldom(20, works(0.0)),
     ),
+    ("quality.water.drift", "water-quality", 60, lambda: restless(0.05), lambda: restless(0.0)),
+    ("quality.water.slow", "water-quality", 1200, lambda: fading(0.15), lambda: fading(0.0, dosed=0.1)),
     ("quality.water.pattern", "water-quality", 60, lambda: works(0.0, 8, torn=True), lambda: works(0.0, 8)),
     ("meter.water.running", "water-meter", 3600, lambda: home(5.0), lambda: home(0.0)),
     (

@@ -18,12 +18,12 @@ NAMED = {
     "methane": "ch4 ch4_2906 methane_ppm ch4vmr_ppmv compressor_ch4 ch4_u ch4_dry_h2o_corrected mm116 mm_263",
     "quality": "ch4_error ch4vmrerror_ppmv ch4_flag conc_std qc_1 dmm116 mm116_pred",
     "wind": "wind_dir ws wd u v_ms speedofsound_m_s wind_x_m_s an311 as038",
-    "temperature": "t temp_k t_air supply_temp sonic_temp ch4_temp tp1711 wassertemperatur temperatura 水温度",
+    "temperature": "t temp_k t_air supply_temp sonic_temp ch4_temp tp1711 wassertemperatur temperatura 水温度 水温",
     "pressure": "press_pa b_pres_op p_atm inlet_pressure ba13 p_864 druck_1",
     "humidity": "rh humidity_ppmv h2o_ppm rh1712",
     "gas": "co co2_ppm site_co ethane c2h6_ppb cm861",
     "device": "battery battery_voltage rssi amp12_ir vbat",
-    "flow": "flow_rate release_rate_kg_h pd volume_flow_m3 durchfluss_2 caudal_m3h",
+    "flow": "flow_rate release_rate_kg_h pd volume_flow_m3 durchfluss_2 caudal_m3h discharge_2 流量2",
 }
 
 
