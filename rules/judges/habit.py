@@ -24,6 +24,11 @@ SLACK: Final = 1.3
 """A residual is unusual beyond so many times the largest of the normal period."""
 RESTS: Final = 1.5
 """And a rest beyond so many times the longest, and a window."""
+WANDERS: Final = 3.0
+"""Who went through its range but n times leaves it by ``WANDERS`` / (n + 1) of its span, and nobody may wonder: what
+wanders for days shows in two of them one side of where it goes, a tank between its marks all there is each hour."""
+EXPLAINED: Final = 0.9
+"""Of a mean of which the others explain less its range says all there is."""
 
 
 class Habit:
@@ -32,12 +37,13 @@ class Habit:
     outputs: Final = ("habit",)
     relative: Final = False
     tails: Final = (np.inf,)
-    later: Final[frozenset[str]] = frozenset({"calm"})
+    later: Final[frozenset[str]] = frozenset({"calm", "way", "turns", "times"})
     refit: Final = False
     options: Final[Mapping[str, Bounds]] = {
-        "recent_n": (12, 4, 1000, "`habit`: frames of the window over which means and changes are taken"),
+        "recent_n": (12, 4, 1000, "`habit`: frames at most of the window over which means and changes are taken"),
         "apart_s": (90, 0, 86_400, "`habit`: frames further apart than this are not judged: too slow to tell a change"),
         "margin": (0.15, 0, 10, "`habit`: share of its span by which a member may leave its range"),
+        "recent_s": (60, 1, 86_400, "`habit`: seconds of that window, which has four frames at least"),
         "stays_s": (
             7200,
             0,
@@ -49,6 +55,7 @@ class Habit:
     def __init__(self, members: int, options: Mapping[str, float]) -> None:
         self.members = members
         self._apart, self._margin, self._stays = options["apart_s"] * 1000.0, options["margin"], options["stays_s"]
+        self._recent = 1000.0 * options["recent_s"]
         n, width = int(options["recent_n"]), 2 * members
         none, most = np.full(members, np.inf), np.full(members, -np.inf)
         self.arrays: dict[str, NDArray[np.float64]] = {
@@ -71,6 +78,9 @@ class Habit:
             "reach": np.full(width, np.inf),
             "since": np.full(members, np.nan),
             "calm": np.full(members, np.nan),
+            "times": np.full(n, np.nan),
+            "way": np.zeros((4, members)),
+            "turns": np.zeros((3, members)),
         }
         self.arrays["rests"][2] = 0.0
 
@@ -85,9 +95,10 @@ class Habit:
     def _walk(self, ts: NDArray[np.float64], frames: NDArray[np.float64], *, follow: bool) -> NDArray[np.float64]:
         a, out = self.arrays, np.empty((len(ts), 2))
         kernel.walk(
-            ts, frames, follow, self._apart, self._stays * 1000.0, a["clock"], a["ring"], a["rests"], a["bounds"],
-            a["grown"][0], a["longest"], a["count"], a["mean"], a["scatter"], a["reached"][0], a["low"], a["high"],
-            a["rest_max"], a["fit_mean"], a["scale"], a["precision"], a["reach"], a["since"], a["calm"], out,
+            ts, frames, follow, self._apart, self._stays * 1000.0, self._recent, a["clock"], a["times"], a["ring"],
+            a["rests"], a["bounds"], a["grown"][0], a["longest"], a["turns"], a["count"], a["mean"], a["scatter"],
+            a["reached"][0], a["low"], a["high"], a["rest_max"], a["fit_mean"], a["scale"], a["precision"], a["reach"],
+            a["since"], a["calm"], a["way"], out,
         )  # fmt: skip
         return out
 
@@ -99,7 +110,8 @@ class Habit:
         span = np.where(seen, high - low, 0.0)
         size = np.where(seen, np.maximum(np.abs(low), np.abs(high)), 0.0)
         # what never moved has no span: a thousandth of what it is, or of one
-        margin = np.maximum(self._margin * span, a["grown"].max(axis=0))
+        margin = np.maximum(self._margin, WANDERS / (a["turns"][kernel.TIMES] + 1.0)) * span
+        margin = np.maximum(margin, a["grown"].max(axis=0))
         margin = np.maximum(margin, 1e-3 * np.maximum(size, 1.0) * (span <= FLAT * np.maximum(size, 1.0)))
         a["low"], a["high"] = np.where(seen, low - margin, 0.0), np.where(seen, high + margin, 0.0)
         a["bounds"][2:] = a["bounds"][:2]
@@ -111,6 +123,9 @@ class Habit:
         a["reached"] = np.stack([np.zeros_like(reached), a["reached"][0]])
         a["since"][:] = a["calm"][:] = np.nan
         self._relations()
+        if len(a["precision"]):
+            means = slice(self.members)
+            a["reach"][means][np.diag(a["precision"])[means] * (1.0 - EXPLAINED) < 1.0] = np.inf
 
     def _relations(self) -> None:
         a = self.arrays

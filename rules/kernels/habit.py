@@ -13,13 +13,27 @@ from rules.kernels.types import F64
 LAST, FRAMES, AT = range(3)
 """Places in ``clock``: time of the last frame, frames in the ring, where the next one goes."""
 
+FEWEST = 4
+"""Frames of a window at least, where so many of them take longer than it should last."""
+END, TIMES, SPAN = range(3)
+"""Places in ``turns``: the end of its range at which a member was at last (-1, 1; 0: none), how often it went from one
+to the other, and the span for which that is known."""
+
 WIDEST = 2.0
 """A component whose residual would be wider by more than that without the missing ones is not judged."""
+GREW = 1.25
+"""Of a range that grew by more than that since, nobody knows any longer how often it was gone through."""
+STANDS = 0.1
+"""What stands out is told when it did so by this share for a window; by more, sooner."""
+BACK = 0.25
+"""A member that went back by this share of the way that it had left is going back."""
+HALTS_MS = 600_000.0
+"""Unless it stops on its way for so long."""
 
 
 @njit(cache=True, nogil=True)
-def take(now: float, frame: F64, gap_ms: float, clock: F64, ring: F64, rests: F64) -> None:
-    """Put a frame into the ring; after a gap the ring begins anew, and so does every rest.
+def take(now: float, frame: F64, gap_ms: float, clock: F64, times: F64, ring: F64, rests: F64) -> None:
+    """Put a frame into the ring, its time into ``times``; after a gap the ring begins anew, and so does every rest.
 
     ``rests`` (3 x members): value that stands (NaN: none), since when, changes seen. Of a member that says nothing in
     this frame nobody knows whether it rests: silence is another rule's.
@@ -29,6 +43,7 @@ def take(now: float, frame: F64, gap_ms: float, clock: F64, ring: F64, rests: F6
         rests[0] = np.nan
     clock[LAST] = now
     at = int(clock[AT])
+    times[at] = now
     for j in range(len(frame)):
         ring[at, j] = frame[j]
         if frame[j] == rests[0, j]:
@@ -41,37 +56,53 @@ def take(now: float, frame: F64, gap_ms: float, clock: F64, ring: F64, rests: F6
 
 
 @njit(cache=True, nogil=True)
-def vector(clock: F64, ring: F64, out: F64) -> bool:
-    """Means (members), changes (members) and newest means (members) of the ring; True when it is full.
+def window(clock: F64, times: F64, recent: float) -> int:
+    """How many of the newest frames are judged: of the last ``recent`` ms, at least ``FEWEST``; 0: too few yet."""
+    n, known = len(times), int(clock[FRAMES])
+    used = 0
+    for k in range(known):
+        if used >= FEWEST and clock[LAST] - times[(int(clock[AT]) - 1 - k) % n] >= recent:
+            break
+        used += 1
+    return used if used == n or FEWEST <= used < known else 0
 
-    NaN where one of the parts of a member is missing altogether, its mean too.
+
+@njit(cache=True, nogil=True)
+def vector(clock: F64, ring: F64, n: int, out: F64) -> bool:
+    """Means (members), changes (members) and newest means (members) of the ``n`` newest frames; False: of too few (0).
+
+    A change is that from the first quarter to the last. Where values of a member are missing it is that from its first
+    to its last that are known, as much more as they are nearer to each other, and the mean is that of the whole time by
+    the same slope. NaN where half of them are missing, the newest mean where all are.
     """
-    n, members = ring.shape
-    if clock[FRAMES] < n:
+    room, members = ring.shape
+    if n < FEWEST:
         return False
     part = max(1, n // 4)
-    first = int(clock[AT])
+    first = int(clock[AT]) - n
+    at = np.empty(n, np.int64)
     for j in range(members):
-        total, early, late = 0.0, 0.0, 0.0
-        counts = np.zeros(3)
+        known, total, place = 0, 0.0, 0.0
         for k in range(n):
-            value = ring[(first + k) % n, j]
-            if np.isnan(value):
-                continue
-            total += value
-            counts[0] += 1.0
-            if k < part:
-                early += value
-                counts[1] += 1.0
-            elif k >= n - part:
-                late += value
-                counts[2] += 1.0
-        late = late / counts[2] if counts[2] > 0.0 else np.nan
-        early = early / counts[1] if counts[1] > 0.0 else np.nan
-        # of a member that was silent for a part the mean is that of another time than the others' means
-        out[j] = total / counts[0] if counts[1] > 0.0 and counts[2] > 0.0 else np.nan
-        out[members + j] = late - early
-        out[2 * members + j] = late
+            value = ring[(first + k) % room, j]
+            if not np.isnan(value):
+                at[known] = k
+                known += 1
+                total += value
+                place += k
+        early, late, apart = 0.0, 0.0, 0
+        few = min(part, known)
+        for k in range(few):
+            early += ring[(first + at[k]) % room, j]
+            late += ring[(first + at[known - few + k]) % room, j]
+            apart += at[known - few + k] - at[k]
+        out[j] = out[members + j] = out[2 * members + j] = np.nan
+        if known > 0:
+            out[2 * members + j] = late / few
+        if 2 * known > n and known >= 2 * part:
+            slope = (late - early) / apart
+            out[j] = total / known + slope * ((n - 1) / 2.0 - place / known)
+            out[members + j] = slope * (n - part)
     return True
 
 
@@ -143,9 +174,21 @@ def residuals(found: F64, mean: F64, scale: F64, precision: F64, out: F64, wider
 
 
 @njit(cache=True, nogil=True)
+def traverse(value: float, low: float, high: float, turns: F64) -> None:
+    """Count how often a member went from the lower third of its range to the upper one or back."""
+    span = high - low
+    if span > GREW * turns[SPAN]:
+        turns[END], turns[TIMES], turns[SPAN] = 0.0, 0.0, span
+    end = 1.0 if value > high - span / 3.0 else -1.0 if value < low + span / 3.0 else 0.0
+    if end != 0.0 and end != turns[END]:
+        turns[TIMES] += 1.0 if turns[END] != 0.0 else 0.0
+        turns[END] = end
+
+
+@njit(cache=True, nogil=True)
 def learn(
-    found: F64, now: float, rests: F64, bounds: F64, grown: F64, longest: F64,
-    count: F64, mean: F64, scatter: F64, fit_mean: F64, scale: F64, precision: F64, reach: F64, left: F64, wider: F64,
+    found: F64, now: float, rests: F64, bounds: F64, grown: F64, longest: F64, turns: F64, count: F64, mean: F64,
+    scatter: F64, fit_mean: F64, scale: F64, precision: F64, reach: F64, left: F64, wider: F64,
 ) -> None:  # fmt: skip
     """Take a vector of the normal period in.
 
@@ -161,6 +204,7 @@ def learn(
         if bounds[0, j] > bounds[1, j]:  # first heard of: nothing is known of how it goes with the others
             count[0], mean[:], scatter[:] = 0.0, 0.0, 0.0
         bounds[0, j], bounds[1, j] = min(bounds[0, j], value), max(bounds[1, j], value)
+        traverse(value, bounds[0, j], bounds[1, j], turns[:, j])
         if bounds[2, j] <= bounds[3, j]:
             grown[j] = max(grown[j], bounds[2, j] - value, value - bounds[3, j])
     if len(precision) and residuals(found, fit_mean, scale, precision, left, wider):
@@ -186,31 +230,55 @@ def learn(
 @njit(cache=True, nogil=True)
 def unusual(
     found: F64, now: float, rests: F64, low: F64, high: F64, rest_max: F64,
-    fit_mean: F64, scale: F64, precision: F64, reach: F64, left: F64, wider: F64, out: F64,
+    fit_mean: F64, scale: F64, precision: F64, reach: F64, left: F64, wider: F64, out: F64, where: F64,
 ) -> None:  # fmt: skip
-    """By member the largest of: distance from the middle of its range, its rest, its residuals; each 1 at its bound."""
+    """By member what is unusual, 1 at its bound: ``out`` its rest or its change; ``where`` its range or its mean."""
     members = len(out)
     fitted = len(precision) > 0
     if fitted:
         residuals(found, fit_mean, scale, precision, left, wider)
     for j in range(members):
-        out[j] = 0.0
+        out[j], where[j] = 0.0, 0.0
         value = found[2 * members + j]
         if low[j] < high[j] and not np.isnan(value):
-            out[j] = abs(2.0 * value - low[j] - high[j]) / (high[j] - low[j])
+            where[j] = abs(2.0 * value - low[j] - high[j]) / (high[j] - low[j])
         if not np.isnan(rests[0, j]):
             out[j] = max(out[j], (now - rests[1, j]) / rest_max[j])
-        if fitted:
-            for c in (j, members + j):
-                if scale[c] > 0.0:
-                    out[j] = max(out[j], abs(left[c]) / (reach[c] * wider[c]))
+        if fitted and scale[j] > 0.0:
+            where[j] = max(where[j], abs(left[j]) / (reach[j] * wider[j]))
+        if fitted and scale[members + j] > 0.0:
+            out[j] = max(out[j], abs(left[members + j]) / (reach[members + j] * wider[members + j]))
+
+
+@njit(cache=True, nogil=True)
+def told(now: float, used: int, where: F64, way: F64) -> None:
+    """Leave out of ``where`` (1 at the bound) what does not stand out for long enough yet, and what is going back.
+
+    A tank that was driven out of its range takes its time to come back, when nothing is wrong any longer.
+    ``way`` (4 x members): furthest since a member left, nearest since then and when, sum of what it stood out by.
+    """
+    for j in range(len(where)):
+        if not where[j] > 1.0:
+            way[:, j] = 0.0
+            continue
+        way[3, j] += where[j] - 1.0
+        if where[j] > way[0, j]:
+            way[0, j], way[1, j], way[2, j] = where[j], where[j], now
+        least = BACK * (way[0, j] - 1.0)
+        if where[j] < way[1, j] - 0.1 * least:
+            way[1, j], way[2, j] = where[j], now
+        elif now - way[2, j] > HALTS_MS:
+            way[0, j], way[1, j], way[2, j] = where[j], where[j], now
+        if way[3, j] < STANDS * used or way[1, j] < way[0, j] - least:
+            where[j] = 1.0
 
 
 @njit(cache=True, nogil=True)
 def walk(
-    ts: F64, frames: F64, follow: bool, apart: float, stays: float, clock: F64, ring: F64, rests: F64, bounds: F64,
-    grown: F64, longest: F64, count: F64, mean: F64, scatter: F64, reached: F64, low: F64, high: F64,
-    rest_max: F64, fit_mean: F64, scale: F64, precision: F64, reach: F64, since: F64, calm: F64, out: F64,
+    ts: F64, frames: F64, follow: bool, apart: float, stays: float, recent: float, clock: F64, times: F64, ring: F64,
+    rests: F64, bounds: F64, grown: F64, longest: F64, turns: F64, count: F64, mean: F64, scatter: F64, reached: F64,
+    low: F64, high: F64, rest_max: F64, fit_mean: F64, scale: F64, precision: F64, reach: F64, since: F64, calm: F64,
+    way: F64, out: F64,
 ) -> None:  # fmt: skip
     """Frames in order: how unusual the most unusual member is that was not for ``stays`` already, and which it is.
 
@@ -219,16 +287,19 @@ def walk(
     """
     members = frames.shape[1]
     found, left, each = np.empty(3 * members), np.empty(2 * members), np.empty(members)
-    wider = np.empty(2 * members)
+    wider, where = np.empty(2 * members), np.empty(members)
     for i in range(len(ts)):
         out[i] = np.nan
-        take(ts[i], frames[i], apart, clock, ring, rests)
-        if not vector(clock, ring, found):
+        take(ts[i], frames[i], apart, clock, times, ring, rests)
+        used = window(clock, times, recent)
+        if not vector(clock, ring, used, found):
             continue
-        unusual(found, ts[i], rests, low, high, rest_max, fit_mean, scale, precision, reach, left, wider, each)
+        unusual(found, ts[i], rests, low, high, rest_max, fit_mean, scale, precision, reach, left, wider, each, where)
+        odd = np.maximum(each, where)
+        told(ts[i], used, where, way)
         worst, most = 0, -1.0
         for j in range(members):
-            if each[j] > 1.0:
+            if odd[j] > 1.0:
                 since[j] = ts[i] if np.isnan(since[j]) else since[j]
                 calm[j] = np.nan
             elif not ts[i] - since[j] > stays:
@@ -237,11 +308,12 @@ def walk(
                 calm[j] = ts[i]
             elif ts[i] - calm[j] > stays:
                 since[j], calm[j] = np.nan, np.nan
+            each[j] = max(each[j], where[j])
             if each[j] > most and not ts[i] - since[j] > stays:
                 worst, most = j, each[j]
         out[i, 0], out[i, 1] = max(most, 0.0), float(worst)
         if follow:
             learn(
-                found, ts[i], rests, bounds, grown, longest, count, mean, scatter, fit_mean, scale, precision,
+                found, ts[i], rests, bounds, grown, longest, turns, count, mean, scatter, fit_mean, scale, precision,
                 reached, left, wider,
             )  # fmt: skip

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from rules.judges import OPTIONS
-from rules.judges.habit import CHANGES, LEAST_REACH, RESTS, RIDGE, SLACK, Habit
-from rules.kernels.habit import WIDEST
+from rules.judges.habit import CHANGES, EXPLAINED, LEAST_REACH, RESTS, RIDGE, SLACK, WANDERS, Habit
+from rules.kernels.habit import BACK, FEWEST, GREW, HALTS_MS, STANDS, WIDEST
 from rules.model import Learn, Model
 
 Matrix = NDArray[np.float64]
@@ -26,6 +26,8 @@ class NaiveHabit:
 
     def __init__(self, members: int, options: dict[str, float]) -> None:
         self.n, self.apart = int(options["recent_n"]), options["apart_s"] * 1000
+        self.recent, self.used = options["recent_s"] * 1000, 0
+        self.odd: list[list[tuple[float, float]]] = [[] for _ in range(members)]
         self.margin, self.stays, self.m = options["margin"], options["stays_s"] * 1000, members
         self.ts: list[float] = []
         self.frames: list[list[float]] = []
@@ -41,16 +43,27 @@ class NaiveHabit:
 
     def vector(self) -> list[float] | None:
         """Of the newest frames: means, changes and newest means."""
-        recent = self.frames[-self.n :]
-        spaces = np.diff(self.ts[-self.n :])
-        if len(recent) < self.n or (spaces > self.apart).any():
+        run = [1, *(np.flatnonzero(~(np.diff(self.ts) <= self.apart)) + 2)][-1] - 1  # the first since a gap
+        known = min(len(self.ts) - run, self.n)
+        near = sum(self.ts[-1] - at < self.recent for at in self.ts[len(self.ts) - known :])
+        self.used = min(max(near, FEWEST), known)
+        if self.used < FEWEST or self.used == known < self.n:
             return None
-        part = max(1, self.n // 4)
-        by = [[f[j] for f in recent] for j in range(self.m)]
-        means = [mean(v) for v in by]
-        late, early = [mean(v[-part:]) for v in by], [mean(v[:part]) for v in by]
-        means = [math.nan if math.isnan(a + b) else m for m, a, b in zip(means, late, early, strict=True)]
-        return means + [a - b for a, b in zip(late, early, strict=True)] + late
+        recent = self.frames[-self.used :]
+        part = max(1, self.used // 4)
+        n, means, changes, newest = self.used, [], [], []
+        for j in range(self.m):
+            seen = [(k, f[j]) for k, f in enumerate(recent) if not math.isnan(f[j])]
+            newest.append(mean([v for _, v in seen[-part:]]))
+            if 2 * len(seen) <= n or len(seen) < 2 * part:
+                means.append(math.nan)
+                changes.append(math.nan)
+                continue
+            by = [[mean(list(x)) for x in zip(*some, strict=True)] for some in (seen[:part], seen[-part:], seen)]
+            slope = (by[1][1] - by[0][1]) / (by[1][0] - by[0][0])
+            means.append(by[2][1] + slope * ((n - 1) / 2 - by[2][0]))
+            changes.append(slope * (n - part))
+        return means + changes + newest
 
     def rest(self, j: int) -> float:
         """How long the member has had its value, NaN where nobody knows."""
@@ -92,23 +105,41 @@ class NaiveHabit:
             out[c] = out[c] if self.wider[c] <= WIDEST else 0.0
         return out
 
-    def each(self, v: list[float]) -> list[float]:
-        """By member: range, rest, residual."""
-        out = []
+    def each(self, v: list[float]) -> tuple[list[float], list[float]]:
+        """By member: rest and change, range and mean."""
         left = self.residuals(v)
+        stands, lies = [], []
         for j in range(self.m):
-            parts = [0.0]
+            rest, place = [0.0], [0.0]
             low, high, rest_max = self.bound[j] if self.bound else (0.0, 0.0, math.inf)
             value = v[2 * self.m + j]
             if low < high and not math.isnan(value):
-                parts.append(abs(value - (low + high) / 2) / ((high - low) / 2))
+                place.append(abs(value - (low + high) / 2) / ((high - low) / 2))
             if not math.isnan(self.rest(j)):
-                parts.append(self.rest(j) / rest_max)
+                rest.append(self.rest(j) / rest_max)
             if left is not None:
                 reach = self.reach()
-                parts += [abs(left[c]) / (reach[c] * self.wider[c]) for c in (j, self.m + j) if self.past[-1][1][c] > 0]
-            out.append(max(parts))
-        return out
+                for parts, c in ((place, j), (rest, self.m + j)):
+                    if self.past[-1][1][c] > 0:
+                        parts.append(abs(left[c]) / (reach[c] * self.wider[c]))
+            stands.append(max(rest))
+            lies.append(max(place))
+        return stands, lies
+
+    def heard(self, j: int, ts: float, where: float) -> float:
+        """``where``, unless it does not stand out for long enough or is on its way back: of all since it left."""
+        self.odd[j] = [*self.odd[j], (ts, where)] if where > 1 else []
+        if not self.odd[j]:
+            return where
+        furthest, nearest, since = -math.inf, math.inf, ts
+        for at, one in self.odd[j]:
+            step = 0.1 * BACK * (furthest - 1)
+            if one > furthest or (at - since > HALTS_MS and not one < nearest - step):
+                furthest, nearest, since = one, one, at
+            elif one < nearest - step:
+                nearest, since = one, at
+        soon = sum(one - 1 for _, one in self.odd[j]) < STANDS * self.used
+        return 1.0 if soon or nearest < furthest - BACK * (furthest - 1) else where
 
     def reach(self) -> Matrix:
         since = self.fits[-2] if len(self.fits) > 1 else 0
@@ -116,7 +147,9 @@ class NaiveHabit:
         assert since >= before
         seen = np.array(self.told[before : self.fits[-1]]).reshape(-1, 2 * self.m)
         most = seen.max(axis=0, initial=0.0)
-        return np.where(most > 0, SLACK * np.maximum(most, LEAST_REACH), np.inf)
+        reach = np.where(most > 0, SLACK * np.maximum(most, LEAST_REACH), np.inf)
+        free = 1 / np.diag(np.linalg.inv(self.past[-1][2]))
+        return np.where((np.arange(2 * self.m) < self.m) & (free > 1 - EXPLAINED), np.inf, reach)
 
     def see(self, ts: float, frame: list[float], follow: bool) -> tuple[float, int] | None:
         self.ts.append(ts)
@@ -124,7 +157,8 @@ class NaiveHabit:
         v = self.vector()
         if v is None:
             return None
-        each = self.each(v)
+        stands, lies = self.each(v)
+        each = np.maximum(stands, lies).tolist()
         for j, one in enumerate(each):
             over = ts - self.seen_since[j] > self.stays
             self.usual[j] = [*self.usual[j], ts] if one <= 1 else []
@@ -132,6 +166,7 @@ class NaiveHabit:
                 self.seen_since[j] = ts
             elif one <= 1 and not (over and ts - self.usual[j][0] <= self.stays):
                 self.seen_since[j], self.usual[j] = math.nan, []
+        each = [max(one, self.heard(j, ts, place)) for j, (one, place) in enumerate(zip(stands, lies, strict=True))]
         heard = [-1.0 if ts - self.seen_since[j] > self.stays else one for j, one in enumerate(each)]
         if follow:
             left = self.residuals(v)
@@ -156,7 +191,8 @@ class NaiveHabit:
                     least, most = np.nanmin(values[:a]), np.nanmax(values[:a])
                     grown = max(grown, least - np.nanmin(values[a:b]), np.nanmax(values[a:b]) - most)
             size = max(1.0, abs(low), abs(high))
-            margin = max(self.margin * (high - low), grown, 1e-3 * size if high - low <= 1e-9 * size else 0.0)
+            share = max(self.margin, WANDERS / (crossings(values[~np.isnan(values)]) + 1))
+            margin = max(share * (high - low), grown, 1e-3 * size if high - low <= 1e-9 * size else 0.0)
             longest = max([0.0, *(r[j] for r in self.rests if not math.isnan(r[j]))])
             rest_max = RESTS * longest + self.apart if self.changes(j) >= CHANGES else math.inf
             bound.append((low - margin, high + margin, rest_max))
@@ -179,6 +215,19 @@ class NaiveHabit:
         covariance = z.T @ z / (len(rows) - 1)
         np.fill_diagonal(covariance, 1 + RIDGE)
         self.past.append((centre, scale, covariance))
+
+
+def crossings(values: Matrix) -> int:
+    """How often it went from one outer third of its range to the other since that was about as wide."""
+    low, high = np.minimum.accumulate(values), np.maximum.accumulate(values)
+    from_here, wide = 0, 0.0
+    for k, span in enumerate(high - low):
+        if span > GREW * wide:
+            from_here, wide = k, float(span)
+    third = (high - low) / 3
+    ends = np.where(values > high - third, 1, np.where(values < low + third, -1, 0))[from_here:]
+    ends = ends[ends != 0]
+    return int(np.count_nonzero(np.diff(ends)))
 
 
 def mean(values: list[float]) -> float:
@@ -219,7 +268,7 @@ def test_it_says_what_the_naive_twin_says(seed: int, parts: list[int], data: st.
     ])  # fmt: skip
     frames[random.random((n, 4)) < data.draw(st.sampled_from([0.0, 0.02, 0.3]))] = np.nan
     ts = np.cumsum(random.choice([5000.0, 5000.0, 5000.0, 60_000.0, 200_000.0], n, p=[0.4, 0.3, 0.25, 0.03, 0.02]))
-    options = DEFAULTS | {"stays_s": 60.0}
+    options = DEFAULTS | {"stays_s": 60.0, "recent_n": 7, "recent_s": 30.0}
     judge, twin, at = Habit(4, options), NaiveHabit(4, options), 0
     for k, length in enumerate(parts):
         part, follow = slice(at, at + length), k < len(parts) - 1
@@ -310,3 +359,36 @@ def test_frames_too_far_apart_say_nothing() -> None:
     ts, frames = plant(3000)
     out = Model(Habit, 5, DEFAULTS, Learn(2000 * 3600.0, follow=False), None).process(ts * 720, frames)
     assert np.isnan(out).all()
+
+
+def test_a_tank_on_its_way_back_is_not_told_and_one_that_stops_on_it_is() -> None:
+    _, frames = plant(3000)
+    frames[2300:, 4] = 1.0
+    away = np.concatenate([np.linspace(0, 60, 40), np.linspace(60, 40, 60), np.full(300, 40.0)])
+    frames = np.column_stack([frames, np.tile(np.arange(20.0), 150)])  # 0 to 19 over and over, then far above
+    frames[2400:2800, 5] = 19.0 + away
+    told = (said(frames)[:, 0] > 1.1) & (said(frames)[:, 1] == 5)
+    assert told[2420:2445].all()
+    assert not told[2490:2500].any()
+    assert told[2640:2790].all()
+
+
+def test_one_that_wandered_to_one_side_may_wander_to_the_other() -> None:
+    _, frames = plant(3000)
+    walk = np.interp(np.arange(3000), [0, 2000, 3000], [0.0, 10.0, 18.0])
+    frames = np.column_stack([frames, walk + np.random.default_rng(1).normal(0, 0.1, 3000)])
+    assert said(frames)[2000:, 0].max() < 1.1
+
+
+@pytest.mark.parametrize("every", [2, 6])
+def test_of_slow_frames_the_window_is_short_and_holes_in_it_are_no_event(every: int) -> None:
+    """A window of four frames has a first and a last quarter of one; the same plant, a tenth of its values missing."""
+    _, frames = plant(4000 * every // 2, seed=5)
+    frames = frames[:: every // 2]
+    frames[np.random.default_rng(2).random(frames.shape) < 0.1] = np.nan
+    frames[3700:, 3] += 1.5 * np.arange(300)
+    ts = np.arange(len(frames), dtype=np.int64) * STEP_MS * every
+    learn = Learn(3000 * STEP_MS * every / 1000, follow=False)
+    out = Model(Habit, 5, DEFAULTS | {"recent_n": 12}, learn, None).process(ts, frames)[:, 0]
+    assert (out[3000:3700] > 1.1).mean() < 0.01
+    assert (out[3720:3790] > 1.1).sum() > 20
