@@ -225,6 +225,13 @@ def evenings(burst: float, *, heating: float = 5.0, gap: bool = False) -> Series
     return {"gas_kwh": use * (1 + noise(len(hour), 0.1))}
 
 
+def new(by: float, add: float = 0.0) -> Series:
+    """A daily meter of six weeks: on its thirty-second day it is told times ``by``, and so much less."""
+    told = days(0.0)["index_m3"][:42] + 50
+    told[32:] = told[32:] * by - add
+    return {"index_m3": told.round(3)}
+
+
 def noons(whole: Series) -> Series:
     """Told by the hour what is known by the day: 23 of 24 hours tell nothing."""
     return {name: np.concatenate([np.r_[v, [np.nan] * 23] for v in values]) for name, values in whole.items()}
@@ -430,6 +437,10 @@ CASES: list[Case] = [
         lambda: renamed(below_nothing(60.0), diff_l="wind_speed_ms"),
     ),
     ("meter.stopped", "water-meter", 3600, lambda: stands(14), lambda: stands(7)),
+    ("meter.heat.days", "heat-meter", 86_400, lambda: autumn(140.0), lambda: autumn(0.0)),
+    ("meter.register", "water-meter", 86_400, lambda: new(0.001), lambda: new(1.0)),
+    ("meter.reversed", "water-meter", 86_400, lambda: new(1.0, 3.0), lambda: new(1.0)),
+    ("meter.stopped", "water-meter", 86_400, lambda: {"m3": np.minimum(new(1.0)["index_m3"], 57.4)}, lambda: new(1.0)),
     (
         "meter.reversed",
         "water-meter",
