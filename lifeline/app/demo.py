@@ -8,6 +8,7 @@ embedded broker ◄── simulated city (a process of its own, real MQTT, QoS 1
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -201,6 +202,10 @@ def _finish_simulator(simulator: subprocess.Popen[str]) -> dict[str, Any]:
         out, _ = simulator.communicate(timeout=SIMULATOR_STOP_S)
     except subprocess.TimeoutExpired:
         raise UnavailableError("the simulator did not end; see simulator.log in the demo's folder") from None
+    if simulator.returncode == -signal.SIGTERM:  # by us, while it was still building its city
+        raise UnavailableError(
+            "stopped before the city had sent a reading: there are no books yet (尚无读数，没有账目)"
+        )
     if simulator.returncode != 0:
         raise UnavailableError(
             f"the simulator ended with {simulator.returncode}; see simulator.log in the demo's folder"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from lifeline.app import draining
+from lifeline.app.demo import _finish_simulator
 from lifeline.app.draining import drain, waits_for
+from lifeline.core.errors import UnavailableError
 
 
 def status(received: int, *, committed: int = 9, position: int = 9, reason: str | None = None) -> dict[str, Any]:
@@ -80,6 +84,13 @@ def test_what_is_stuck_or_cut_short_is_not_lost(seconds: list[float]) -> None:
     assert not drain(told(seconds, (0, status(0, reason=BINDING))), 100, Screen(), cut=lambda: False)
     assert seconds[0] == pytest.approx(draining.STUCK_S, abs=0.2)
     assert not drain(told(seconds, (0, status(90, position=3))), 100, Screen(), cut=lambda: True)
+
+
+def test_a_stop_before_the_first_reading_is_no_fault_of_the_simulator() -> None:
+    """Ctrl-C in the first seconds was told as ``the simulator ended with -15``."""
+    early = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdout=subprocess.PIPE, text=True)
+    with pytest.raises(UnavailableError, match="before the city had sent a reading"):
+        _finish_simulator(early)
 
 
 def test_what_is_waited_for_in_words() -> None:
