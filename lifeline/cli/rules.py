@@ -180,7 +180,8 @@ def backtest(
         looked = [row for row in found["rules"] if row["points"] or row["raised"]]
         columns = ["id", "version", "readings", "raised", "cleared", "points", "alarms_per_day"]
         table("", columns, looked, empty="No rule looks at a point of this history. 没有规则评判这些测点。")
-        if others := len(found["rules"]) - len(looked):
+        others = len(found["rules"]) - len(looked)
+        if looked and others:
             console().print(
                 f"{others} more rules look at no point of it (--json has them all) 其余 {others} 条规则不涉及"
             )

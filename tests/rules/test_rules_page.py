@@ -33,9 +33,9 @@ def test_the_rule_of_the_guide_works_as_it_is_printed(kit: Any) -> None:
     guide = DOCS.joinpath("rules.md").read_text("utf-8")
     rules = re.findall(r"```toml\n(\[\[rule\]\].*?)```", guide.split("## What a condition may say")[0], re.DOTALL)
     assert len(rules) == 1
-    point = {"utility": "water", "quantity": "chlorine", "interval_s": 10.0}
+    point = {"utility": "water", "quantity": "pressure", "interval_s": 10.0}
     machine = kit.machine(rules[0], kit.registry([point, {**point, "zone": "DMA-0007"}]))
-    rows = [(p, kit.t0 + k * 10_000, kit.t0 + k * 10_000, 0.08 if k < 5 else 0.03) for k in range(8) for p in (0, 1)]
+    rows = [(p, kit.t0 + k * 10_000, kit.t0 + k * 10_000, 0.22 if k < 5 else 0.18) for k in range(8) for p in (0, 1)]
     found = machine.process(kit.record(1, rows))
     assert [(c.point, c.raised_at - kit.t0) for c in found] == [(1, 0), (0, 50_000)]
 
