@@ -104,7 +104,10 @@ def _plain(value: object) -> object:
 def table(
     title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, empty: str, zone: tzinfo = UTC
 ) -> None:
-    """A table for people: chosen columns of rows, times in ``zone``, or the sentence ``empty``."""
+    """A table for people: chosen columns of rows, times in ``zone``, or the sentence ``empty``.
+
+    On a terminal too narrow for it a paragraph a row: a table of columns three letters wide is nobody's to read.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -112,12 +115,40 @@ def table(
     if not rows:
         out.print(empty)
         return
+    cells = [[_cell(row.get(column), column, Text, zone) for column in columns] for row in rows]
+    if out.is_terminal and _least_width(columns, cells) > out.width:
+        _paragraphs(title, columns, cells, out)
+        return
     drawn = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
         drawn.add_column(column, overflow="fold", no_wrap=column in WHOLE)
-    for row in rows:
-        drawn.add_row(*(_cell(row.get(column), column, Text, zone) for column in columns))
+    for line in cells:
+        drawn.add_row(*line)
     out.print(drawn)
+
+
+def _least_width(columns: Sequence[str], cells: Sequence[Sequence[Any]]) -> int:
+    """Characters that a table needs in which only long texts are folded."""
+    widths: list[int] = [max(len(name), *(line[k].cell_len for line in cells)) for k, name in enumerate(columns)]
+    least = [width if name in WHOLE else min(width, FOLDED) for name, width in zip(columns, widths, strict=True)]
+    return sum(least) + 2 * (len(columns) - 1)
+
+
+def _paragraphs(title: str, columns: Sequence[str], cells: Sequence[Sequence[Any]], out: Console) -> None:
+    """A row a paragraph: what it is first, the rest by name below."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if title:
+        out.print(title)
+    head = {0, *(k for k, name in enumerate(columns) if name in HEADING)}
+    for line in cells:
+        first = Text("  ").join(line[k] for k in sorted(head) if line[k].plain)
+        first.stylize("bold")
+        out.print(first)
+        rest = [(columns[k], line[k]) for k in range(len(columns)) if k not in head and line[k].plain]
+        told = Text(" · ").join(Text.assemble((f"{name} ", "dim"), cell) for name, cell in rest)
+        out.print(Padding(told, (0, 0, 0, 2)))
 
 
 def records(
@@ -137,6 +168,10 @@ def records(
             out.print(Text("  ") + _cell(row.get(column), column, Text, zone), soft_wrap=True)
 
 
+FOLDED = 24
+"""Width at which a long text may be folded in a table."""
+HEADING = frozenset({"level", "status", "state"})
+"""Columns that stand beside a row's first where rows are paragraphs."""
 _LEVEL_STYLE = {"red": "bold white on red", "orange": "black on dark_orange", "yellow": "black on yellow3"}
 
 

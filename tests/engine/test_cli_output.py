@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 
 import pytest
 import typer
+from rich.cells import cell_len
+from rich.console import Console
 
 from lifeline.cli import output
 from lifeline.core.errors import ConfigurationError, Problem, UnavailableError
@@ -26,6 +30,36 @@ def test_control_characters_do_not_reach_the_terminal(capsys: pytest.CaptureFixt
     assert "\x1b[2J" not in shown
     assert "x\\x1b]0;evil" in shown
     assert "压力" in shown
+
+
+@pytest.mark.parametrize(("width", "as_table"), [(160, True), (80, False), (70, False)])
+def test_a_narrow_terminal_gets_paragraphs_and_not_columns_of_three_letters(
+    width: int, as_table: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Console(file=io.StringIO(), force_terminal=True, no_color=True, width=width, markup=False, highlight=False)
+    monkeypatch.setattr(output, "console", lambda: out)
+    row = {
+        "alarm_id": "55a8035874f80680eb15b267",
+        "level": "orange",
+        "state": "returned-unacked 已恢复未确认",
+        "value": 30.0,
+    }
+    row |= {
+        "rule_id": "gas.ch4.corroborated",
+        "device_id": "G0000002",
+        "quantity": "ch4",
+        "cleared_at": None,
+        "limit": 25.0,
+    }
+    names = ["alarm_id", "level", "state", "rule_id", "device_id", "quantity", "cleared_at", "value", "limit"]
+    output.table("", names, [row, row], empty="")
+    shown = re.sub("\x1b\\[[0-9;]*m", "", out.file.getvalue())  # type: ignore[attr-defined]
+    lines = [line.rstrip() for line in shown.splitlines() if line.strip()]
+    assert all(cell_len(line) <= width for line in lines)
+    assert sum("55a8035874f80680eb15b267" in line and "已恢复未确认" in line for line in lines) == 2
+    assert sum("gas.ch4.corroborated" in line for line in lines) == 2, "no id is cut"
+    assert (len(lines) == 3) is as_table
+    assert ("rule_id gas.ch4.corroborated · device_id G0000002" in shown) is not as_table
 
 
 def test_brackets_in_errors_and_remedies_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
