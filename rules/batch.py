@@ -69,7 +69,8 @@ class Batch:
         self._readings.append(admitted.readings)
         self._ordered.append(admitted.ordered)
         self._fresh.append(admitted.fresh)
-        self._compared.append(admitted.ordered.take(slice(0, 0)) if told is None else in_time(told, admitted.ordered))
+        alone = admitted.ordered.alone
+        self._compared.append(alone.take(slice(0, 0)) if told is None else in_time(told, alone))
         self.rows += len(admitted.readings)
         return admitted
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from rules import conditions, instances, spec, vocabulary
 from rules.alarms import COLUMNS, AlarmState
 from rules.coded import Coded
-from rules.memory import Sibling, Track
+from rules.memory import Track
 from rules.overrides import Overlay
+from rules.siblings import Sibling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from rules.localtime import LocalClock
     from rules.sparse import Sparse
     from rules.spec import RuleSpec
+
+SIBLING: Final = "sibling/"
+"""How the names of what rules remember of whole devices begin."""
 
 
 @dataclass
@@ -42,7 +46,10 @@ class BoundRule:
     by_slot: dict[str, Coded] = field(default_factory=dict)
     """Columns with one entry a slot: parameters that overrides change, and numbers of the registry."""
     tracks: list[Track] = field(default_factory=list)
-    siblings: list[Sibling] = field(default_factory=list)
+    beside: tuple[str, ...] = field(init=False)
+    """Other quantities of a point's device that it asks for."""
+    siblings: list[Sibling] = field(init=False)
+    """What it remembers of them, as a rule over groups."""
     evaluated: int = 0
     """Rows judged so far."""
     tests: list[conditions.Test] = field(init=False)
@@ -84,8 +91,9 @@ class BoundRule:
         needed = used | sources
         needed |= {name for column in needed for name in vocabulary.NEEDS.get(column, ())}
         self.by_slot = {name: Coded() for name in sorted(self._varying | (needed & set(vocabulary.REGISTRY)))}
-        beside = sorted(n for n in used | sources if vocabulary.is_sibling(n) and n not in made)
-        self.siblings = [Sibling(n.removeprefix(vocabulary.SIBLING)) for n in beside]
+        asked = sorted(n for n in used | sources if vocabulary.is_sibling(n) and n not in made)
+        self.beside = tuple(name.removeprefix(vocabulary.SIBLING) for name in asked)
+        self.siblings = [Sibling(quantity) for quantity in self.beside] if rule.evaluate == "group" else []
 
     def _fix(self) -> frozenset[str]:
         """Put in the parameters that never differ; the columns that are left to find."""
@@ -206,7 +214,7 @@ class BoundRule:
     @property
     def sibling_arrays(self) -> dict[str, NDArray[Any]]:
         """What it remembers of whole devices, by a stable name."""
-        return {f"sibling/{self.spec.id}/{s.quantity}": s.state for s in self.siblings}
+        return {f"{SIBLING}{self.spec.id}/{s.quantity}": s.state for s in self.siblings}
 
     @property
     def slot_arrays(self) -> dict[str, NDArray[Any]]:

@@ -66,9 +66,13 @@ class Arranged:
 
     def column(self, name: str) -> NDArray[Any]:
         """A column of ``rows`` in this order."""
+        return self.once(name, lambda: order.taken(getattr(self.rows, name), self.order))
+
+    def once(self, name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """What ``make`` gives the first time it is asked for by this name."""
         made = self._columns.get(name)
         if made is None:
-            made = self._columns[name] = order.taken(getattr(self.rows, name), self.order)
+            made = self._columns[name] = make()
         return made
 
     def merged(self, spans: Sequence[tuple[int, int]]) -> NDArray[np.int32]:
@@ -113,7 +117,7 @@ class Chosen(Memo):
         """A column, to be read only."""
         if self._alone:
             return self.once(name, lambda: order.taken(getattr(self._arranged.rows, name), self.places))
-        return self.once(name, lambda: self._cut(self._arranged.column(name)))
+        return self.once(name, lambda: self.cut(self._arranged.column(name)))
 
     @property
     def slots(self) -> NDArray[np.int32]:
@@ -123,7 +127,7 @@ class Chosen(Memo):
     @property
     def places(self) -> NDArray[np.int32]:
         """The index of each row among those that were arranged."""
-        return self.once("places", lambda: self._cut(self._arranged.order))
+        return self.once("places", lambda: self.cut(self._arranged.order))
 
     @property
     def row(self) -> NDArray[np.int32]:
@@ -141,17 +145,8 @@ class Chosen(Memo):
 
     def of(self, other: Chosen, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Numbers of another choice of the same rows, one for each of its rows, as a column of these; NaN elsewhere."""
-        first, wide = self.wide(other, values)
-        if self._places is not None:
-            return order.taken(wide, self._places - np.int32(first))
-        return np.concatenate([wide[start - first : end - first] for start, end in self._spans])
-
-    def wide(self, other: Chosen, values: NDArray[np.float64]) -> tuple[int, NDArray[np.float64]]:
-        """The same by place in the order of bands, from the first that is told on: of meaning at these rows only."""
         first, last = self._spans[0][0], self._spans[-1][1]
-        wide = np.empty(last - first)
-        for start, end in self._spans:
-            wide[start - first : end - first] = np.nan
+        wide = np.full(last - first, np.nan)
         if other._places is None:
             start, end = other._spans[0]
             low, high = max(start, first), min(end, last)
@@ -159,9 +154,12 @@ class Chosen(Memo):
                 wide[low - first : high - first] = values[low - start : high - start]
         else:
             order.put_within(values, other._places, first, wide)
-        return first, wide
+        if self._places is not None:
+            return order.taken(wide, self._places - np.int32(first))
+        return np.concatenate([wide[start - first : end - first] for start, end in self._spans])
 
-    def _cut(self, column: NDArray[Any]) -> NDArray[Any]:
+    def cut(self, column: NDArray[Any]) -> NDArray[Any]:
+        """Of a column by place in the order of bands, what is of these rows."""
         if self._places is not None:
             return order.taken(column, self._places)
         if len(self._spans) == 1:

@@ -124,9 +124,10 @@ def all_rows(readings: Readings, lsn: NDArray[np.int64]) -> Rows:
     if not repeated.any():
         row = np.arange(len(readings), dtype=np.int32)
         point = readings.point.copy()  # the log's are read-only: to numba another type, for which it would compile anew
-        return Rows(readings, row, point, readings.ts, readings.value, nothing, nothing, lsn)
+        return Rows(readings, row, point, readings.ts, readings.value, nothing, nothing, lsn, np.empty((len(row), 0)))
     row = np.flatnonzero(~repeated).astype(np.int32)
-    return Rows(readings, row, readings.point[row], readings.ts[row], readings.value[row], nothing, nothing, lsn)
+    own = (readings.point[row], readings.ts[row], readings.value[row])
+    return Rows(readings, row, *own, nothing, nothing, lsn, np.empty((len(row), 0)))
 
 
 def _per_interval(seconds: NDArray[np.float64], rule: BoundRule, slots: NDArray[np.int32]) -> NDArray[np.float64]:

@@ -222,10 +222,9 @@ class RuleMachine(Kept):
         for rule, arrays, slots in self._reading.states_of(points):
             for name, array in arrays.items():
                 array[slots] = before[name][slots]
-            if rule is not None:
-                rule.state.put(slots, rule.alarms_of(before))
-                rule.rewind(slots)
-                keys += [(rule.order, int(slot)) for slot in slots]
+            rule.state.put(slots, rule.alarms_of(before))
+            rule.rewind(slots)
+            keys += [(rule.order, int(slot)) for slot in slots]
         past = journal.collect(dirty)
         # what lies before the newer checkpoint becomes part of it: later ones start from there
         newer = self._past.newer
@@ -247,9 +246,8 @@ class RuleMachine(Kept):
         for rule, own, slots in self._reading.states_of(points):
             for name, array in own.items():
                 arrays[name][slots] = array[slots]
-            if rule is not None:
-                for column, values in rule.state.at(slots).items():
-                    arrays[f"{rule.alarms}{column}"][slots] = values
+            for column, values in rule.state.at(slots).items():
+                arrays[f"{rule.alarms}{column}"][slots] = values
         for name in ("newest", "last"):
             arrays[name][points] = self._past.older.arrays[name][points]
         arrays["newest"][rows.point] = rows.ts  # rows are in the order of time: the last of a point stays

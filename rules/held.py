@@ -216,7 +216,7 @@ class Held:
         self._instants.grow(compared)
         wanted = np.where(compared, ORDERED, UNWATCHED)
         wanted = np.where(self._reading.watched(registry), JOURNALLED, wanted).astype(np.uint8)
-        self._journal.grow(wanted, self._reading.units(registry))
+        self._journal.grow(wanted, self._reading.units(registry), self._reading.pairs(registry))
         self._silence.grow(registry)
         state = self._state() | self._alarms()
         for one in (self._past.older, self._past.newer):
@@ -264,9 +264,8 @@ class Held:
 
     def _derived(self) -> frozenset[str]:
         """State that other state tells, so that no snapshot holds it (older ones do)."""
-        told = (r for r in self._bound if r.spec.evaluate != "every")
         shared = {f"{name}+prior" for rule in self._bound for name in rule.sharing}
-        return frozenset(shared.union({"newest_unit"}, *(rule.sibling_arrays for rule in told)))
+        return frozenset(shared.union({"newest_unit"}, *(rule.sibling_arrays for rule in self._bound)))
 
     def _points(self) -> dict[str, NDArray[np.int32]]:
         """Which points each rule looks at: it never changes but by growing."""

@@ -108,7 +108,7 @@ def in_time(told: Told, ordered: Rows) -> Rows:
     )
     rows = rows[row[:found]]
     own = (readings.point[rows], readings.ts[rows], readings.value[rows])
-    return Rows(readings, rows, *own, prev[:found], dt[:found], ordered.lsn)
+    return Rows(readings, rows, *own, prev[:found], dt[:found], ordered.lsn, np.empty((found, 0)))
 
 
 def _sorted(instant: NDArray[np.int64], ts: NDArray[np.int64], point: NDArray[np.int32]) -> NDArray[np.intp] | None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rules.beside import Pairs
+
 COUNTERS: Final = ("repeats", "bad", "null", "stale", "placed", "too_late")
 WITHIN_PER_POINT: Final = 2
 """Readings of every point that the bound spans at least."""
@@ -97,19 +99,24 @@ class Journal:
         self._members, self._ptr = np.zeros(0, np.int32), np.zeros(1, np.int64)
         self._newest_couple = self._before_couple = np.zeros(0, np.int64)
         """The newest time of each: the latest of its members."""
+        self._told, self._wants = 0, _wants_of([], np.zeros(0, np.int64), 0)
+        """How much is told beside a row at most, and what each of ``_members`` wants (``kernels.journal``)."""
         self._stretches, self._stretched = np.zeros((4, 1), np.int64), 0
         """Where each record's rows begin, and what their times are told from (``kernels.journal``)."""
         self._ring: dict[str, NDArray[Any]] = {name: np.zeros(1, dtype) for name, dtype in _RING.items()}
 
-    def grow(self, watched: NDArray[np.uint8], unit: NDArray[np.int32]) -> None:
-        """Take in the points of a registry: what is wanted of each (``kernels.journal``), and its unit."""
+    def grow(self, watched: NDArray[np.uint8], unit: NDArray[np.int32], pairs: Sequence[Pairs]) -> None:
+        """Take in the points of a registry: what is wanted of each (``kernels.journal``), and its unit.
+
+        Points of ``pairs`` want to be told what is newest of the other; both are of one unit.
+        """
         more = len(watched) - len(self._times)
         self._times = np.concatenate([self._times, np.zeros((more, 3), np.int64)])
         if more:
             self.newest[-more:] = order.NEVER
             self._links[-more:, kernels.HEAD] = -1
         self._dirty = np.zeros(len(watched), np.uint8)
-        self._pair_off(unit, watched)
+        self._pair_off(unit, watched, pairs)
         self.look_back_to(self.first, np.concatenate([self._before, np.full(more, order.NEVER)]))
         if self._wanted is None:
             self.within = max(WITHIN_ROWS_MIN, WITHIN_PER_POINT * int(np.count_nonzero(watched)))
@@ -138,18 +145,25 @@ class Journal:
         found: NDArray[np.int32] = self._links[points, kernels.UNIT] >> 2
         return found
 
-    def _pair_off(self, unit: NDArray[np.int32], watched: NDArray[np.uint8]) -> None:
+    def _pair_off(self, unit: NDArray[np.int32], watched: NDArray[np.uint8], pairs: Sequence[Pairs]) -> None:
         """Learn the unit of each point, and what is wanted of it."""
         sizes = np.bincount(unit, minlength=len(unit))
-        self._couple = np.flatnonzero(sizes > 1).astype(np.int32)
+        couples = sizes > 1
+        for one in pairs:
+            couples[unit[one.points]] = True  # one that wants what it tells itself may be alone
+        self._couple = np.flatnonzero(couples).astype(np.int32)
         number = np.zeros(len(unit), np.int32)
         number[self._couple] = np.arange(len(self._couple))
-        coupled = np.flatnonzero(sizes[unit] > 1).astype(np.int32)
+        coupled = np.flatnonzero(couples[unit]).astype(np.int32)
         self._members = coupled[np.argsort(unit[coupled], kind="stable")]
         self._ptr = np.concatenate([[0], np.cumsum(sizes[self._couple])]).astype(np.int64)
         word = unit.copy()
         word[coupled] = -1 - number[unit[coupled]]
         self._links[:, kernels.UNIT] = (word << 2) + watched
+        at = np.zeros(len(unit), np.int64)
+        at[self._members] = np.arange(len(self._members))
+        self._wants = _wants_of(pairs, at, len(self._members))
+        self._told = int(np.diff(self._wants[0]).max(initial=0))
 
     def look_back_to(self, first: int, newest: NDArray[np.int64]) -> None:
         """The older checkpoint is before row ``first``; ``newest`` was then the newest time of each point."""
@@ -196,21 +210,22 @@ class Journal:
         self._forget(rows)
         row, prev, dt = np.empty(rows, np.int32), np.empty(rows), np.empty(rows)
         point, ts, value = np.empty(rows, np.int32), np.empty(rows, np.int64), np.empty(rows)
-        unit, sizes = np.empty(rows, np.int32), np.zeros(5, np.int64)
+        unit, sizes, beside = np.empty(rows, np.int32), np.zeros(5, np.int64), np.empty((rows, self._told))
         kernels.admit(
             *(readings.point, readings.ts, readings.received_at, readings.value, readings.quality, readings.flags),
             *(self._times, self._times.view(np.float64), self._links),
             *(self._couple, self._members, self._ptr, self._newest_couple, self._before, self._before_couple),
-            *(self._dirty, *self._ring.values(), self._stretches, self._stretched),
+            *(*self._wants, self._dirty, *self._ring.values(), self._stretches, self._stretched),
             *(self.first, self.next, self.within, WITHIN_MS, ends, np.array(lsns, np.int64), stop_at),
-            *(row, point, ts, value, prev, dt, unit, self.counts, sizes),
+            *(row, point, ts, value, prev, dt, beside, unit, self.counts, sizes),
         )
         n, units, self.next, taken, self._stretched = sizes.tolist()
         row, prev, dt, dirty = row[:n], prev[:n], dt[:n], unit[:units]
         if taken < len(lsns):
             readings = readings.take(slice(0, int(ends[taken - 1])))
         own = (point[:n], ts[:n], value[:n])
-        ordered = fresh = Rows(readings, row, *own, prev, dt, _by_row(lsns[:taken], ends[:taken]))
+        lsn = _by_row(lsns[:taken], ends[:taken])
+        ordered = fresh = Rows(readings, row, *own, prev, dt, lsn, beside[:n])
         if units:
             start = int(ends[taken - 2]) if taken > 1 else 0  # of the record with the late ones
             fresh = ordered.take((self._dirty[self.unit_of(ordered.point)] == 0) | (ordered.row < start))
@@ -252,15 +267,16 @@ class Journal:
             np.asarray(taken["marks"] >> 5, np.uint8),
             np.asarray(taken["marks"] & 31, np.uint8),
         )
-        row, prev, dt = np.empty(n, np.int32), np.empty(n), np.empty(n)
-        found = order.fresh_rows(  # what was put in its place before the checkpoint is not fresh
-            *(readings.point, readings.ts, readings.value, readings.quality, readings.flags),
-            *(self.newest, self.last, row, prev, dt, np.zeros(4, np.int64)),
+        row, prev, dt, beside = np.empty(n, np.int32), np.empty(n), np.empty(n), np.empty((n, self._told))
+        found = kernels.again(  # what was put in its place before the checkpoint is not told
+            *(readings.point, readings.ts, readings.value, self._times, self._times.view(np.float64), self._links),
+            *(self._members, self._ptr, *self._wants, row, prev, dt, beside),
         )
         self._newest_couple = self._newest_of_couples(self.newest)
         row = row[:found]
         own = (readings.point[row], readings.ts[row], readings.value[row])
-        return Rows(readings, row, *own, prev[:found], dt[:found], self._stretches[kernels.LSN, stretch])
+        lsn = self._stretches[kernels.LSN, stretch]
+        return Rows(readings, row, *own, prev[:found], dt[:found], lsn, beside[:found])
 
     def evidence(self, point: int, start: int, end: int, detected_at: int, rows_max: int) -> list[Evidence]:
         """The newest readings of a point with start ≤ ts ≤ end, oldest first: those heard by ``detected_at``.
@@ -352,6 +368,17 @@ def _small_pages(rows: int, dtype: Any) -> NDArray[Any]:
     return np.frombuffer(
         mmap.mmap(-1, max(rows * np.dtype(dtype).itemsize, 1), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), dtype, rows
     )
+
+
+def _wants_of(pairs: Sequence[Pairs], at: NDArray[np.int64], members: int) -> tuple[NDArray[Any], ...]:
+    """What each of so many members of units wants (``kernels.journal``), by the place of each point among them."""
+    places = np.concatenate([np.zeros(0, np.int64), *(at[one.points] for one in pairs)])
+    sort = np.argsort(places, kind="stable")
+    ends = np.cumsum(np.bincount(places, minlength=members))
+    carriers = np.concatenate([np.zeros(0, np.int32), *(one.carriers for one in pairs)])
+    limits = np.concatenate([np.zeros(0, np.int64), *(one.limit_ms for one in pairs)])
+    first = np.concatenate([[0], ends]).astype(np.int32)
+    return first, carriers[sort], limits[sort]
 
 
 def _by_row(lsns: Sequence[int], ends: NDArray[np.int64]) -> NDArray[np.int64]:

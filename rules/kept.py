@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from rules import snapshot
+from rules.bound import SIBLING
 from rules.held import Held
 from rules.journal import WITHIN_MS
 from rules.narrow import Narrow
@@ -79,8 +80,8 @@ class Kept(Held):
             ValueError: the state is damaged, or was made in another time zone or with another registry.
         """
         header, found = snapshot.unpack(state)
-        for name in self._derived():
-            found.pop(name, None)
+        derived = self._derived()
+        found = {name: array for name, array in found.items() if name not in derived and not name.startswith(SIBLING)}
         if header["timezone"] != self.timezone:
             raise ValueError(f"the snapshot was made in another time zone ({header['timezone']}, now {self.timezone})")
         kept = self._kept(header, found)
@@ -88,7 +89,6 @@ class Kept(Held):
         models = {name: arrays.pop(name) for name in list(arrays) if name.startswith("model/")}
         whole = {name: track.state for name, track in self._turning()}
         mine = self._points() | self._state() | self._alarms() | whole
-        derived = self._derived()
         own = {n: array for n, array in mine.items() if _rule_of(n) in {None, *kept} and n not in derived}
         if set(own) != set(arrays) or not all(_fits(arrays[k], own[k]) for k in own):
             raise ValueError("the snapshot was made with another registry")

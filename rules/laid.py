@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rules.bands import Ranks
     from rules.bound import BoundRule
-    from rules.memory import Sibling
+    from rules.siblings import Sibling
 
 
 class Set(NamedTuple):
@@ -28,20 +28,33 @@ class Set(NamedTuple):
 
 
 class Selected(NamedTuple):
-    """A rule with the rows it looks at, and the columns of its siblings."""
+    """A rule with the rows it looks at, and of these the columns of other quantities of the device."""
 
     rule: BoundRule
     rows: Chosen
-    siblings: dict[str, NDArray[np.float64]]
+    beside: dict[str, NDArray[np.float64]]
 
 
 class Laid:
     """One batch. Made by ``Plan.lay``."""
 
-    def __init__(self, arranged: Arranged, rules: Sequence[BoundRule], set_of: dict[int, Set], *, placed: bool) -> None:
-        """``set_of``: by lane, of which those of rules come first."""
+    def __init__(
+        self,
+        arranged: Arranged,
+        rules: Sequence[BoundRule],
+        set_of: dict[int, Set],
+        beside: dict[str, int],
+        told: dict[int, list[int]],
+        *,
+        placed: bool,
+    ) -> None:
+        """``set_of``: by lane, of which those of rules come first.
+
+        ``beside``: the quantities of which rows tell what was newest, by number; ``told``: by band, where they do.
+        """
         self.arranged = arranged
         self._rules, self._set_of, self._placed = rules, set_of, placed
+        self._beside, self._told = beside, told
         self._found: dict[int, dict[str, tuple[Chosen, NDArray[np.float64]]]] = {}
 
     def move(self, r: int, sibling: Sibling, of: Set) -> None:
@@ -67,22 +80,26 @@ class Laid:
             mine = chosen[first]
             if mine is not None:
                 beside = {name: mine.of(*pair) for name, pair in self._found.get(r, {}).items()}
+                for quantity in self._rules[r].beside:
+                    if quantity in self._beside:
+                        beside[vocabulary.SIBLING + quantity] = self._of_device(mine, self._beside[quantity])
                 found.append(Selected(self._rules[r], mine, beside))
         return found
+
+    def _of_device(self, rows: Chosen, k: int) -> NDArray[np.float64]:
+        """What was newest of a quantity of the device, NaN where it has none."""
+
+        def by_place() -> NDArray[np.float64]:
+            wide, order = np.full(len(self.arranged.order), np.nan), self.arranged.order
+            for band, (begin, end) in self.arranged.bands.items():
+                if self._told[band][k] >= 0:
+                    wide[begin:end] = self.arranged.rows.beside[order[begin:end], self._told[band][k]]
+            return wide
+
+        return rows.cut(self.arranged.once(f"beside {k}", by_place))
 
     def _rows_of(self, one: Set) -> Chosen | None:
         spans = self.arranged.spans(one.bands, joined=not self._placed)
         if not spans:
             return None
         return (Chosen.placed if self._placed else Chosen)(self.arranged, spans, one.ranks)
-
-    def beside(self, r: int, name: str) -> tuple[int, NDArray[np.float64]] | None:
-        """A sibling's column by place in the order of bands, from the first that is told on; None without rows."""
-        one = self._set_of[r]
-        spans = self.arranged.spans(one.bands, joined=True)
-        if not spans:
-            return None
-        pair = self._found.get(r, {}).get(name)
-        if pair is None:
-            return spans[0][0], np.full(spans[-1][1] - spans[0][0], np.nan)
-        return Chosen(self.arranged, spans, one.ranks).wide(*pair)

@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rules import vocabulary
-from rules.coded import Coded
 from rules.instances import VALUE
-from rules.kernels import features as kernels
 from rules.kernels import order
 from rules.turns import Turns
 
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lifeline.core.batch import Readings
-    from lifeline.core.registry import Registry
     from rules.feature import Form
     from rules.instances import Instance
 
@@ -43,6 +39,9 @@ class Rows:
     dt: NDArray[np.float64]
     lsn: NDArray[np.int64]
     """Log position, one entry for each of ``readings``."""
+    beside: NDArray[np.float64]
+    """[rows, what one point wants at most]: what was newest of the quantities of the device that the point wants and
+    has, in order (``rules/beside.py``)."""
 
     @property
     def received_at(self) -> NDArray[np.int64]:
@@ -56,7 +55,7 @@ class Rows:
             return parts[0]
         starts = np.cumsum([0, *(len(part.readings) for part in parts)])
         row = [part.row + np.int32(start) for part, start in zip(parts, starts, strict=False)]
-        names = ("point", "ts", "value", "prev", "dt", "lsn")
+        names = ("point", "ts", "value", "prev", "dt", "lsn", "beside")
         rest = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
         return cls(readings, np.concatenate(row), *rest)
 
@@ -70,7 +69,13 @@ class Rows:
             return found
 
         own = chosen(self.row), chosen(self.point), chosen(self.ts), chosen(self.value)
-        return Rows(self.readings, *own, chosen(self.prev), chosen(self.dt), self.lsn)
+        beside = chosen(self.beside) if self.beside.shape[1] else np.empty((len(own[0]), 0))
+        return Rows(self.readings, *own, chosen(self.prev), chosen(self.dt), self.lsn, beside)
+
+    @property
+    def alone(self) -> Rows:
+        """The same without what was beside."""
+        return replace(self, beside=self.beside[:, :0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,96 +205,3 @@ class Track:
         else:
             self.turns.note(self.form.noting, (*given, self.options, until, self.state, out))
         return dict(zip(self.outputs, out, strict=True))
-
-
-class Sibling:
-    """``device_<quantity>`` of one rule: the newest value of that quantity on the same device.
-
-    A slot for each device that has both a point that carries the quantity and one that wants it.
-    """
-
-    def __init__(self, quantity: str) -> None:
-        self.quantity = quantity
-        self.state = np.zeros((0, 2))
-        self._device = np.zeros(0, np.int32)
-        self._limit_ms = Coded()
-        self.points = np.zeros(0, np.int32)
-        """Those that carry or want it, rising; the code of each (``kernels.sibling``) is in ``_codes``."""
-        self._codes = np.zeros(0, np.int32)
-
-    def grow(
-        self,
-        registry: Registry,
-        wanting: NDArray[np.int32],
-        newest: NDArray[np.int64],
-        last: NDArray[np.float64],
-    ) -> None:
-        """Take in new points; ``wanting`` are all of the rule's.
-
-        What was newest of carriers before is in ``newest`` and ``last``, by point. Older points may be new to
-        it as well: a device got the other half of a comparison.
-        """
-        carriers, device = self.carriers(registry), registry.point_device
-        slots = self._slots(registry)
-        carried = np.zeros(len(slots), bool)
-        carried[device[carriers]] = True
-        wanted = np.zeros(len(slots), bool)
-        wanted[device[wanting]] = True
-        new = np.flatnonzero(carried & wanted & (slots < 0)).astype(np.int32)
-        first = len(self._device)
-        slots[new] = np.arange(first, first + len(new), dtype=np.int32)
-        self._device = np.concatenate([self._device, new])
-        self.state = np.concatenate([self.state, np.full((len(new), 2), np.nan)])
-        limit_ms = np.full(len(self.state), float(vocabulary.SIBLING_MS_UNKNOWN))
-        of = slots[device[carriers]]
-        limits = registry.interval_ms[carriers] * vocabulary.SIBLING_INTERVALS
-        limit_ms[of[(limits > 0) & (of >= 0)]] = limits[(limits > 0) & (of >= 0)]
-        self._limit_ms = Coded(limit_ms)
-        self.recall(registry, newest, last, first)
-        coded = np.zeros(len(registry), np.int32)
-        for some, bit in ((carriers, kernels.CARRIES), (wanting, kernels.WANTS)):
-            of = slots[device[some]]
-            coded[some[of >= 0]] |= (of[of >= 0] << 2) | bit
-        self.points = np.flatnonzero(coded).astype(np.int32)
-        self._codes = coded[self.points]
-
-    def carriers(self, registry: Registry) -> NDArray[np.int32]:
-        """The points of the quantity."""
-        if self.quantity not in registry.quantities:
-            return np.zeros(0, np.int32)
-        return np.flatnonzero(registry.point_quantity == registry.quantities.index(self.quantity)).astype(np.int32)
-
-    def recall(self, registry: Registry, newest: NDArray[np.int64], last: NDArray[np.float64], first: int = 0) -> None:
-        """Know the newest reading of each carrier, by point, for the slots from ``first`` on."""
-        carriers = self.carriers(registry)
-        carriers = carriers[carriers < len(newest)]
-        carriers = carriers[newest[carriers] != order.NEVER]
-        of = self._slots(registry)[registry.point_device[carriers]]
-        carriers, of = carriers[of >= first], of[of >= first]
-        self.state[of, 0], self.state[of, 1] = newest[carriers], last[carriers]
-
-    def _slots(self, registry: Registry) -> NDArray[np.int32]:
-        """The slot of each device, -1 for none."""
-        slots = np.full(len(registry.devices), -1, np.int32)
-        slots[self._device] = np.arange(len(self._device), dtype=np.int32)
-        return slots
-
-    def compute(
-        self, slots: NDArray[np.int32], ts: NDArray[np.int64], value: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Advance over the rows of ``points`` (slots are places there), in the order of reading.
-
-        NaN where it is not known, and at rows that do not want it.
-        """
-        codes, found = self._codes[slots], np.empty(len(slots))
-        kernels.sibling(codes, ts, value, self._limit_ms[codes >> 2], self.state, found)
-        return found
-
-    def devices(self, slots: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The rows of the state behind some of ``points``, each once."""
-        return np.unique(self._codes[slots] >> 2).astype(np.int32)
-
-    @property
-    def nbytes(self) -> int:
-        """Memory."""
-        return self.state.nbytes + self._device.nbytes + self._limit_ms.nbytes + self.points.nbytes + self._codes.nbytes

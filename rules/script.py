@@ -59,7 +59,7 @@ class Script:
         self._registers: dict[str, int] = {}
         self._end = kernel.OWN
         self.beside: list[tuple[int, str]] = []
-        """Steps that take a column of a sibling, and its name."""
+        """Steps that take what was newest of another quantity of the device, and which."""
         self.noting: list[tuple[int, Track]] = []
         """Steps that note what they overwrite."""
         self.fills: list[tuple[int, float]] = []
@@ -153,7 +153,7 @@ class Script:
             self._steps.append([_TOLD[name], register])
         elif vocabulary.is_sibling(name):
             register = self._next(name)
-            self.beside.append((step, name))
+            self.beside.append((step, name.removeprefix(vocabulary.SIBLING)))
             self._steps.append([kernel.BESIDE, 0, register])
         else:
             raise CannotError(f"column {name}")

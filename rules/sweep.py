@@ -184,14 +184,13 @@ class _Cast:
     """The scripts of a plan's rules, set after set, as tables for the kernel, until the plan or a rule changes."""
 
     def __init__(self, plan: Plan, script: Callable[[int], Script | None], room: _Room) -> None:
-        self._sets = plan.sets
+        self._sets, self.beside = plan.sets, plan.beside
         self._tests = [rule.tests for rule in plan.rules]
         seen = {lane for one in plan.sets for lane in one.lanes}
         found = [script(lane) if lane in seen else None for lane in range(len(plan.rules))]
         self.scripts: list[Script] = []
         self.set_of: list[int] = []
         """The set of each."""
-        self.lanes: list[int] = []
         sets = []
         for k, one in enumerate(plan.sets):
             begin = len(self.scripts)
@@ -200,8 +199,8 @@ class _Cast:
                 if one_of is not None:
                     self.scripts.append(one_of)
                     self.set_of.append(k)
-                    self.lanes.append(lane)
             sets.append((*one.ranks.addresses, begin, len(self.scripts)))
+        self.told = plan.told
         self.left_over = [lane for lane, one in enumerate(found) if one is None]
         self.wants_local = any(script.rule.wants_local for script in self.scripts)
         self.sets = np.array(sets, np.int64).reshape(-1, 7)
@@ -219,8 +218,7 @@ class _Cast:
         """Steps, screens and what is kept of all rules."""
         tables, rules = [np.zeros((0, kernel.WIDTH), np.int64)], []
         columns, keeps, fills = list[int](), list[int](), list[float]()
-        self.beside: list[tuple[int, int, str]] = []
-        """Steps that take a sibling's column: which, the lane of their rule, and the column."""
+        number = {one.quantity: k for k, one in enumerate(self.beside)}
         self.noting: list[tuple[int, Track]] = []
         """Features that note: the set of their rule."""
         at, steps = room.columns.ctypes.data, 0
@@ -230,10 +228,11 @@ class _Cast:
             for step, track in one.noting:
                 table[step, 12] = len(self.noting)
                 self.noting.append((self.set_of[k], track))
-            for step, number in one.fills:
+            for step, filled in one.fills:
                 table[step, 1] = len(fills)
-                fills.append(number)
-            self.beside += [(steps + step, self.lanes[k], name) for step, name in one.beside]
+                fills.append(filled)
+            for step, quantity in one.beside:
+                table[step, 1] = number[quantity]
             code = one.screen
             rules.append(
                 (
@@ -283,25 +282,19 @@ class _Turn:
         self._cast, self._laid = cast, laid
         self._rows = [0] * len(cast.sets)
         """That each set looks at."""
-        bands = []
+        bands, told = [], []
         for band, (begin, end) in laid.arranged.bands.items():
             first, last, _ = cast.refs_of[band]
             if last > first:
                 bands.append((begin, end, first, last))
+                told.append(cast.told[band])
                 for k in cast.refs[first:last].tolist():
                     self._rows[k] += end - begin
         self.bands = np.array(bands, np.int64).reshape(-1, 4)
         if not bands:
             return
+        self._told = np.array(told, np.int64).reshape(len(bands), len(cast.beside))
         cast.point()
-        self._beside: list[NDArray[np.float64]] = []
-        """Held while the kernel reads them."""
-        for step, lane, name in cast.beside:
-            found = laid.beside(lane, name)
-            if found is not None:
-                first, column = found
-                cast.steps[step, 1] = column.ctypes.data - 8 * first
-                self._beside.append(column)
         self._notes = np.zeros((len(cast.noting), 3), np.int64)
         self._noted = [track.turns.room(self._rows[k]) for k, track in cast.noting]
         for k, (at, before) in enumerate(self._noted):
@@ -337,7 +330,8 @@ class _Turn:
         return int(
             kernel.sweep(
                 *(given, len(rows.point), offset, self._laid.arranged.order),
-                *(self.bands, cast.refs, cast.sets, cast.rules, cast.steps, cast.columns, cast.keeps),
+                *(self.bands, rows.beside, self._told),
+                *(cast.refs, cast.sets, cast.rules, cast.steps, cast.columns, cast.keeps),
                 *(cast.until, cast.fills, self._marked, self._notes, *room, self._resume, *cast.hits),
             )
         )

@@ -8,6 +8,9 @@ Event times take four bytes in the ring and times of receipt two: they are told 
 which begins with each record and wherever a time is too far from them (24 days, 32 s). ``stretches`` has one column a
 stretch: its first row, its log record, and the bases of ``ts`` and ``received``. Of its point a row tells the place
 among those of the unit.
+
+What members of a unit want to be told of one another: member ``m`` of all (a place in ``members``) has the *wants* from
+``wants[m]`` up to ``wants[m + 1]``, each the point whose newest value is told and how old (ms) it may be.
 """
 
 import numpy as np
@@ -47,6 +50,27 @@ def stretch_of(stretches: I64, count: int, row: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _tell(
+    m: int,
+    wants: I32,
+    carriers: I32,
+    limits: I64,
+    times: I64,
+    values: F64,
+    p: int,
+    t: int,
+    v: float,
+    n: int,
+    out: F64,
+) -> None:
+    """Tell row n, of member m at point p, what it wants; NaN for what is not known or too old."""
+    for w in range(wants[m], wants[m + 1]):
+        of = carriers[w]
+        then, value = (t, v) if of == p else (times[of, NEWEST], values[of, LAST])
+        out[n, w - wants[m]] = value if then != NEVER and t - then <= limits[w] else np.nan
+
+
+@njit(cache=True, nogil=True)
 def admit(
     point: I32,
     ts: I64,
@@ -63,6 +87,9 @@ def admit(
     newest_couple: I64,
     before: I64,
     before_couple: I64,
+    wants: I32,
+    want_carriers: I32,
+    want_limits: I64,
     dirty: U8,
     ring_member: U8,
     ring_back: I32,
@@ -85,11 +112,12 @@ def admit(
     out_value: F64,
     out_prev: F64,
     out_dt: F64,
+    out_beside: F64,
     out_unit: I32,
     counts: I64,
     out_sizes: I64,
 ) -> None:
-    """Find the rows later than all before of their point (``out_row`` … ``out_dt``) and units to judge anew.
+    """Find the rows later than all before of their point (``out_row`` … ``out_beside``) and units to judge anew.
 
     State per point, the same memory three times: ``times[:, NEWEST]`` (ms, NEVER), ``values[:, LAST]``,
     ``links[:, HEAD]`` (newest ring row of the unit, from ``first`` on; negative for none) and ``links[:, UNIT]``, four
@@ -165,6 +193,9 @@ def admit(
             else:
                 out_prev[n] = values[p, LAST]
                 out_dt[n] = (t - known) / 1000.0
+            if k_couple >= 0:
+                m = ptr[k_couple] + member
+                _tell(m, wants, want_carriers, want_limits, times, values, p, t, v, n, out_beside)
             n += 1
         beside = False  # whether a later point of its device was told first, of the same time and at the same instant
         if k_couple >= 0 and known < t == newest_unit:
@@ -255,6 +286,49 @@ def admit(
     out_sizes[2] = at
     out_sizes[3] = record + 1
     out_sizes[4] = here + 1
+
+
+@njit(cache=True, nogil=True)
+def again(
+    point: I32,
+    ts: I64,
+    value: F64,
+    times: I64,
+    values: F64,
+    links: I32,
+    members: I32,
+    ptr: I64,
+    wants: I32,
+    want_carriers: I32,
+    want_limits: I64,
+    out_row: I32,
+    out_prev: F64,
+    out_dt: F64,
+    out_beside: F64,
+) -> int:
+    """Of usable rows in the order of event time those later than all before of their point, as ``admit`` tells them.
+
+    ``times`` and ``values`` are those from which to go on, and move on. Returns how many rows there are.
+    """
+    n = 0
+    for i in range(len(point)):
+        p, t, v = point[i], ts[i], value[i]
+        known = times[p, NEWEST]
+        if t <= known:
+            continue
+        out_row[n] = i
+        out_prev[n] = np.nan if known == NEVER else values[p, LAST]
+        out_dt[n] = np.nan if known == NEVER else (t - known) / 1000.0
+        k_couple = -1 - (links[p, UNIT] >> 2)
+        if k_couple >= 0:
+            m = ptr[k_couple]
+            while members[m] != p:
+                m += 1
+            _tell(m, wants, want_carriers, want_limits, times, values, p, t, v, n, out_beside)
+        times[p, NEWEST] = t
+        values[p, LAST] = v
+        n += 1
+    return n
 
 
 @njit(cache=True, nogil=True)

@@ -41,7 +41,7 @@ FEATURE, WALK, DECODE, DIFFERENCE, INTERVALS, BESIDE, FILL, AGE, QUALITY, LATE =
 - ``DECODE`` codes bytes table entries out slots bytes: a parameter or a number of the registry, by slot;
 - ``DIFFERENCE`` out: the value less the one before;
 - ``INTERVALS`` interval out: the seconds since the one before in intervals;
-- ``BESIDE`` column out: a column that was made of all rows, by place in the order;
+- ``BESIDE`` number out: what was newest of another quantity of the device (``beside``);
 - ``FILL`` number out: one number for all rows (of ``fills``);
 - ``AGE`` out, ``QUALITY`` out and ``LATE`` out: what a reading itself tells.
 """
@@ -231,6 +231,16 @@ def _told(op: int, order: I32, given: I64, rows: int, times: I64, out: F64) -> N
 
 
 @njit(cache=True, nogil=True)
+def _beside(beside: F64, told: int, order: I32, out: F64) -> None:
+    """What was newest of another quantity of the device, at the rows of a block."""
+    if told < 0:
+        out[: len(order)] = np.nan
+        return
+    for i in range(len(order)):
+        out[i] = beside[order[i], told]
+
+
+@njit(cache=True, nogil=True)
 def _walk(
     step: I64,
     n: int,
@@ -334,6 +344,8 @@ def sweep(
     offset: int,
     order: I32,
     bands: I64,
+    beside: F64,
+    told: I64,
     refs: I64,
     sets: I64,
     rules: I64,
@@ -367,6 +379,8 @@ def sweep(
         offset: what their wall clock is ahead by (ms), where it is no column.
         order: rows by band.
         bands: [begin, end, first of its sets in ``refs``, behind the last of them], where each band lies in ``order``.
+        beside: float64 [rows, what one point wants at most], what was newest of other quantities of the device.
+        told: [bands, quantities], where that of a quantity is in ``beside``, -1 where points of the band have none.
         refs: numbers of sets.
         sets: [words, how many, before, list, how many, first rule, behind the last one], addresses of a ``Ranks``.
         rules: [first step, end, code, instructions, constants, how many, registers, flags, marks, how many, first of
@@ -452,7 +466,7 @@ def sweep(
                             for i in range(n):
                                 column[i] = room[DT, i] / interval[i] if interval[i] > 0.0 else np.nan
                         elif op == BESIDE:
-                            room[step[2], :n] = carray(as_doubles(step[1] + 8 * begin), n)
+                            _beside(beside, told[band, step[1]], block, room[step[2]])
                         elif op == FILL:
                             room[step[2], :n] = fills[step[1]]
                         else:

@@ -221,7 +221,7 @@ def test_rows_held_are_those_that_came_however_far_their_times_are_apart(step_ms
     """
     rng, day = random.Random(11), 86_400_000
     journal = Journal(10_000)
-    journal.grow(np.full(5, JOURNALLED, np.uint8), np.array([0, 0, 2, 3, 3], np.int32))
+    journal.grow(np.full(5, JOURNALLED, np.uint8), np.array([0, 0, 2, 3, 3], np.int32), [])
     held: dict[tuple[int, int], tuple[int, int, float]] = {}
     received = 0
     for lsn in range(1, 60):
