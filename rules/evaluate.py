@@ -174,15 +174,13 @@ class RuleMachine(Kept):
 
     def _judge(self, plan: Plan, rows: Rows, *, again: bool = False) -> list[Verdict]:
         """What rules over single readings say of rows; ``again``: they were counted before."""
-        laid = plan.lay(rows)
-        if laid is None:
-            return []
         found: list[Verdict] = []
         sweep = self._sweeps[plan]
-        left_over = sweep.left_over()
-        for rule, hits, known in sweep.play(rows, laid, again=again):
+        for rule, hits, known in sweep.play(rows, again=again):
             found += self._ask(rule, hits, self._columns.beside(rule, hits, known), rows)
-        for rule, chosen, beside in laid.select(left_over):
+        left_over = sweep.left_over()
+        laid = plan.lay(rows) if left_over else None
+        for rule, chosen, beside in laid.select(left_over) if laid else ():
             rule.evaluated += 0 if again else len(chosen)
             found += self._ask(rule, chosen, self._columns.of(rule, chosen, beside), rows)
         return sorted(found, key=lambda verdict: verdict.rule.order)

@@ -44,7 +44,7 @@ class Plan:
         self.beside = [Beside(quantity, rules) for quantity in quantities]
         self.told: dict[int, list[int]] = {}
         """Of each band, where in ``Rows.beside`` each of these is told of its points, -1 for nowhere."""
-        self._bands = Bands()
+        self.bands = Bands()
         self._layout = np.zeros(0, np.int64)
         self._ranks: dict[int, Ranks] = {}
         """By the first lane of each set."""
@@ -74,13 +74,13 @@ class Plan:
         lanes: list[BoundRule | Sibling | Beside] = [*self.rules, *(s for _, s in self._siblings), *self.beside]
         self._lanes = [one.points for one in lanes]
         lists = [points[np.searchsorted(points, start) :] for points in self._lanes]
-        self._bands.grow(lists, start, len(registry))
+        self.bands.grow(lists, start, len(registry))
         self._arrange(len(registry), anew=start < census.start)
 
     def _arrange(self, registry: int, *, anew: bool) -> None:
         """Sets of lanes by the bands that they have; bands of large sets shall lie together."""
-        has = np.zeros((len(self._bands.lanes), len(self._lanes)), bool)
-        for band, lanes in enumerate(self._bands.lanes):
+        has = np.zeros((len(self.bands.lanes), len(self._lanes)), bool)
+        for band, lanes in enumerate(self.bands.lanes):
             has[band, list(lanes)] = True
         sharing: dict[bytes, list[int]] = {}
         for lane in range(has.shape[1]):
@@ -107,11 +107,15 @@ class Plan:
         place = np.where(told, np.cumsum(told, axis=1) - 1, -1)
         self.told = {band: place[band].tolist() for band in self._layout.tolist()}
 
+    def looks_at(self, rows: Rows) -> bool:
+        """Whether there are rows, and points that rules look at."""
+        return bool(self.sets and len(rows.point))
+
     def lay(self, rows: Rows) -> Laid | None:
         """Rows by band with what is asked of them, None where no rule looks at any. Moves the siblings on."""
-        if not self.sets or not len(rows.point):
+        if not self.looks_at(rows):
             return None
-        arranged = Arranged(rows, self._bands, self._layout)
+        arranged = Arranged(rows, self.bands, self._layout)
         beside = {one.quantity: k for k, one in enumerate(self.beside)}
         laid = Laid(arranged, self.rules, self._set_of, beside, self.told, placed=self._placed)
         for r, sibling, one in self._moved:
@@ -126,7 +130,7 @@ class Plan:
 
     def watched(self, registry: Registry) -> NDArray[np.bool_]:
         """Which points any rule looks at, or may have to as another point's sibling."""
-        found = self._bands.of != 0 if len(self._bands.of) else np.zeros(len(registry), bool)
+        found = self.bands.of != 0 if len(self.bands.of) else np.zeros(len(registry), bool)
         for quantity in {q for rule in self.rules for q in rule.beside}:
             found[carriers_of(registry, quantity)] = True
         return found
@@ -151,7 +155,7 @@ class Plan:
         self, points: NDArray[np.int32]
     ) -> list[tuple[BoundRule, dict[str, NDArray[Any]], NDArray[np.int32]]]:
         """What readings change of some points: each rule, its arrays by name, and the slots concerned."""
-        bands = self._bands.of[points]
+        bands = self.bands.of[points]
         found: dict[int, tuple[BoundRule, dict[str, NDArray[Any]], NDArray[np.int32]]] = {}
         for one in self.sets:
             own = points[np.isin(bands, one.bands)]
@@ -166,7 +170,7 @@ class Plan:
     @property
     def nbytes(self) -> int:
         """Memory of the plan and of what its rules keep of their points."""
-        own = self._bands.nbytes + sum(ranks.nbytes for ranks in self._ranks.values())
+        own = self.bands.nbytes + sum(ranks.nbytes for ranks in self._ranks.values())
         return own + sum(rule.nbytes for rule in self.rules) + sum(one.nbytes for one in self.beside)
 
 

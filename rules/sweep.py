@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from rules.kernels import order
+from rules.kernels import order, select
 from rules.kernels import sweep as kernel
 from rules.memo import Memo
 from rules.script import script_of
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
     from lifeline.core.batch import Readings
     from rules.bound import BoundRule
-    from rules.laid import Laid
     from rules.localtime import LocalClock
     from rules.memory import Rows, Track
     from rules.plan import Plan
     from rules.script import Script
 
+SLICE: Final = 1 << 13
+"""Rows of which a core's nearest large cache holds all columns: each band takes its own from the same lines."""
 HITS_MIN: Final = 1 << 14
 """Room for hits: for whole blocks where at most 32 rules look at a point."""
 
@@ -88,15 +89,15 @@ class Sweep:
         """Places in the plan of the rules that take no part."""
         return self._current_cast().left_over
 
-    def play(self, rows: Rows, laid: Laid, *, again: bool) -> Iterator[Hit]:
+    def play(self, rows: Rows, *, again: bool) -> Iterator[Hit]:
         """Move the features of all rules that take part, and tell what hits there are: those of a point in order.
 
         ``again``: the rows were counted before. The hits must be taken all.
         """
         cast = self._current_cast()
-        turn = _Turn(cast, laid)
-        if not len(turn.bands):
+        if not cast.scripts or not len(rows.point):
             return
+        turn = _Turn(cast, rows, self.plan.bands.of)
         if not again:
             turn.count()
         local, offset = self._local(rows, cast)
@@ -200,18 +201,25 @@ class _Cast:
                     self.scripts.append(one_of)
                     self.set_of.append(k)
             sets.append((*one.ranks.addresses, begin, len(self.scripts)))
-        self.told = plan.told
         self.left_over = [lane for lane, one in enumerate(found) if one is None]
         self.wants_local = any(script.rule.wants_local for script in self.scripts)
         self.sets = np.array(sets, np.int64).reshape(-1, 7)
-        self.refs_of: dict[int, tuple[int, int, int]] = {}
-        """Of each band the first of its sets in ``refs``, the end, and how many rules look at it."""
-        refs = list[int]()
-        for band, those in plan.sets_of.items():
-            first = len(refs)
-            refs += [k for k in those if sets[k][6] > sets[k][5]]
-            self.refs_of[band] = first, len(refs), sum(sets[k][6] - sets[k][5] for k in refs[first:])
-        self.refs = np.array(refs, np.int64)
+        asked = {band: [k for k in those if sets[k][6] > sets[k][5]] for band, those in plan.sets_of.items()}
+        asked = {band: those for band, those in asked.items() if those}
+        """Bands in the order in which they shall lie, with the sets that ask."""
+        self.refs = np.array([k for those in asked.values() for k in those], np.int64)
+        ends = np.cumsum([0, *map(len, asked.values())])
+        self.ranges = np.array([ends[:-1], ends[1:]], np.int64).T.copy()
+        """Of each of these bands, where its sets are in ``refs``."""
+        self.laid = np.full(1 + max(plan.sets_of, default=0), len(asked), np.int64)
+        self.laid[list(asked)] = np.arange(len(asked))
+        self.told = np.array([plan.told[band] for band in asked], np.int64).reshape(len(asked), len(plan.beside))
+        self.looked_at = np.zeros((len(sets), len(asked)), np.int64)
+        """Which of these bands each set has."""
+        for at, those in enumerate(asked.values()):
+            self.looked_at[those, at] = 1
+        self.lookers = max((sum(sets[k][6] - sets[k][5] for k in those) for those in asked.values()), default=0)
+        """Rules that look at one band, at most."""
         self._lay(room)
 
     def _lay(self, room: _Room) -> None:
@@ -252,7 +260,7 @@ class _Cast:
         self.columns, self.keeps = np.array(columns, np.int64), np.array(keeps, np.int64)
         self.fills = np.array(fills, np.float64)
         self.until = np.array([one.rule.until for one in self.scripts], np.float64)
-        hits = max(HITS_MIN, *(lookers for *_, lookers in self.refs_of.values()), 0)
+        hits = max(HITS_MIN, self.lookers)
         kept = max((1, *(len(one.kept) for one in self.scripts)))
         rule, row, slot = (np.empty(hits, np.int32) for _ in range(3))
         self.hits = _Told(rule, row, slot, np.empty((hits, kept)))
@@ -278,22 +286,19 @@ class _Cast:
 class _Turn:
     """One sweep over rows."""
 
-    def __init__(self, cast: _Cast, laid: Laid) -> None:
-        self._cast, self._laid = cast, laid
-        self._rows = [0] * len(cast.sets)
+    def __init__(self, cast: _Cast, rows: Rows, bands: NDArray[Any]) -> None:
+        """``bands``: of each point."""
+        self._cast = cast
+        places, slices = len(cast.ranges), -(-len(rows.point) // SLICE)
+        self._order = np.empty(len(rows.point), np.int32)
+        spans, of_band = np.empty((places * slices, 5), np.int64), np.zeros(places, np.int64)
+        found = select.slice_bands(
+            *(rows.point, bands, SLICE, cast.laid, cast.ranges, np.empty(places + 1, np.int64)),
+            *(self._order, spans, of_band),
+        )
+        self.bands = spans[:found]
+        self._rows: list[int] = (cast.looked_at @ of_band).tolist()
         """That each set looks at."""
-        bands, told = [], []
-        for band, (begin, end) in laid.arranged.bands.items():
-            first, last, _ = cast.refs_of[band]
-            if last > first:
-                bands.append((begin, end, first, last))
-                told.append(cast.told[band])
-                for k in cast.refs[first:last].tolist():
-                    self._rows[k] += end - begin
-        self.bands = np.array(bands, np.int64).reshape(-1, 4)
-        if not bands:
-            return
-        self._told = np.array(told, np.int64).reshape(len(bands), len(cast.beside))
         cast.point()
         self._notes = np.zeros((len(cast.noting), 3), np.int64)
         self._noted = [track.turns.room(self._rows[k]) for k, track in cast.noting]
@@ -329,8 +334,7 @@ class _Turn:
         given = np.array([one.ctypes.data if len(one) else 0 for one in columns], np.int64)
         return int(
             kernel.sweep(
-                *(given, len(rows.point), offset, self._laid.arranged.order),
-                *(self.bands, rows.beside, self._told),
+                *(given, len(rows.point), offset, self._order, self.bands, rows.beside, cast.told),
                 *(cast.refs, cast.sets, cast.rules, cast.steps, cast.columns, cast.keeps),
                 *(cast.until, cast.fills, self._marked, self._notes, *room, self._resume, *cast.hits),
             )

@@ -36,6 +36,54 @@ def place_bands(of: U8, cursor: I64, out: I32) -> None:
 
 
 @njit(cache=True, nogil=True)
+def slice_bands(
+    point: I32, bands: U8, size: int, laid: I64, refs: I64, cursor: I64, order: I32, spans: I64, rows: I64
+) -> int:
+    """Rows by slices of so many, and within each by band, in which they stay as they come.
+
+    Args:
+        point: of each row.
+        bands: of each point of the registry. May be of 16 bits.
+        size: rows of a slice.
+        laid: of each band its place in a slice, or the number of places where its rows are left out.
+        refs: [places, 2], told with a span.
+        cursor: room for one number more than there are places.
+        order: takes the rows.
+        spans: takes [begin, end, both of ``refs``, place], where the rows of a band lie in ``order``.
+        rows: grows by the rows of each place.
+
+    Returns:
+        How many spans there are.
+    """
+    places, at, found = len(refs), 0, 0
+    of = np.empty(min(size, len(point)), np.uint16)
+    for begin in range(0, len(point), size):
+        end = min(begin + size, len(point))
+        cursor[:] = 0
+        for i in range(begin, end):
+            place = laid[bands[point[i]]]
+            of[i - begin] = place
+            cursor[place] += 1
+        for place in range(places):
+            n = cursor[place]
+            cursor[place] = at
+            if n:
+                spans[found, 0] = at
+                at += n
+                spans[found, 1] = at
+                spans[found, 2:4] = refs[place]
+                spans[found, 4] = place
+                rows[place] += n
+                found += 1
+        for i in range(begin, end):
+            place = of[i - begin]
+            if place < places:
+                order[cursor[place]] = i
+                cursor[place] += 1
+    return found
+
+
+@njit(cache=True, nogil=True)
 def merge(order: I32, at: I64, ends: I64, out: I32) -> None:
     """Places ``at[k]`` up to ``ends[k]``, in each of which ``order`` rises, by rising ``order``; moves ``at`` on."""
     for i in range(len(out)):

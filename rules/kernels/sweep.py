@@ -378,9 +378,10 @@ def sweep(
         rows: how many those are.
         offset: what their wall clock is ahead by (ms), where it is no column.
         order: rows by band.
-        bands: [begin, end, first of its sets in ``refs``, behind the last of them], where each band lies in ``order``.
+        bands: [begin, end, first of its sets in ``refs``, behind the last of them, place], where a band's rows lie in
+            ``order``: all of it, or what there is in a slice.
         beside: float64 [rows, what one point wants at most], what was newest of other quantities of the device.
-        told: [bands, quantities], where that of a quantity is in ``beside``, -1 where points of the band have none.
+        told: [places, quantities], where that of a quantity is in ``beside``, -1 where points of the band have none.
         refs: numbers of sets.
         sets: [words, how many, before, list, how many, first rule, behind the last one], addresses of a ``Ranks``.
         rules: [first step, end, code, instructions, constants, how many, registers, flags, marks, how many, first of
@@ -466,7 +467,7 @@ def sweep(
                             for i in range(n):
                                 column[i] = room[DT, i] / interval[i] if interval[i] > 0.0 else np.nan
                         elif op == BESIDE:
-                            _beside(beside, told[band, step[1]], block, room[step[2]])
+                            _beside(beside, told[bands[band, 4], step[1]], block, room[step[2]])
                         elif op == FILL:
                             room[step[2], :n] = fills[step[1]]
                         else:
