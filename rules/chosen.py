@@ -27,13 +27,13 @@ MERGED_MAX = 8
 """Stretches that are merged by looking at the head of each; more are sorted."""
 
 
-class Arranged:
+class Arranged(Memo):
     """Rows of a piece by band."""
 
     def __init__(self, rows: Rows, bands: Bands, layout: NDArray[np.int64]) -> None:
         """``layout`` has the bands but the first in the order in which they shall lie."""
+        super().__init__()
         self.rows = rows
-        self._columns: dict[str, NDArray[Any]] = {}
         counts, of = np.zeros(len(bands.lanes), np.int64), np.empty(len(rows.point), bands.of.dtype)
         select.count_bands(rows.point, bands.of, counts, of)
         self.bands: dict[int, tuple[int, int]] = {}
@@ -67,13 +67,6 @@ class Arranged:
     def column(self, name: str) -> NDArray[Any]:
         """A column of ``rows`` in this order."""
         return self.once(name, lambda: order.taken(getattr(self.rows, name), self.order))
-
-    def once(self, name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-        """What ``make`` gives the first time it is asked for by this name."""
-        made = self._columns.get(name)
-        if made is None:
-            made = self._columns[name] = make()
-        return made
 
     def merged(self, spans: Sequence[tuple[int, int]]) -> NDArray[np.int32]:
         """Places in this order, of some stretches, in the order of reading."""
