@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from rules import vocabulary
+from rules.siblings import carriers_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,10 +65,3 @@ class Beside:
     def nbytes(self) -> int:
         """Memory."""
         return self.points.nbytes
-
-
-def carriers_of(registry: Registry, quantity: str) -> NDArray[np.int32]:
-    """The points of a quantity."""
-    if quantity not in registry.quantities:
-        return np.zeros(0, np.int32)
-    return np.flatnonzero(registry.point_quantity == registry.quantities.index(quantity)).astype(np.int32)

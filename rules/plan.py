@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rules.bands import Bands, Ranks
-from rules.beside import Beside, carriers_of
+from rules.beside import Beside
 from rules.chosen import Arranged
 from rules.laid import Laid, Set
+from rules.siblings import carriers_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

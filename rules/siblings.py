@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rules import vocabulary
-from rules.beside import carriers_of
 from rules.coded import Coded
 from rules.kernels import features as kernels
 from rules.kernels import order
@@ -102,3 +101,10 @@ class Sibling:
     def nbytes(self) -> int:
         """Memory."""
         return self.state.nbytes + self._device.nbytes + self._limit_ms.nbytes + self.points.nbytes + self._codes.nbytes
+
+
+def carriers_of(registry: Registry, quantity: str) -> NDArray[np.int32]:
+    """The points of a quantity."""
+    if quantity not in registry.quantities:
+        return np.zeros(0, np.int32)
+    return np.flatnonzero(registry.point_quantity == registry.quantities.index(quantity)).astype(np.int32)
