@@ -496,6 +496,14 @@ def test_a_closed_net_is_quiet_soon_after_its_leak_and_after_one_odd_reading(kit
     assert not changes(kit, "scada.energy.pattern", "heat-scada", 3600, odd)
 
 
+@pytest.mark.parametrize(("after_it", "told"), [((0.9, 0.9), ["raised", "cleared"]), ((0.92, 0.91), ["raised"])])
+def test_mine_methane_is_over_one_step_of_its_sensor_below_the_limit(
+    kit: Any, after_it: tuple[float, float], told: list[str]
+) -> None:
+    heard = changes(kit, "methane.mine.warning", "mine-methane", 30, face(0.8, 1.0, *after_it))
+    assert [change.kind for change in heard] == told
+
+
 def test_a_meter_read_once_a_day_has_no_nights(kit: Any) -> None:
     RANDOM.bit_generator.state = np.random.default_rng(11).bit_generator.state
     assert not fired(kit, "meter.water.running", "water-meter", 86_400, days(20.0))
