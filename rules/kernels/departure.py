@@ -49,6 +49,8 @@ FAR = 4.0
 """Distances are taken to be at most so far where it is learned how they go together."""
 DIAGONAL = 0.02
 """Least share of a member that no other one explains."""
+COPY = 0.97
+"""Who goes with an earlier member as closely as this is the same told twice (dissolved solids from conductivity)."""
 WHOLE = 0.95
 """A block is over after such a share of it: clocks jitter."""
 HOUR = 3_600_000.0
@@ -182,6 +184,18 @@ def _correlation(blocks: float, joint: F64, out: F64) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _once(known: Mask, blocks: float, together: F64, out: Mask) -> None:
+    """Who of those ``known`` is judged: of members that tell the same the first only, since each explains the other."""
+    m = len(known)
+    least = COPY * (1.0 - DIAGONAL) * blocks / (blocks + m + 1.0)
+    for j in range(m):
+        out[j] = known[j]
+        for k in range(j):
+            if out[k] and abs(together[j, k]) > least:
+                out[j] = False
+
+
+@njit(cache=True, nogil=True)
 def walk(
     ts: F64, frames: F64, follow: bool, block: float, trim: float, stays: float, calm: float, heavy: float,
     least: float, uneasiest: float, daily: float, clock: F64, times: F64, ring: F64, member: F64, unrest: F64,
@@ -198,7 +212,7 @@ def walk(
     m = frames.shape[1]
     uneasy = np.full(m, np.nan)
     mean, z = np.zeros(m), np.zeros(m)
-    known, of = np.zeros(m, np.bool_), np.zeros(m, np.bool_)
+    known, of, once = np.zeros(m, np.bool_), np.zeros(m, np.bool_), np.zeros(m, np.bool_)
     inverse, together = np.zeros((m, m)), np.zeros((m, m))
     _correlation(clock[BLOCKS], joint, together)
     for i in range(len(ts)):
@@ -212,12 +226,13 @@ def walk(
                 if square > 0.0:  # of changes of 1e-170 it is nothing
                     z[j] = (mean[j] - member[LEVEL, j]) / np.sqrt(square * wander)
         own = z.copy()
-        apart(z, known, of, together, inverse)
+        _once(known, clock[BLOCKS], together, once)
+        apart(z, once, of, together, inverse)
         worst = -1
         most = np.nan
         for j in range(m):
             far = abs(z[j]) / (least * member[LIMIT, j])
-            if known[j] and not far <= most:
+            if once[j] and not far <= most:
                 worst, most = j, far
         if uneasiest > 0.0:
             last = (int(clock[NEXT]) - 1) % len(times)
