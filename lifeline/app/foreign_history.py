@@ -145,9 +145,9 @@ class ForeignReadings:
         names = None if whole else ["ts", *self._wide]
         for frame in self._scan.batches(max(1, self._piece // max(1, len(self._wide))), names):
             ts = self._ts[at : at + frame.height]
-            if frame["ts"].null_count():  # empty lines are none
+            if self._timeless:  # empty lines are no rows
                 others = frame.select(pl.any_horizontal(pl.exclude("ts").is_not_null())).to_series()
-                doubts.leave_out(frame["ts"].is_null() & others, "have no time", "无时间", at)
+                doubts.leave_out(_without_time(frame["ts"]) & others, "have no time", "无时间", at)
             rows = told(frame, at, ts, doubts)
             doubts.check(ended=False)
             yield rows, False
@@ -234,7 +234,9 @@ class ForeignReadings:
 
     def _times(self, from_ms: int | None, to_ms: int | None) -> NDArray[np.int64]:
         self._has_ts()
-        ts: NDArray[np.int64] = epoch_ms(self._scan.column("ts"), self._path).fill_null(NEVER).to_numpy()
+        told = epoch_ms(self._scan.column("ts"), self._path)
+        self._timeless = bool(told.null_count())
+        ts: NDArray[np.int64] = told.fill_null(NEVER).to_numpy()
         outside = np.zeros(len(ts), bool)
         if from_ms is not None:
             outside |= ts < from_ms
@@ -277,6 +279,12 @@ def _grouped(points: pa.Table) -> pa.Table:
     group = frame.select(pl.when(alone).then("kind").otherwise("group").cast(pl.String).alias("group"))["group"]
     place = points.column_names.index("group")
     return points.set_column(place, POINTS.field("group"), group.to_arrow().cast(pa.string()))
+
+
+def _without_time(times: pl.Series) -> pl.Series:
+    if times.dtype == pl.String:
+        return times.is_null() | times.str.to_lowercase().is_in(["nan"])
+    return times.is_null() | (times.is_nan() if times.dtype.is_float() else False)
 
 
 def batched(readings: Readings) -> Iterator[Readings]:

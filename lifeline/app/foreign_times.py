@@ -53,30 +53,39 @@ def epoch_ms(times: pl.Series, path: Path) -> pl.Series:
     Raises:
         ConfigurationError: they are none, or could mean several things.
     """
-    remedy = "epoch milliseconds, ISO 8601, or a timestamp column"
-
-    def wrong(message: str, instead: str = remedy) -> ConfigurationError:
-        return ConfigurationError([Problem(str(path), times.name, message, instead)])
-
     found = _numbers_or_times(times)
     if found.dtype.is_numeric():
-        newest, oldest = found.max(), found.min()
-        if isinstance(newest, (int, float)) and isinstance(oldest, (int, float)):
-            if SPREADSHEET_DAYS[0] <= oldest <= newest <= SPREADSHEET_DAYS[1]:
-                instead = "format the cells as yyyy-mm-dd hh:mm:ss and save again"
-                raise wrong(f"{oldest:g} looks like a spreadsheet's days since 1900 (电子表格的日期序号)", instead)
-            if 0 < newest < SECONDS_BELOW:
-                raise wrong("looks like seconds, not milliseconds (秒而非毫秒)", "multiply by 1000, or write ISO 8601")
-            if oldest < 0:
-                raise wrong(f"{oldest} is before 1970, when times begin")
-            if newest > MICROSECONDS_ABOVE:
-                raise wrong("looks like micro- or nanoseconds, not milliseconds")
+        found = found.fill_nan(None) if found.dtype.is_float() else found
+        _check_epoch(found, path)
         return found.cast(pl.Int64)
     if found.dtype == pl.String and found.str.contains(DAY_FIRST).any():
-        raise wrong(f"{found.drop_nulls()[0]!r}: day and month cannot be told apart (无法区分日与月)")
-    if not found.dtype.is_temporal() or found.dtype == pl.Time:
-        raise wrong(_no_times(found, path))
+        raise _wrong(path, found, f"{found.drop_nulls()[0]!r}: day and month cannot be told apart (无法区分日与月)")
+    if not isinstance(found.dtype, (pl.Datetime, pl.Date)):
+        raise _wrong(path, found, _no_times(found, path))
     return found.cast(pl.Datetime("ms", getattr(found.dtype, "time_zone", None))).dt.epoch("ms")
+
+
+def _check_epoch(found: pl.Series, path: Path) -> None:
+    """Numbers that cannot be epoch milliseconds, by their size."""
+    newest, oldest = found.max(), found.min()
+    if not isinstance(newest, (int, float)) or not isinstance(oldest, (int, float)):
+        return
+    if SPREADSHEET_DAYS[0] <= oldest <= newest <= SPREADSHEET_DAYS[1]:
+        remedy = "format the cells as yyyy-mm-dd hh:mm:ss and save again"
+        raise _wrong(path, found, f"{oldest:g} looks like a spreadsheet's days since 1900 (电子表格的日期序号)", remedy)
+    if 0 < newest < SECONDS_BELOW:
+        remedy = "multiply by 1000, or write ISO 8601"
+        raise _wrong(path, found, "looks like seconds, not milliseconds (秒而非毫秒)", remedy)
+    if oldest < 0:
+        raise _wrong(path, found, f"{oldest} is before 1970, when times begin")
+    if newest > MICROSECONDS_ABOVE:
+        raise _wrong(path, found, "looks like micro- or nanoseconds, not milliseconds")
+
+
+def _wrong(
+    path: Path, times: pl.Series, message: str, remedy: str = "epoch milliseconds, ISO 8601, or a timestamp column"
+) -> ConfigurationError:
+    return ConfigurationError([Problem(str(path), times.name, message, remedy)])
 
 
 def _no_times(found: pl.Series, path: Path) -> str:

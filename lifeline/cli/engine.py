@@ -69,6 +69,8 @@ def check(
 def _print_check(report: dict[str, Any], zone: tzinfo) -> None:
     points, devices = f"{report['points']:,} points", f"{report['devices']:,} devices"
     say(GOOD, f" configuration · {points} of {devices} · {report['rules']} rules")
+    if not report["rules"]:
+        say(DOUBT, " there is no rule: readings are stored, nothing is detected (没有规则：只存储，不预警)")
     for name, place in report["settings"]["kept"].items():
         say(f"  {name}: {place}")
     for warning in report["settings"]["warnings"]:

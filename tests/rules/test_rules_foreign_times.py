@@ -65,6 +65,24 @@ def test_what_is_no_time_or_several_is_named(written: list[str], message: str, t
         epoch_ms(frame["ts"], tmp_path / "d.csv")
 
 
+@pytest.mark.parametrize("kind", [pl.Float64, pl.String])
+def test_a_time_that_is_nan_is_none(kind: type[pl.DataType], tmp_path: Path) -> None:
+    """It ended a backtest by a traceback."""
+    times = pl.Series("ts", [1748736000000.0, float("nan"), 1748736060000.0])
+    assert epoch_ms(times.cast(kind), FILE).to_list() == [1748736000000, None, 1748736060000]
+    (tmp_path / "points.csv").write_text("device_id,quantity,kind\na,p,rig\n")
+    frame = pl.DataFrame([times.cast(kind), pl.Series("a/p", [5, 6, 7])])
+    frame.write_parquet(tmp_path / "d.parquet")
+    _, readings = foreign_history(tmp_path / "d.parquet", tmp_path / "points.csv", None, None)
+    assert [float(value) for batch in readings for value in batch.value] == [5, 7]
+    assert "1 rows have no time and were left out, the first in row 2" in readings.doubts[0]
+
+
+def test_a_length_of_time_is_no_time() -> None:
+    with pytest.raises(ConfigurationError, match="holds Duration"):
+        epoch_ms(pl.Series("ts", [timedelta(1)]), FILE)
+
+
 def test_whole_milliseconds_may_have_a_point_and_halves_of_days_are_read() -> None:
     assert epoch_ms(pl.Series("ts", ["1748736000000.0", None]), FILE).to_list() == [1748736000000, None]
     noon, midnight = epoch_ms(pl.Series("ts", ["06/13/2025 12:00 PM", "06/14/2025, 12:00:00 a.m."]), FILE).to_list()
