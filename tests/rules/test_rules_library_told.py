@@ -119,6 +119,20 @@ def test_a_meter_that_runs_backwards_is_told_once(kit: Any, order: tuple[str, st
 
 
 @pytest.mark.parametrize("order", [("flow", "volume"), ("volume", "flow")])
+def test_a_meter_read_once_a_day_that_ran_backwards_is_told_with_the_reading_that_shows_it(
+    kit: Any, order: tuple[str, str]
+) -> None:
+    """Its register says today what a second flow would say tomorrow; a flow below nothing without it is noise."""
+    for back, expected in ((-2.0, [("water.meter.reversed", 15)]), (0.0, [])):
+        totals = [100.0 + 0.5 * k + (k >= 15) * back for k in range(25)]
+        days = [{"flow": -0.3 if k == 15 else 0.1, "volume": total} for k, total in enumerate(totals)]
+        points = [{**HOME, "interval_s": 86_400.0, "quantity": quantity} for quantity in order]
+        desk = played(kit, points, [[day[quantity] for quantity in order] for day in days], step_ms=1440 * MINUTE)
+        found = [(a["rule_id"], (a["detected_at"] - kit.t0) // (1440 * MINUTE)) for a in desk.alarms.values()]
+        assert found == expected
+
+
+@pytest.mark.parametrize("order", [("flow", "volume"), ("volume", "flow")])
 def test_a_register_that_fell_beside_a_flow_that_did_not_is_told(kit: Any, order: tuple[str, str]) -> None:
     assert read_by_the_hour(kit, order, [0.1] * 40, jump=-2.0) == ["water.meter.reversed"]
     assert read_by_the_hour(kit, order, [0.1] * 40, jump=-0.12) == []
