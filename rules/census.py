@@ -2,8 +2,8 @@
 
 Conditions of ``where`` ask for columns of few values (kind, quantity, utility). Points with the same values are of one
 *sort*, of which a city has some hundreds, and such a condition is asked once for each sort, not for each point; so
-binding 82 rules to 624,800 points takes tenths of a second. Columns of many values (asset, zone) make sorts for the one
-condition that asks for them, and are compared point by point where these are too many.
+binding the library to 624,800 points takes tenths of a second. Columns of many values (asset, zone) make sorts for the
+one condition that asks for them, and are compared point by point where these are too many.
 """
 
 from __future__ import annotations
