@@ -1,6 +1,6 @@
 """The end of a demo: wait until what was published is in the log and judged, and say what is waited for.
 
-A slow machine, or one that still compiles, may bind rules for half a minute, and then works off what the broker has
+A slow machine, or one that still compiles, may bind rules for a minute, and then works off what the broker has
 kept meanwhile. As long as anything moves, or has a reason to stand still, nothing is lost yet: only what has not come
 after a long silence of an engine that has nothing left to do is. What the wait was cut short on is *undrained*.
 """
@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from lifeline.core.reasons import in_both
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 STILL_S: Final = 10.0
 """An engine that is ready and has consumed everything, and hears nothing for so long, will hear nothing more."""
-STUCK_S: Final = 120.0
+STUCK_S: Final = 300.0
 """Nor will one that is not ready, or behind, and does not move for so long; but what it has not read is not lost."""
 LOOK_S: Final = 0.1
 TELL_S: Final = 10.0
@@ -28,7 +30,7 @@ def waits_for(status: Mapping[str, Any], published: int) -> str | None:
     """What a status shows to be still under way, in both languages; None when nothing is."""
     behind = [one["name"] for one in status["followers"] if one["position"] < status["log"]["committed"]]
     if not status["ready"]:
-        return f"{status['reason']} 引擎尚未就绪"
+        return in_both(status["reason"])
     if behind:
         return f"{', '.join(behind)} behind the log 尚未处理完日志"
     missing = published - status["received"] - status["rejected_readings"]
