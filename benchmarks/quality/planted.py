@@ -32,6 +32,10 @@ FAULTS: Final = {
 """What a meter may suffer, and for how many days."""
 LITRES_AN_HOUR: Final = {"leak": 5.0, "leak-large": 100.0, "burst": 800.0}
 MADE_DAYS: Final = 180
+BOILER_START: Final = datetime(2026, 6, 1, tzinfo=UTC)
+BOILER_DAYS: Final = 330
+BOILER_FAULTS: Final = {"leak-large": "total_m3", "reset": "volume_l", "stopped": "consumption"}
+"""What a boiler's meter suffers, and how it tells what it counts."""
 FORMS: Final = ("volume_l", "total_m3", "index_l", "consumption")
 """Only totals are reset or told in another unit: an interval's use hides that."""
 
@@ -63,6 +67,35 @@ def homes(random: np.random.Generator) -> Planted:
         parts.append(pl.DataFrame({"ts": ts, "device_id": device, "quantity": form, "value": value}))
     case = Case("planted", "water-meter", pl.concat(parts).sort("ts", maintain_order=True), START + 60 * DAY)
     return Planted(case, faults)
+
+
+def boilers(random: np.random.Generator) -> Planted:
+    """Homes heated by gas, from June on: bathing all summer, the first cold evenings in autumn, then winter.
+
+    Each has a fault in its winter; litres an hour of heating go with the cold, a day's weather and the hour.
+    """
+    parts, faults = [], {}
+    hours = np.arange(0, BOILER_DAYS * 24.0)
+    cold = np.clip(np.sin(np.pi * (hours / 24 - 95) / 210), 0, None) * (hours < 24 * 305)
+    for k, (kind, form) in enumerate([*BOILER_FAULTS.items()] * 3):
+        device = f"boiler_{k}"
+        weather = np.repeat(np.clip(random.normal(0.6, 0.5, BOILER_DAYS), 0, None), 24)
+        warm = (hours % 24 >= 17 - k % 3) & (hours % 24 < 23)
+        warm |= (hours % 24 >= 6) & (hours % 24 < 9) & (cold > 0.3)
+        heating = np.where(warm, 400 + 1800 * cold * weather, 0) * (cold * weather > 0.05)
+        bathing = np.where(np.isin(hours % 24, (7, 20)) & (random.random(len(hours)) < 0.6), 500, 0)
+        total = 100_000 + np.cumsum((heating + bathing) * random.uniform(0.8, 1.2, len(hours))).round()
+        at = int((170 + random.integers(0, 60)) * 24)
+        told, length = _wrong(kind, total, hours, at)
+        began = BOILER_START + timedelta(hours=hours[at])
+        faults[device] = (kind, began, began + length * DAY)
+        ts = pl.Series(
+            [(BOILER_START + timedelta(hours=h)).replace(tzinfo=None) for h in hours], dtype=pl.Datetime("ms")
+        )
+        value = {"total_m3": (told / 1000).round(2), "consumption": np.diff(told, prepend=told[0])}.get(form, told)
+        parts.append(pl.DataFrame({"ts": ts, "device_id": device, "quantity": form, "value": value}))
+    data = pl.concat(parts).sort("ts", maintain_order=True)
+    return Planted(Case("boilers", "gas-meter", data, BOILER_START + 30 * DAY), faults)
 
 
 def into(case: Case, random: np.random.Generator) -> Planted:

@@ -74,6 +74,7 @@ def _made(result: Result, folder: Path) -> None:
     add("made_homes_found", Figure(leaks, "share of leaks", 0.9))
     add("made_homes_quiet", Figure(1 - false, "share of sound meters", 0.9))
     _planted(result, "made_meters", planted.homes(random), folder, 0.9, 0.05)
+    _planted(result, "made_boilers", planted.boilers(np.random.default_rng(SEED)), folder, 0.9, 0.3)
     digest = blake2b(digest_size=16)
     for cases in judged.values():
         for one in cases:

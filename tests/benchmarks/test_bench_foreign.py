@@ -234,6 +234,19 @@ def test_a_site_elsewhere_has_other_air_and_the_same_releases() -> None:
     assert rise.min() > -1e-9
 
 
+def test_boilers_bathe_in_summer_and_heat_in_winter() -> None:
+    """A month of late winter takes more than two of summer, and each has one fault, in its winter."""
+    made = planted.boilers(np.random.default_rng(5))
+    assert made.case.data.equals(planted.boilers(np.random.default_rng(5)).case.data)
+    use = made.case.data.filter(pl.col("device_id") == "boiler_2").with_columns(month=pl.col("ts").dt.month())
+    july, march = (use.filter(pl.col("month") == month)["value"].sum() for month in (7, 3))
+    assert 0 < 2 * july < march
+    assert {kind for kind, _, _ in made.faults.values()} == set(planted.BOILER_FAULTS)
+    assert made.case.train_to is not None
+    assert all(made.case.train_to < start < end for _, start, end in made.faults.values())
+    assert max(end for _, _, end in made.faults.values()) < planted.BOILER_START + planted.BOILER_DAYS * planted.DAY
+
+
 def test_each_meter_has_one_fault_within_its_time() -> None:
     """Told as it was but in the fault, and from where that ends it counts on."""
     made = planted.homes(np.random.default_rng(5))

@@ -504,6 +504,14 @@ def test_mine_methane_is_over_one_step_of_its_sensor_below_the_limit(
     assert [change.kind for change in heard] == told
 
 
+def test_what_flows_back_now_and_then_is_one_alarm(kit: Any) -> None:
+    """Twenty litres every sixth hour for two days, then no more."""
+    k = np.arange(400)
+    use = np.array([0.0, 7.0, 8.0])[k % 3] - 20.0 * ((k % 6 == 0) & (k // 48 == 5))
+    heard = changes(kit, "meter.reversed", "gas-meter", 3600, {"use_l": use})
+    assert [change.kind for change in heard] == ["raised", "cleared"]
+
+
 def test_a_meter_read_once_a_day_has_no_nights(kit: Any) -> None:
     RANDOM.bit_generator.state = np.random.default_rng(11).bit_generator.state
     assert not fired(kit, "meter.water.running", "water-meter", 86_400, days(20.0))
