@@ -23,7 +23,7 @@ WIDEST = 2.0
 """A component whose residual would be wider by more than that without the missing ones is not judged."""
 GREW = 1.25
 """Of a range that grew by more than that since, nobody knows any longer how often it was gone through."""
-STANDS = 0.1
+STANDS = 0.05
 """What stands out is told when it did so by this share for a window; by more, sooner."""
 BACK = 0.25
 """A member that went back by this share of the way that it had left is going back."""
@@ -262,9 +262,11 @@ def told(now: float, used: int, where: F64, way: F64) -> None:
             way[:, j] = 0.0
             continue
         way[3, j] += where[j] - 1.0
-        if where[j] > way[0, j]:
-            way[0, j], way[1, j], way[2, j] = where[j], where[j], now
         least = BACK * (way[0, j] - 1.0)
+        back = way[1, j] < way[0, j] - least
+        if where[j] > way[0, j] + (least if back else 0.0):
+            way[0, j], way[1, j], way[2, j] = where[j], where[j], now
+            least = BACK * (where[j] - 1.0)
         if where[j] < way[1, j] - 0.1 * least:
             way[1, j], way[2, j] = where[j], now
         elif now - way[2, j] > HALTS_MS:

@@ -131,10 +131,13 @@ class NaiveHabit:
         self.odd[j] = [*self.odd[j], (ts, where)] if where > 1 else []
         if not self.odd[j]:
             return where
-        furthest, nearest, since = -math.inf, math.inf, ts
+        since, furthest = self.odd[j][0]
+        nearest = furthest
         for at, one in self.odd[j]:
-            step = 0.1 * BACK * (furthest - 1)
-            if one > furthest or (at - since > HALTS_MS and not one < nearest - step):
+            back = BACK * (furthest - 1)
+            gone = nearest < furthest - back
+            further, step = one > furthest + back * gone, 0.1 * back
+            if further or (at - since > HALTS_MS and not one < nearest - step):
                 furthest, nearest, since = one, one, at
             elif one < nearest - step:
                 nearest, since = one, at
