@@ -54,6 +54,8 @@ _STANDING: Final = (
     .order_by(alarms.c.alarm_id)
     .limit(ROWS_MAX)
 )
+_UNEXPLAINED: Final = _STANDING.where(alarms.c.cause_id.is_(None))
+"""In a storm nearly all have folded beneath their cause."""
 _RECENT: Final = (
     select(alarms.c.utility, alarms.c.area_code, alarms.c.detected_at)
     .where(*scope(None, None), alarms.c.detected_at > bindparam("_after"), alarms.c.detected_at <= bindparam("_until"))
@@ -166,12 +168,16 @@ def look_up(
     found.events = {row["alarm_id"]: row["event_id"] for row in known}
     times = [change.detected_at for change in changes] or [now_ms]
     found.recent = _recent(connection, lookup, min(times) - WINDOW_MS, max(times))
-    asking = {name for name, _ in causing}
-    for one, point in depending:
-        console = places[point].utility, places[point].district
-        if len(found.recent.get(console, ())) + len(joining) >= FLOOD_ALARMS:
-            asking |= set(one.folds_under)
-    standing = _standing(connection, {one for name in asking for one in relations.dependents.get(name, ())})
+    flooding = {
+        name
+        for one, point in depending
+        if len(found.recent.get((places[point].utility, places[point].district), ())) + len(joining) >= FLOOD_ALARMS
+        for name in one.folds_under
+    }
+    explained = {one for name, _ in causing for one in relations.dependents[name]}
+    folding = {one for name in flooding for one in relations.dependents.get(name, ())} - explained
+    standing = fetch(connection, _STANDING, alarms.c.rule_id, sorted(explained))
+    standing += fetch(connection, _UNEXPLAINED, alarms.c.rule_id, sorted(folding))
     places |= lookup.of(alarm["point"] for alarm in standing)
     for alarm in standing:
         one, place = rule(alarm), places[alarm["point"]]
@@ -179,10 +185,6 @@ def look_up(
             found.dependents[alarm["alarm_id"]] = alarm
     found.places = places
     return found
-
-
-def _standing(connection: Connection, rule_ids: Iterable[str]) -> list[Row]:
-    return fetch(connection, _STANDING, alarms.c.rule_id, sorted(rule_ids))
 
 
 def _recent(

@@ -42,7 +42,7 @@ def refer_earlier(hand: Hand, cause: str, key: Key, at: int) -> None:
     explained.referred.add((cause, key))
     named = {"rule_id": explained.causes[key][cause], "event_id": explained.events[cause]}
     for other in explained.dependents.values():
-        if other["active"]:
+        if other["active"] and other["cause_id"] is None:
             rule, there = hand.rule(other), explained.places.get(other["point"]) or hand.places[other["point"]]
             if named["rule_id"] in rule.folds_under and there.key(rule.folds_at) == key:
                 _refer(hand, other, named, there, at)
