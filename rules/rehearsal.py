@@ -1,4 +1,4 @@
-"""A rehearsal: two rules judge a few made-up readings, so that no real one is the first.
+"""A rehearsal: three rules judge a few made-up readings, so that no real one is the first.
 
 A compiled kernel is read from numba's cache when it is first called for arrays of its kind, 4 ms each, and compiled,
 half a second each, where it never was. The ordinary way of readings meets most kernels at once; those of an alarm, of a
@@ -36,6 +36,22 @@ where = "quantity = 'ch4'"
 raise = "value >= limit"
 clear = "value < limit"
 params = { limit = 25.0 }
+level = "blue"
+category = "process"
+event = "rehearsal"
+place = "device"
+cause = "rehearsal"
+consequence = "none"
+action = "none"
+respond_within = "1h"
+
+[[rule]]
+id = "rehearsal.unusual"
+version = 1
+title = { zh = "演练", en = "Rehearsal" }
+where = "quantity = 'temp'"
+raise = "baseline_z > 1000"
+clear = "baseline_z <= 1000"
 level = "blue"
 category = "process"
 event = "rehearsal"

@@ -19,7 +19,7 @@ import sys
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import lifeline
 
@@ -44,6 +44,28 @@ def ensure_warm(say: Callable[[str], None]) -> None:
     )
     if done.returncode != 0:  # whatever fails here will fail again, and be reported, where it matters
         logger.warning("kernels not compiled ahead, the first readings will wait: %s", done.stderr.decode()[-500:])
+
+
+def outlive_refused_caches() -> None:
+    """From now on a kernel that was compiled and cannot be kept is used all the same, and a warning says so.
+
+    Numba ends the call that compiled it with the disk's error, so that a follower which met a kernel for the first time
+    while the disk refused to be written to stopped for good.
+    """
+    from numba.core.caching import Cache  # 0.2 s, which no other command needs
+
+    save = Cache.save_overload
+    if getattr(save, "outlives", False):
+        return
+
+    def save_if_possible(self: Cache, signature: Any, data: Any) -> None:
+        try:
+            save(self, signature, data)
+        except OSError as error:
+            logger.warning("a compiled kernel is used but not kept, the next start compiles it again: %s", error)
+
+    save_if_possible.outlives = True  # type: ignore[attr-defined]
+    Cache.save_overload = save_if_possible
 
 
 def forget_stale(root: Path = Path(lifeline.__file__).parents[1]) -> int:

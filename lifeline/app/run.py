@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lifeline.app.assembly import assemble
-from lifeline.app.compiled import ensure_warm
+from lifeline.app.compiled import ensure_warm, outlive_refused_caches
 from lifeline.app.console import ConsoleProcess
 from lifeline.app.endpoint import Endpoint
 from lifeline.app.memory import settle_allocator
@@ -62,6 +62,7 @@ def running(config: Path, *, console_port: int | None) -> Iterator[Assembly]:
     """
     settle_allocator(starting=True)
     settle_threads()
+    outlive_refused_caches()
     site = load_site(config)
     with ExitStack() as stack:
         assembly = assemble(site)
