@@ -106,7 +106,7 @@ def table(
 ) -> None:
     """A table for people: chosen columns of rows, times in ``zone``, or the sentence ``empty``.
 
-    Where there is no room for it a paragraph a row: a table of columns three letters wide is nobody's to read.
+    On a terminal too narrow for it a paragraph a row: a table of columns three letters wide is nobody's to read.
     """
     from rich.table import Table
     from rich.text import Text
@@ -116,7 +116,7 @@ def table(
         out.print(empty)
         return
     cells = [[_cell(row.get(column), column, Text, zone) for column in columns] for row in rows]
-    if _least_width(columns, cells) > out.width:
+    if out.is_terminal and _least_width(columns, cells) > out.width:
         _paragraphs(title, columns, cells, out)
         return
     drawn = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)

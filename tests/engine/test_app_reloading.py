@@ -129,8 +129,8 @@ def test_a_latched_alarm_ends_when_somebody_has_seen_it(config: Path) -> None:
 
 
 def seen(config: Path, *arguments: str) -> str:
-    """What the command line says of alarms."""
-    result = CliRunner().invoke(app, ["alarms", *arguments, "-c", str(config)])
+    """What the command line says of alarms, where there is room for it."""
+    result = CliRunner().invoke(app, ["alarms", *arguments, "-c", str(config)], env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.output
     return result.output
 
