@@ -1,8 +1,8 @@
 """Points by the rules that look at them, and where a point is among those of a rule.
 
-Lanes are a plan's rules and their siblings. All points with the same lanes are a *band*, known by one number a point;
-lanes that have the same bands are a *set* and share what is computed of their rows. For each pair of a point and a rule
-nothing is held: a point's slot is how many of the rule's points lie before it.
+Lanes are a plan's rules, their siblings and what is told beside points. All points with the same lanes are a *band*,
+known by one number a point; lanes that have the same bands are a *set* and share what is computed of their rows. For
+each pair of a point and a rule nothing is held: a point's slot is how many of the rule's points lie before it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rows of a piece are sorted by the band of their point, once for all rules; a column is gathered in that order when the
 first rule asks for it. The rows of most sets are then one or a few stretches of it, taken without looking at a row.
 Within a point rows keep their order, which is all that features and alarm states ask for. Rules over groups want the
-order of reading among all members, and so do siblings among the points of a device: ``Chosen.placed``.
+order of reading among all members, and so do their siblings among the points of a device: ``Chosen.placed``.
 """
 
 from __future__ import annotations

@@ -27,48 +27,15 @@ if TYPE_CHECKING:
 
 BEGIN_MS: Final = 1_795_000_000_000
 HIGH: Final = 60.0
-RULES: Final = """
+_RULE: Final = """
 [[rule]]
-id = "rehearsal.high"
+id = "rehearsal.{name}"
 version = 1
-title = { zh = "演练", en = "Rehearsal" }
-where = "quantity = 'ch4'"
-raise = "value >= limit"
-clear = "value < limit"
-params = { limit = 25.0 }
-level = "blue"
-category = "process"
-event = "rehearsal"
-place = "device"
-cause = "rehearsal"
-consequence = "none"
-action = "none"
-respond_within = "1h"
-
-[[rule]]
-id = "rehearsal.unusual"
-version = 1
-title = { zh = "演练", en = "Rehearsal" }
-where = "quantity = 'temp'"
-raise = "baseline_z > 1000"
-clear = "baseline_z <= 1000"
-level = "blue"
-category = "process"
-event = "rehearsal"
-place = "device"
-cause = "rehearsal"
-consequence = "none"
-action = "none"
-respond_within = "1h"
-
-[[rule]]
-id = "rehearsal.silent"
-version = 1
-title = { zh = "演练", en = "Rehearsal" }
-where = "quantity IN ('ch4', 'temp')"
-evaluate = "clock"
-raise = "device_silent_s > 15"
-clear = "device_silent_s <= 15"
+title = {{ zh = "演练", en = "Rehearsal" }}
+where = "{where}"
+raise = "{test} > limit"
+clear = "{test} <= limit"
+params = {{ limit = {limit} }}
 level = "blue"
 category = "device"
 event = "rehearsal"
@@ -78,6 +45,12 @@ consequence = "none"
 action = "none"
 respond_within = "1h"
 """
+RULES: Final = (
+    _RULE.format(name="high", where="quantity = 'ch4'", test="value", limit=25)
+    + _RULE.format(name="unusual", where="quantity = 'temp'", test="baseline_z", limit=1000)
+    + _RULE.format(name="silent", where="quantity IN ('ch4', 'temp')", test="device_silent_s", limit=15)
+    + 'evaluate = "clock"\n'
+)
 _DEVICES: Final = (("R1", "ch4"), ("R1", "temp"), ("R2", "ch4"))
 """One device of two points, which are put in order together, and one of one."""
 
