@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
 from lifeline.app.backtest_doubts import NOTHING, VALUELESS, unfindable, unjudged, unlearned, unwatched
 from lifeline.app.backtest_report import busiest, page
-from lifeline.app.foreign_history import ForeignReadings, foreign_history
-from lifeline.app.history import lake_history
-from lifeline.app.overriding import past_spans
+from lifeline.app.past import past, watched
 from lifeline.app.rules import no_rules
 from lifeline.app.seen_alarms import ends_by_people, with_ends
 from lifeline.app.since import parse_time
 from lifeline.app.site import load_site
-from lifeline.app.spool import Spool
 from lifeline.app.truth_file import read_truth
 from lifeline.app.written import has_folder, written
-from lifeline.core.batch import Readings
 from lifeline.core.errors import ConfigurationError, Problem
 from rules.backtest import run
 from rules.burden import burden
@@ -33,24 +27,21 @@ from rules.score import score
 from rules.spec import GROUP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pyarrow as pa
 
-    from lifeline.app.backtest_report import Series
-    from lifeline.core.override import ParameterSpan
+    from lifeline.app.foreign_history import Progress
     from lifeline.core.registry import Registry
     from rules.backtest import BacktestResult
-
-    Progress = Callable[[int, int], None]
 
 
 def backtest_rules(
     path: Path,
     *,
     config: Path,
-    data: Path | None = None,
+    data: Path | Sequence[Path] | None = None,
     registry: Path | None = None,
     start: str | None = None,
     end: str | None = None,
@@ -65,7 +56,7 @@ def backtest_rules(
     """Run rules over the lake of a site, or over foreign history; the contract's report (section 7).
 
     ``shadow``: the candidates instead of the rules beside which they run.
-    ``progress`` is told (readings done, readings in all) after each batch.
+    ``progress`` is told what is done, how much of it, and of how much: readings after each batch.
 
     Raises:
         ConfigurationError: rules, times or files are wrong, or ``train_to`` leaves nothing to judge.
@@ -75,15 +66,15 @@ def backtest_rules(
     has_folder(report, "--report")
     rules = _chosen(path, shadow=shadow)
     labelled = None if truth is None else read_truth(truth)
-    history = _history(config, data, registry, start, end, timezone)
+    history = past(config, data or None, registry, start, end, timezone, progress)
     train_ms = parse_time(train_to, "--train-to")
     doubts = unjudged(history.span, train_ms)
-    if data is not None:
+    if data:
         doubts += unwatched(rules, history.points)
-    batches = _watched(history, progress)
+    batches = watched(history, progress)
     until, spans = parse_time(end, "--to"), history.spans
     result = run(rules, history.points, batches, history.zone, train_to=train_ms, end=until, spans=spans)
-    if data is None:
+    if not data:
         result = with_ends(result, ends_by_people(load_site(config), rules))
     if not result.end_ms and NOTHING not in doubts:
         doubts.append(NOTHING)
@@ -115,7 +106,7 @@ def fit_rules(
     path: Path,
     *,
     config: Path,
-    data: Path | None = None,
+    data: Path | Sequence[Path] | None = None,
     registry: Path | None = None,
     start: str | None = None,
     end: str | None = None,
@@ -141,15 +132,15 @@ def fit_rules(
         raise ConfigurationError([Problem("command line", "--budget", f"{budget:g} is not above 0", remedy)])
     has_folder(out, "--out")
     rules = _some(path)
-    history = _history(config, data, registry, start, end, timezone)
+    history = past(config, data or None, registry, start, end, timezone, progress)
     train_ms = parse_time(train_to, "--train-to")
     doubts = unjudged(history.span, train_ms)
-    batches = history.ready()
+    batches = history.ready(progress)
 
     def replay(changed: RuleSet, number: int, of: int) -> BacktestResult:
         made = run(changed, history.points, batches, history.zone, train_to=train_ms, end=parse_time(end, "--to"))
         if progress is not None:
-            progress(number, of)
+            progress("rules 规则", number, of)
         return made
 
     fits = fit(rules, replay, budget, names)
@@ -181,93 +172,6 @@ def _chosen(path: Path, *, shadow: bool) -> RuleSet:
         remedy = "mark a candidate with shadow = true"
         raise ConfigurationError([Problem("command line", "--shadow", f"{path} has no shadow rules", remedy)])
     return rules.candidates if shadow else rules
-
-
-@dataclass(frozen=True)
-class _History:
-    """Points and readings in order of receipt, and how to read chosen points again."""
-
-    points: Registry
-    batches: Iterable[Readings]
-    """To be walked through again and again; they are read again each time."""
-    rows: int
-    """How many readings there are at most."""
-    span: tuple[int, int] | None
-    """First and last time of receipt, epoch ms; None without readings."""
-    zone: str
-    spans: Sequence[ParameterSpan] = ()
-    """What emergencies set of the rules' parameters at that time."""
-
-    @property
-    def said(self) -> list[str]:
-        """What reading the file to its end has found."""
-        return self.batches.doubts if isinstance(self.batches, ForeignReadings) else []
-
-    def ready(self) -> Iterable[Readings]:
-        """Its batches, to be walked through dozens of times: what a foreign file tells is worked out once."""
-        if not isinstance(self.batches, ForeignReadings):
-            return self.batches
-        spool = Spool()
-        for batch in self.batches:
-            spool.append(batch)
-        return spool
-
-    def series(self, points: Sequence[int]) -> list[Series]:
-        """Name, times and values of points."""
-        kept = [batch.take(np.isin(batch.point, points)) for batch in self.batches]
-        made = []
-        for point in points:
-            rows = Readings.concat([part.take(part.point == point) for part in kept])
-            order = np.argsort(rows.ts, kind="stable")
-            device = self.points.devices[self.points.point_device[point]]
-            quantity = self.points.quantities[self.points.point_quantity[point]]
-            made.append((f"{device}/{quantity}", rows.ts[order], rows.value[order]))
-        return made
-
-
-def _history(
-    config: Path, data: Path | None, registry: Path | None, start: str | None, end: str | None, timezone: str | None
-) -> _History:
-    from_ms, to_ms = parse_time(start, "--from"), parse_time(end, "--to")
-    if from_ms is not None and to_ms is not None and to_ms <= from_ms:
-        remedy = "give a later --to, or leave it out (请给出更晚的 --to，或省略此项)"
-        raise ConfigurationError([Problem("command line", "--to", f"{end} is not after --from {start}", remedy)])
-    _known_zone(timezone)
-    if data is not None:
-        if registry is None:
-            remedy = "give --registry FILE: which points the data speaks of"
-            raise ConfigurationError([Problem("command line", "--registry", "is missing beside --data", remedy)])
-        points, readings = foreign_history(data, registry, from_ms, to_ms)
-        return _History(points, readings, readings.rows, readings.span, timezone or "UTC")
-    if not config.exists():
-        remedy = "over the lake of a site: -c FILE; over files of others: --data FILE --registry FILE"
-        raise ConfigurationError([Problem(str(config), "file", "does not exist", remedy)])
-    site = load_site(config)
-    points, stored = lake_history(site.data, from_ms, to_ms)
-    zone = timezone or site.config.site.timezone
-    return _History(points, stored, stored.rows, stored.span, zone, past_spans(site))
-
-
-def _known_zone(timezone: str | None) -> None:
-    if timezone is None:
-        return
-    try:
-        ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        problem = Problem("command line", "--timezone", f"{timezone!r} is no time zone", "e.g. Asia/Shanghai or UTC")
-        raise ConfigurationError([problem]) from error
-
-
-def _watched(history: _History, progress: Progress | None) -> Iterator[Readings]:
-    """Its batches; progress is told after each, and in the end how many readings there really were."""
-    done = 0
-    for batch in history.batches:
-        yield batch
-        done += len(batch)
-        if progress is not None:
-            progress(done, max(done, history.rows))
-    if progress is not None:
-        progress(done, done)
 
 
 def _save_alarms(alarms: pa.Table, path: Path) -> None:

@@ -6,37 +6,50 @@ Nothing is guessed that could be wrong in silence: text for numbers is refused (
 
 from __future__ import annotations
 
-import csv
-import gzip
+import re
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from lifeline.app.foreign_lines import is_parquet, separator_of, short, torn
 from lifeline.core.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 TIMES: Final = ("ts", "start", "end")
 NAMES: Final = ("device_id", "quantity", "fault_id", "kind")
 """Names are text even where they look like numbers: 0012 is not 12."""
 WORDS: Final = {"true": 1.0, "false": 0.0}
-SEPARATORS: Final = ",;\t"
+ENDINGS: Final = {".csv", ".parquet", ".pq", ".tsv"}
+"""Of the files of a folder that are history; ``.csv.gz`` has one of them too."""
 AGAIN: Final = "_duplicated_"
 """What polars puts between the name of a column that comes again and a number."""
-PARQUET: Final = b"PAR1"
-GZIP: Final = b"\x1f\x8b"
-ZSTD: Final = b"\x28\xb5\x2f\xfd"
-OTHERS: Final = {
-    b"PK\x03\x04": "a workbook or another zip archive: save it as CSV UTF-8",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save it as CSV UTF-8",
-    b"\xff\xfe": "UTF-16 text: save it as CSV UTF-8",
-    b"\xfe\xff": "UTF-16 text: save it as CSV UTF-8",
-}
-"""How files begin, and what is neither Parquet nor CSV."""
+ROW_NUMBERS: Final = re.compile(r"(__index_level_\d+__|Unnamed: \d+)?")
+"""Names of columns that are none: row numbers, as some programs and pandas write them, and commas that end lines."""
+
+
+def history_files(data: Path | Sequence[Path], registry: Path) -> list[Path]:
+    """The files that were named, those of a folder in the order of their names; a registry beside them is none.
+
+    Raises:
+        ConfigurationError: a folder has none.
+    """
+    found: list[Path] = []
+    for path in [data] if isinstance(data, Path) else data:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = [file for file in sorted(path.iterdir()) if ENDINGS & set(file.suffixes) and file.name[0] not in "._"]
+        inside = [file for file in inside if not registry.exists() or not file.samefile(registry)]
+        if not inside:
+            message = f"is a folder without any of {', '.join(sorted(ENDINGS))} (文件夹中没有数据文件)"
+            raise ConfigurationError([Problem(str(path), "--data", message, "give a file, or a folder of them")])
+        found += inside
+    return found
 
 
 def read_frame(path: Path, option: str) -> pl.DataFrame:
@@ -49,50 +62,47 @@ def read_frame(path: Path, option: str) -> pl.DataFrame:
         if is_parquet(path):
             return pl.read_parquet(path, glob=False)
         text = dict.fromkeys((*TIMES, *NAMES), pl.String())
-        read = pl.read_csv(path, separator=_separator(path), infer_schema_length=None, schema_overrides=text)
-        return _named(read.lazy(), path).collect()
-
-
-def is_parquet(path: Path) -> bool:
-    """Parquet or CSV, by how the file begins: names such as ``.CSV``, ``.tsv``, ``.txt`` and ``.pq`` say little.
-
-    Raises:
-        OSError: it cannot be read, or is neither.
-    """
-    start = _start(path)
-    for begin, kind in OTHERS.items():
-        if start.startswith(begin):
-            raise OSError(f"it holds {kind}")
-    return start == PARQUET
-
-
-def _start(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(len(PARQUET))
-
-
-def _separator(path: Path) -> str:
-    """The one that the first line has most of."""
-    start = _start(path)
-    if start == ZSTD:
-        return ","
-    with gzip.open(path, "rb") if start.startswith(GZIP) else path.open("rb") as file:
-        line = file.readline(1 << 20)
-    try:
-        head = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise OSError("its first line is not UTF-8 (GBK?): save it as CSV UTF-8 (编码不是 UTF-8，请另存)") from error
-    return max(SEPARATORS, key=head.count)
+        separator = separator_of(path)
+        read = pl.read_csv(path, separator=separator, infer_schema_length=None, schema_overrides=text)
+        found = _named(read.lazy(), path).collect()
+        few = short_lines(path, separator) if is_cut(found) else None
+        if few is not None:
+            raise ConfigurationError([Problem(str(path), option, few, "write the separators of empty fields too")])
+        return found
 
 
 def is_nameless(name: str) -> bool:
-    """Whether a column's name is none: one of row numbers, which some programs write, or of commas that end lines."""
-    return not name.partition(AGAIN)[0].strip()
+    """Whether a column's name is none."""
+    return ROW_NUMBERS.fullmatch(name.partition(AGAIN)[0].strip()) is not None
 
 
 def place(path: Path, row: int) -> str:
     """Where a row (from 0) is in a file: its line in CSV, whose first has the names."""
     return f"row {row + 1}" if is_parquet(path) else f"line {row + 2}"
+
+
+def is_cut(frame: pl.DataFrame) -> bool:
+    """Whether a row of a CSV may have come from a line with too few fields: it ends with nothing, and is not empty."""
+    last = frame.columns[-1]
+    return (
+        len(frame.columns) > 1
+        and bool(frame[last].null_count())
+        and bool(
+            frame.select((pl.col(last).is_null() & pl.any_horizontal(pl.exclude(last).is_not_null())).any()).item()
+        )
+    )
+
+
+def short_lines(path: Path, separator: str) -> str | None:
+    """What to say of lines of a CSV that have fewer fields than its first; None: there are none."""
+    found = short(path, separator)
+    if found is None:
+        return None
+    count, line, fields, names = found
+    return (
+        f"{count} lines have fewer fields than the {names} that the first line names, the first is line {line} with "
+        f"{fields} (字段数少于表头)"
+    )
 
 
 def as_numbers(values: pl.Series) -> pl.Series:
@@ -177,7 +187,7 @@ def scan_frame(path: Path, option: str) -> Scan:
         ConfigurationError: it cannot be read.
     """
     with _readable(path, option):
-        separator = None if is_parquet(path) else _separator(path)
+        separator = None if is_parquet(path) else separator_of(path)
         if separator is None:
             lazy = pl.scan_parquet(path, glob=False)
         else:
@@ -209,30 +219,7 @@ def _readable(path: Path, option: str) -> Iterator[None]:
         remedy = (
             "Parquet or CSV, also .csv.gz" if "utf-8" not in told.lower() else "save it as CSV UTF-8 (请另存为 UTF-8)"
         )
-        with suppress(OSError, ValueError, csv.Error):  # of a file that cannot be read twice the first word is enough
+        with suppress(OSError, ValueError):  # of a file that cannot be read twice the first word is enough
             if isinstance(error, pl.exceptions.PolarsError) and not is_parquet(path):
-                told, remedy = _ragged(path) or (told, remedy)
+                told, remedy = torn(path, separator_of(path)) or (told, remedy)
         raise ConfigurationError([Problem(str(path), option, f"cannot be read: {told}", remedy)]) from error
-
-
-def _ragged(path: Path) -> tuple[str, str] | None:
-    """The first line of a CSV with more fields than its first has names, and what to do about it; None: there is none.
-
-    Read slowly, and only once something is wrong: how polars tells it names no line.
-    """
-    separator, start = _separator(path), _start(path)
-    if start == ZSTD:
-        return None
-    opened = gzip.open if start.startswith(GZIP) else open
-    with opened(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as file:
-        rows = csv.reader(file, delimiter=separator)
-        names = len(next(rows, []))
-        for row in rows:
-            if len(row) > names:
-                began = rows.line_num
-                message = f"line {began} has {len(row)} fields, the first line names {names} (该行字段数与表头不符)"
-                return (
-                    message,
-                    f"mend the line: fields are separated by {separator!r}, texts that hold one are in quotes",
-                )
-    return None

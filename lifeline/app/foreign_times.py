@@ -44,7 +44,15 @@ FORMATS: Final = (
     "%Y-%m-%d %I:%M:%S %p", "%Y/%m/%d %I:%M:%S %p",
 )  # fmt: skip
 """Those that polars finds by itself, the basic form of ISO 8601, Chinese ones, and those with the month's name."""
-SPOKEN_ZONE: Final = r"\s*(UTC|GMT|utc|gmt)$"
+SPELT: Final = (
+    (r"\[[\w/+\-]+\]$", ""),
+    (r"\s*(UTC|GMT|utc|gmt)$", "Z"),
+    (r"\s+([+-]\d\d:?\d\d)$", "$1"),
+    (r"(:\d\d),(\d{1,9})", "$1.$2"),
+)
+"""What is written otherwise in times that are plain otherwise: the zone's name behind its offset, UTC in letters, an
+offset apart, fractions of a second behind a comma."""
+ZONE_NAME: Final = r"[0-9] ?([A-Za-z]{2,5}|[A-Z][a-z]+/[A-Z]\w+)$"
 
 
 def epoch_ms(times: pl.Series, path: Path) -> pl.Series:
@@ -96,7 +104,9 @@ def _no_times(found: pl.Series, path: Path) -> str:
     wrong = found.is_not_null() & read.is_null() if read is not None else found.is_not_null()
     row = wrong.arg_max()
     if read is None or row is None or wrong.sum() == found.count():
-        return f"holds text such as {found.drop_nulls()[0]!r}, not times"
+        named = found.drop_nulls().head(1).str.strip_chars().str.contains(ZONE_NAME).any()
+        zone = ": names of zones mean several things, write the offset, +08:00 (时区名有歧义，请写偏移量)"
+        return f"holds text such as {found.drop_nulls()[0]!r}, not times{zone if named else ''}"
     more = f" (and {wrong.sum() - 1} more)" if wrong.sum() > 1 else ""
     return f"{place(path, row)}: {found[row]!r} is no time{more}"
 
@@ -128,13 +138,20 @@ def _numbers_or_times(times: pl.Series) -> pl.Series:
     if times.str.contains(DAY_FIRST).any():
         return _by_parts(times)
     for text in (times, None):
-        written = times.str.strip_chars().str.replace(SPOKEN_ZONE, "Z") if text is None else text
+        written = _respelt(times) if text is None else text
         first = written.drop_nulls().head(1)
         for form in FORMATS:
             with suppress(pl.exceptions.PolarsError):
                 first.str.to_datetime(form, time_zone="UTC")  # a form that does not fit is not tried on millions
                 return written.str.to_datetime(form, time_zone="UTC")
     return times
+
+
+def _respelt(times: pl.Series) -> pl.Series:
+    written = times.str.strip_chars()
+    for found, instead in SPELT:
+        written = written.str.replace(found, instead)
+    return written
 
 
 def _compact(numbers: pl.Series) -> pl.Series:

@@ -65,7 +65,11 @@ class Values:
             if words is None:
                 self._good.add(values.name)
             elif len(words):
-                example = str(words.dtype) if words.dtype.is_nested() else words[0]
+                example = words[0]
+                if values.dtype != pl.String:  # lists, times, bytes: never a number
+                    example = str(words.dtype)
+                    count, at, _ = self._lost.get(values.name, (0, first, example))
+                    self._lost[values.name] = (count + len(words), at, example)
                 self._text.setdefault(values.name, example)
                 self._wordy[values.name] = self._wordy.get(values.name, 0) + len(words)
         return found.fill_null(np.nan)

@@ -89,7 +89,12 @@ def shadow(
             table("", names, told["differences"], empty="No difference. 无差异。", zone=zone)
 
 
-Data = Annotated[Path | None, typer.Option(help="Foreign history (Parquet, CSV, CSV.GZ); default: the lake.")]
+Data = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Foreign history: Parquet, CSV, CSV.GZ, or a folder of these (again for more); default: the lake."
+    ),
+]
 RegistryFile = Annotated[Path | None, typer.Option(help="Registry of the foreign history.")]
 Start = Annotated[str | None, typer.Option("--from", help="ISO time.")]
 End = Annotated[str | None, typer.Option("--to", help="ISO time.")]
@@ -100,26 +105,35 @@ Zone = Annotated[
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """A bar on stderr for work that takes longer than a moment; piped, a line every ten seconds."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     screen = console(stderr=True)
     if not screen.is_terminal:
         began = said = time.monotonic()
 
-        def tell(done: int, total: int) -> None:
+        def tell(what: str, done: int, total: int) -> None:
             nonlocal said
             if time.monotonic() - said >= PIPED_S:
                 said = time.monotonic()
-                screen.print(f"{what} {done:,} of {total:,}, {said - began:.0f} s")
+                screen.print(f"{what} {_share(done, total)}, {said - began:.0f} s".replace(" ,", ","))
 
         yield tell
         return
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=screen, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    words = (TextColumn("{task.description}"), TextColumn("{task.fields[share]}"))
+    with Progress(
+        *words, BarColumn(), TimeElapsedColumn(), TimeRemainingColumn(), console=screen, transient=True
+    ) as bar:
+        task = bar.add_task("opening 打开", total=None, share="")
+        yield lambda what, done, total: bar.update(
+            task, description=what, completed=done, total=total or None, share=_share(done, total)
+        )
+
+
+def _share(done: int, total: int) -> str:
+    """How much is done of how much; nothing where that is not known."""
+    return f"{done:,} of {total:,}" if total else ""
 
 
 @app.command()
@@ -156,7 +170,7 @@ def backtest(
 
     settle_allocator(starting=True)  # a batch's columns are used again for the next: fresh pages were a fifth
     with failures(as_json=json):
-        with _progress("readings") as progress:
+        with _progress() as progress:
             found = backtest_rules(
                 path,
                 config=config,
@@ -223,7 +237,7 @@ def fit(
 
     settle_allocator(starting=True)
     with failures(as_json=json):
-        with _progress("rules") as progress:
+        with _progress() as progress:
             found = fit_rules(
                 path,
                 config=config,

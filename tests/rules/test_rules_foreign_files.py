@@ -93,7 +93,7 @@ def registry(tmp_path: Path) -> Path:
     return path
 
 
-def run(folder: Path, data: Path, registry: Path, **more: Any) -> dict[str, Any]:
+def run(folder: Path, data: Path | list[Path], registry: Path, **more: Any) -> dict[str, Any]:
     alarms = folder / "alarms.parquet"
     given = {"train_to": "2026-03-01T01:00:00Z", "alarms": alarms, **more}
     return backtest_rules(LIBRARY, config=folder, data=data, registry=registry, **given)
@@ -103,7 +103,7 @@ def run(folder: Path, data: Path, registry: Path, **more: Any) -> dict[str, Any]
 def test_every_shape_gives_the_same_alarms(shape: str, tmp_path: Path, registry: Path) -> None:
     SHAPES[shape](tmp_path / shape)
     told: list[tuple[int, int]] = []
-    report = run(tmp_path, tmp_path / shape, registry, progress=lambda done, of: told.append((done, of)))
+    report = run(tmp_path, tmp_path / shape, registry, progress=lambda _, done, of: told.append((done, of)))
     found = pq.read_table(tmp_path / "alarms.parquet")
     assert found.schema.equals(ALARMS)
     (row,) = [r for r in found.to_pylist() if r["rule_id"] == "methane.ambient.plume"]
@@ -112,6 +112,46 @@ def test_every_shape_gives_the_same_alarms(shape: str, tmp_path: Path, registry:
     rows = 1200 - (24 if shape == "gaps.csv" else 0)
     assert told[-1] == (rows, rows)
     assert {"rules", "load", "elapsed_s"} <= set(report)
+
+
+@pytest.mark.parametrize("folder", [True, False])
+@pytest.mark.parametrize("apart", [True, False])
+def test_several_files_are_one_history(apart: bool, folder: bool, tmp_path: Path, registry: Path) -> None:
+    """A month each, or a device each: the same alarms as of one file. In a folder the registry is no history."""
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    registry = registry.rename(parts / "points.csv")
+    (parts / "notes.md").write_text("none of it")
+    if apart:
+        wide()[200:].write_csv(parts / "1.csv")
+        long().filter(pl.col("ts") < wide()["ts"][200]).sort("ts").write_parquet(parts / "2.parquet")
+    else:
+        wide().select("ts", *NAMES[:1]).write_csv(parts / "1.csv")
+        gz(wide().select("ts", *NAMES[1:]), parts / "2.csv.gz")
+    named: Path | list[Path] = parts if folder else [p for p in sorted(parts.iterdir()) if p.name[0] in "12"]
+    told: list[tuple[str, int, int]] = []
+    run(tmp_path, named, registry, progress=lambda *done: told.append(done))
+    found = pq.read_table(tmp_path / "alarms.parquet")
+    SHAPES["wide.parquet"](tmp_path / "d.parquet")
+    run(tmp_path, tmp_path / "d.parquet", registry)
+    assert found.equals(pq.read_table(tmp_path / "alarms.parquet"))
+    assert told[:2] == [("reading times 读取时间", 0, 2), ("reading times 读取时间", 1, 2)]
+    assert told[-1][1:] == (1200, 1200)
+    assert any("putting in order" in what for what, _, _ in told) is not apart
+
+
+def test_a_folder_without_history_is_named(tmp_path: Path, registry: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"is a folder without any of .csv"):
+        run(tmp_path, tmp_path, registry)
+
+
+def test_a_truth_file_with_a_torn_line_is_refused(tmp_path: Path, registry: Path) -> None:
+    """An end that is not there would mean that the fault is still going on."""
+    SHAPES["wide.parquet"](tmp_path / "d.parquet")
+    truth = tmp_path / "truth.csv"
+    truth.write_text("fault_id,kind,device_id,quantity,start,end\nF,release,,,2026-03-01T05:00:00Z\n")
+    with pytest.raises(ConfigurationError, match=r"1 lines have fewer fields than the 6 .* line 2 with 5"):
+        run(tmp_path, tmp_path / "d.parquet", registry, truth=truth)
 
 
 def test_sensors_that_are_devices_of_their_own_are_one_group_of_their_kind(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ FILE = Path("d.csv")
 FORMS = [
     "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S UTC", " %Y-%m-%d %H:%M:%S ", "%Y-%m-%dT%H:%M:%S+0000",
     "%Y/%m/%d %H:%M:%S", "%Y%m%dT%H%M%SZ", "%Y%m%d%H%M%S", "%Y年%m月%d日 %H:%M:%S", "%d-%b-%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M:%S", "%Y-%m-%d %I:%M:%S %p",
+    "%d.%m.%Y %H:%M:%S", "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %H:%M:%S,000", "%Y-%m-%d %H:%M:%S +00:00",
+    "%Y-%m-%dT%H:%M:%S,0000+00:00[Europe/London]",
 ]  # fmt: skip
 
 
@@ -55,6 +56,8 @@ def test_a_date_as_one_number_is_no_epoch(kind: type[pl.DataType]) -> None:
         (["06/01/2025 12:00:00 AM"], "day and month cannot be told apart"),
         (["UTC", "2025-06-01T00:00:00Z", "2025-06-01T00:01:00Z"], "line 2: 'UTC' is no time"),
         (["2025-06-01T00:00:00Z", "soon", "later"], "line 3: 'soon' is no time .and 1 more"),
+        (["2025-06-01 08:00 CST"], "not times: names of zones mean several things"),
+        (["2025-06-01 08:00:00 Asia/Shanghai"], "not times: names of zones mean several things"),
         (["soon", "later"], "holds text such as 'soon', not times"),
     ],
 )  # fmt: skip
@@ -90,7 +93,13 @@ def test_whole_milliseconds_may_have_a_point_and_halves_of_days_are_read() -> No
 
 
 @pytest.mark.parametrize(
-    "lines", [",ts,a/p\n0,{},5\n1,{},6\n", "ts,a/p,,\n{},5,,\n{},6,,\n", " ts , a/p \n{}, 5\n{}, 6\n"]
+    "lines",
+    [
+        ",ts,a/p\n0,{},5\n1,{},6\n",
+        "Unnamed: 0,ts,a/p\n0,{},5\n1,{},6\n",
+        "ts,a/p,,\n{},5,,\n{},6,,\n",
+        " ts , a/p \n{}, 5\n{}, 6\n",
+    ],
 )
 def test_columns_without_a_name_are_passed_over(lines: str, tmp_path: Path) -> None:
     """Row numbers that a program wrote first, commas that end lines, spaces around names and values."""

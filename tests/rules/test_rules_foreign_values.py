@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import re
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifeline.app.foreign_history import foreign_history
+from lifeline.app.foreign_lines import short
 from lifeline.app.foreign_values import NOTHING
 from lifeline.core.errors import ConfigurationError
 
@@ -169,3 +173,71 @@ def test_a_ragged_line_is_named(packed: bool, tmp_path: Path) -> None:
     text = rows("a/p,remark,b/p", '1,"two\nlines",4', "2,,5", "3,,6,7")
     with pytest.raises(ConfigurationError, match="line 5 has 5 fields, the first line names 4"):
         told(tmp_path, gzip.compress(text.encode()) if packed else text)
+
+
+@pytest.mark.parametrize("packed", [None, "gzip", "zstd"])
+@pytest.mark.parametrize(
+    ("lines", "read", "said"),
+    [
+        (("1,2", "3", "", "4,5", "6"), [1, 2, 3, 4, 5, 6], "2 lines have .* than the 3 .*, the first is line 3 with 2"),
+        (('"1","2"', '"3"', '4,"5"'), [1, 2, 3, 4, 5], "1 lines have .* than the 3 .*, the first is line 3 with 2"),
+        (("1,", "2,3", "4,"), [1, 2, 3, 4], None),
+        (('1,"2"', '"3",', "4,5"), [1, 2, 3, 4, 5], None),
+    ],
+)  # fmt: skip
+def test_lines_with_too_few_fields_are_counted_and_named(
+    lines: tuple[str, ...], read: list[float], said: str | None, packed: str | None, tmp_path: Path
+) -> None:
+    """What is there is read: spreadsheets write no separators behind which nothing comes."""
+    body = [f"2026-03-01T00:0{minute}:00Z,{line}" if line else "" for minute, line in enumerate(lines)]
+    raw = "\n".join(["ts,a/p,b/p", *body]).encode()
+    values, doubts = told(tmp_path, raw if packed is None else pa.compress(raw, packed, asbytes=True))
+    assert [value for _, value in values] == read
+    assert len(doubts) == (said is not None)
+    assert said is None or re.search(said, doubts[0])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    table=st.lists(
+        st.lists(st.sampled_from(["1", "", '"2"', '"3,4"', '"5\n6"', '""']), min_size=1, max_size=4), max_size=6
+    )
+)
+def test_short_lines_are_counted_as_the_standard_reader_counts_them(
+    table: list[list[str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("short") / "d.csv"
+    path.write_text("\n".join(["a,b,c", *(",".join(row) for row in table)]))
+    with path.open(newline="") as file:
+        naive = [row for row in csv.reader(file) if len(row) < 3 and (len(row) > 1 or any(row))]
+    found = short(path, ",")
+    assert (found[0] if found else 0) == len(naive)
+    assert found is None or (found[2], found[3]) == (len(naive[0]), 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (rows("a/p", "1", '"2', "3", "4"), "line 3: a quotation mark is not closed"),
+        (rows("a/p", "1", '"2') + "x\n" * 100_000, "line 3: a quotation mark is not closed"),
+        (rows("a/p", "1").encode("utf-16-le"), "bytes of 0, as UTF-16 does"),
+        (rows("a/p", "1").replace("\n", "\r"), "lines end with CR alone"),
+        (b"BZh91AY&SY", "bzip2"),
+        (b"\xfd7zXZ\0", "it holds xz"),
+        (b"ARROW1\0\0", "Feather"),
+        (b'{"ts":1}\n', "JSON"),
+        (gzip.compress(b"PAR1...."), "Parquet, packed once more"),
+    ],
+)
+def test_what_cannot_be_lines_is_named(content: str | bytes, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        told(tmp_path, content)
+
+
+def test_a_column_of_lists_beside_numbers_is_left_out_and_said(tmp_path: Path) -> None:
+    """It was left out in silence."""
+    (tmp_path / "points.csv").write_text(POINTS)
+    pl.DataFrame({"ts": TIMES, "a/p": [1.0, 2.0, 3.0], "b/p": [[1.0], [], None]}).write_parquet(tmp_path / "d.parquet")
+    values, doubts = read(tmp_path, tmp_path / "d.parquet")
+    assert [value for _, value in values] == [1, 2, 3]
+    assert any("b/p: no value is a number, 2 values" in doubt for doubt in doubts)

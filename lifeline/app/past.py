@@ -1,0 +1,127 @@
+"""The past that rules are judged over: the lake of a site, or files of others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+
+from lifeline.app.foreign_history import ForeignReadings, foreign_history
+from lifeline.app.history import lake_history
+from lifeline.app.overriding import past_spans
+from lifeline.app.since import parse_time
+from lifeline.app.site import load_site
+from lifeline.app.spool import Spool
+from lifeline.core.batch import Readings
+from lifeline.core.errors import ConfigurationError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from lifeline.app.backtest_report import Series
+    from lifeline.app.foreign_history import Progress
+    from lifeline.core.override import ParameterSpan
+    from lifeline.core.registry import Registry
+
+READINGS: Final = "readings 读数"
+
+
+@dataclass(frozen=True)
+class Past:
+    """Points and readings in order of receipt, and how to read chosen points again."""
+
+    points: Registry
+    batches: Iterable[Readings]
+    """To be walked through again and again; they are read again each time."""
+    rows: int
+    """How many readings there are at most."""
+    span: tuple[int, int] | None
+    """First and last time of receipt, epoch ms; None without readings."""
+    zone: str
+    spans: Sequence[ParameterSpan] = ()
+    """What emergencies set of the rules' parameters at that time."""
+
+    @property
+    def said(self) -> list[str]:
+        """What reading the file to its end has found."""
+        return self.batches.doubts if isinstance(self.batches, ForeignReadings) else []
+
+    def ready(self, progress: Progress | None) -> Iterable[Readings]:
+        """Its batches, to be walked through dozens of times: what a foreign file tells is worked out once."""
+        if not isinstance(self.batches, ForeignReadings):
+            return self.batches
+        spool = Spool()
+        for batch in watched(self, progress):
+            spool.append(batch)
+        return spool
+
+    def series(self, points: Sequence[int]) -> list[Series]:
+        """Name, times and values of points."""
+        kept = [batch.take(np.isin(batch.point, points)) for batch in self.batches]
+        made = []
+        for point in points:
+            rows = Readings.concat([part.take(part.point == point) for part in kept])
+            order = np.argsort(rows.ts, kind="stable")
+            device = self.points.devices[self.points.point_device[point]]
+            quantity = self.points.quantities[self.points.point_quantity[point]]
+            made.append((f"{device}/{quantity}", rows.ts[order], rows.value[order]))
+        return made
+
+
+def past(
+    config: Path,
+    data: Path | Sequence[Path] | None,
+    registry: Path | None,
+    start: str | None,
+    end: str | None,
+    timezone: str | None,
+    progress: Progress | None,
+) -> Past:
+    """The lake of a site, or the files ``data`` with their ``registry``; times of receipt from ``start`` to ``end``.
+
+    Raises:
+        ConfigurationError: times or files are wrong, or there is no such site.
+    """
+    from_ms, to_ms = parse_time(start, "--from"), parse_time(end, "--to")
+    if from_ms is not None and to_ms is not None and to_ms <= from_ms:
+        remedy = "give a later --to, or leave it out (请给出更晚的 --to，或省略此项)"
+        raise ConfigurationError([Problem("command line", "--to", f"{end} is not after --from {start}", remedy)])
+    _known_zone(timezone)
+    if data is not None:
+        if registry is None:
+            remedy = "give --registry FILE: which points the data speaks of"
+            raise ConfigurationError([Problem("command line", "--registry", "is missing beside --data", remedy)])
+        points, readings = foreign_history(data, registry, from_ms, to_ms, progress=progress)
+        return Past(points, readings, readings.rows, readings.span, timezone or "UTC")
+    if not config.exists():
+        remedy = "over the lake of a site: -c FILE; over files of others: --data FILE --registry FILE"
+        raise ConfigurationError([Problem(str(config), "file", "does not exist", remedy)])
+    site = load_site(config)
+    points, stored = lake_history(site.data, from_ms, to_ms)
+    zone = timezone or site.config.site.timezone
+    return Past(points, stored, stored.rows, stored.span, zone, past_spans(site))
+
+
+def _known_zone(timezone: str | None) -> None:
+    if timezone is None:
+        return
+    try:
+        ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        problem = Problem("command line", "--timezone", f"{timezone!r} is no time zone", "e.g. Asia/Shanghai or UTC")
+        raise ConfigurationError([problem]) from error
+
+
+def watched(history: Past, progress: Progress | None) -> Iterator[Readings]:
+    """Its batches; progress is told after each, and in the end how many readings there really were."""
+    done = 0
+    for batch in history.batches:
+        yield batch
+        done += len(batch)
+        if progress is not None:
+            progress(READINGS, done, max(done, history.rows))
+    if progress is not None:
+        progress(READINGS, done, done)
