@@ -37,6 +37,7 @@ COLUMNS = [
 ]
 
 Actor = Annotated[str | None, typer.Option(help="Who acts; default: your login name.")]
+Note = Annotated[str, typer.Option("--note", "--reason", help="Why; kept with the alarm.")]
 Role = Annotated[str, typer.Option(help="In which role.")]
 
 
@@ -161,7 +162,7 @@ def ack(
     config: ConfigFile = DEFAULT_CONFIG,
     actor: Actor = None,
     role: Role = "operator",
-    note: str = "",
+    note: Note = "",
     json: AsJson = False,
 ) -> None:
     """Acknowledge: somebody has seen it."""
@@ -197,7 +198,7 @@ def unshelve(
     config: ConfigFile = DEFAULT_CONFIG,
     actor: Actor = None,
     role: Role = "operator",
-    note: str = "",
+    note: Note = "",
     json: AsJson = False,
 ) -> None:
     """Bring a shelved alarm back now (取消搁置)."""
@@ -211,7 +212,7 @@ def unsuppress(
     config: ConfigFile = DEFAULT_CONFIG,
     actor: Actor = None,
     role: Role = "dispatcher",
-    note: str = "",
+    note: Note = "",
     json: AsJson = False,
 ) -> None:
     """End a suppression (取消抑制)."""
@@ -225,7 +226,7 @@ def in_service(
     config: ConfigFile = DEFAULT_CONFIG,
     actor: Actor = None,
     role: Role = "dispatcher",
-    note: str = "",
+    note: Note = "",
     json: AsJson = False,
 ) -> None:
     """Put back into service after maintenance (恢复服务)."""

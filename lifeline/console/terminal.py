@@ -50,7 +50,11 @@ def status_line(status: Mapping[str, Any]) -> Text:
         lag = float(follower.get("lag_s") or 0)
         line.append(f" {follower.get('name')} {lag:.1f} s", style="yellow" if lag > LAG_WARN_S else "")
     _append_events(line, status.get("events_open") or {})
-    rejected = sum((status.get("rejected") or {}).values())
+    reasons = status.get("rejected") or {}
+    repeats = reasons.get("duplicate", 0)
+    rejected = sum(reasons.values()) - repeats
+    if repeats:
+        line.append(f" · repeats {human(repeats)}")
     if rejected:
         line.append(f" · rejected {human(rejected)}", style="yellow")
     line.append(f" · unacked {status.get('unacknowledged', 0):,}")

@@ -138,6 +138,7 @@ def test_the_line_says_what_matters() -> None:
         "✗ 日志：disk full · log: disk full · 0 readings/s"
     )
     assert "rejected 5" in status_line({**STATUS, "rejected": {"too_old": 2, "oversized": 3}}).plain
+    assert " · repeats 4 · unacked" in status_line({**STATUS, "rejected": {"duplicate": 4}}).plain
     assert status_line({}).plain
 
 

@@ -101,3 +101,20 @@ def test_a_meter_that_uploads_once_a_day_is_missed_though_its_gateway_often_paus
 def test_two_of_six_are_devices_and_no_gateway(kit: Any) -> None:
     raised = [a[::2] for a in alarms(kit, dict.fromkeys((1, 2), range(20, 40))) if a[1] == "raised"]
     assert raised == [("device.dropout", 1), ("device.dropout", 2)]
+
+
+def test_an_outage_of_most_gateways_is_one_alarm(kit: Any) -> None:
+    """Of a broker or a carrier; each gateway of twenty devices or more was an alarm beside it."""
+    many, each, minutes = 5, 25, 30
+    devices = range(many * each)
+    points = [{"gateway": f"GW{d // each}", "interval_s": 60.0, "quantity": "level", "kind": "x"} for d in devices]
+    times = [(k, d, kit.t0 + k * STEP_S * 1000 + 38_800 * d % 60_000) for k in range(minutes) for d in devices]
+
+    def raised(gateways: int) -> list[tuple[str, int]]:
+        told = [(t, d, k) for k, d, t in times if d >= gateways * each or k not in range(10, 20)]
+        machine = RuleMachine(RULES, kit.registry(points), "UTC")
+        found = machine.process(kit.record(1, [(d, t, t, 1.0 + k % 7) for t, d, k in sorted(told)]))
+        return [(c.rule_id, c.point) for c in found if c.kind == "raised"]
+
+    assert raised(many) == [("device.silence.mass", 0)]
+    assert {("device.gateway.silent", 0), ("device.gateway.silent", each)} < set(raised(2)), "they name the cause"
