@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from simulators.kernels.noise import derive
-from simulators.scenarios import EARLY, SCENARIOS, Scene
+from simulators.scenarios import EARLY, SCENARIOS, play
+from simulators.scene import Scene
 from simulators.truth import Truth
 
 if TYPE_CHECKING:
@@ -85,4 +86,4 @@ class Faults:
     def _start(self, name: str, at_ms: int) -> None:
         """Start a scenario; when no place for it is free (or it is summer for a heat fault) nothing happens."""
         self._number += 1
-        self._scene.play(name, f"F{self._number:06d}", at_ms)
+        play(self._scene, name, f"F{self._number:06d}", at_ms)

@@ -25,7 +25,7 @@ def main() -> None:
     from lifeline.app.orphans import die_with_parent
     from lifeline.core.errors import LifelineError
     from lifeline.core.principal import Grant
-    from lifeline.lake import query
+    from lifeline.lake import query, selects
 
     die_with_parent(int(sys.argv[1]), 9)
     out = os.fdopen(os.dup(1), "wb")
@@ -51,10 +51,10 @@ def main() -> None:
             connection, asked["sql"], asked["output"], rows_max=asked["rows_max"], timeout_s=asked["timeout_s"]
         )
         if len(result) > asked["bytes_max"]:
-            raise query.QueryError(f"the result has more than {asked['bytes_max']} bytes; aggregate, or add LIMIT")
+            raise selects.QueryError(f"the result has more than {asked['bytes_max']} bytes; aggregate, or add LIMIT")
         header: dict[str, Any] = {"ok": True, "layers": layers}
     except (LifelineError, MemoryError, OSError) as error:
-        kind = "query" if isinstance(error, query.QueryError | MemoryError) else "unavailable"
+        kind = "query" if isinstance(error, selects.QueryError | MemoryError) else "unavailable"
         header, result = {"ok": False, "kind": kind, "error": str(error) or "out of memory", "layers": layers}, b""
     out.write(orjson.dumps(header) + b"\n" + result)
     out.flush()

@@ -2,69 +2,31 @@
 
 The connection is in memory, with the views of ``catalog.sql`` in it: one consistent list of files, which stay on disk
 for the grace period. It is then locked: no file outside the lake, no extension, no setting, no variable of the caller's
-Python. Because a DuckDB that may read a directory may also COPY into it, what reaches it is limited too: exactly one
-statement, of the kind SELECT, whose tables are our views or its own WITH, whose table functions are the harmless ones,
-and which calls nothing that reads a file, a setting or the catalog. What is not known to be harmless is refused.
+Python. What reaches it is limited too (``selects``).
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import secrets
 import threading
-import unicodedata
-from datetime import UTC, date, datetime
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import orjson
 import pyarrow as pa
 
-from lifeline.core.errors import ConfigurationError, PeerError, Problem, UnavailableError
+from lifeline.core.errors import ConfigurationError, Problem, UnavailableError
 from lifeline.core.personal import masked_text, without_ids
+from lifeline.lake.answers import FORMATS, answer
 from lifeline.lake.scope import HOUSEHOLD_PREFIX, pseudonym, scoped_views
-from lifeline.lake.views import COLUMNS, if_moved
+from lifeline.lake.selects import QueryError, check
+from lifeline.lake.views import if_moved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from lifeline.core.principal import Grant
-
-FORMATS: Final = ("table", "csv", "json", "parquet", "arrow", "columns")
-"""``arrow``: an IPC stream; ``columns``: JSON with columns, types and rows as lists."""
-
-TABLE_FUNCTIONS: Final = frozenset({"range", "generate_series", "unnest"})
-"""Table functions a query may use; all others read files, settings or catalogs."""
-
-DENIED_FUNCTIONS: Final = frozenset(
-    {
-        "checkpoint", "copy_database", "current_setting", "force_checkpoint", "getenv", "getvariable", "glob",
-        "json_execute_serialized_sql", "nextval", "currval", "parquet_scan", "pragma_version", "query", "query_table",
-        "set_config", "setseed", "shell", "sniff_csv", "which_secret", "write_log",
-    }
-)  # fmt: skip
-"""Functions that reach outside the query: files, settings, environment, other SQL."""
-DENIED_PREFIXES: Final = ("read_", "duckdb_", "pragma_", "pg_", "arrow_scan", "pandas_scan", "python_map", "iceberg_",
-                          "delta_", "sqlite_", "postgres_", "mysql_", "http_", "st_read", "load_", "enable_",
-                          "disable_", "_hide_")  # fmt: skip
-
-REFUSED_REFERENCES: Final = frozenset({"COLUMN_DATA", "BOUND_TABLE_REF", "DELIM_GET"})
-CATALOG_VIEWS: Final = frozenset({("information_schema", "columns"), ("information_schema", "tables")})
-"""Parts of the catalog that name columns and types, but no definition, path or setting."""
-
-WHOLE_BELOW: Final = 1 << 63
-"""Whole numbers of JSON below this are read as they are by most programs; larger ones are text."""
-
-TABLE_ROWS_MAX: Final = 10_000
-"""Rows that ``table`` shows; the other formats give all."""
-
-
-class QueryError(PeerError):
-    """The query is refused or wrong; the message says why."""
 
 
 def open_catalog(
@@ -185,78 +147,6 @@ def _lock(connection: duckdb.DuckDBPyConnection, data_dir: Path, memory_limit: s
         connection.execute(setting)
 
 
-def check(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
-    """The one SELECT that ``sql`` consists of.
-
-    Raises:
-        QueryError: it is something else; the message says what is allowed.
-    """
-    try:
-        statements = connection.extract_statements(sql)
-    except duckdb.Error as error:
-        raise QueryError(str(error)) from error
-    if len(statements) != 1:
-        raise QueryError(f"exactly one statement is allowed, these are {len(statements)}")
-    if statements[0].type != duckdb.StatementType.SELECT:
-        kind = str(statements[0].type).rsplit(".", 1)[-1]
-        raise QueryError(f"only SELECT is allowed (the catalog is read only), this is {kind}")
-    tree = connection.execute("SELECT json_serialize_sql(?)", [statements[0].query]).fetchall()
-    parsed = json.loads(tree[0][0])
-    if parsed.get("error"):
-        raise QueryError(f"only a plain SELECT is allowed: {parsed.get('error_message', 'cannot be analysed')}")
-    named = frozenset(COLUMNS) | _own_names(parsed)
-    for node in _nodes(parsed):
-        _check_node(node, named)
-    return str(statements[0].query)
-
-
-def _own_names(tree: Any) -> frozenset[str]:
-    """Names that the query gives to parts of itself (WITH)."""
-    names: set[str] = set()
-    for node in _nodes(tree):
-        entries = (node.get("cte_map") or {}).get("map") or [] if isinstance(node.get("cte_map"), dict) else []
-        names.update(str(entry.get("key", "")).lower() for entry in entries if isinstance(entry, dict))
-        if node.get("type") in {"RECURSIVE_CTE_NODE", "CTE_NODE"}:
-            names.add(str(node.get("cte_name") or node.get("ctename") or "").lower())
-    return frozenset(names)
-
-
-def _check_node(node: dict[str, Any], named: frozenset[str]) -> None:
-    kind = node.get("type")
-    if kind in REFUSED_REFERENCES or (kind == "SHOW_REF" and not _describes(node, named)):
-        raise QueryError(f"only our views can be described: {', '.join(COLUMNS)}")
-    if kind == "TABLE_FUNCTION":
-        name = str(node.get("function", {}).get("function_name", "")).lower()
-        if name not in TABLE_FUNCTIONS:
-            raise QueryError(f"{name}() is not allowed; the views are {', '.join(COLUMNS)}")
-    if kind == "BASE_TABLE":
-        name, schema, catalog = (str(node.get(part) or "") for part in ("table_name", "schema_name", "catalog_name"))
-        ours = name.lower() in named and schema.lower() in {"", "main"}
-        if catalog or not (ours or (schema.lower(), name.lower()) in CATALOG_VIEWS):
-            shown = ".".join(part for part in (catalog, schema, name) if part)
-            raise QueryError(f"{shown!r} is not a view; the views are {', '.join(COLUMNS)}")
-    function = str(node.get("function_name") or "").lower()
-    if function in DENIED_FUNCTIONS or function.startswith(DENIED_PREFIXES):
-        raise QueryError(f"{function}() is not allowed")
-
-
-def _describes(node: dict[str, Any], named: frozenset[str]) -> bool:
-    """Whether a DESCRIBE or SUMMARIZE is of a query (checked by itself) or of one of our views."""
-    name = str(node.get("table_name") or "").strip('"').lower()
-    return (not name and node.get("query") is not None) or name in named
-
-
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    waiting = [tree]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            yield item
-            waiting.extend(item.values())
-        elif isinstance(item, list):
-            waiting.extend(item)
-
-
 def run(
     connection: duckdb.DuckDBPyConnection,
     sql: str,
@@ -281,26 +171,7 @@ def run(
     if output not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, not {output!r}")
     table = fetch(connection, sql, rows_max=rows_max, timeout_s=timeout_s)
-    if output == "parquet":
-        import pyarrow.parquet as pq  # 15 ms of every other query
-
-        buffer = io.BytesIO()
-        pq.write_table(_without_spans(table), buffer, compression="zstd")
-        return buffer.getvalue()
-    if output == "arrow":
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        return bytes(sink.getvalue())
-    if output == "columns":
-        lists = [[_json_value(value) for value in row] for row in _rows(table)]
-        types = [str(kind) for kind in table.schema.types]
-        body = {"columns": table.column_names, "types": types, "rows": lists}
-        return orjson.dumps(body, default=_json_value)
-    if output == "json":
-        rows = [{k: _json_value(v) for k, v in row.items()} for row in table.to_pylist()]
-        return orjson.dumps(rows, default=_json_value, option=orjson.OPT_INDENT_2) + b"\n"
-    return (_csv(table) if output == "csv" else _text(table)).encode()
+    return answer(table, output)
 
 
 def fetch(
@@ -350,103 +221,3 @@ def _unique(names: Sequence[str]) -> list[str]:
         taken.add(free)
         told.append(free)
     return told
-
-
-def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
-    return zip(*(column.to_pylist() for column in table.columns), strict=True)
-
-
-def _instant(value: datetime) -> str:
-    if value.tzinfo is None:
-        return value.isoformat(timespec="milliseconds")
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _json_value(value: Any) -> Any:
-    """A value as JSON has it; what it lacks is text. Sums and decimals are numbers where nothing is lost."""
-    if isinstance(value, datetime):
-        return _instant(value)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "backslashreplace")
-    if isinstance(value, Decimal):
-        whole = value == value.to_integral_value()
-        number = int(value) if whole and abs(value) < WHOLE_BELOW else float(value)
-        return number if Decimal(repr(number)) == value else str(value)
-    if isinstance(value, pa.MonthDayNano):
-        return _interval(*value)
-    return value if isinstance(value, (bool, int, float, str, list, dict, date, type(None))) else str(value)
-
-
-def _interval(months: int, days: int, nanoseconds: int) -> str:
-    """A span of time as DuckDB writes it: ``1 year 2 months 3 days 04:05:06.789``."""
-    years, months = int(months / 12), months - 12 * int(months / 12)
-    named = ((years, "year"), (months, "month"), (days, "day"))
-    words = [f"{count} {unit}{'s' * (abs(count) != 1)}" for count, unit in named if count]
-    if nanoseconds or not words:
-        seconds, fraction = divmod(abs(nanoseconds) // 1000, 1_000_000)
-        text = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-        tail = f".{fraction:06}".rstrip("0") if fraction else ""
-        words.append(f"{'-' * (nanoseconds < 0)}{text}{tail}")
-    return " ".join(words)
-
-
-def _without_spans(table: pa.Table) -> pa.Table:
-    """Spans of time as text: Parquet has no type that everybody writes and reads for them."""
-    for number, field in enumerate(table.schema):
-        if field.type == pa.month_day_nano_interval():
-            told = [None if value is None else _interval(*value) for value in table.column(number).to_pylist()]
-            table = table.set_column(number, field.name, pa.array(told, pa.string()))
-    return table
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, (list, dict)):
-        return orjson.dumps(value, default=_json_value).decode()
-    value = _json_value(value)
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value.isoformat() if isinstance(value, date) else str(value)
-
-
-def _csv(table: pa.Table) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(table.column_names)
-    for batch in table.to_batches(1 << 14):
-        for row in _rows(pa.Table.from_batches([batch])):
-            writer.writerow([_no_formula(value) for value in row])
-    return buffer.getvalue()
-
-
-def _no_formula(value: Any) -> str:
-    text = _plain(value)
-    dangerous = isinstance(value, (str, bytes)) and text[:1] in set("=+-@\t\r")
-    return "'" + text if dangerous else text
-
-
-def _text(table: pa.Table) -> str:
-    shown = table.slice(0, TABLE_ROWS_MAX)
-    cells = [table.column_names, *([_printable(value) for value in row] for row in _rows(shown))]
-    widths = [max(_width(row[i]) for row in cells) for i in range(table.num_columns)]
-    right = [pa.types.is_integer(t) or pa.types.is_floating(t) or pa.types.is_decimal(t) for t in table.schema.types]
-    lines = ["  ".join(_padded(c, w, right=r) for c, w, r in zip(row, widths, right, strict=True)) for row in cells]
-    lines.insert(1, "  ".join("─" * width for width in widths))
-    cut = f", the first {TABLE_ROWS_MAX} shown" if shown.num_rows < table.num_rows else ""
-    return "\n".join([*(line.rstrip() for line in lines), f"({table.num_rows} rows{cut})", ""])
-
-
-def _padded(text: str, width: int, *, right: bool) -> str:
-    blanks = " " * (width - _width(text))
-    return blanks + text if right else text + blanks
-
-
-def _printable(value: Any) -> str:
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in _plain(value))
-
-
-def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

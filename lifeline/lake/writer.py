@@ -24,8 +24,9 @@ import pyarrow as pa
 
 from lifeline.core.batch import Readings
 from lifeline.core.errors import UnavailableError
-from lifeline.lake.compaction import Compactor, merge_files, merge_rejects
+from lifeline.lake.compaction import Compactor
 from lifeline.lake.files import GRACE_MS, Trash
+from lifeline.lake.merging import merge_files, merge_rejects
 from lifeline.lake.parquet import (
     READINGS_TABLE,
     REJECTS_TABLE,

@@ -19,6 +19,7 @@ from lifeline.governance.actor import Actor
 from lifeline.governance.desk import GovernanceDesk
 from lifeline.lake import query
 from lifeline.lake.catalog import Catalog
+from lifeline.lake.selects import QueryError
 from tests.console.conftest import NOW_MS
 
 ANALYST = Principal("analyst1", (Grant("analyst"),), via="token")
@@ -238,7 +239,7 @@ def test_none_of_the_escapes_works(client: Any, tmp_path: Path) -> None:
         # all of them meet the statement's check and DuckDB's locks; a process for each takes a minute
         with closing(query.open_catalog(data, grants=None, key="key")) as connection:
             for text in queries:
-                with suppress(query.QueryError):
+                with suppress(QueryError):
                     works.append((text, query.run(connection, text, "columns", rows_max=1000)[:200]))
         for text in queries[:: 1 if os.environ.get("LIFELINE_SOAK") else 8]:
             try:

@@ -15,7 +15,8 @@ import pytest
 
 from lifeline.core.errors import ConfigurationError, UnavailableError
 from lifeline.lake.catalog import Catalog
-from lifeline.lake.query import QueryError, fetch, open_catalog, run
+from lifeline.lake.query import fetch, open_catalog, run
+from lifeline.lake.selects import QueryError
 from lifeline.lake.writer import LakeFollower
 
 if TYPE_CHECKING:
