@@ -24,19 +24,21 @@ MATRIX: Final = {
 LIVES: Final = """
     gas.ch4.high gas.ch4.high-high gas.ch4.rise gas.ch4.trend gas.ch4.corroborated gas.ethane.present gas.pressure.high
     gas.pressure.low gas.inlet.high gas.flow.surge methane.mine.high methane.ambient.plume methane.ambient.agree
+    methane.ambient.slow methane.ambient.percent
     scada.energy.pattern heat.makeup.surge heat.pressure.drop water.burst.confirmed water.burst.pressure
     scada.water.pattern scada.water.habit quality.water.drift quality.water.pattern
 """
 """Explosion, scalding, a street that collapses, unfit water for a whole network."""
 MANY: Final = """
     gas.cover.opened gas.inlet.low gas.meter.overflow gas.ch4.biogas meter.gas.over meter.gas.running
-    methane.mine.warning methane.mine.rising heat.loop.outage heat.circulation.lost heat.rooms.cold heat.pressure.low
-    heat.pressure.high heat.supply.high water.burst.flow water.inlet.closed water.pressure.low water.pressure.high
-    water.flow.reverse water.meter.reversed water.hydrant.tilted meter.gas.days
+    methane.mine.warning methane.mine.rising methane.mine.seldom heat.loop.outage heat.circulation.lost heat.rooms.cold
+    heat.pressure.low heat.pressure.high heat.supply.high water.burst.flow water.inlet.closed water.pressure.low
+    water.pressure.high water.flow.reverse water.meter.reversed water.hydrant.tilted meter.gas.days
 """
 """The supply or the health of many, or the life of one."""
 EARLY: Final = """
     gas.ch4.rise gas.ch4.trend gas.flow.surge heat.pressure.drop water.burst.pressure methane.mine.rising
+    methane.mine.seldom
 """
 """One weak witness, or what only leads there: a level lower than what it foretells."""
 ABOUT: Final = dict.fromkeys(LIVES.split(), "lives") | dict.fromkeys(MANY.split(), "many")

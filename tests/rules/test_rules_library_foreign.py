@@ -52,6 +52,18 @@ def pooling(ppb: bool = False) -> Series:
     return {"methane": 1000 * told if ppb else told}
 
 
+def percent(site: Series) -> Series:
+    """The same in per cent of the air, and no name says so."""
+    return {name: values / 10_000 for name, values in site.items()}
+
+
+def once(excess: float) -> Series:
+    """One reading of many that stands above the background, as a quarter of an hour of a plume does."""
+    told = 2.0 + noise(60, 0.03)
+    told[50] += excess
+    return {"ch4": told}
+
+
 def renamed(site: Series, **names: str) -> Series:
     """The same columns, some of them called otherwise."""
     return {names.get(name, name): values for name, values in site.items()}
@@ -334,6 +346,10 @@ CASES: list[Case] = [
     ),
     ("methane.ambient.plume", "methane-ambient", 60, lambda: flicker(20.0), lambda: flicker(0.0)),
     ("methane.ambient.plume", "methane-ambient", 60, lambda: in_ppb(plume(2.0)), lambda: in_ppb(plume(0.3))),
+    ("methane.ambient.slow", "methane-ambient", 900, lambda: once(2.0), lambda: once(0.3)),
+    ("methane.ambient.slow", "methane-ambient", 300, lambda: plume(2.0), lambda: plume(0.3)),
+    ("methane.ambient.percent", "methane-ambient", 60, lambda: percent(plume(2.0)), lambda: percent(plume(0.3))),
+    ("methane.ambient.percent", "methane-ambient", 60, lambda: percent(digits(8.0)), lambda: plume(2.0)),
     ("methane.ambient.agree", "methane-ambient", 60, lambda: plume(2.0, 0.0, 1.5), lambda: plume(2.0, 0.0, 0.3)),
     ("methane.mine.warning", "mine-methane", 30, lambda: face(0.6, 0.9, 1.0, 1.1), lambda: face(0.6, 0.9, 0.9, 0.9)),
     (
@@ -364,6 +380,27 @@ CASES: list[Case] = [
         30,
         lambda: face(*np.linspace(0.6, 0.98, 20)),
         lambda: face(*(0.85 + 0.05 * (k % 2) for k in range(20))),
+    ),
+    (
+        "methane.mine.seldom",
+        "mine-methane",
+        900,
+        lambda: face(0.6, 0.8, 0.9, 0.95),
+        lambda: face(0.6, 0.8, 0.89, 0.88),
+    ),
+    (
+        "methane.mine.warning",
+        "mine-methane",
+        30,
+        lambda: {"ch4_ppm": 10_000 * face(0.6, 0.9, 1.0, 1.1)["mm116"]},
+        lambda: {"ch4_ppm": 10_000 * face(0.6, 0.9, 0.99, 0.9)["mm116"]},
+    ),
+    (
+        "methane.mine.high",
+        "mine-methane",
+        30,
+        lambda: {"ch4_lel": 20 * face(0.6, 0.9, 1.5, 1.6)["mm116"]},
+        lambda: {"ch4_lel": 20 * face(0.6, 0.9, 1.4, 1.4)["mm116"]},
     ),
     ("scada.water.pattern", "water-scada", 3600, lambda: network(wrong=True), lambda: network(wrong=False)),
     ("scada.water.habit", "water-scada", 60, lambda: tank(forged=True), lambda: tank(forged=False)),
@@ -502,6 +539,20 @@ def test_mine_methane_is_over_one_step_of_its_sensor_below_the_limit(
 ) -> None:
     heard = changes(kit, "methane.mine.warning", "mine-methane", 30, face(0.8, 1.0, *after_it))
     assert [change.kind for change in heard] == told
+
+
+@pytest.mark.parametrize(("step_s", "told"), [(60, "plume"), (900, "slow")])
+def test_one_alarm_tells_a_plume_however_often_it_is_told(kit: Any, step_s: int, told: str) -> None:
+    """Sensors of a minute by two readings, those of a quarter of an hour by one, and neither by both rules."""
+    for rule in ("plume", "slow"):
+        heard = fired(kit, f"methane.ambient.{rule}", "methane-ambient", step_s, plume(2.0))
+        assert heard == (rule == told)
+
+
+def test_one_reading_of_a_minute_is_no_plume(kit: Any) -> None:
+    assert not any(
+        fired(kit, f"methane.ambient.{rule}", "methane-ambient", 60, once(2.0)) for rule in ("plume", "slow")
+    )
 
 
 def test_what_flows_back_now_and_then_is_one_alarm(kit: Any) -> None:
