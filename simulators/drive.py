@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from lifeline.core.errors import ConfigurationError, PeerError, Problem, UnavailableError
+from lifeline.core.errors import PeerError, UnavailableError
+from simulators.drive_report import Status, Summary
+from simulators.drive_settings import checked, fault_settings, fleet_settings
 from simulators.faults import FaultSettings
-from simulators.fleet import SENSORS, FleetSettings
 from simulators.fleet_build import build_fleet
 from simulators.generator import Generator, Tick
 from simulators.ledger import Ledger
@@ -29,12 +29,10 @@ from simulators.wire import DISCONNECT, PINGREQ, Encoder
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from simulators.dirt import DirtSettings
-    from simulators.schedule import Shape
+    from simulators.drive_settings import DriveSettings
 
 TICK_MS: Final = 50
 _KEEP_ALIVE_S: Final = 60
@@ -47,81 +45,6 @@ _GRACE_S: Final = 2.0
 _ACKS_S_MAX: Final = 60.0
 _STATUS_S: Final = 1.0
 _TRUTH_S: Final = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class DriveSettings:
-    """What to publish, where to, and what to write down."""
-
-    broker_url: str
-    sensors: int = SENSORS
-    interval_s: float | None = None
-    shape: Shape = "single"
-    pack: int = 100
-    qos: int = 1
-    seconds: float | None = None
-    """None: until stopped."""
-    seed: int = 1
-    faults_per_hour: float = 12.0
-    fault_speed: float = 1.0
-    early_faults: int | None = None
-    """See ``FaultSettings.early``."""
-    dirt: DirtSettings | None = None
-    truth: Path | None = None
-    registry: Path | None = None
-    """POINTS as Parquet; AREAS goes beside it as ``<stem>.areas.parquet``."""
-    ledger: Path | None = None
-    client_id: str | None = None
-    username: str | None = None
-    password: str | None = None
-    ca_file: Path | None = None
-    ack_idle_s: float = 10.0
-    """At the end: give up on acknowledgements when none has come for so long (60 s in all)."""
-    start_ms: int | None = None
-    """Simulated time of the first tick (epoch ms); None: now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How it goes, about once a second."""
-
-    elapsed_s: float
-    connected: bool
-    messages: int
-    readings: int
-    acknowledged_messages: int
-    in_flight: int
-    behind_s: float
-    faults: int
-    problem: str
-    """Why the connection is lost; empty while there is one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """How it went. ``behind_s`` is what was missing of the schedule at the end; readings count repeats."""
-
-    sensors: int
-    points: int
-    messages: int
-    readings: int
-    acknowledged_messages: int
-    acknowledged_readings: int
-    seconds: float
-    messages_per_s: float
-    behind_s: float
-    faults: int
-    harmless: int
-    behind_s_max: float
-    repeated_readings: int
-    """Sent on purpose a second time (``dirt``)."""
-    resent_messages: int
-    """Sent again after a lost connection."""
-    reconnects: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """The keys of ``simulate --json``."""
-        return asdict(self)
 
 
 def run(
@@ -138,50 +61,12 @@ def run(
         UnavailableError: the broker could not be reached within 30 s. (Once connected, it is tried for ever.)
         OSError: a file could not be written.
     """
-    drive = _Drive(_checked(settings), stop)
+    drive = _Drive(checked(settings), stop)
     try:
         drive.publish(on_status)
     finally:
         drive.close()
     return drive.summary()
-
-
-def _checked(settings: DriveSettings) -> DriveSettings:
-    """The settings, or all that is wrong with them."""
-    problems: list[Problem] = []
-    checks: dict[str, Callable[[], object]] = {
-        "broker": lambda: parse_url(settings.broker_url, settings.username, settings.password),
-        "sensors, interval or pack": lambda: _fleet_settings(settings),
-        "faults": lambda: _fault_settings(settings),
-    }
-    for key, check in checks.items():
-        try:
-            check()
-        except ConfigurationError as error:
-            problems += error.problems
-        except ValueError as error:
-            problems.append(Problem("simulate", key, str(error)))
-    if settings.qos not in {0, 1}:
-        problems.append(Problem("simulate", "qos", f"{settings.qos} is not supported", "give 0 or 1"))
-    if settings.shape not in {"single", "gateway"}:
-        problems.append(Problem("simulate", "shape", f"{settings.shape!r} is unknown", "give single or gateway"))
-    if settings.seconds is not None and not settings.seconds > 0:
-        problems.append(Problem("simulate", "seconds", f"{settings.seconds} s is no time", "give more than 0"))
-    for key in ("truth", "registry", "ledger"):
-        path: Path | None = getattr(settings, key)
-        if path is not None and not path.parent.is_dir():
-            problems.append(Problem("simulate", key, f"{path.parent} is no folder", "make it first"))
-    if problems:
-        raise ConfigurationError(problems)
-    return settings
-
-
-def _fleet_settings(settings: DriveSettings) -> FleetSettings:
-    return FleetSettings(settings.sensors, settings.seed, settings.interval_s, settings.pack)
-
-
-def _fault_settings(settings: DriveSettings) -> FaultSettings:
-    return FaultSettings(settings.faults_per_hour, settings.fault_speed, settings.early_faults)
 
 
 class _Drive:
@@ -192,7 +77,7 @@ class _Drive:
         self._stop = stop
         self._address: Address = parse_url(settings.broker_url, settings.username, settings.password)
         self._client_id = settings.client_id or f"lifeline-simulator-{os.getpid()}-{os.urandom(3).hex()}"
-        self._fleet = build_fleet(_fleet_settings(settings))
+        self._fleet = build_fleet(fleet_settings(settings))
         if settings.registry:
             write_fleet(self._fleet, settings.registry)
         self._encoder = Encoder(self._fleet, settings.shape, settings.pack, settings.qos)
@@ -237,7 +122,7 @@ class _Drive:
         settings = self._settings
         self._origin_s = time.monotonic()
         self._start_ms = settings.start_ms if settings.start_ms is not None else int(time.time() * 1000)
-        faults = _fault_settings(settings)
+        faults = fault_settings(settings)
         generator = Generator(self._fleet, self._start_ms, faults, settings.dirt, settings.shape)
         self._generator = generator
         if settings.ledger:

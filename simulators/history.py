@@ -11,11 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from lifeline.core.batch import Readings
 from lifeline.core.limits import LATE_MS_MIN
-from lifeline.core.schema import TIME, Flag
+from lifeline.core.schema import Flag
 from simulators.generator import Generator
 
 if TYPE_CHECKING:
@@ -86,17 +85,3 @@ class History:
             flags=np.repeat(flags.astype(np.uint8), sizes),
         )
         return readings.take(np.argsort(readings.received_at, kind="stable")) if self._exact else readings
-
-
-def long_table(fleet: Fleet, readings: Readings) -> pa.Table:
-    """Readings as a long table (``ts, device_id, quantity, value, quality``): what ``rules backtest --data`` reads."""
-    points = pa.array(readings.point)
-    return pa.table(
-        {
-            "ts": pa.array(readings.ts).cast(TIME),
-            "device_id": pa.array(fleet.ids).take(pa.array(fleet.point_device[readings.point])),
-            "quantity": pa.array([m.quantity for m in fleet.models]).take(pa.array(fleet.point_model).take(points)),
-            "value": pa.array(readings.value),
-            "quality": pa.array(readings.quality),
-        }
-    )

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from lifeline.app.run import stop_on_signals
 from lifeline.core.errors import ConfigurationError, Problem
-from simulators.drive import DriveSettings, run
+from simulators.drive import run
+from simulators.drive_settings import DriveSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from simulators.drive import Status
+    from simulators.drive_report import Status
     from simulators.schedule import Shape
 
 

@@ -9,9 +9,9 @@ checksum fails is named as bad: whether a power cut or a flipped bit did it cann
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lifeline.core.errors import UnavailableError
 from lifeline.log.files import OsFiles, Scratch, read_file
@@ -64,10 +64,6 @@ class VerifyReport:
     def ok(self) -> bool:
         """Nothing bad was found."""
         return self.bad is None
-
-    def to_dict(self) -> dict[str, Any]:
-        """For ``--json``."""
-        return {**asdict(self), "ok": self.ok}
 
 
 def verify(directory: Path | str, *, files: Files | None = None) -> VerifyReport:

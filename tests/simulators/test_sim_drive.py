@@ -16,7 +16,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from lifeline.core.errors import ConfigurationError, PeerError, UnavailableError
 from lifeline.core.schema import AREAS, POINTS, TRUTH
-from simulators.drive import DriveSettings, run
+from simulators.drive import run
+from simulators.drive_settings import DriveSettings
 from simulators.link import Link, parse_url
 
 if TYPE_CHECKING:

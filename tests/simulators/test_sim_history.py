@@ -10,7 +10,7 @@ from lifeline.core.schema import Flag
 from simulators.dirt import CLEAN, DirtSettings
 from simulators.faults import FaultSettings
 from simulators.fleet import KINDS, Fleet
-from simulators.history import History, long_table
+from simulators.history import History
 
 T0 = 1_795_000_000_000
 DAY = 86_400_000
@@ -63,17 +63,6 @@ def test_two_histories_are_equal(small_fleet: Fleet) -> None:
     )
 
     assert one.to_arrow().equals(two.to_arrow())
-
-
-def test_long_table_names_the_points(small_fleet: Fleet) -> None:
-    history = History(small_fleet, T0, T0 + 10_000, tick_ms=10_000, dirt=CLEAN)
-    readings = next(iter(history.ticks()))
-    table = long_table(small_fleet, readings)
-    registry = small_fleet.points
-
-    assert table.column_names == ["ts", "device_id", "quantity", "value", "quality"]
-    assert table["device_id"].to_pylist() == registry["device_id"].take(readings.point.tolist()).to_pylist()
-    assert table["quantity"].to_pylist() == registry["quantity"].take(readings.point.tolist()).to_pylist()
 
 
 def test_a_history_needs_a_period(small_fleet: Fleet) -> None:
