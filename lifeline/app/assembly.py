@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import logging
 import random
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
-from ingest.broker import BrokerSettings, Subscribe
-from ingest.collector import Collector
 from ingest.embedded import EmbeddedBroker
 from ingest.identity import IdentityWindow
-from lifeline.app.binding import Binding
 from lifeline.app.births import sparkplug
 from lifeline.app.bookkeeping import keep_books, record_reload
+from lifeline.app.brokers import broker_settings, collector_for
 from lifeline.app.clock import now_ms
 from lifeline.app.decoding import make_decoder
 from lifeline.app.load import LoadGauge
@@ -28,14 +24,13 @@ from lifeline.app.memory import MemoryKeeper, give_back, settle, settle_allocato
 from lifeline.app.outgoing import start_sinks
 from lifeline.app.overriding import load_rules
 from lifeline.app.publishing import Publisher
+from lifeline.app.recovering import check_positions, recall, recover
 from lifeline.app.reference import bring_reference, policy_text
 from lifeline.app.reloading import RuleWatch
 from lifeline.app.replaying import ReplayDesk
 from lifeline.app.settling import Settling
 from lifeline.app.shadow import ShadowDesk
-from lifeline.config import read_password
-from lifeline.core.errors import CorruptionError, LifelineError, UnavailableError
-from lifeline.core.limits import LOG_KEPT_BYTES
+from lifeline.core.errors import LifelineError, UnavailableError
 from lifeline.core.metrics import Metrics
 from lifeline.engine.follow import Follow
 from lifeline.engine.pipeline import Engine
@@ -43,7 +38,6 @@ from lifeline.engine.rules_follower import RulesFollower
 from lifeline.engine.snapshots import SnapshotStore
 from lifeline.engine.status import StatusBoard
 from lifeline.engine.tally import Tally
-from lifeline.files import make_directory, write_atomic
 from lifeline.governance.desk import GovernanceDesk
 from lifeline.governance.further import FurtherSums
 from lifeline.governance.places import PlaceLookup
@@ -52,18 +46,14 @@ from lifeline.lake.catalog import Catalog
 from lifeline.lake.completeness import CompletenessFollower
 from lifeline.lake.writer import LakeFollower
 from lifeline.live.values import LiveValues
-from lifeline.log import TAIL_BYTES, LocalLog
-from lifeline.registry import RegistryLedger, read_areas, read_points
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from concurrent.futures import Future
-
+    from ingest.collector import Collector
     from ingest.paho_collector import PahoCollector
+    from lifeline.app.binding import Binding
     from lifeline.app.site import Site
-    from lifeline.config import BrokerConfig
-    from lifeline.core.batch import LogRecord, Readings
-    from lifeline.core.ports import Follower
+    from lifeline.log import LocalLog
+    from lifeline.registry import RegistryLedger
     from rules.evaluate import RuleMachine
     from rules.rule_set import RuleSet
 
@@ -71,10 +61,6 @@ logger = logging.getLogger(__name__)
 
 CATALOG_REST_MS: Final = 700
 """Flushes, merges and changes of events each asked for a new catalog: four a second under load, a tenth of a core."""
-
-RECORDS_BACK: Final = 64
-ROWS_BACK: Final = 1 << 18
-"""The log is read back by so many records at a time at most, and one by one where they bring so many rows."""
 
 
 @dataclass
@@ -119,35 +105,6 @@ class Assembly:
             part.close()
         for broker in self.brokers:
             broker.stop()
-
-
-def has_log(site: Site) -> bool:
-    """Whether readings were ever stored here; to be asked before the log is opened, which begins one."""
-    return any(site.log.glob("*.log"))
-
-
-def open_registry(site: Site, *, must_exist: bool) -> RegistryLedger:
-    """The registry of a site, with every new point numbered durably.
-
-    ``must_exist``: stored readings refer to point numbers (``has_log``), so a missing ledger is a loss.
-
-    Raises:
-        ConfigurationError: the registry or the areas file is wrong.
-    """
-    config = site.config.registry
-    make_directory(site.state)
-    areas = read_areas(config.areas) if config.areas else None
-    if config.file is None:
-        return RegistryLedger(site.state, None, areas, must_exist=must_exist)
-    # a file that was merged before, to the byte, is not read, checked and merged again: a restart is a second faster
-    merged, digest = site.state / "points.merged", blake2b(config.file.read_bytes()).hexdigest().encode()
-    try:
-        known = must_exist and merged.exists() and merged.read_bytes() == digest
-    except OSError as error:
-        raise UnavailableError(f"{merged}: cannot be read: {error}") from error
-    ledger = RegistryLedger(site.state, None if known else read_points(config.file), areas, must_exist=must_exist)
-    write_atomic(merged, digest)
-    return ledger
 
 
 def open_queue(site: Site, rule_set: RuleSet, ledger: RegistryLedger) -> tuple[GovernanceQueue, GovernanceDesk]:
@@ -266,34 +223,6 @@ def assemble(site: Site) -> Assembly:
     )
 
 
-def recover(
-    site: Site, rule_set: RuleSet, window: IdentityWindow, metrics: Metrics
-) -> tuple[RegistryLedger, Binding, LocalLog, Future[None]]:
-    """Registry and log; the rules are being bound, and the window recalls: no repeat is recognised before it is done.
-
-    The log is owned from here on: nothing but the registry is touched before. The two longest parts of a restart go on
-    beside the databases.
-
-    Raises:
-        ConfigurationError, UnavailableError, CorruptionError: as ``assemble``.
-    """
-
-    def open_log() -> LocalLog:
-        return LocalLog(site.log, clock=now_ms, metrics=metrics, tail_bytes=TAIL_BYTES, kept_bytes=LOG_KEPT_BYTES)
-
-    aside = ThreadPoolExecutor(1, "recover")
-    try:
-        # a first start numbers the points before there is a log: killed in between, the next one must not find a log
-        # whose registry seems lost
-        opening = aside.submit(open_log) if has_log(site) else None
-        ledger = open_registry(site, must_exist=opening is not None)
-        binding = Binding(rule_set, ledger, site.config.site.timezone)
-        log = open_log() if opening is None else opening.result()
-        return ledger, binding, log, aside.submit(recall, window, log)
-    finally:
-        aside.shutdown(wait=False)
-
-
 def rules_follower(
     site: Site, binding: Binding, queue: GovernanceQueue, log: LocalLog, metrics: Metrics
 ) -> RulesFollower:
@@ -320,77 +249,3 @@ def published(catalog: Catalog, desk: GovernanceDesk, ledger: RegistryLedger, gr
         give_back()  # a first start: what reading the registry took is not held together with what writing it takes
         publisher.publish_registry()
     return publisher
-
-
-def check_positions(site: Site, log: LocalLog, followers: Sequence[Follower]) -> None:
-    """Raises CorruptionError when a follower has consumed more than the log holds."""
-    for follower in followers:
-        if follower.position > log.committed:
-            raise CorruptionError(
-                f"{site.log}: ends at record {log.committed}, but {follower.name} has consumed up to "
-                f"{follower.position}: the log was taken away; put it back, or start with an empty data directory"
-            )
-
-
-def recall(window: IdentityWindow, log: LocalLog) -> None:
-    """Have the window remember what the log holds, and nothing else: its newest rows, as many as the window keeps.
-
-    The log holds more of them when the rules' checkpoint is old.
-    """
-    newest: list[Readings] = []  # newest first; views of what was read once
-    start, found, back = log.committed, 0, 1
-    while start >= log.first and found < window.rows_kept:
-        last, start = start, max(start - back, log.first - 1)
-        chunk = [record.readings for record in _records(log, start, last) if len(record.readings)]
-        newest += reversed(chunk)
-        found += sum(rows.unique_rows for rows in chunk)
-        back = min(2 * back, RECORDS_BACK) if sum(map(len, chunk)) < ROWS_BACK else 1
-    window.rebuild(reversed(newest))
-
-
-def _records(log: LocalLog, after: int, last: int) -> Iterator[LogRecord]:
-    """The records past ``after`` up to ``last``."""
-    while after < last and (records := log.read(after, records_max=last - after)):
-        yield from records
-        after = records[-1].lsn
-
-
-def collector_for(settings: BrokerSettings) -> type[Collector | PahoCollector]:
-    """What speaks to a broker: paho-mqtt over WebSockets, which is imported for them alone."""
-    if settings.scheme not in {"ws", "wss"}:
-        return Collector
-    from ingest.paho_collector import PahoCollector
-
-    return PahoCollector
-
-
-def broker_settings(broker: BrokerConfig, url: str, protocol: int) -> BrokerSettings:
-    """A collector's settings from the configuration; reads the password now.
-
-    Raises:
-        ConfigurationError: the password cannot be read.
-    """
-
-    def text(path: object) -> str | None:
-        return None if path is None else str(path)
-
-    return BrokerSettings(
-        name=broker.name,
-        url=url,
-        client_id=broker.session_id,
-        username=broker.username,
-        password=read_password(broker),
-        ca_file=text(broker.ca_file),
-        cert_file=text(broker.cert_file),
-        key_file=text(broker.key_file),
-        crl_file=text(broker.crl_file),
-        protocol=protocol,
-        share=broker.share,
-        receive_maximum=broker.receive_maximum,
-        reconnect_min_s=broker.reconnect.min_s,
-        reconnect_max_s=broker.reconnect.max_s,
-        subscribe=tuple(Subscribe(entry.filter, entry.qos, entry.payload) for entry in broker.subscribe),
-        keepalive_s=broker.keepalive_s,
-        session_expiry_s=broker.session_expiry_s,
-        drops=broker.drops,
-    )

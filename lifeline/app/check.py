@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ingest.broker import Subscribe
 from ingest.collector import Collector
 from ingest.paho_collector import PahoCollector
-from lifeline.app.assembly import broker_settings
+from lifeline.app.brokers import broker_settings
 from lifeline.app.clock import now_ms
 from lifeline.app.compiled import ensure_warm
 from lifeline.app.decoding import make_decoder

@@ -156,9 +156,9 @@ def _leave_request(site: Site, rejects: pa.Table) -> Path:
 
 def _serve_without_engine(site: Site) -> None:
     from ingest.identity import IdentityWindow
-    from lifeline.app.assembly import has_log, open_registry, recall
     from lifeline.app.clock import now_ms
     from lifeline.app.decoding import make_decoder
+    from lifeline.app.recovering import has_log, open_registry, recall
     from lifeline.app.replaying import ReplayDesk
     from lifeline.log import LocalLog
 

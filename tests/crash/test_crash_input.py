@@ -23,7 +23,7 @@ from ingest.collector import Collector
 from ingest.identity import IdentityWindow
 from ingest.messages import Messages
 from ingest.payload.routes import PayloadDecoder
-from lifeline.app.assembly import recall
+from lifeline.app.recovering import recall
 from lifeline.core import limits
 from lifeline.core.schema import POINTS
 from lifeline.log import LocalLog

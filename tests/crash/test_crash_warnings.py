@@ -14,7 +14,7 @@ from contextlib import closing
 import pyarrow as pa
 import pytest
 
-from lifeline.app.assembly import open_registry
+from lifeline.app.recovering import open_registry
 from lifeline.app.site import load_site
 from lifeline.core.batch import LogRecord
 from lifeline.log.scan import scan_segment

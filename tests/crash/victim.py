@@ -34,10 +34,11 @@ from ingest.identity import IdentityWindow
 from ingest.messages import Messages
 from ingest.mqtt.connection import Connection
 from ingest.mqtt.control import ConnectSettings, Subscription
-from lifeline.app import assembly as assembly_module
-from lifeline.app.assembly import broker_settings, has_log, open_registry, recall
+from lifeline.app import recovering
+from lifeline.app.brokers import broker_settings
 from lifeline.app.clock import now_ms
 from lifeline.app.decoding import make_decoder
+from lifeline.app.recovering import has_log, open_registry, recall
 from lifeline.app.run import running
 from lifeline.app.site import load_site
 from lifeline.engine import rules_follower
@@ -97,7 +98,7 @@ def engine(config: Path, stop: threading.Event, order: dict[str, Any]) -> None:
     segment_bytes = order.get("segment_bytes") or SEGMENT_BYTES // 8
     LocalLog.__init__.__kwdefaults__["segment_bytes"] = segment_bytes
     # what may be delivered again stays: 200 messages; the rest is trimmed twice a second, and snapshots come as often
-    assembly_module.LOG_KEPT_BYTES = max(segment_bytes, KEPT_BYTES)
+    recovering.LOG_KEPT_BYTES = max(segment_bytes, KEPT_BYTES)
     if not order.get("segment_bytes"):  # who sizes the log wants it to stay: what is trimmed makes room on a full disk
         for module, name in OFTEN:
             assert hasattr(module, name), f"{module.__name__} has no {name} any more: it must come often here"

@@ -20,7 +20,7 @@ import pytest
 from typer.testing import CliRunner
 
 import rules
-from lifeline.app import assembly
+from lifeline.app import assembly, recovering
 from lifeline.app.site import load_site
 from lifeline.cli.main import app
 from lifeline.core.batch import IngestBatch, Readings
@@ -123,7 +123,8 @@ class Live:
 def lived(day: Day, config: Path, rows_max: int, lives: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The alarms of the engine's queue by id, without those that late readings took back."""
     now = [MORNING]
-    monkeypatch.setattr(assembly, "now_ms", lambda: now[0])
+    for module in (assembly, recovering):
+        monkeypatch.setattr(module, "now_ms", lambda: now[0])
     batches = [IngestBatch(int(part.received_at[-1]), part) for part in day.records(rows_max, lives)]
     batches.append(IngestBatch(day.end, Readings.empty()))
     for life in range(lives):

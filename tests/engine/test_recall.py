@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest.identity import IdentityWindow
-from lifeline.app.assembly import recall
+from lifeline.app.recovering import recall
 from lifeline.core.batch import IngestBatch, Readings
 from lifeline.core.schema import Flag
 from lifeline.log import LocalLog
