@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from lifeline.governance.tables.alarms import REPEATING, WAITING, alarm_log, alarms, causes, holds
 from lifeline.governance.tables.books import (
     audit,
     audit_nodes,
@@ -34,17 +35,11 @@ from lifeline.governance.tables.cases import (
     EVENTS,
     OPEN,
     REACHES_OPEN,
-    REPEATING,
     TIMERS,
-    WAITING,
-    alarm_log,
-    alarms,
-    causes,
     escalations,
     event_areas,
     event_log,
     events,
-    holds,
     modes,
     reports,
     timers,

@@ -1,4 +1,4 @@
-"""Cases and what makes them: events, alarms, their logs, deadlines, reports, emergencies; and the indices of lists."""
+"""Cases: events, their log, deadlines, reports, emergencies; and the indices of lists."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    and_,
-    false,
     select,
 )
 
@@ -115,48 +113,6 @@ event_areas: Final = Table(
 lies in ("" for none). Few events have any. Level, status and time are the event's, so that the indices of lists serve
 here as they do there (``facets``)."""
 
-alarms: Final = Table(
-    "alarms",
-    metadata,
-    Column("alarm_id", String(24), primary_key=True),
-    Column("rule_id", Text, nullable=False),
-    Column("rule_version", Integer, nullable=False),
-    Column("point", Integer, nullable=False),
-    Column("raised_at", BigInteger, nullable=False),
-    Column("detected_at", BigInteger, nullable=False),
-    Column("cleared_at", BigInteger),
-    Column("value", Float),
-    Column("limit", Float),
-    Column("level", String(8), nullable=False),
-    Column("state", String(20), nullable=False),
-    Column("event_id", String(20), ForeignKey("events.event_id")),
-    Column("device_id", Text, nullable=False),
-    Column("quantity", Text, nullable=False),
-    Column("utility", String(16)),
-    Column("area_code", String(32)),
-    Column("lsn", BigInteger, nullable=False),
-    Column("detail", Text, nullable=False),
-    Column("active", Boolean, nullable=False),
-    Column("acked", Boolean, nullable=False),
-    Column("acked_at", BigInteger),
-    Column("acked_by", Text),
-    Column("shelved_until", BigInteger),
-    Column("suppressed", Boolean, nullable=False),
-    Column("out_of_service", Boolean, nullable=False),
-    Column("clear_detected_at", BigInteger),
-    Column("clear_value", Float),
-    Column("clear_lsn", BigInteger),
-    Column("stored_at", BigInteger, nullable=False),
-    Column("realarm_s", Integer),
-    Column("realarm_at", BigInteger),
-    Column("realarms", Integer, nullable=False, server_default="0"),
-    Column("cause_id", String(24)),
-)
-"""One row an episode (rule, version, point, onset). ``lsn`` and ``clear_lsn`` lead back to the readings.
-
-``realarm_at``: when it is annunciated again if it still stands, every ``realarm_s``; ``realarms`` times so far.
-``cause_id``: the alarm that explains it (``consequences``)."""
-
 event_log: Final = Table(
     "event_log",
     metadata,
@@ -172,47 +128,6 @@ event_log: Final = Table(
     Column("entry", Integer, primary_key=True, autoincrement=True),
 )
 """What happened to an event, in order of ``entry``; never updated. ``fields``: JSON of what the act carried."""
-
-alarm_log: Final = Table(
-    "alarm_log",
-    metadata,
-    Column("entry", Integer, primary_key=True, autoincrement=True),
-    Column("alarm_id", String(24), ForeignKey("alarms.alarm_id"), nullable=False),
-    Column("at", BigInteger, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("role", String(16), nullable=False),
-    Column("action", String(32), nullable=False),
-    Column("from_state", String(20), nullable=False),
-    Column("to_state", String(20), nullable=False),
-    Column("note", Text, nullable=False),
-)
-"""Acts of people on alarms, and shelves that ran out; never updated."""
-
-holds: Final = Table(
-    "holds",
-    metadata,
-    Column("rule_id", Text, primary_key=True),
-    Column("point", Integer, primary_key=True),
-    Column("kind", String(16), primary_key=True),
-    Column("until", BigInteger),
-    Column("since", BigInteger, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("once", Boolean, nullable=False, server_default=false()),
-)
-"""Which rules are quiet on which points (``shelved``, ``suppressed``, ``out-of-service``), so that the next episode
-is quiet too. Alarms under a hold are stored but open no event until the hold ends. ``once``: a
-shelf that ends when its alarm returns to normal, at ``until`` at the latest."""
-
-causes: Final = Table(
-    "causes",
-    metadata,
-    Column("alarm_id", String(24), ForeignKey("alarms.alarm_id"), primary_key=True),
-    Column("place_kind", String(16), primary_key=True),
-    Column("place", Text, nullable=False),
-    Column("rule_id", Text, nullable=False),
-)
-"""Standing alarms that explain others, by the places at which they do (``consequences``). Gone when they end."""
 
 timers: Final = Table(
     "timers",
@@ -305,19 +220,6 @@ OPEN: Final = events.c.is_open.is_(True)
 
 REACHES_OPEN: Final = event_areas.c.is_open.is_(True)
 
-WAITING: Final = and_(
-    alarms.c.event_id.is_(None),
-    alarms.c.active.is_(True),
-    alarms.c.shelved_until.is_(None),
-    alarms.c.suppressed.is_(False),
-    alarms.c.out_of_service.is_(False),
-)
-"""Standing alarms that no hold keeps from an event any longer. Partial indices serve only queries that say their
-condition in the same words: so both are said here."""
-
-REPEATING: Final = and_(alarms.c.active.is_(True), alarms.c.realarm_at.is_not(None))
-"""Standing alarms that will be annunciated again."""
-
 for _name, _columns in {
     "facets": ("level", "status", "utility", "detected_at", "event_id"),
     "district_facets": ("district", "level", "status", "utility", "detected_at", "event_id"),
@@ -383,34 +285,7 @@ Index(
     sqlite_where=OPEN,
     postgresql_where=OPEN,
 )
-Index(
-    "alarms_by_event",
-    alarms.c.event_id,
-    sqlite_where=alarms.c.event_id.is_not(None),
-    postgresql_where=alarms.c.event_id.is_not(None),
-)
-Index("alarms_by_time", alarms.c.detected_at, alarms.c.alarm_id)
-Index("alarms_by_state", alarms.c.state, alarms.c.detected_at, alarms.c.alarm_id)
-Index("alarms_by_point", alarms.c.point, alarms.c.rule_id)
-Index(
-    "alarms_waiting",
-    alarms.c.detected_at,
-    alarms.c.alarm_id,
-    sqlite_where=WAITING,
-    postgresql_where=WAITING,
-)
-Index(
-    "alarms_standing",
-    alarms.c.rule_id,
-    alarms.c.rule_version,
-    sqlite_where=alarms.c.active.is_(True),
-    postgresql_where=alarms.c.active.is_(True),
-)
-Index("alarms_to_repeat", alarms.c.realarm_at, sqlite_where=REPEATING, postgresql_where=REPEATING)
 Index("event_log_by_event", event_log.c.event_id, event_log.c.entry)
-Index("alarm_log_by_alarm", alarm_log.c.alarm_id, alarm_log.c.entry)
-Index("causes_by_place", causes.c.place, causes.c.place_kind)
-Index("holds_by_until", holds.c.until)
 Index("timers_by_time", timers.c.at)
 Index("escalations_by_centre", escalations.c.centre, escalations.c.entry)
 Index("reports_by_event", reports.c.event_id)
