@@ -1,38 +1,33 @@
 """Registry, readings and last values for the console, over the published catalog and the memory-mapped values.
 
-One DuckDB connection holds the views of the newest catalog; it is opened anew when the catalog was replaced. Questions
-are ours alone (analysts' SQL runs elsewhere), two at a time, and none longer than ``QUERY_S``.
+Questions to the catalog (``newest``) are ours alone: analysts' SQL runs elsewhere.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
+from lifeline.app.http.newest import NewestCatalog
 from lifeline.console.problem import ProblemError
-from lifeline.core.errors import ConfigurationError, UnavailableError
+from lifeline.core.errors import UnavailableError
 from lifeline.core.personal import possible_ids
 from lifeline.core.principal import area_prefixes
 from lifeline.files import write_atomic
 from lifeline.governance.recheck import LastReading
-from lifeline.lake.query import open_catalog
 from lifeline.lake.scope import HOUSEHOLD_PREFIX, MASK_PREFIX, clause, masked_columns, pseudonym
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from lifeline.app.site import Site
     from lifeline.console.ports import Page, Row, Within
 
-QUERIES_AT_ONCE: Final = 2
-QUERY_S: Final = 20.0
 HOUSEHOLDS_KNOWN_MAX: Final = 200_000
 """Devices of which it is remembered whether they are a household's."""
 COLUMNS: Final = (
@@ -46,12 +41,9 @@ class Points:
     """``lifeline.console.ports.LakePort`` of a site."""
 
     def __init__(self, site: Site) -> None:
-        self._data = site.data
+        self._catalog = NewestCatalog(site.data)
         self._live_path = site.live_path
         self.key = pseudonym_key(site.state / "pseudonym.key")
-        self._turn = threading.BoundedSemaphore(QUERIES_AT_ONCE)
-        self._lock = threading.Lock()
-        self._opened: tuple[tuple[int, int], duckdb.DuckDBPyConnection] | None = None
         self._households: dict[str, bool] = {}
         self._live: Any = None
         self._live_lock = threading.Lock()
@@ -67,7 +59,7 @@ class Points:
         given.append(_after(cursor))
         columns = masked_columns(COLUMNS, self.key) if masked else ", ".join(COLUMNS)
         sql = f"SELECT {columns} FROM points WHERE {' AND '.join(where)} ORDER BY point LIMIT {int(limit) + 1}"  # noqa: S608 - our own words
-        rows = self._rows(sql, given)
+        rows = self._catalog.rows(sql, given)
         for row in rows:
             row["masked"] = masked
         return _page(rows, limit, "point")
@@ -78,7 +70,7 @@ class Points:
         ``masked``: a household's device is known by its pseudonym only.
         """
         sql = f"SELECT device_id, utility, area_code FROM points WHERE {self._device(device, masked=masked)} LIMIT 1"  # noqa: S608 - our own words
-        found = self._rows(sql, [device])
+        found = self._catalog.rows(sql, [device])
         return found[0] if found else None
 
     def list_areas(
@@ -86,7 +78,7 @@ class Points:
     ) -> Page:
         """By code."""
         given = [level, level, parent, parent, cursor or "", limit + 1]
-        rows = self._rows(
+        rows = self._catalog.rows(
             "SELECT area_code, level, name, parent_code, lon, lat FROM areas WHERE (? IS NULL OR level = ?) "
             "AND (? IS NULL OR parent_code = ?) AND area_code > ? ORDER BY area_code LIMIT ?",
             given,
@@ -128,7 +120,7 @@ class Points:
         if unknown:
             marks = ", ".join("?" for _ in unknown)
             home = f"SELECT DISTINCT device_id FROM points WHERE kind LIKE '{HOUSEHOLD_PREFIX}%'"  # noqa: S608 - our own
-            found = {row["device_id"] for row in self._rows(f"{home} AND device_id IN ({marks})", unknown)}
+            found = {row["device_id"] for row in self._catalog.rows(f"{home} AND device_id IN ({marks})", unknown)}
             if len(known) > HOUSEHOLDS_KNOWN_MAX:
                 known.clear()
             fresh = {device: device in found for device in unknown}
@@ -144,7 +136,7 @@ class Points:
         """Readings of one point, with its area and utility for the judge of rights."""
         where, given = self._where(None, {"quantity": quantity}, masked=masked)
         where.append(self._device(device, masked=masked))
-        found = self._rows(
+        found = self._catalog.rows(
             f"SELECT point, unit, utility, area_code FROM points WHERE {' AND '.join(where)}",  # noqa: S608 - our own words
             [*given, device],
         )
@@ -156,7 +148,7 @@ class Points:
             "point = ? AND ts >= make_timestamptz(?) AND ts < make_timestamptz(?) AND value IS NOT NULL AND quality < 2"
         )
         of = [point["point"], low * 1000, high * 1000]
-        with self._ask() as connection:
+        with self._catalog.ask() as connection:
             counted = connection.execute(
                 f"SELECT count(*), epoch_ms(min(ts)), epoch_ms(max(ts)) FROM readings_raw WHERE {span}",  # noqa: S608 - our own words
                 of,
@@ -204,7 +196,7 @@ class Points:
         where, given = self._where(within, {}, masked=masked)
         columns = masked_columns(LIVE_COLUMNS, self.key) if masked else ", ".join(LIVE_COLUMNS)
         sql = f"SELECT {columns} FROM points WHERE {' AND '.join(where)} ORDER BY point"  # noqa: S608 - our own words
-        with self._ask() as connection:
+        with self._catalog.ask() as connection:
             table: pa.Table = connection.sql(sql, params=given).to_arrow_table()
         points = table["point"].to_numpy().astype(np.int32)
         values = self._read(points)
@@ -288,49 +280,6 @@ class Points:
         if device.startswith(MASK_PREFIX):
             return f"kind LIKE '{HOUSEHOLD_PREFIX}%' AND {masked_columns(('device_id',), self.key, plain=True)} = ?"
         return f"device_id = ?{_NOT_HOUSEHOLD if masked else ''}"
-
-    def _rows(self, sql: str, given: list[Any]) -> list[Row]:
-        with self._ask() as connection:
-            table: pa.Table = connection.sql(sql, params=given).to_arrow_table()
-            rows: list[Row] = table.to_pylist()
-            return rows
-
-    @contextmanager
-    def _ask(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor on the newest catalog; the question is interrupted when it takes too long."""
-        with self._turn:
-            cursor = self._connection().cursor()
-            timer = threading.Timer(QUERY_S, cursor.interrupt)
-            timer.daemon = True
-            timer.start()
-            try:
-                yield cursor
-            except duckdb.InterruptException as error:
-                raise UnavailableError(
-                    f"the question took more than {QUERY_S:.0f} s; ask for a shorter time"
-                ) from error
-            except duckdb.IOException as error:  # a catalog older than the grace period
-                self._forget()
-                raise UnavailableError(f"the catalog was replaced: {error}") from error
-            finally:
-                timer.cancel()
-                cursor.close()
-
-    def _connection(self) -> duckdb.DuckDBPyConnection:
-        path = self._data / "catalog" / "catalog.sql"
-        with self._lock:
-            try:
-                status = path.stat()
-                stamp = (status.st_mtime_ns, status.st_ino)
-                if self._opened is None or self._opened[0] != stamp:
-                    self._opened = (stamp, open_catalog(self._data, memory_limit="512MB", threads=1))
-            except (OSError, ConfigurationError) as error:
-                raise UnavailableError(f"{path}: nothing was published yet: {error}") from error
-            return self._opened[1]
-
-    def _forget(self) -> None:
-        with self._lock:
-            self._opened = None
 
 
 _NOT_HOUSEHOLD: Final = f" AND (kind IS NULL OR kind NOT LIKE '{HOUSEHOLD_PREFIX}%')"
