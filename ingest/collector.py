@@ -24,6 +24,7 @@ from ingest.link import Link
 from ingest.mqtt.connection import MESSAGES_MAX, Connection
 from ingest.mqtt.control import ConnAck, ConnectSettings, ServerDisconnect, SubAck, Subscription
 from ingest.mqtt.spec import Code
+from ingest.mqtt.suspects import Suspects
 from lifeline.core.errors import UnavailableError
 from lifeline.core.limits import PACKET_BYTES_MAX, RECEIVE_BYTES, RECEIVE_MAXIMUM
 
@@ -44,7 +45,7 @@ class Collector(CollectorBase):
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
         self._connection: Connection | None = None
-        self._suspects: dict[bytes, None] = {}
+        self._suspects = Suspects()
         # fresh pages, of which only those are taken that are ever filled; from the heap they may be a start's used ones
         pages = mmap.mmap(-1, RECEIVE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._buffer = np.frombuffer(pages, np.uint8)

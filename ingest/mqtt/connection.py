@@ -1,26 +1,16 @@
 """One subscriber's MQTT connection: everything that has a state lives here.
 
 The caller owns the socket and the clock. It sends what ``bytes_to_send`` returns, hands in what it received, and
-calls ``tick`` at ``next_deadline``. Times are seconds of any steady clock. One thread at a time.
-
-    NEW ──connect──► CONNECTING ──CONNACK 0──► SUBSCRIBING ──SUBACK──► OPEN
-                         │ CONNACK refused           │ DISCONNECT        │ DISCONNECT, close()
-                         └──────────────► CLOSED ◄───┴───────────────────┘      (any protocol error: CLOSED)
-
-``EXPECTED`` is that picture as a table; a packet that it does not name is a protocol error. PUBLISH is legal while
-SUBSCRIBING: a session that survived resumes at once.
+calls ``tick`` at ``next_deadline``. Times are seconds of any steady clock. One thread at a time. Where it stands, and
+what leads on from there, is a table (``phases``).
 
 Messages before an error are handed over with it: they may be at QoS 0 and come never again.
 
-Poison. A QoS 1 PUBLISH that is malformed closes the connection, as the standard demands. But the broker sends it
-again after every reconnect, and a device with a broken topic could so stop a city. ``suspects`` remembers what was
-closed for; when the very same packet comes again it is set aside as a reject and acknowledged in its turn.
+A malformed packet closes the connection once; when the very same comes again it is set aside (``suspects``).
 """
 
 from __future__ import annotations
 
-from enum import Enum
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -30,9 +20,11 @@ from ingest.mqtt import control
 from ingest.mqtt.inflight import InFlight
 from ingest.mqtt.kernels import frames
 from ingest.mqtt.liveness import Liveness
+from ingest.mqtt.phases import EXPECTED, Phase
 from ingest.mqtt.publish import identifier_of, parse_publish
 from ingest.mqtt.received import Columns, Gathered, Received, Refused
 from ingest.mqtt.spec import V5, Code, Packet, ProtocolError, malformed, violation
+from ingest.mqtt.suspects import Suspects
 from lifeline.core.limits import REJECT_PAYLOAD_BYTES, TOPIC_BYTES_MAX
 from lifeline.core.schema import Reason
 
@@ -49,33 +41,8 @@ MESSAGES_MAX: Final = 1 << 18
 SPECIALS_MAX: Final = 4096
 """Packets for the strict path in one ``receive``; the rest waits for the next call."""
 
-SUSPECTS_MAX: Final = 1024
-"""Malformed packets remembered by their digest (16 bytes each), oldest out first."""
-
 SUBSCRIBE_ID: Final = 1
 
-
-class Phase(Enum):
-    """Where the connection stands."""
-
-    NEW = "new"
-    CONNECTING = "connecting"
-    SUBSCRIBING = "subscribing"
-    OPEN = "open"
-    CLOSED = "closed"
-
-
-EXPECTED: Final[dict[tuple[Phase, Packet], Phase]] = {
-    (Phase.CONNECTING, Packet.CONNACK): Phase.SUBSCRIBING,
-    (Phase.SUBSCRIBING, Packet.PUBLISH): Phase.SUBSCRIBING,
-    (Phase.SUBSCRIBING, Packet.SUBACK): Phase.OPEN,
-    (Phase.SUBSCRIBING, Packet.PINGRESP): Phase.SUBSCRIBING,
-    (Phase.SUBSCRIBING, Packet.DISCONNECT): Phase.CLOSED,
-    (Phase.OPEN, Packet.PUBLISH): Phase.OPEN,
-    (Phase.OPEN, Packet.PINGRESP): Phase.OPEN,
-    (Phase.OPEN, Packet.DISCONNECT): Phase.CLOSED,
-}
-"""(phase, packet from the server) → next phase; what is missing is a protocol error (0x82)."""
 
 PARSERS: Final[dict[Packet, Callable[[int, bytes, int], Effect]]] = {
     Packet.CONNACK: control.parse_connack,
@@ -91,7 +58,7 @@ class Connection:
     Args:
         settings: what CONNECT asks for.
         subscriptions: asked for anew on each connection.
-        suspects: digests of malformed packets (see the module's head); the caller keeps it, we add to it.
+        suspects: malformed packets; the caller keeps it, we add to it.
         rows_max: messages of one ``receive`` at most.
     """
 
@@ -99,7 +66,7 @@ class Connection:
         self,
         settings: ConnectSettings,
         subscriptions: Sequence[Subscription],
-        suspects: dict[bytes, None] | None = None,
+        suspects: Suspects | None = None,
         rows_max: int = MESSAGES_MAX,
     ) -> None:
         self.settings = settings
@@ -107,7 +74,7 @@ class Connection:
         self.phase = Phase.NEW
         self.connack: ConnAck | None = None
         self.suback: SubAck | None = None
-        self._suspects = {} if suspects is None else suspects
+        self._suspects = Suspects() if suspects is None else suspects
         self._columns = Columns(rows_max, SPECIALS_MAX)
         self._out = bytearray()
         self._skip = 0
@@ -347,18 +314,13 @@ class Connection:
         topic_len = int.from_bytes(body[:2], "big")
         topic = body[2 : 2 + min(topic_len, TOPIC_BYTES_MAX)]
         refused = Refused(Reason.malformed_packet, str(error), topic, body[:REJECT_PAYLOAD_BYTES])
-        # Between two deliveries the identifier, DUP and the message expiry may change: they stay out of the digest.
-        same = b"%d " % len(body) + body[: 2 + topic_len] + body[-64:] if len(body) > topic_len + 68 else body[:2]
-        digest = blake2b(same, digest_size=16).digest()
-        if identifier and digest in self._suspects:
+        if identifier and self._suspects.knows(body):
             found.refused[row] = refused
             self._columns.packet_id[row], self._columns.qos[row] = identifier, 1
             return
         found.fatal = refused
         if identifier:
-            self._suspects[digest] = None
-            if len(self._suspects) > SUSPECTS_MAX:
-                del self._suspects[next(iter(self._suspects))]
+            self._suspects.remember(body)
         raise error
 
     def _oversized(self, buffer: NDArray[np.uint8], filled: int, i: int, found: Gathered) -> None:

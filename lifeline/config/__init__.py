@@ -5,25 +5,27 @@ Light to import: no arrays, no Arrow.
 
 from lifeline.config.address import BrokerUrl, Listen
 from lifeline.config.init import init
-from lifeline.config.load import load
-from lifeline.config.models import (
+from lifeline.config.intake import (
     AVAILABLE_PAYLOADS,
     BUILT_IN_PAYLOADS,
     BrokerConfig,
+    PayloadConfig,
+    SubscribeConfig,
+    TimeConfig,
+    ValueConfig,
+)
+from lifeline.config.load import load
+from lifeline.config.models import (
     Config,
     GovernanceConfig,
     HttpConfig,
     IngestConfig,
     LakeConfig,
     MetricsConfig,
-    PayloadConfig,
     RegistryConfig,
     RulesConfig,
     SinkConfig,
     SiteConfig,
-    SubscribeConfig,
-    TimeConfig,
-    ValueConfig,
 )
 from lifeline.config.secret import read_password, read_secrets
 

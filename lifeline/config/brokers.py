@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lifeline.config.models import BUILT_IN_PAYLOADS, BrokerConfig, PayloadConfig
+from lifeline.config.intake import BUILT_IN_PAYLOADS, BrokerConfig, PayloadConfig
 from lifeline.config.notes import TLS_FILES, Notes
 
 if TYPE_CHECKING:

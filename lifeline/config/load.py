@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from pydantic import ValidationError
 
 from lifeline.config.checks import Checker
-from lifeline.config.models import ARRAYS, AVAILABLE_PAYLOADS, SECTIONS, Config, Section
+from lifeline.config.intake import AVAILABLE_PAYLOADS
+from lifeline.config.models import ARRAYS, SECTIONS, Config
+from lifeline.config.section import Section
 from lifeline.core.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
-from lifeline.config.models import BrokerConfig, GovernanceConfig, HttpConfig, Section, SinkConfig
+from lifeline.config.intake import BrokerConfig
+from lifeline.config.models import GovernanceConfig, HttpConfig, SinkConfig
 from lifeline.config.secret import read_password
+from lifeline.config.section import Section
 from lifeline.core.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from lifeline.config import init, load
-from lifeline.config.models import ARRAYS, SECTIONS, PayloadConfig, SubscribeConfig
+from lifeline.config.intake import PayloadConfig, SubscribeConfig
+from lifeline.config.models import ARRAYS, SECTIONS
 from lifeline.core.errors import ConfigurationError
 from lifeline.registry import read_areas, read_points, unknown_areas
 
@@ -45,7 +46,7 @@ def test_nested_fields_are_in_the_template_too() -> None:
 
 
 def nested(model: type[BaseModel]) -> list[type[BaseModel]]:
-    from lifeline.config.models import ReconnectConfig, TimeConfig, ValueConfig
+    from lifeline.config.intake import ReconnectConfig, TimeConfig, ValueConfig
 
     assert model is PayloadConfig
     return [TimeConfig, ValueConfig, ReconnectConfig]

@@ -16,8 +16,9 @@ from typing import Final
 
 import numpy as np
 
-from ingest.mqtt.connection import Connection, Phase
+from ingest.mqtt.connection import Connection
 from ingest.mqtt.control import ConnectSettings, Subscription
+from ingest.mqtt.phases import Phase
 from tests.ingest_mqtt.packets import Case, all_cases
 
 PACKET_MAX: Final = 4096
@@ -52,7 +53,7 @@ def mutate(rng: random.Random, corpus: list[Case]) -> tuple[int, str, bytes]:
 def run(version: int, phase: str, chunks: list[bytes]) -> tuple[object, ...]:
     """What a connection makes of the chunks."""
     settings = ConnectSettings("c", version, packet_bytes_max=PACKET_MAX, receive_maximum=8, topic_alias_maximum=2)
-    connection = Connection(settings, (Subscription("lifeline/#", 1),), {}, rows_max=32)
+    connection = Connection(settings, (Subscription("lifeline/#", 1),), rows_max=32)
     connection.connect_bytes(0.0)
     opening = {"new": 0, "subscribing": 1, "open": 2}[phase]
     hello = (b"\x20\2\0\0", b"\x90\3\0\1\1") if version == 4 else (b"\x20\3\0\0\0", b"\x90\4\0\1\0\1")

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from ingest.mqtt import control, wire
-from ingest.mqtt.connection import Connection, Phase
+from ingest.mqtt.connection import Connection
 from ingest.mqtt.control import ConnectSettings, Subscription
 from ingest.mqtt.liveness import REPLY_TIMEOUT_S, SilentPeerError
+from ingest.mqtt.phases import Phase
 from ingest.mqtt.spec import Code, Packet
+from ingest.mqtt.suspects import Suspects
 
 CONNACK = {4: "20020000", 5: "2003000000"}
 SUBACK = {4: "9003000101", 5: "900400010001"}
@@ -24,7 +26,7 @@ ASKED = (Subscription("lifeline/#", 1),)
 
 def fresh(version: int = 5, **changes: Any) -> Connection:
     options: dict[str, Any] = {"packet_bytes_max": 4096, "receive_maximum": 3, "topic_alias_maximum": 2, **changes}
-    connection = Connection(ConnectSettings("c", version, **options), ASKED, {})
+    connection = Connection(ConnectSettings("c", version, **options), ASKED)
     connection.connect_bytes(0.0)
     return connection
 
@@ -344,7 +346,7 @@ def test_oversized_in_311_is_dropped_as_it_comes_its_head_kept_and_acknowledged_
 
 def test_poison_closes_once_and_is_set_aside_when_it_comes_again() -> None:
     """[MQTT-1.5.4-1] closes the connection; the same packet after the reconnect must not close it for ever."""
-    suspects: dict[bytes, None] = {}
+    suspects = Suspects()
     connect = ConnectSettings("c")
     poison = b"\x00\x02\xff\xfe%b\x00" + b"p" * 100
     data = {

@@ -8,8 +8,9 @@ import random
 import numpy as np
 import pytest
 
-from ingest.mqtt.connection import Connection, Phase
+from ingest.mqtt.connection import Connection
 from ingest.mqtt.control import ConnectSettings, Subscription
+from ingest.mqtt.phases import Phase
 from tests.ingest_mqtt.fuzz import fuzz
 from tests.ingest_mqtt.packets import ALIAS_MAX, PACKET_MAX, Case, all_cases
 
@@ -33,7 +34,7 @@ class Driven:
         settings = ConnectSettings(
             "c", version, packet_bytes_max=PACKET_MAX, receive_maximum=8, topic_alias_maximum=ALIAS_MAX
         )
-        self.connection = Connection(settings, (Subscription("lifeline/#", 1),), {}, rows_max=64)
+        self.connection = Connection(settings, (Subscription("lifeline/#", 1),), rows_max=64)
         self.connection.connect_bytes(0.0)
         self.buffer = np.zeros(PACKET_MAX + 80_000, np.uint8)
         self.filled = 0
