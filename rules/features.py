@@ -79,6 +79,16 @@ FEATURES: Final = (
         steps=True,
         lean=(Lean(("quantum",), lean.quantum, lambda _: (3,)),),
     ),
+    Feature(
+        "faint",
+        meters.faint,
+        {
+            "faint": "value that a share of the readings above nothing stays under, before this reading",
+            "faint_n": "how many readings above nothing that is",
+        },
+        _fixed(2),
+        (Option("share", 0.01, "of the readings above nothing", high=1.0),),
+    ),
     Feature("prev_step", kernels.steps, {"prev_step": "the step of the previous reading"}, _fixed(1), steps=True),
     Feature(
         "robust",

@@ -12,6 +12,8 @@ from rules.kernels.types import F64, I32, I64
 FORWARD, RESET, ROLLOVER, REVERSE = 0.0, 1.0, 2.0, 3.0
 NEAR_END = 0.1
 """A rollover begins in the last tenth of the counter and ends in the first; a reset falls by nine tenths or more."""
+FAINT_GAIN = 0.1
+"""What one value moves the faint by: forty in a row divide it by fifty."""
 
 
 @njit(cache=True, nogil=True)
@@ -97,3 +99,38 @@ def still(
         out[0, i] = (ts[i] - state[s, 1]) / 1000.0
         out[1, i] = state[s, 2]
         out[2, i] = state[s, 3]
+
+
+@njit(cache=True, nogil=True)
+def faint(
+    slots: I32,
+    ts: I64,
+    local: I64,
+    value: F64,
+    prev: F64,
+    dt: F64,
+    limit: F64,
+    options: F64,
+    until: float,
+    state: F64,
+    out: F64,
+) -> None:
+    """``faint``, ``faint_n``: what only a small share of the values above nothing stays under, and how many those were.
+
+    A quantile by stochastic approximation (Robbins and Monro 1951) on the logarithm: values below it lower it by
+    ``FAINT_GAIN (1 - share)``, others raise it by ``FAINT_GAIN share``. Both are taken before this reading, NaN before
+    the first above nothing. ``options``: share. State: [faint, readings].
+    """
+    down, up = np.exp(FAINT_GAIN * (options[0] - 1.0)), np.exp(FAINT_GAIN * options[0])
+    for i in range(len(slots)):
+        s = slots[i]
+        out[0, i] = state[s, 0]
+        out[1, i] = state[s, 1]
+        if not value[i] > 0.0:
+            continue
+        if np.isnan(state[s, 0]):
+            state[s, 0] = value[i]
+            state[s, 1] = 1.0
+        else:
+            state[s, 0] *= down if value[i] < state[s, 0] else up
+            state[s, 1] += 1.0

@@ -80,6 +80,14 @@ def naive_still(history: History, o: Options) -> list[float]:
     return [(history[-1][0] - history[anchor][0]) / 1000, len(history) - 1 - anchor, quantum]
 
 
+def naive_faint(history: History, o: Options) -> list[float]:
+    positive = [v for _, v in history[:-1] if v > 0]
+    level = math.log(positive[0]) if positive else NAN
+    for v in positive[1:]:
+        level += 0.1 * (o["share"] - (math.log(v) < level - 1e-12))
+    return [math.exp(level), len(positive)] if positive else [NAN, NAN]
+
+
 def naive_prev_step(history: History, o: Options) -> list[float]:
     return [history[-2][1] - history[-3][1] if len(history) > 2 else NAN]
 
@@ -227,6 +235,7 @@ TWINS: dict[str, tuple[Naive, list[dict[str, float]], int]] = {
     "ewma": (naive_ewma, [{"tau_s": 30}, {"lambda": 0.3}], 1),
     "flat": (naive_flat, [{}], 1),
     "still": (naive_still, [{}, {"band": 1.25}], 1),
+    "faint": (naive_faint, [{}, {"share": 0.37}], 1),
     "prev_step": (naive_prev_step, [{}], 1),
     "robust": (naive_robust, [{"n": 3}, {"n": 6}], 1),
     "cusum": (naive_cusum, [{"tau_s": 100, "cap": 5}, {"sd_min": 0.7, "k": 0.1}], 1),

@@ -304,6 +304,12 @@ def below_nothing(by: float) -> Series:
     return {"diff_l": home(0.0, counts_up=False)["diff_l"] * 1.0 - after(960, 912, by)}
 
 
+def shrinks(by: float, *, each: int = 1) -> Series:
+    """A home's uses in litres, told every ``each`` hours; for the last days times ``by``."""
+    used = np.add.reduceat(home(0.0, days=90, counts_up=False)["diff_l"], np.arange(0, 90 * 24, each))
+    return {"use": used * np.where(np.arange(len(used)) >= len(used) - max(3, 120 // each), by, 1.0)}
+
+
 def back(by: float) -> Series:
     total = np.cumsum(RANDOM.integers(0, 3, 200)).astype(float) + 100
     return {"total": total - after(200, 150, by)}
@@ -464,6 +470,9 @@ CASES: list[Case] = [
     ("meter.register", "gas-meter", 3600, lambda: jumps(0.001), lambda: jumps(1.0, gap=True)),
     ("meter.register", "gas-meter", 3600, lambda: jumps(0.0), lambda: jumps(1.0, add=0.8)),
     ("meter.register", "heat-meter", 3600, lambda: jumps(0.0036), lambda: jumps(1.0)),
+    ("meter.faded", "water-meter", 3600, lambda: shrinks(0.001), lambda: shrinks(0.05)),
+    ("meter.faded", "gas-meter", 86_400, lambda: shrinks(0.001, each=24), lambda: shrinks(0.01, each=24)),
+    ("meter.faded", "heat-meter", 3600, lambda: shrinks(0.0036), lambda: jumps(0.001)),
     ("meter.reversed", "water-meter", 3600, lambda: back(60.0), lambda: back(2.0)),
     ("meter.reversed", "gas-meter", 3600, lambda: below_nothing(60.0), lambda: below_nothing(0.0)),
     (
