@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+ALARM_STATES: Final = ("unacked", "acked", "returned-unacked", "normal", "shelved", "suppressed", "out-of-service")
 
 
 def alarm_state(row: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Alarms as people meet them: listing, acknowledging, and the three ways of ISA-18.2 to be quiet on purpose.
+"""What people do with alarms: acknowledging, and the three ways of ISA-18.2 to be quiet on purpose.
 
     shelve          an operator's act: timed or one-shot (until its alarm is over), with a reason, comes back by itself
     suppress        by design (season, pump off, upstream outage): until taken back
@@ -16,25 +16,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from lifeline.core.schema import LEVELS, UTILITIES
-from lifeline.governance import fields, statements
+from lifeline.governance import fields
 from lifeline.governance.actor import ENGINE
-from lifeline.governance.alarm_state import alarm_state, is_historic
+from lifeline.governance.alarm_state import alarm_state
 from lifeline.governance.asking import ask_rows
 from lifeline.governance.errors import FieldError, ForbiddenError, IllegalActionError
 from lifeline.governance.fold import put_hold
 from lifeline.governance.journal import SILENT, Change
 from lifeline.governance.policy import Policy
 from lifeline.governance.schema import alarm_log, alarms, holds
-from lifeline.governance.statements import insert_into, one_of, page, resolve
+from lifeline.governance.statements import insert_into, resolve
 from lifeline.governance.touched import touch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from sqlalchemy import Connection
 
-    from lifeline.core.principal import Grant
     from lifeline.governance.actor import Actor
     from lifeline.governance.journal import Journal
 
@@ -46,8 +44,6 @@ EXPIRE_ROWS_MAX: Final = 10_000
 _EXPIRED: Final = (
     select(holds).where(holds.c.until <= bindparam("_now")).order_by(holds.c.until).limit(bindparam("_rows"))
 )
-
-ALARM_STATES: Final = ("unacked", "acked", "returned-unacked", "normal", "shelved", "suppressed", "out-of-service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,82 +70,6 @@ ACTS: Final[dict[str, AlarmAct]] = {
     "in-service": AlarmAct(_LEAD, ends="out-of-service"),
 }
 """Every act. Quieting by design or for maintenance is the lead's: an unauthorised suppression is an incident."""
-
-
-def list_alarms(
-    connection: Connection,
-    *,
-    state: str | Sequence[str] | None = None,
-    level: str | Sequence[str] | None = None,
-    utility: str | None = None,
-    rule_id: str | None = None,
-    event_id: str | None = None,
-    active: bool | None = None,
-    since: int | None = None,
-    within: Iterable[Grant] | None = None,
-    cursor: str | None = None,
-    limit: int = 100,
-) -> tuple[list[Row], str | None]:
-    """A page of alarms, newest detection first, and the cursor of the next page.
-
-    ``since``: epoch ms of detection; ``within``: the grants of whoever looks (None: everything).
-
-    Raises:
-        FieldError: a filter, limit or cursor that cannot be.
-    """
-    query = select(alarms)
-    if state is not None:
-        query = query.where(one_of(alarms.c.state, state, ALARM_STATES, "alarm state"))
-    if level is not None:
-        query = query.where(one_of(alarms.c.level, level, LEVELS, "level"))
-    if utility is not None:
-        query = query.where(one_of(alarms.c.utility, utility, UTILITIES, "utility"))
-    if rule_id is not None:
-        query = query.where(alarms.c.rule_id == rule_id)
-    if event_id is not None:
-        query = query.where(alarms.c.event_id == event_id)
-    if active is not None:
-        query = query.where(alarms.c.active.is_(active))
-    if since is not None:
-        query = query.where(alarms.c.detected_at >= since)
-    if within is not None:
-        query = query.where(statements.within(alarms.c.area_code, alarms.c.utility, within))
-    rows, following = page(connection, query, (alarms.c.detected_at, alarms.c.alarm_id), cursor, limit)
-    return [row | {"historic": is_historic(row)} for row in rows], following
-
-
-OLDER_MS: Final = 7 * 86_400_000
-
-
-def of_rules(
-    connection: Connection, rule_ids: Iterable[str], since: int, until: int, rows_max: int
-) -> list[dict[str, Any]]:
-    """Alarms of some rules, as they were at ``until`` (log time, epoch ms), the newest of them, in order of detection.
-
-    Those detected from a week before ``since`` on; those that late readings have withdrawn are left out.
-    """
-    names = ("alarm_id", "rule_id", "rule_version", "point", "raised_at", "detected_at", "cleared_at", "value", "level")
-    query = select(*(alarms.c[name] for name in names), alarms.c.clear_detected_at)
-    query = query.where(alarms.c.detected_at >= since - OLDER_MS, alarms.c.detected_at <= until)
-    query = query.where(alarms.c.rule_id.in_(list(rule_ids)))
-    query = query.order_by(alarms.c.detected_at.desc(), alarms.c.alarm_id).limit(rows_max)
-    found = []
-    for row in connection.execute(query).mappings():
-        ended = row["clear_detected_at"]
-        if row["cleared_at"] == row["raised_at"]:
-            continue  # withdrawn: it ended as it began
-        alarm = {name: row[name] for name in names}
-        if ended is not None and ended > until:
-            alarm["cleared_at"] = None
-        found.append(alarm)
-    return found[::-1]
-
-
-def acknowledged(connection: Connection, rule_ids: Sequence[str]) -> list[tuple[str, int, int]]:
-    """Standing alarms of these rules that somebody has acknowledged: (rule id, point, onset), 10,000 at most."""
-    query = select(alarms.c.rule_id, alarms.c.point, alarms.c.raised_at)
-    query = query.where(alarms.c.state == "acked", alarms.c.rule_id.in_(rule_ids)).limit(EXPIRE_ROWS_MAX)
-    return [(rule_id, point, onset) for rule_id, point, onset in connection.execute(query)]
 
 
 def act(
@@ -292,19 +212,6 @@ def _save(connection: Connection, alarm: Row, act_: _Act) -> None:
     act_.journal.write(connection, [Change(act_.actor, act_.at, *subject, note, carried, alarm)])
 
 
-# --- holds -----------------------------------------------------------------------------------------------------
-
-
-def list_holds(connection: Connection, limit: int = 1000) -> list[Row]:
-    """What is quiet right now and why, the next to end first (those without an end last)."""
-    of = (alarms.c.point == holds.c.point) & (alarms.c.rule_id == holds.c.rule_id)
-    names = (
-        select(alarms.c[name]).where(of).limit(1).scalar_subquery().label(name) for name in ("device_id", "quantity")
-    )
-    query = select(holds, *names).order_by(holds.c.until.is_(None), holds.c.until, holds.c.rule_id, holds.c.point)
-    return [dict(row) for row in connection.execute(query.limit(limit)).mappings()]
-
-
 def expired_holds(connection: Connection, now_ms: int, rows_max: int = EXPIRE_ROWS_MAX) -> list[Row]:
     """Holds whose end has come."""
     return ask_rows(connection, _EXPIRED, {"_now": now_ms, "_rows": rows_max})
@@ -315,23 +222,6 @@ def end_shelves(connection: Connection, over: Mapping[tuple[str, int], int], jou
     for (rule_id, point), at in over.items():
         carried = {"note": "报警已恢复 / the alarm has returned to normal"}
         _release(connection, rule_id, point, "shelved", _Act(ENGINE, "unshelve", carried, at, journal))
-
-
-def standing_rules(connection: Connection) -> list[tuple[str, int]]:
-    """(rule id, version) of every alarm that stands."""
-    query = select(alarms.c.rule_id, alarms.c.rule_version).where(alarms.c.active.is_(True)).distinct()
-    return [(rule_id, version) for rule_id, version in connection.execute(query)]
-
-
-def standing_of(connection: Connection, rules: Iterable[tuple[str, int]]) -> list[Row]:
-    """Alarms of these rules and versions that stand, in order of detection."""
-    found: list[Row] = []
-    names = ("alarm_id", "rule_id", "rule_version", "point", "raised_at", "detected_at", "level", "lsn")
-    for rule_id, version in rules:
-        query = select(*(alarms.c[name] for name in names)).where(alarms.c.active.is_(True))
-        query = query.where(alarms.c.rule_id == rule_id, alarms.c.rule_version == version)
-        found += [dict(row) for row in connection.execute(query).mappings()]
-    return sorted(found, key=lambda row: (row["detected_at"], row["alarm_id"]))
 
 
 def expire_holds(connection: Connection, now_ms: int, journal: Journal = SILENT) -> int:

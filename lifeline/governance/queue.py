@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import select
 
 from lifeline.core.alarm import RULE_CHANGED, RULE_GONE, AlarmChange
-from lifeline.governance import alarms as alarm_acts
 from lifeline.governance import (
+    alarm_lists,
     consequences,
     deadlines,
     fold,
@@ -28,6 +28,7 @@ from lifeline.governance import (
     repeats,
     switching,
 )
+from lifeline.governance import alarms as alarm_acts
 from lifeline.governance.actor import ENGINE
 from lifeline.governance.acts import take_acts
 from lifeline.governance.asking import fetch
@@ -254,10 +255,10 @@ class GovernanceQueue:
             UnavailableError: the database refuses.
         """
         with self._database.read() as connection:
-            standing = alarm_acts.standing_rules(connection)
+            standing = alarm_lists.standing_rules(connection)
             known = {rule_id: rule.version for rule_id, rule in self.rules.items()}
             gone = [key for key in standing if known.get(key[0]) != key[1]]
-            rows = alarm_acts.standing_of(connection, gone)
+            rows = alarm_lists.standing_of(connection, gone)
         ends = [
             AlarmChange(
                 *("cleared", row["alarm_id"], row["rule_id"], row["rule_version"], row["point"], row["raised_at"]),
@@ -277,7 +278,7 @@ class GovernanceQueue:
             UnavailableError: the database refuses.
         """
         with self._database.read() as connection:
-            return alarm_acts.acknowledged(connection, rule_ids)
+            return alarm_lists.acknowledged(connection, rule_ids)
 
     def spans(self, log_time: int | None) -> list[ParameterSpan]:
         """What emergencies set of the rules' parameters, and for which readings (``lifeline.core.override.Spans``).

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.app.http.accounts import refusals
 from lifeline.app.http.audit import audit_with
-from lifeline.app.http.queue import refusals as queue_refusals
+from lifeline.app.http.refusing import refusals as queue_refusals
 from lifeline.console.problem import ProblemError
 from lifeline.core.principal import Grant
 from lifeline.governance import idempotency

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from lifeline.app.http.queue import refusals
+from lifeline.app.http.refusing import refusals
 from lifeline.governance import audit, audit_proofs
 from lifeline.governance.acts import GroupCommit
 from lifeline.governance.audit import AuditEntry

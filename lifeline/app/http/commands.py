@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lifeline.app.http.queue import refusals
+from lifeline.app.http.refusing import refusals
 from lifeline.console.problem import OUTSIDE, ProblemError
 from lifeline.governance.actor import Actor
 from lifeline.governance.outgoing.downlink import ORDERS

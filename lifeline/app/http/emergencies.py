@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from lifeline.app.http.queue import refusals
+from lifeline.app.http.refusing import refusals
 from lifeline.console.problem import OUTSIDE, ProblemError
 from lifeline.core.areas import lies_in
 from lifeline.core.principal import READERS, Grant

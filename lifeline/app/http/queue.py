@@ -8,20 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from lifeline.app.http.refusing import refusals, unknown
 from lifeline.app.latched import is_latched
 from lifeline.console.problem import OUTSIDE, ProblemError
 from lifeline.core.personal import masked_text
 from lifeline.core.principal import Grant, narrowed
 from lifeline.governance import alarms, kpi, reach, reports, states
 from lifeline.governance.actor import Actor
-from lifeline.governance.errors import (
-    ConflictError,
-    FieldError,
-    ForbiddenError,
-    IllegalActionError,
-    RefusedError,
-    UnknownIdError,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -36,39 +29,6 @@ if TYPE_CHECKING:
 
 PAGES_MAX: Final = 20
 """Pages of the supervision feed looked through for one page of somebody with limits."""
-KINDS_OF: Final[dict[type[RefusedError], str]] = {
-    ForbiddenError: "forbidden",
-    IllegalActionError: "conflict",
-    FieldError: "invalid",
-    RefusedError: "conflict",
-}
-
-
-@contextmanager
-def refusals(asked: str = "", conflict: str = "conflict", *, recorded: bool = False) -> Iterator[None]:
-    """Refusals of the queue as problems.
-
-    ``asked``: what was looked for; an unknown id is answered with it alone, because the queue's own words name ids that
-    are near, which may not be the caller's to know. ``conflict``: what it is when somebody else was faster;
-    ``recorded``: the queue has put the refusal into the audit itself.
-
-    Raises:
-        ProblemError: in place of any ``RefusedError``.
-    """
-    try:
-        yield
-    except UnknownIdError as error:
-        raise unknown(asked) from error
-    except RefusedError as error:
-        kind = conflict if isinstance(error, ConflictError) else KINDS_OF[type(error)]
-        problem = ProblemError(kind, str(error))
-        problem.recorded = recorded
-        raise problem from error
-
-
-def unknown(what: str, denied: str = "") -> ProblemError:
-    """The same words for what is not there and (``denied``, for the audit) what is not the caller's to see."""
-    return ProblemError("not-found", f"there is no {what} within your areas and utilities", denied=denied)
 
 
 class HttpQueue:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lifeline.app.http.queue import refusals
+from lifeline.app.http.refusing import refusals
 from lifeline.console.problem import ProblemError
 from lifeline.core.errors import ConfigurationError
 from lifeline.governance.actor import Actor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lifeline.governance import alarms, events
+from lifeline.governance import alarm_lists, alarms, events
 from lifeline.governance.desks.base import BaseDesk
 from lifeline.governance.load import AlarmLoad, alarm_load
 from lifeline.governance.nuisance import Nuisance, nuisances
@@ -22,9 +22,9 @@ class AlarmDesk(BaseDesk):
     """Alarms: lists, acts, what is held, and the load."""
 
     def list_alarms(self, **filters: Any) -> tuple[list[Row], str | None]:
-        """A page of alarms and the next cursor; filters as ``alarms.list_alarms``."""
+        """A page of alarms and the next cursor; filters as ``alarm_lists.list_alarms``."""
         with self._database.read() as connection:
-            return alarms.list_alarms(connection, **filters)
+            return alarm_lists.list_alarms(connection, **filters)
 
     def get_alarm(self, alarm_id: str) -> Row:
         """One alarm with its log."""
@@ -32,9 +32,9 @@ class AlarmDesk(BaseDesk):
             return events.get_alarm(connection, alarm_id)
 
     def alarms_of_rules(self, rule_ids: Iterable[str], since: int, until: int, rows_max: int) -> list[Row]:
-        """Alarms of some rules as they were at ``until``; as ``alarms.of_rules``."""
+        """Alarms of some rules as they were at ``until``; as ``alarm_lists.of_rules``."""
         with self._database.read() as connection:
-            return alarms.of_rules(connection, rule_ids, since, until, rows_max)
+            return alarm_lists.of_rules(connection, rule_ids, since, until, rows_max)
 
     def act_alarm(
         self,
@@ -81,7 +81,7 @@ class AlarmDesk(BaseDesk):
     def list_holds(self) -> list[Row]:
         """What is shelved, suppressed or out of service right now, by whom and why."""
         with self._database.read() as connection:
-            return alarms.list_holds(connection)
+            return alarm_lists.list_holds(connection)
 
     def alarm_load(self, start: int, end: int, *, utility: str | None = None, area: str | None = None) -> AlarmLoad:
         """Alarm load after ISA-18.2 between two times."""

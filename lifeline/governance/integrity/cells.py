@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import BigInteger, Boolean, Float, Integer, String
 
 from lifeline.core.schema import LEVELS, UTILITIES
-from lifeline.governance.alarms import ALARM_STATES
+from lifeline.governance.alarm_state import ALARM_STATES
 from lifeline.governance.causes import CAUSES
 from lifeline.governance.fields import SATISFACTION_MAX, SUPERVISION_MAX, TIME_MS_MAX
 from lifeline.governance.reports import SOURCES
