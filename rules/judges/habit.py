@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from rules.judges.calibration import FLAT, Bounds
+from rules.kernels import again
 from rules.kernels import habit as kernel
 
 if TYPE_CHECKING:
@@ -27,6 +28,15 @@ RESTS: Final = 1.5
 WANDERS: Final = 3.0
 """Who went through its range but n times leaves it by ``WANDERS`` / (n + 1) of its span, and nobody may wonder: what
 wanders for days shows in two of them one side of where it goes, a tank between its marks all there is each hour."""
+RUNS: Final = 10
+"""Who went through its range so often since the last fit, and"""
+FEWER: Final = 4
+"""so many times as often as through all that it ever was in, and whose range is narrower than"""
+NARROWER: Final = 0.5
+"""this share of that, was elsewhere while the plant was started."""
+AGES: Final = 0.5
+"""Of how members go together what was before a fit counts for this share after it: a plant that is started goes otherwise,
+and what wanders for days goes with all else that does so, for a while."""
 EXPLAINED: Final = 0.9
 """Of a mean of which the others explain less its range says all there is."""
 
@@ -37,7 +47,9 @@ class Habit:
     outputs: Final = ("habit",)
     relative: Final = False
     tails: Final = (np.inf,)
-    later: Final[frozenset[str]] = frozenset({"calm", "way", "turns", "times"})
+    later: Final[frozenset[str]] = frozenset({"way", "turns", "times", "spells", "peaks", "when", "lately"})
+    former: Final[frozenset[str]] = frozenset({"since", "calm"})
+    """State that older snapshots have and that is no longer needed."""
     refit: Final = False
     options: Final[Mapping[str, Bounds]] = {
         "recent_n": (12, 4, 1000, "`habit`: frames at most of the window over which means and changes are taken"),
@@ -76,13 +88,17 @@ class Habit:
             "scale": np.zeros(width),
             "precision": np.zeros((0, width)),
             "reach": np.full(width, np.inf),
-            "since": np.full(members, np.nan),
-            "calm": np.full(members, np.nan),
+            "spells": np.ones((4, again.KINDS, members)),
+            "peaks": np.ones((again.TIMES, again.KINDS, members)),
+            "when": np.full((again.TIMES, again.KINDS, members), -np.inf),
             "times": np.full(n, np.nan),
             "way": np.zeros((4, members)),
             "turns": np.zeros((3, members)),
+            "lately": np.zeros((6, members)),
         }
         self.arrays["rests"][2] = 0.0
+        self._lately()
+        self._anew()
 
     def learn(self, ts: NDArray[np.float64], frames: NDArray[np.float64]) -> None:
         """Take normal frames in."""
@@ -96,15 +112,16 @@ class Habit:
         a, out = self.arrays, np.empty((len(ts), 2))
         kernel.walk(
             ts, frames, follow, self._apart, self._stays * 1000.0, self._recent, a["clock"], a["times"], a["ring"],
-            a["rests"], a["bounds"], a["grown"][0], a["longest"], a["turns"], a["count"], a["mean"], a["scatter"],
+            a["rests"], a["bounds"], a["grown"][0], a["longest"], a["turns"], a["lately"], a["count"], a["mean"], a["scatter"],
             a["reached"][0], a["low"], a["high"], a["rest_max"], a["fit_mean"], a["scale"], a["precision"], a["reach"],
-            a["since"], a["calm"], a["way"], out,
+            a["spells"], a["peaks"], a["when"], a["way"], out,
         )  # fmt: skip
         return out
 
     def fit(self) -> None:
         """Bounds of what was learned; how far they grew since the last fit or the last but one is a margin too."""
         a = self.arrays
+        self._started()
         low, high = a["bounds"][:2]
         seen = low <= high
         span = np.where(seen, high - low, 0.0)
@@ -121,11 +138,36 @@ class Habit:
         a["reach"] = np.where(reached > 0.0, SLACK * np.maximum(reached, LEAST_REACH), np.inf)
         a["grown"] = np.stack([np.zeros(self.members), a["grown"][0]])
         a["reached"] = np.stack([np.zeros_like(reached), a["reached"][0]])
-        a["since"][:] = a["calm"][:] = np.nan
+        self._anew()
         self._relations()
         if len(a["precision"]):
             means = slice(self.members)
             a["reach"][means][np.diag(a["precision"])[means] * (1.0 - EXPLAINED) < 1.0] = np.inf
+
+    def _started(self) -> None:
+        """Leave out what only a start did: a range far wider than the one that is gone through since, over and over."""
+        a, lately = self.arrays, self.arrays["lately"]
+        low, high = lately[kernel.LOW], lately[kernel.HIGH]
+        began = lately[kernel.TIMES] >= np.maximum(RUNS, FEWER * a["turns"][kernel.TIMES])
+        began &= np.where(began, high - low, np.inf) < NARROWER * np.where(began, a["bounds"][1] - a["bounds"][0], 0.0)
+        for bound, value in zip((0, 1, 2, 3), (low, high, low, high), strict=True):
+            a["bounds"][bound][began] = value[began]
+        a["turns"][:, began] = lately[:3, began]
+        a["grown"][:, began] = 0.0
+        if began.any():
+            a["longest"] = lately[kernel.LONGEST].copy()
+        self._lately()
+
+    def _lately(self) -> None:
+        lately = self.arrays["lately"]
+        lately[:] = 0.0
+        lately[kernel.LOW], lately[kernel.HIGH] = np.inf, -np.inf
+
+    def _anew(self) -> None:
+        """By other bounds nothing is known of what was unusual."""
+        a = self.arrays
+        a["spells"][:], a["peaks"][:], a["when"][:] = 1.0, 1.0, -np.inf
+        a["spells"][[again.BEGUN, again.LAST]] = np.nan
 
     def _relations(self) -> None:
         a = self.arrays
@@ -139,6 +181,8 @@ class Habit:
         np.fill_diagonal(correlation, 1.0 + RIDGE)
         a["fit_mean"], a["scale"] = a["mean"].copy(), scale
         a["precision"] = np.ascontiguousarray(np.linalg.inv(correlation))
+        a["count"] *= AGES
+        a["scatter"] *= AGES
 
     def calibrated(self, limit: NDArray[np.float64]) -> None:
         """The bounds are the judge's own."""

@@ -8,6 +8,7 @@ from its pump's state: what a component differs from that, by least squares over
 import numpy as np
 from numba import njit
 
+from rules.kernels.again import CHANGE, KINDS, MEAN, RANGE, REST, beside, note
 from rules.kernels.types import F64
 
 LAST, FRAMES, AT = range(3)
@@ -15,9 +16,10 @@ LAST, FRAMES, AT = range(3)
 
 FEWEST = 4
 """Frames of a window at least, where so many of them take longer than it should last."""
-END, TIMES, SPAN = range(3)
+END, TIMES, SPAN, LOW, HIGH, LONGEST = range(6)
 """Places in ``turns``: the end of its range at which a member was at last (-1, 1; 0: none), how often it went from one
-to the other, and the span for which that is known."""
+to the other, and the span for which that is known. ``lately`` has these since the last fit alone, and besides its range
+and its longest rest."""
 
 WIDEST = 2.0
 """A component whose residual would be wider by more than that without the missing ones is not judged."""
@@ -187,8 +189,8 @@ def traverse(value: float, low: float, high: float, turns: F64) -> None:
 
 @njit(cache=True, nogil=True)
 def learn(
-    found: F64, now: float, rests: F64, bounds: F64, grown: F64, longest: F64, turns: F64, count: F64, mean: F64,
-    scatter: F64, fit_mean: F64, scale: F64, precision: F64, reach: F64, left: F64, wider: F64,
+    found: F64, now: float, rests: F64, bounds: F64, grown: F64, longest: F64, turns: F64, lately: F64, count: F64,
+    mean: F64, scatter: F64, fit_mean: F64, scale: F64, precision: F64, reach: F64, left: F64, wider: F64,
 ) -> None:  # fmt: skip
     """Take a vector of the normal period in.
 
@@ -197,7 +199,9 @@ def learn(
     """
     members, n = len(longest), len(scale)
     for j in range(members):
-        longest[j] = max(longest[j], now - rests[1, j]) if not np.isnan(rests[0, j]) else longest[j]
+        if not np.isnan(rests[0, j]):
+            longest[j] = max(longest[j], now - rests[1, j])
+            lately[LONGEST, j] = max(lately[LONGEST, j], now - rests[1, j])
         value = found[2 * members + j]
         if np.isnan(value):
             continue
@@ -205,6 +209,8 @@ def learn(
             count[0], mean[:], scatter[:] = 0.0, 0.0, 0.0
         bounds[0, j], bounds[1, j] = min(bounds[0, j], value), max(bounds[1, j], value)
         traverse(value, bounds[0, j], bounds[1, j], turns[:, j])
+        lately[LOW, j], lately[HIGH, j] = min(lately[LOW, j], value), max(lately[HIGH, j], value)
+        traverse(value, lately[LOW, j], lately[HIGH, j], lately[:, j])
         if bounds[2, j] <= bounds[3, j]:
             grown[j] = max(grown[j], bounds[2, j] - value, value - bounds[3, j])
     if len(precision) and residuals(found, fit_mean, scale, precision, left, wider):
@@ -230,24 +236,24 @@ def learn(
 @njit(cache=True, nogil=True)
 def unusual(
     found: F64, now: float, rests: F64, low: F64, high: F64, rest_max: F64,
-    fit_mean: F64, scale: F64, precision: F64, reach: F64, left: F64, wider: F64, out: F64, where: F64,
+    fit_mean: F64, scale: F64, precision: F64, reach: F64, left: F64, wider: F64, odd: F64,
 ) -> None:  # fmt: skip
-    """By member what is unusual, 1 at its bound: ``out`` its rest or its change; ``where`` its range or its mean."""
-    members = len(out)
+    """By kind and member what is unusual, 1 at its bound (``odd``)."""
+    members = odd.shape[1]
     fitted = len(precision) > 0
+    odd[:] = 0.0
     if fitted:
         residuals(found, fit_mean, scale, precision, left, wider)
     for j in range(members):
-        out[j], where[j] = 0.0, 0.0
         value = found[2 * members + j]
         if low[j] < high[j] and not np.isnan(value):
-            where[j] = abs(2.0 * value - low[j] - high[j]) / (high[j] - low[j])
+            odd[RANGE, j] = abs(2.0 * value - low[j] - high[j]) / (high[j] - low[j])
         if not np.isnan(rests[0, j]):
-            out[j] = max(out[j], (now - rests[1, j]) / rest_max[j])
+            odd[REST, j] = (now - rests[1, j]) / rest_max[j]
         if fitted and scale[j] > 0.0:
-            where[j] = max(where[j], abs(left[j]) / (reach[j] * wider[j]))
+            odd[MEAN, j] = abs(left[j]) / (reach[j] * wider[j])
         if fitted and scale[members + j] > 0.0:
-            out[j] = max(out[j], abs(left[members + j]) / (reach[members + j] * wider[members + j]))
+            odd[CHANGE, j] = abs(left[members + j]) / (reach[members + j] * wider[members + j])
 
 
 @njit(cache=True, nogil=True)
@@ -278,17 +284,14 @@ def told(now: float, used: int, where: F64, way: F64) -> None:
 @njit(cache=True, nogil=True)
 def walk(
     ts: F64, frames: F64, follow: bool, apart: float, stays: float, recent: float, clock: F64, times: F64, ring: F64,
-    rests: F64, bounds: F64, grown: F64, longest: F64, turns: F64, count: F64, mean: F64, scatter: F64, reached: F64,
-    low: F64, high: F64, rest_max: F64, fit_mean: F64, scale: F64, precision: F64, reach: F64, since: F64, calm: F64,
-    way: F64, out: F64,
+    rests: F64, bounds: F64, grown: F64, longest: F64, turns: F64, lately: F64, count: F64, mean: F64, scatter: F64,
+    reached: F64, low: F64, high: F64, rest_max: F64, fit_mean: F64, scale: F64, precision: F64, reach: F64, spells: F64, peaks: F64,
+    when: F64, way: F64, out: F64,
 ) -> None:  # fmt: skip
-    """Frames in order: how unusual the most unusual member is that was not for ``stays`` already, and which it is.
-
-    ``since`` (members): since when it is unusual, NaN where it is not; ``calm``: since when one that was for ``stays``
-    is usual again. It counts anew when it was for as long: one that wanders about its bound would be told each time.
-    """
+    """Frames in order: how unusual the most unusual member is, and which it is."""
     members = frames.shape[1]
-    found, left, each = np.empty(3 * members), np.empty(2 * members), np.empty(members)
+    found, left, odd = np.empty(3 * members), np.empty(2 * members), np.empty((KINDS, members))
+    new = np.empty((KINDS, members))
     wider, where = np.empty(2 * members), np.empty(members)
     for i in range(len(ts)):
         out[i] = np.nan
@@ -296,26 +299,23 @@ def walk(
         used = window(clock, times, recent)
         if not vector(clock, ring, used, found):
             continue
-        unusual(found, ts[i], rests, low, high, rest_max, fit_mean, scale, precision, reach, left, wider, each, where)
-        odd = np.maximum(each, where)
-        told(ts[i], used, where, way)
-        worst, most = 0, -1.0
+        unusual(found, ts[i], rests, low, high, rest_max, fit_mean, scale, precision, reach, left, wider, odd)
+        beside(odd, spells, new)
         for j in range(members):
-            if odd[j] > 1.0:
-                since[j] = ts[i] if np.isnan(since[j]) else since[j]
-                calm[j] = np.nan
-            elif not ts[i] - since[j] > stays:
-                since[j] = np.nan
-            elif np.isnan(calm[j]):
-                calm[j] = ts[i]
-            elif ts[i] - calm[j] > stays:
-                since[j], calm[j] = np.nan, np.nan
-            each[j] = max(each[j], where[j])
-            if each[j] > most and not ts[i] - since[j] > stays:
-                worst, most = j, each[j]
-        out[i, 0], out[i, 1] = max(most, 0.0), float(worst)
+            where[j] = max(new[RANGE, j], new[MEAN, j])
+        told(ts[i], used, where, way)
+        worst, most, of = 0, 0.0, RANGE
+        for j in range(members):
+            one = max(where[j], new[REST, j], new[CHANGE, j])
+            if one > most:
+                worst, most = j, one
+                of = REST if one == new[REST, j] else CHANGE if one == new[CHANGE, j] else RANGE
+        if of == RANGE and new[MEAN, worst] > new[RANGE, worst]:
+            of = MEAN
+        note(ts[i], stays, worst if most > 1.0 else -1, of, odd, spells, peaks, when)
+        out[i, 0], out[i, 1] = most, float(worst)
         if follow:
             learn(
-                found, ts[i], rests, bounds, grown, longest, turns, count, mean, scatter, fit_mean, scale, precision,
-                reached, left, wider,
+                found, ts[i], rests, bounds, grown, longest, turns, lately, count, mean, scatter, fit_mean, scale,
+                precision, reached, left, wider,
             )  # fmt: skip

@@ -12,7 +12,21 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from rules.judges import OPTIONS
-from rules.judges.habit import CHANGES, EXPLAINED, LEAST_REACH, RESTS, RIDGE, SLACK, WANDERS, Habit
+from rules.judges.habit import (
+    AGES,
+    CHANGES,
+    EXPLAINED,
+    FEWER,
+    LEAST_REACH,
+    NARROWER,
+    RESTS,
+    RIDGE,
+    RUNS,
+    SLACK,
+    WANDERS,
+    Habit,
+)
+from rules.kernels.again import CALM_MS, FURTHER, KEPT_MS, REST, TIMES
 from rules.kernels.habit import BACK, FEWEST, GREW, HALTS_MS, STANDS, WIDEST
 from rules.model import Learn, Model
 
@@ -37,8 +51,11 @@ class NaiveHabit:
         self.told: list[list[float]] = []
         self.bound: list[tuple[float, float, float]] = []
         self.past: list[tuple[Matrix, Matrix, Matrix]] = []
-        self.seen_since: list[float] = [math.nan] * members
-        self.usual: list[list[float]] = [[] for _ in range(members)]
+        self.begins = [0] * members
+        self.rests_from = 0
+        self.weights: list[float] = []
+        self.spells: dict[tuple[int, int], list[tuple[float, float]]] = {}
+        self.now: dict[tuple[int, int], list[tuple[float, float]]] = {}
         self.wider = np.ones(2 * members)
 
     def vector(self) -> list[float] | None:
@@ -105,26 +122,42 @@ class NaiveHabit:
             out[c] = out[c] if self.wider[c] <= WIDEST else 0.0
         return out
 
-    def each(self, v: list[float]) -> tuple[list[float], list[float]]:
-        """By member: rest and change, range and mean."""
+    def each(self, v: list[float]) -> Matrix:
+        """By kind and member: range, rest, mean, change."""
         left = self.residuals(v)
-        stands, lies = [], []
+        odd = np.zeros((4, self.m))
         for j in range(self.m):
-            rest, place = [0.0], [0.0]
             low, high, rest_max = self.bound[j] if self.bound else (0.0, 0.0, math.inf)
             value = v[2 * self.m + j]
             if low < high and not math.isnan(value):
-                place.append(abs(value - (low + high) / 2) / ((high - low) / 2))
+                odd[0, j] = abs(value - (low + high) / 2) / ((high - low) / 2)
             if not math.isnan(self.rest(j)):
-                rest.append(self.rest(j) / rest_max)
+                odd[1, j] = self.rest(j) / rest_max
             if left is not None:
                 reach = self.reach()
-                for parts, c in ((place, j), (rest, self.m + j)):
+                for kind, c in ((2, j), (3, self.m + j)):
                     if self.past[-1][1][c] > 0:
-                        parts.append(abs(left[c]) / (reach[c] * self.wider[c]))
-            stands.append(max(rest))
-            lies.append(max(place))
-        return stands, lies
+                        odd[kind, j] = abs(left[c]) / (reach[c] * self.wider[c])
+        return odd
+
+    def used_to(self, kind: int, j: int) -> float:
+        """The third highest of the spells of the last week, of rests the highest."""
+        peaks = sorted(most for end, most in self.spells.get((kind, j), []) if self.ts[-1] - end <= KEPT_MS)
+        if len(peaks) < TIMES:
+            return 1.0
+        return peaks[-1] if kind == REST else peaks[-TIMES]
+
+    def note(self, odd: Matrix, told: tuple[int, int] | None) -> None:
+        """Spells go on, begin and end."""
+        now = self.ts[-1]
+        for at in np.ndindex(odd.shape):
+            key = (int(at[0]), int(at[1]))
+            bound, spell = self.used_to(*key), self.now.setdefault(key, [])
+            if key == told or (bound > 1 and 1 < odd[at] <= FURTHER * bound):
+                spell.append((now, float(odd[at])))
+            if spell and (now - spell[-1][0] > CALM_MS or now - spell[0][0] > self.stays / TIMES):
+                self.spells.setdefault(key, []).append((now, max(value for _, value in spell)))
+                self.now[key] = []
 
     def heard(self, j: int, ts: float, where: float) -> float:
         """``where``, unless it does not stand out for long enough or is on its way back: of all since it left."""
@@ -160,30 +193,49 @@ class NaiveHabit:
         v = self.vector()
         if v is None:
             return None
-        stands, lies = self.each(v)
-        each = np.maximum(stands, lies).tolist()
-        for j, one in enumerate(each):
-            over = ts - self.seen_since[j] > self.stays
-            self.usual[j] = [*self.usual[j], ts] if one <= 1 else []
-            if one > 1 and math.isnan(self.seen_since[j]):
-                self.seen_since[j] = ts
-            elif one <= 1 and not (over and ts - self.usual[j][0] <= self.stays):
-                self.seen_since[j], self.usual[j] = math.nan, []
-        each = [max(one, self.heard(j, ts, place)) for j, (one, place) in enumerate(zip(stands, lies, strict=True))]
-        heard = [-1.0 if ts - self.seen_since[j] > self.stays else one for j, one in enumerate(each)]
+        odd = self.each(v)
+        new = odd.copy()
+        for kind, j in np.ndindex(odd.shape):
+            bound = self.used_to(kind, j)
+            new[kind, j] /= FURTHER * bound if bound > 1 else 1
+        place = np.maximum(new[0], new[2])
+        heard = [max(self.heard(j, ts, float(place[j])), new[1, j], new[3, j]) for j in range(self.m)]
+        worst = int(np.argmax(heard))
+        kinds = (1, 3, 0 if new[0, worst] >= new[2, worst] else 2)
+        kind = next((k for k in kinds[:2] if new[k, worst] == heard[worst]), kinds[2])
+        self.note(odd, (kind, worst) if heard[worst] > 1 else None)
         if follow:
             left = self.residuals(v)
             whole = left is not None and not np.isnan(np.array(v[: 2 * self.m])[self.past[-1][1] > 0]).any()
             self.told.append([abs(x) for x in left] if whole and left is not None else [0.0] * (2 * self.m))
             self.learned.append((ts, v))
             self.rests.append([self.rest(j) for j in range(self.m)])
-        return (max(0.0, *heard), int(np.argmax(heard)) if max(heard) >= 0 else 0)
+        return max(0.0, *heard), worst
+
+    def start(self, newest: Matrix) -> None:
+        """From where on each member's range counts, and all rests."""
+        last = self.fits[-1] if self.fits else 0
+        begun = [j for j in range(self.m) if self.left(newest[:, 2 * self.m + j], self.begins[j], last)]
+        for j in begun:
+            self.begins[j] = last
+        self.rests_from = last if begun else self.rests_from
+
+    @staticmethod
+    def left(values: Matrix, begins: int, last: int) -> bool:
+        """Whether it was elsewhere before the last fit."""
+        lately, ever = values[last:], values[begins:]
+        lately, ever = lately[~np.isnan(lately)], ever[~np.isnan(ever)]
+        if not len(lately) or crossings(lately) < max(RUNS, FEWER * crossings(ever)):
+            return False
+        return bool(np.ptp(lately) < NARROWER * np.ptp(ever))
 
     def fit(self) -> None:
         newest = np.array([v for _, v in self.learned]).reshape(-1, 3 * self.m)
+        self.start(newest)
         bound = []
         for j in range(self.m):
-            values = newest[:, 2 * self.m + j]
+            values = newest[:, 2 * self.m + j].copy()
+            values[: self.begins[j]] = np.nan
             if not (~np.isnan(values)).any():
                 bound.append((0.0, 0.0, math.inf))
                 continue
@@ -196,26 +248,30 @@ class NaiveHabit:
             size = max(1.0, abs(low), abs(high))
             share = max(self.margin, WANDERS / (crossings(values[~np.isnan(values)]) + 1))
             margin = max(share * (high - low), grown, 1e-3 * size if high - low <= 1e-9 * size else 0.0)
-            longest = max([0.0, *(r[j] for r in self.rests if not math.isnan(r[j]))])
+            longest = max([0.0, *(r[j] for r in self.rests[self.rests_from :] if not math.isnan(r[j]))])
             rest_max = RESTS * longest + self.apart if self.changes(j) >= CHANGES else math.inf
             bound.append((low - margin, high + margin, rest_max))
         self.bound = bound
         self.fits.append(len(newest))
-        self.seen_since = [math.nan] * self.m
-        self.usual = [[] for _ in range(self.m)]
+        self.spells, self.now = {}, {}
+        self.weights += [1.0] * (len(newest) - len(self.weights))
         ever = ~np.isnan(newest[:, 2 * self.m :]).all(axis=0)
         rows = newest[:, : 2 * self.m].copy()
         rows[:, ~np.tile(ever, 2)] = 0.0
         first = max(0, *(int(np.argmax(~np.isnan(newest[:, 2 * self.m + j]))) for j in np.flatnonzero(ever)), 0)
-        rows = rows[first:]
-        rows = rows[~np.isnan(rows).any(axis=1)]
-        if len(rows) < 2:
+        rows, weights = rows[first:], np.array(self.weights)[first:]
+        whole = ~np.isnan(rows).any(axis=1)
+        rows, weights = rows[whole], weights[whole]
+        n = weights.sum()
+        if n < 2:
             return
-        centre, deviation = rows.mean(axis=0), rows.std(axis=0, ddof=1)
+        self.weights = [AGES * one for one in self.weights]
+        centre = weights @ rows / n
+        deviation = np.sqrt(weights @ (rows - centre) ** 2 / (n - 1))
         moved = deviation > 1e-9 * np.maximum(1, np.abs(centre))
         scale = np.where(moved, 1 / np.where(moved, deviation, 1), 0.0)
         z = (rows - centre) * scale
-        covariance = z.T @ z / (len(rows) - 1)
+        covariance = (weights * z.T) @ z / (n - 1)
         np.fill_diagonal(covariance, 1 + RIDGE)
         self.past.append((centre, scale, covariance))
 
@@ -269,6 +325,8 @@ def test_it_says_what_the_naive_twin_says(seed: int, parts: list[int], data: st.
         random.integers(0, 2, n).astype(float), np.cumsum(random.normal(size=n)), random.normal(size=n).round(1),
         np.full(n, np.nan),
     ])  # fmt: skip
+    if data.draw(st.booleans()):
+        frames[: parts[0], 0] = np.linspace(5.0, 0.0, parts[0])  # a start
     frames[random.random((n, 4)) < data.draw(st.sampled_from([0.0, 0.02, 0.3]))] = np.nan
     ts = np.cumsum(random.choice([5000.0, 5000.0, 5000.0, 60_000.0, 200_000.0], n, p=[0.4, 0.3, 0.25, 0.03, 0.02]))
     options = DEFAULTS | {"stays_s": 60.0, "recent_n": 7, "recent_s": 30.0}
@@ -337,15 +395,64 @@ def test_what_rests_too_long_is_unusual_until_it_is_the_new_usual() -> None:
     assert (stands != 2).all()
 
 
-def test_one_that_wanders_about_its_bound_is_told_once_and_anew_when_it_was_usual_for_as_long() -> None:
+def test_what_it_does_time_and_again_is_told_three_times_and_then_what_goes_further() -> None:
+    """A spare pump that runs each hour from now on; three spells or as long as ``stays_s``, whatever comes first."""
     _, frames = plant(9000)
-    frames[3000:7500, 4] += (np.arange(4500) % 600 < 400).astype(float)
-    frames[8800:, 4] += 1.0
-    out = said(frames, DEFAULTS | {"stays_s": 1500.0})
+    for start in range(2500, 8000, 700):
+        frames[start : start + 60, 4] += 1.0
+    frames[8500:, 4] += 2.0
+    out = said(frames)
+    told = (out[:, 0] > 1.1) & (out[:, 1] == 4)
+    begins = np.flatnonzero(np.diff(told.astype(int)) == 1)
+    assert [round(int(at) / 100) * 100 for at in begins] == [2500, 3200, 3900, 8500]
+    assert told[8520:8560].all()
+
+
+def test_what_goes_on_is_told_for_as_long_as_it_says_and_the_same_again_a_week_later() -> None:
+    _, frames = plant(6000)
+    frames[3000:4500, 4] += (np.arange(1500) % 600 < 400).astype(float)
+    frames[5000:5100, 4] += 1.0
+    frames[5800:5900, 4] += 1.0
+    ts = np.arange(6000, dtype=np.int64) * STEP_MS
+    ts[5500:] += int(KEPT_MS)
+    out = Model(Habit, 5, DEFAULTS | {"stays_s": 1500.0}, LEARN, None).process(ts, frames)
     told = (out[:, 0] > 1.1) & (out[:, 1] == 4)
     assert told[3020:3290].all()
-    assert told[3320:8800].sum() < 20
-    assert told[8820:].all()
+    assert told[3320:5500].sum() < 20
+    assert told[5820:5890].all()
+
+
+def test_what_another_one_made_unusual_is_no_habit_of_it() -> None:
+    """A flow forged four times breaks its tank's balance too; the tank's own forgery is told all the same."""
+    _, frames = plant(5000)
+    for start in (2300, 2600, 2900, 3200):
+        frames[start : start + 30, 1] += 8.0
+    frames[4000:4050, 3] += 0.8 * np.arange(50)
+    out = said(frames)
+    assert (out[2300:3230, 1][out[2300:3230, 0] > 1.1] != 3).all()
+    assert (out[4000:4050, 0] > 1.1).sum() >= 10
+    assert set(out[4000:4050, 1][out[4000:4050, 0] > 1.1]) == {3.0}
+
+
+def test_a_start_within_the_normal_period_does_not_hide_what_runs_since() -> None:
+    """For six hours the tank is filled from nothing and the valve stands; then it goes to and fro 100 mm for days."""
+    _, frames = plant(12_000)
+    frames[:800, 3] = np.linspace(0.0, 600.0, 800)
+    frames[:800, :3] = 0.0
+    ts = np.arange(12_000, dtype=np.int64) * STEP_MS
+    learn = Learn(10_000 * STEP_MS / 1000, follow=False)
+
+    def unusual(frames: Matrix) -> Matrix:
+        return Model(Habit, 5, DEFAULTS, learn, None).process(ts, frames)[:, 0] > 1.1
+
+    assert unusual(frames)[10_000:].sum() == 0
+    forged = frames.copy()
+    forged[11_000:11_060, 3] = 480.0 + np.random.default_rng(1).normal(0, 0.3, 60)
+    assert unusual(forged)[11_020:11_055].all()
+    still = frames.copy()
+    still[11_000:, :3] = 0.0
+    still[11_000:, 3] = 600.0 + np.random.default_rng(1).normal(0, 0.3, 1000)
+    assert unusual(still)[11_500:].mean() > 0.5
 
 
 def test_a_member_that_falls_silent_for_good_does_not_take_the_relations_of_all_with_it() -> None:
