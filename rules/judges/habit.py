@@ -35,8 +35,8 @@ FEWER: Final = 4
 NARROWER: Final = 0.5
 """this share of that, was elsewhere while the plant was started."""
 AGES: Final = 0.5
-"""Of how members go together what was before a fit counts for this share after it: a plant that is started goes otherwise,
-and what wanders for days goes with all else that does so, for a while."""
+"""Of how members go together what was before a fit counts for this share after it: a plant that is started goes
+otherwise, and what wanders for days goes with all else that does so, for a while."""
 EXPLAINED: Final = 0.9
 """Of a mean of which the others explain less its range says all there is."""
 
@@ -60,7 +60,7 @@ class Habit:
             7200,
             0,
             1e8,
-            "`habit`: a member that stays unusual for longer is passed over until it is usual for as long",
+            "`habit`: what was told for so long, or three times, in a week is told again when it goes further",
         ),
     }
 
@@ -112,9 +112,9 @@ class Habit:
         a, out = self.arrays, np.empty((len(ts), 2))
         kernel.walk(
             ts, frames, follow, self._apart, self._stays * 1000.0, self._recent, a["clock"], a["times"], a["ring"],
-            a["rests"], a["bounds"], a["grown"][0], a["longest"], a["turns"], a["lately"], a["count"], a["mean"], a["scatter"],
-            a["reached"][0], a["low"], a["high"], a["rest_max"], a["fit_mean"], a["scale"], a["precision"], a["reach"],
-            a["spells"], a["peaks"], a["when"], a["way"], out,
+            a["rests"], a["bounds"], a["grown"][0], a["longest"], a["turns"], a["lately"], a["count"], a["mean"],
+            a["scatter"], a["reached"][0], a["low"], a["high"], a["rest_max"], a["fit_mean"], a["scale"],
+            a["precision"], a["reach"], a["spells"], a["peaks"], a["when"], a["way"], out,
         )  # fmt: skip
         return out
 

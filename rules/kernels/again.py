@@ -1,4 +1,8 @@
-"""What a member did time and again is nothing that it never did: spells that were told, and bounds that they raise."""
+"""What of the unusual is news: not what is going back, and not what a member did time and again since.
+
+``habit.py`` says what is unusual beside the normal period; here are the spells that were told, and the bounds that they
+raise.
+"""
 
 import numpy as np
 from numba import njit
@@ -19,6 +23,12 @@ KEPT_MS = 604_800_000.0
 """Spells of before are forgotten: a week has all that a plant does every week."""
 FURTHER = 1.25
 """Told is what goes further by a quarter than what became a habit."""
+STANDS = 0.05
+"""What stands out is told when it did so by this share for a window; by more, sooner."""
+BACK = 0.25
+"""A member that went back by this share of the way that it had left is going back."""
+HALTS_MS = 600_000.0
+"""Unless it stops on its way for so long."""
 
 
 @njit(cache=True, nogil=True)
@@ -75,3 +85,28 @@ def _bound(now: float, kind: int, spell: F64, peaks: F64, when: F64) -> None:
         peak = peaks[k] if now - when[k] <= KEPT_MS else 1.0
         least, most = min(least, peak), max(most, peak)
     spell[BOUND] = most if kind == REST and least > 1.0 else least
+
+
+@njit(cache=True, nogil=True)
+def told(now: float, used: int, where: F64, way: F64) -> None:
+    """Leave out of ``where`` (1 at the bound) what does not stand out for long enough yet, and what is going back.
+
+    A tank that was driven out of its range takes its time to come back, when nothing is wrong any longer.
+    ``way`` (4 x members): furthest since a member left, nearest since then and when, sum of what it stood out by.
+    """
+    for j in range(len(where)):
+        if not where[j] > 1.0:
+            way[:, j] = 0.0
+            continue
+        way[3, j] += where[j] - 1.0
+        least = BACK * (way[0, j] - 1.0)
+        back = way[1, j] < way[0, j] - least
+        if where[j] > way[0, j] + (least if back else 0.0):
+            way[0, j], way[1, j], way[2, j] = where[j], where[j], now
+            least = BACK * (where[j] - 1.0)
+        if where[j] < way[1, j] - 0.1 * least:
+            way[1, j], way[2, j] = where[j], now
+        elif now - way[2, j] > HALTS_MS:
+            way[0, j], way[1, j], way[2, j] = where[j], where[j], now
+        if way[3, j] < STANDS * used or way[1, j] < way[0, j] - least:
+            where[j] = 1.0

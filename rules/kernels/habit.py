@@ -8,7 +8,7 @@ from its pump's state: what a component differs from that, by least squares over
 import numpy as np
 from numba import njit
 
-from rules.kernels.again import CHANGE, KINDS, MEAN, RANGE, REST, beside, note
+from rules.kernels.again import CHANGE, KINDS, MEAN, RANGE, REST, beside, note, told
 from rules.kernels.types import F64
 
 LAST, FRAMES, AT = range(3)
@@ -25,12 +25,6 @@ WIDEST = 2.0
 """A component whose residual would be wider by more than that without the missing ones is not judged."""
 GREW = 1.25
 """Of a range that grew by more than that since, nobody knows any longer how often it was gone through."""
-STANDS = 0.05
-"""What stands out is told when it did so by this share for a window; by more, sooner."""
-BACK = 0.25
-"""A member that went back by this share of the way that it had left is going back."""
-HALTS_MS = 600_000.0
-"""Unless it stops on its way for so long."""
 
 
 @njit(cache=True, nogil=True)
@@ -257,36 +251,11 @@ def unusual(
 
 
 @njit(cache=True, nogil=True)
-def told(now: float, used: int, where: F64, way: F64) -> None:
-    """Leave out of ``where`` (1 at the bound) what does not stand out for long enough yet, and what is going back.
-
-    A tank that was driven out of its range takes its time to come back, when nothing is wrong any longer.
-    ``way`` (4 x members): furthest since a member left, nearest since then and when, sum of what it stood out by.
-    """
-    for j in range(len(where)):
-        if not where[j] > 1.0:
-            way[:, j] = 0.0
-            continue
-        way[3, j] += where[j] - 1.0
-        least = BACK * (way[0, j] - 1.0)
-        back = way[1, j] < way[0, j] - least
-        if where[j] > way[0, j] + (least if back else 0.0):
-            way[0, j], way[1, j], way[2, j] = where[j], where[j], now
-            least = BACK * (where[j] - 1.0)
-        if where[j] < way[1, j] - 0.1 * least:
-            way[1, j], way[2, j] = where[j], now
-        elif now - way[2, j] > HALTS_MS:
-            way[0, j], way[1, j], way[2, j] = where[j], where[j], now
-        if way[3, j] < STANDS * used or way[1, j] < way[0, j] - least:
-            where[j] = 1.0
-
-
-@njit(cache=True, nogil=True)
 def walk(
     ts: F64, frames: F64, follow: bool, apart: float, stays: float, recent: float, clock: F64, times: F64, ring: F64,
     rests: F64, bounds: F64, grown: F64, longest: F64, turns: F64, lately: F64, count: F64, mean: F64, scatter: F64,
-    reached: F64, low: F64, high: F64, rest_max: F64, fit_mean: F64, scale: F64, precision: F64, reach: F64, spells: F64, peaks: F64,
-    when: F64, way: F64, out: F64,
+    reached: F64, low: F64, high: F64, rest_max: F64, fit_mean: F64, scale: F64, precision: F64, reach: F64,
+    spells: F64, peaks: F64, when: F64, way: F64, out: F64,
 ) -> None:  # fmt: skip
     """Frames in order: how unusual the most unusual member is, and which it is."""
     members = frames.shape[1]
