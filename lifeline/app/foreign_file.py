@@ -58,6 +58,8 @@ class ForeignFile:
         """What is said of lines with too few fields; looked at once, when a row may be such a line."""
         self.doubts: list[str] = []
         """What was left out, known when the file was read to its end."""
+        if self._timeless and self._timeless == len(self._ts):
+            self.doubts = [f"{path}: none of its {len(self._ts)} rows has a time (所有行均无时间)"]
 
     def pieces(self, readings: int) -> Iterator[Readings]:
         """Its readings, about so many at once.
@@ -169,7 +171,7 @@ class ForeignFile:
     def _times(self, from_ms: int | None, to_ms: int | None) -> NDArray[np.int64]:
         self._has_ts()
         told = epoch_ms(self._scan.column("ts"), self.path)
-        self._timeless = bool(told.null_count())
+        self._timeless = told.null_count()
         ts: NDArray[np.int64] = told.fill_null(NEVER).to_numpy()
         outside = np.zeros(len(ts), bool)
         if from_ms is not None:

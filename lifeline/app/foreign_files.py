@@ -33,23 +33,24 @@ ROW_NUMBERS: Final = re.compile(r"(__index_level_\d+__|Unnamed: \d+)?")
 
 
 def history_files(data: Path | Sequence[Path], registry: Path) -> list[Path]:
-    """The files that were named, those of a folder in the order of their names; a registry beside them is none.
+    """The files that were named, each once, those of a folder in the order of their names; a registry there is none.
 
     Raises:
         ConfigurationError: a folder has none.
     """
-    found: list[Path] = []
+    found: dict[Path, Path] = {}
     for path in [data] if isinstance(data, Path) else data:
         if not path.is_dir():
-            found.append(path)
+            found.setdefault(path.resolve(), path)
             continue
         inside = [file for file in sorted(path.iterdir()) if ENDINGS & set(file.suffixes) and file.name[0] not in "._"]
-        inside = [file for file in inside if not registry.exists() or not file.samefile(registry)]
+        inside = [file for file in inside if not file.is_dir() and file.resolve() != registry.resolve()]
         if not inside:
             message = f"is a folder without any of {', '.join(sorted(ENDINGS))} (文件夹中没有数据文件)"
             raise ConfigurationError([Problem(str(path), "--data", message, "give a file, or a folder of them")])
-        found += inside
-    return found
+        for file in inside:
+            found.setdefault(file.resolve(), file)
+    return list(found.values())
 
 
 def read_frame(path: Path, option: str) -> pl.DataFrame:
@@ -63,7 +64,7 @@ def read_frame(path: Path, option: str) -> pl.DataFrame:
             return pl.read_parquet(path, glob=False)
         text = dict.fromkeys((*TIMES, *NAMES), pl.String())
         separator = separator_of(path)
-        read = pl.read_csv(path, separator=separator, infer_schema_length=None, schema_overrides=text)
+        read = pl.read_csv(path, glob=False, separator=separator, infer_schema_length=None, schema_overrides=text)
         found = _named(read.lazy(), path).collect()
         few = short_lines(path, separator) if is_cut(found) else None
         if few is not None:
@@ -191,7 +192,7 @@ def scan_frame(path: Path, option: str) -> Scan:
         if separator is None:
             lazy = pl.scan_parquet(path, glob=False)
         else:
-            lazy = _named(pl.scan_csv(path, separator=separator, infer_schema=False), path)
+            lazy = _named(pl.scan_csv(path, glob=False, separator=separator, infer_schema=False), path)
         return Scan(path, option, lazy, lazy.collect_schema().names(), separator)
 
 

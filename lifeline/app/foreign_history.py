@@ -77,7 +77,7 @@ class ForeignReadings:
         told = [file for file in files if file.rows]
         if all(file.in_order for file in told):  # so that files that follow one another need no sorting
             told.sort(key=lambda file: (int(file.times[0]), int(file.times[-1])))
-        self._files = told
+        self._files, self._silent = told, [file for file in files if not file.rows]
         self.rows = sum(file.rows for file in told)
         """How many readings there are at most."""
         firsts, lasts = ([int(end(file.times)) for file in told] for end in (np.min, np.max))
@@ -91,7 +91,7 @@ class ForeignReadings:
     @property
     def doubts(self) -> list[str]:
         """What was left out, known when the files were read to their ends."""
-        return [doubt for file in self._files for doubt in file.doubts]
+        return [doubt for file in (*self._silent, *self._files) for doubt in file.doubts]
 
     def __iter__(self) -> Iterator[Readings]:
         """Batches of a bounded size.

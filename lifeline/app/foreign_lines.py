@@ -99,8 +99,8 @@ def short(path: Path, separator: str) -> tuple[int, int, int, int] | None:
     Empty lines are none at all. Only a file with quotation marks is read slowly.
     """
     told = pl.scan_csv(
-        path, separator=NO_SEPARATOR, quote_char=None, has_header=False, infer_schema=False, new_columns=["line"],
-        row_index_name="row", row_index_offset=1,
+        path, glob=False, separator=NO_SEPARATOR, quote_char=None, has_header=False, infer_schema=False,
+        new_columns=["line"], row_index_name="row", row_index_offset=1,
     )  # fmt: skip
     line = pl.col("line")
     counted = told.filter(line.str.strip_chars().str.len_bytes() > 0).select(

@@ -70,7 +70,11 @@ def epoch_ms(times: pl.Series, path: Path) -> pl.Series:
         raise _wrong(path, found, f"{found.drop_nulls()[0]!r}: day and month cannot be told apart (无法区分日与月)")
     if not isinstance(found.dtype, (pl.Datetime, pl.Date)):
         raise _wrong(path, found, _no_times(found, path))
-    return found.cast(pl.Datetime("ms", getattr(found.dtype, "time_zone", None))).dt.epoch("ms")
+    told = found.cast(pl.Datetime("ms", getattr(found.dtype, "time_zone", None))).dt.epoch("ms")
+    row = (told < 0).arg_max()
+    if row is not None and told[row] is not None and told[row] < 0:
+        raise _wrong(path, found, f"{place(path, row)}: {found[row]} is before 1970, when times begin")
+    return told
 
 
 def _check_epoch(found: pl.Series, path: Path) -> None:

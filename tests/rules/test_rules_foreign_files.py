@@ -74,6 +74,7 @@ SHAPES: dict[str, Callable[[Path], object]] = {
     ),
     "long.csv.gz": lambda path: gz(long().sample(fraction=1.0, shuffle=True, seed=3), path),
     "semicolons.csv": lambda path: wide().select("ts", *reversed(NAMES)).write_csv(path, separator=";"),
+    "a[1]*.csv": lambda path: wide().write_csv(path),
     "gaps.csv": lambda path: (
         wide().with_columns(pl.when(GAP).then(None).otherwise(pl.col(NAMES)).name.keep()).write_csv(path)
     ),
@@ -138,6 +139,18 @@ def test_several_files_are_one_history(apart: bool, folder: bool, tmp_path: Path
     assert told[:2] == [("reading times 读取时间", 0, 2), ("reading times 读取时间", 1, 2)]
     assert told[-1][1:] == (1200, 1200)
     assert any("putting in order" in what for what, _, _ in told) is not apart
+
+
+def test_a_file_named_twice_is_read_once(tmp_path: Path, registry: Path) -> None:
+    (folder := tmp_path / "parts").mkdir()
+    wide().write_csv(folder / "a.csv")
+    told: list[int] = []
+    (folder / "c.csv").mkdir()
+    run(tmp_path, [folder, folder / "a.csv"], registry, progress=lambda _, done, __: told.append(done))
+    assert told[-1] == 1200
+    (folder / "b.csv").symlink_to(tmp_path / "gone.csv")
+    with pytest.raises(ConfigurationError, match=r"b.csv: --data: cannot be read"):
+        run(tmp_path, folder, registry)
 
 
 def test_a_folder_without_history_is_named(tmp_path: Path, registry: Path) -> None:
@@ -328,6 +341,7 @@ def test_fit_proposes_limits_that_check_accepts(tmp_path: Path, registry: Path) 
         (lambda f: f.with_columns(ts=pl.lit("01/03/2026 00:00")), "day and month"),
         (lambda f: f.with_columns(pl.lit("open").alias(name) for name in NAMES), "holds 'open', not numbers"),
         (lambda f: f.with_columns(pl.col("ts").dt.epoch("ms") - 10**13), "before 1970"),
+        (lambda f: f.with_columns(pl.col("ts").dt.offset_by("-60y")), "line 2: 1966-03-01 .* is before 1970"),
         (lambda _: long().rename({"value": "val"}), "value: column is missing: did you mean val?"),
         (lambda _: long().with_columns(quality=pl.lit(300)), "0 good, 1 uncertain, 2 bad"),
     ],

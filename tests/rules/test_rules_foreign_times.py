@@ -81,6 +81,14 @@ def test_a_time_that_is_nan_is_none(kind: type[pl.DataType], tmp_path: Path) -> 
     assert "1 rows have no time and were left out, the first in row 2" in readings.doubts[0]
 
 
+def test_a_file_in_which_no_row_has_a_time_says_so(tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text("device_id,quantity,kind\na,p,rig\n")
+    (tmp_path / "d.csv").write_text("ts,a/p\n,5\n,6\n")
+    _, readings = foreign_history(tmp_path / "d.csv", tmp_path / "points.csv", None, None)
+    assert not list(readings)
+    assert "none of its 2 rows has a time" in readings.doubts[0]
+
+
 def test_a_length_of_time_is_no_time() -> None:
     with pytest.raises(ConfigurationError, match="holds Duration"):
         epoch_ms(pl.Series("ts", [timedelta(1)]), FILE)
