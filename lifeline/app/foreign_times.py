@@ -111,8 +111,9 @@ def _no_times(found: pl.Series, path: Path) -> str:
         named = found.drop_nulls().head(1).str.strip_chars().str.contains(ZONE_NAME).any()
         zone = ": names of zones mean several things, write the offset, +08:00 (时区名有歧义，请写偏移量)"
         return f"holds text such as {found.drop_nulls()[0]!r}, not times{zone if named else ''}"
-    more = f" (and {wrong.sum() - 1} more)" if wrong.sum() > 1 else ""
-    return f"{place(path, row)}: {found[row]!r} is no time{more}"
+    more = f"and {wrong.sum() - 1} more; " if wrong.sum() > 1 else ""
+    like = found.filter(read.is_not_null())[0]
+    return f"{place(path, row)}: {found[row]!r} is no time ({more}others are written {like!r} 写法不一致)"
 
 
 def _read_mostly(found: pl.Series) -> pl.Series | None:

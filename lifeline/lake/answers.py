@@ -133,7 +133,9 @@ def _text(table: pa.Table) -> str:
     lines = ["  ".join(_padded(c, w, right=r) for c, w, r in zip(row, widths, right, strict=True)) for row in cells]
     lines.insert(1, "  ".join("─" * width for width in widths))
     cut = f", the first {TABLE_ROWS_MAX} shown" if shown.num_rows < table.num_rows else ""
-    return "\n".join([*(line.rstrip() for line in lines), f"({table.num_rows} rows{cut})", ""])
+    return "\n".join(
+        [*(line.rstrip() for line in lines), f"({table.num_rows} row{'s' * (table.num_rows != 1)}{cut})", ""]
+    )
 
 
 def _padded(text: str, width: int, *, right: bool) -> str:
