@@ -35,7 +35,7 @@ class Drift:
     outputs: Final = ("drift", "drift_rms")
     relative: Final = False
     tails: Final = (float(np.sqrt(TAIL)), float(np.sqrt(TAIL)))
-    later: Final = frozenset({"freedom", "lagged", "reach", "grows"})
+    later: Final = frozenset({"freedom", "lagged", "reach", "grows", "home"})
     former: Final = frozenset({"joint", "together"})
     """Arrays that snapshots of older releases have besides."""
     refit: Final = True
@@ -44,6 +44,7 @@ class Drift:
         "gate": (4, 1, 1000, "`drift`: a level does not follow a block that is so many deviations away"),
         "patience": (0, 0, 1e6, "`drift`: but takes its place after so many such blocks in a row; 0: never"),
         "reached": (0, 0, 1000, "`drift`: who went further in the normal period is told in shares of that; 0: nobody"),
+        "back": (0, 0, 1, "`drift`: who comes back does so but for such a share of how far it was; 0: to the digit"),
     }
 
     RECENT: Final = 64
@@ -53,6 +54,7 @@ class Drift:
         self.members = members
         self._n = max(2, int(options["block_n"]))
         self._gate, self._patience, self._reached = options["gate"], options["patience"], options["reached"]
+        self._back = options["back"]
         self.arrays: dict[str, NDArray[np.float64]] = {"block": np.zeros((7, members)), "level": np.zeros((5, members))}
         self.arrays["freedom"] = np.zeros(members)
         self.arrays["block"][[0, 6]] = np.nan
@@ -61,6 +63,7 @@ class Drift:
         self.arrays["reach"] = np.zeros((4, members))
         self.arrays["reach"][drift_kernel.SCALE] = 1.0
         self.arrays["grows"] = np.zeros(1)
+        self.arrays["home"] = np.zeros((4, members))
         self.arrays |= self._ring("learn") | self._ring("judge")
 
     def _ring(self, name: str) -> dict[str, NDArray[np.float64]]:
@@ -91,6 +94,7 @@ class Drift:
         a["level"] = np.stack(
             [np.nan_to_num(level), variance, np.where(moved, noise, 0.0), walk, np.zeros(self.members)]
         )
+        a["home"] = np.zeros((4, self.members))
         reach[drift_kernel.NOW : drift_kernel.SCALE] = np.stack(
             [np.zeros(self.members), reach[drift_kernel.NOW], reach[drift_kernel.LAST]]
         )
@@ -189,8 +193,8 @@ class Drift:
     def _judge(self, ts: Any, frames: Any, out: Any, *, follow: bool) -> NDArray[np.float64]:
         a, far = self.arrays, np.full(self.members, np.nan)
         drift_kernel.judge(
-            ts, frames, follow, self._gate, self._patience,
-            a["judge_clock"], a["judge_ring"], a["judge_sum"], a["judge_count"], a["level"], a["freedom"],
+            ts, frames, follow, self._gate, self._patience, self._back,
+            a["judge_clock"], a["judge_ring"], a["judge_sum"], a["judge_count"], a["level"], a["home"], a["freedom"],
             a["reach"], out, far,
         )  # fmt: skip
         return far

@@ -8,6 +8,10 @@ temperature that wanders all day and large for a flow that steps by one of its o
 Both variances are estimates, and of a walk a short normal period shows few steps: so a distance is Student's t, told as
 the normal deviation that is as rare. And whoever left its level in the normal period already, though its fit said that
 it would not, is further off only beyond that: its distances are divided by what they reached (``reach``).
+
+Who went far comes back to about where it was, not to the fourth digit: a pump that was out of balance, a valve that was
+shut. A member that has come back by D is judged as if its level were known to a share of D only (``back``), and that is
+forgotten as slowly as a new level is taken. Where a new one was taken meanwhile, the former is remembered as long.
 """
 
 import numpy as np
@@ -19,11 +23,19 @@ MISSED = 0.8
 """A frame is missing where the next comes so many spacings later than it was due: clocks that jitter come late, too."""
 UNSURE = 8.0
 """Frames before which the spacing is not known well enough to say that one is missing."""
+FORGOTTEN = 20.0
+"""How far a member was is forgotten by one part in so many a block, or in ``patience`` where that is more."""
 LAGS = (2, 4, 8)
 """Over so many blocks steps are measured too: of a member that only trembles they are no larger than over one."""
 NOW, LAST, BEFORE, SCALE = range(4)
 """Rows of ``reach``: largest distance of a member since the last fit, up to it, up to the one before; and what its
 distances are divided by."""
+LEVEL, VARIANCE, NOISE, WALK, GATED = range(5)
+"""Rows of ``level``: where a member is, how well that is known, noise of a block's mean (0: left out), walk of a block,
+blocks in a row that were away from it."""
+FURTHEST, FORMER, FORMER_VARIANCE, USUAL = range(4)
+"""Rows of ``home``: how far a member was from its level at most, in its own unit, less what is forgotten; the level it
+had before a new one was taken, and how well that is known; blocks of the new one so far, from 1 (0: no former one)."""
 
 
 @njit(cache=True, nogil=True)
@@ -139,16 +151,22 @@ def as_normal(t: float, freedom: float) -> float:
 
 
 @njit(cache=True, nogil=True)
+def _unsure(gone: float, furthest: float, back: float) -> float:
+    """Variance of the level of a member that came back from ``furthest`` to ``gone`` beside it."""
+    return float((back * max(0.0, furthest - abs(gone))) ** 2)
+
+
+@njit(cache=True, nogil=True)
 def judge(
-    ts: F64, frames: F64, follow: bool, gate: float, patience: float,
-    clock: F64, ring: F64, sums: F64, counts: F64, level: F64, freedom: F64, reach: F64,
+    ts: F64, frames: F64, follow: bool, gate: float, patience: float, back: float,
+    clock: F64, ring: F64, sums: F64, counts: F64, level: F64, home: F64, freedom: F64, reach: F64,
     out: F64, far: F64,
 ) -> None:  # fmt: skip
     """Distance of each frame: ``out[i]`` = the largest, the root mean square, and the member with the largest.
 
     ``far`` (members): how far each is at the last frame, before it is divided by its ``reach`` (NaN: nothing is known).
 
-    ``level`` (5 x members): level, its variance, noise of a block's mean (0: left out), walk of a block, blocks gated.
+    ``level`` (5 x members) and ``home`` (4 x members): rows as named above.
     ``freedom`` of each member: degrees of freedom of these variances, as in ``as_normal``.
     The distance is in deviations of what is to come: variance of the level, one walk and the noise. After each block
     the variance grows by the walk; with ``follow`` the level learns from the block unless the member
@@ -160,19 +178,24 @@ def judge(
         missing = _left_out(ts[i], clock)
         for _ in range(int(min(missing, 2.0 * n))):
             _judge_one(
-                none, follow, gate, patience, clock, ring, sums, counts, level, freedom, reach, out[i], far,
+                none, follow, gate, patience, back, clock, ring, sums, counts, level, home, freedom, reach,
+                out[i], far,
             )  # fmt: skip
         if missing > 2.0 * n:
-            level[1] += level[3] * np.floor((missing - 2.0 * n) / n)
+            blocks = np.floor((missing - 2.0 * n) / n)
+            level[VARIANCE] += level[WALK] * blocks
+            home[FORMER_VARIANCE] += level[WALK] * blocks
         _judge_one(
-            frames[i], follow, gate, patience, clock, ring, sums, counts, level, freedom, reach, out[i], far,
+            frames[i], follow, gate, patience, back, clock, ring, sums, counts, level, home, freedom, reach,
+            out[i], far,
         )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
 def _judge_one(
-    frame: F64, follow: bool, gate: float, patience: float, clock: F64, ring: F64, sums: F64, counts: F64,
-    level: F64, freedom: F64, reach: F64, out: F64, far: F64,
+    frame: F64, follow: bool, gate: float, patience: float, back: float,
+    clock: F64, ring: F64, sums: F64, counts: F64,
+    level: F64, home: F64, freedom: F64, reach: F64, out: F64, far: F64,
 ) -> None:  # fmt: skip
     n = ring.shape[0]
     at = int(clock[0]) % n
@@ -181,11 +204,10 @@ def _judge_one(
     known = np.zeros(len(frame), np.bool_)
     z = np.zeros(len(frame))
     for j in range(len(frame)):
-        if level[2, j] <= 0.0 or counts[j] < max(1.0, n / 2):
+        if level[NOISE, j] <= 0.0 or counts[j] < max(1.0, n / 2):
             continue
         known[j] = True
-        noise = level[2, j] * n / counts[j]
-        z[j] = (sums[j] / counts[j] - level[0, j]) / np.sqrt(level[1, j] + level[3, j] + noise)
+        z[j] = _distance(sums[j] / counts[j], level[NOISE, j] * n / counts[j] + level[WALK, j], back, level, home, j)
     most = np.nan
     square = 0.0
     members = 0
@@ -208,20 +230,59 @@ def _judge_one(
     if at != n - 1:
         return
     for j in range(len(frame)):
-        level[1, j] += level[3, j]
-        if not follow or not known[j]:
-            continue
-        mean = sums[j] / counts[j]
-        noise = level[2, j] * n / counts[j]
-        off = as_normal((mean - level[0, j]) / np.sqrt(level[1, j] + noise), freedom[j])
-        if abs(off) > gate:
-            level[4, j] += 1.0
-            if patience <= 0.0 or level[4, j] < patience:
-                continue
-            level[0, j] = mean
-            level[1, j] = noise
-        else:
-            gain = level[1, j] / (level[1, j] + noise)
-            level[0, j] += gain * (mean - level[0, j])
-            level[1, j] *= 1.0 - gain
-        level[4, j] = 0.0
+        level[VARIANCE, j] += level[WALK, j]
+        home[FORMER_VARIANCE, j] += level[WALK, j]
+        if follow and known[j]:
+            noise = level[NOISE, j] * n / counts[j]
+            _follow(sums[j] / counts[j], noise, gate, patience, back, level, home, freedom[j], j)
+
+
+@njit(cache=True, nogil=True)
+def _distance(mean: float, doubt: float, back: float, level: F64, home: F64, j: int) -> float:
+    """How far member j is from its level, or from its former one where that is nearer."""
+    gone = mean - level[LEVEL, j]
+    if home[USUAL, j] <= 0.0:
+        return float(gone / np.sqrt(level[VARIANCE, j] + doubt + _unsure(gone, home[FURTHEST, j], back)))
+    z = gone / np.sqrt(level[VARIANCE, j] + doubt)
+    gone = mean - home[FORMER, j]
+    former = gone / np.sqrt(home[FORMER_VARIANCE, j] + doubt + _unsure(gone, home[FURTHEST, j], back))
+    return float(z if abs(z) <= abs(former) else former)
+
+
+@njit(cache=True, nogil=True)
+def _follow(
+    mean: float, noise: float, gate: float, patience: float, back: float, level: F64, home: F64,
+    freedom: float, j: int,
+) -> None:  # fmt: skip
+    """Let the level of member j learn from a block with such a mean, unless it is away."""
+    gone = mean - level[LEVEL, j]
+    if home[USUAL, j] > 0.0 and abs(as_normal(gone / np.sqrt(level[VARIANCE, j] + noise), freedom)) > gate:
+        gone = mean - home[FORMER, j]
+        unsure = _unsure(gone, home[FURTHEST, j], back)
+        if abs(as_normal(gone / np.sqrt(home[FORMER_VARIANCE, j] + noise + unsure), freedom)) <= gate:
+            level[LEVEL, j], level[VARIANCE, j], level[GATED, j] = home[FORMER, j], home[FORMER_VARIANCE, j], 0.0
+            home[USUAL, j] = 0.0
+        gone = mean - level[LEVEL, j]
+    unsure = 0.0 if home[USUAL, j] > 0.0 else _unsure(gone, home[FURTHEST, j], back)
+    off = as_normal(gone / np.sqrt(level[VARIANCE, j] + noise + unsure), freedom)
+    if abs(off) > gate:
+        level[GATED, j] += 1.0
+        place = home[FORMER, j] if home[USUAL, j] > 0.0 else level[LEVEL, j]
+        home[FURTHEST, j] = max(home[FURTHEST, j], abs(mean - place))
+        if patience <= 0.0 or level[GATED, j] < patience:
+            return
+        if back > 0.0 and home[USUAL, j] <= 0.0:
+            home[FORMER, j], home[FORMER_VARIANCE, j], home[USUAL, j] = level[LEVEL, j], level[VARIANCE, j], 1.0
+        level[LEVEL, j], level[VARIANCE, j], level[GATED, j] = mean, noise, 0.0
+        return
+    doubt = level[VARIANCE, j] + unsure
+    gain = doubt / (doubt + noise)
+    level[LEVEL, j] += gain * gone
+    level[VARIANCE, j] = doubt * (1.0 - gain)
+    level[GATED, j] = 0.0
+    if home[USUAL, j] <= 0.0:
+        home[FURTHEST, j] *= 1.0 - 1.0 / max(patience, FORGOTTEN)
+        return
+    home[USUAL, j] += 1.0
+    if home[USUAL, j] > patience:
+        home[USUAL, j] = home[FURTHEST, j] = 0.0
