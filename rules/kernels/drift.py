@@ -10,8 +10,9 @@ the normal deviation that is as rare. And whoever left its level in the normal p
 it would not, is further off only beyond that: its distances are divided by what they reached (``reach``).
 
 Who went far comes back to about where it was, not to the fourth digit: a pump that was out of balance, a valve that was
-shut. A member that has come back by D is judged as if its level were known to a share of D only (``back``), and that is
-forgotten as slowly as a new level is taken. Where a new one was taken meanwhile, the former is remembered as long.
+shut. A member that has come back by D, beyond what noise alone lets go (a gate of it), is judged as if its level were
+known to a share of that only (``back``), and this is forgotten as slowly as a new level is taken. Where a new one was
+taken meanwhile, the former is remembered as long.
 """
 
 import numpy as np
@@ -151,9 +152,9 @@ def as_normal(t: float, freedom: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _unsure(gone: float, furthest: float, back: float) -> float:
-    """Variance of the level of a member that came back from ``furthest`` to ``gone`` beside it."""
-    return float((back * max(0.0, furthest - abs(gone))) ** 2)
+def _unsure(gone: float, furthest: float, back: float, spared: float) -> float:
+    """Variance of the level of a member that came back from ``furthest`` to ``gone`` beside it; noise is ``spared``."""
+    return float((back * max(0.0, furthest - abs(gone) - spared)) ** 2)
 
 
 @njit(cache=True, nogil=True)
@@ -207,7 +208,7 @@ def _judge_one(
         if level[NOISE, j] <= 0.0 or counts[j] < max(1.0, n / 2):
             continue
         known[j] = True
-        z[j] = _distance(sums[j] / counts[j], level[NOISE, j] * n / counts[j] + level[WALK, j], back, level, home, j)
+        z[j] = _distance(sums[j] / counts[j], level[NOISE, j] * n / counts[j], gate, back, level, home, j)
     most = np.nan
     square = 0.0
     members = 0
@@ -238,14 +239,14 @@ def _judge_one(
 
 
 @njit(cache=True, nogil=True)
-def _distance(mean: float, doubt: float, back: float, level: F64, home: F64, j: int) -> float:
+def _distance(mean: float, noise: float, gate: float, back: float, level: F64, home: F64, j: int) -> float:
     """How far member j is from its level, or from its former one where that is nearer."""
-    gone = mean - level[LEVEL, j]
+    gone, doubt, spared = mean - level[LEVEL, j], noise + level[WALK, j], gate * np.sqrt(level[NOISE, j])
     if home[USUAL, j] <= 0.0:
-        return float(gone / np.sqrt(level[VARIANCE, j] + doubt + _unsure(gone, home[FURTHEST, j], back)))
+        return float(gone / np.sqrt(level[VARIANCE, j] + doubt + _unsure(gone, home[FURTHEST, j], back, spared)))
     z = gone / np.sqrt(level[VARIANCE, j] + doubt)
     gone = mean - home[FORMER, j]
-    former = gone / np.sqrt(home[FORMER_VARIANCE, j] + doubt + _unsure(gone, home[FURTHEST, j], back))
+    former = gone / np.sqrt(home[FORMER_VARIANCE, j] + doubt + _unsure(gone, home[FURTHEST, j], back, spared))
     return float(z if abs(z) <= abs(former) else former)
 
 
@@ -255,15 +256,15 @@ def _follow(
     freedom: float, j: int,
 ) -> None:  # fmt: skip
     """Let the level of member j learn from a block with such a mean, unless it is away."""
-    gone = mean - level[LEVEL, j]
+    gone, spared = mean - level[LEVEL, j], gate * np.sqrt(level[NOISE, j])
     if home[USUAL, j] > 0.0 and abs(as_normal(gone / np.sqrt(level[VARIANCE, j] + noise), freedom)) > gate:
         gone = mean - home[FORMER, j]
-        unsure = _unsure(gone, home[FURTHEST, j], back)
+        unsure = _unsure(gone, home[FURTHEST, j], back, spared)
         if abs(as_normal(gone / np.sqrt(home[FORMER_VARIANCE, j] + noise + unsure), freedom)) <= gate:
             level[LEVEL, j], level[VARIANCE, j], level[GATED, j] = home[FORMER, j], home[FORMER_VARIANCE, j], 0.0
             home[USUAL, j] = 0.0
         gone = mean - level[LEVEL, j]
-    unsure = 0.0 if home[USUAL, j] > 0.0 else _unsure(gone, home[FURTHEST, j], back)
+    unsure = 0.0 if home[USUAL, j] > 0.0 else _unsure(gone, home[FURTHEST, j], back, spared)
     off = as_normal(gone / np.sqrt(level[VARIANCE, j] + noise + unsure), freedom)
     if abs(off) > gate:
         level[GATED, j] += 1.0

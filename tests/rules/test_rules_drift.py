@@ -17,7 +17,6 @@ from rules.judges.drift import Drift
 from rules.kernels import drift
 from rules.model import Learn, Model
 from rules.rule_set import RuleSet
-from tests.rules.test_rules_judges import walk
 
 Matrix = NDArray[np.float64]
 MIDNIGHT = 1_795_132_800_000
@@ -26,12 +25,19 @@ DEFAULTS = {name: bounds[0] for name, bounds in OPTIONS.items()}
 RETURNS = DEFAULTS | {"block_n": 12, "gate": 3.8, "patience": 40, "back": 0.1}
 
 
+def mixed(frames: int, members: int) -> Matrix:
+    random = np.random.default_rng(3)
+    values = random.normal(size=(frames, members)) @ random.normal(size=(members, members))
+    values[random.random(values.shape) < 0.03] = np.nan
+    return values
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.integers(2, 6), st.booleans(), st.integers(0, 3), st.sampled_from([0.0, 0.1, 0.5]))
 def test_drift_is_the_distance_of_the_last_block_from_the_level(
     n: int, follow: bool, patience: int, back: float
 ) -> None:
-    _, frames = walk(60, 3)
+    frames = mixed(60, 3)
     skipped = np.random.default_rng(n).choice([0, 0, 0, 0, 1, 3, 2 * n + 1, 7 * n], 60)
     skipped[:2] = 0
     ts = np.cumsum(60_000.0 * (1 + skipped))
@@ -73,10 +79,14 @@ class NaiveMember:
         self.f, self.patience, self.back = freedom, patience, back
         self.furthest, self.gated, self.usual = 0.0, 0, 0
 
+    def unsure(self, gone: float) -> float:
+        """A share of the way back, but for what noise lets go."""
+        return self.back * max(0.0, self.furthest - abs(gone) - 1.5 * math.sqrt(self.r))
+
     def off(self, place: list[float], mean: float, doubt: float) -> float:
         """In deviations from a place; of the first one nobody knows where after an excursion it comes back to."""
         gone = mean - place[0]
-        unsure = self.back * max(0.0, self.furthest - abs(gone)) if place is self.places[-1] else 0.0
+        unsure = self.unsure(gone) if place is self.places[-1] else 0.0
         t, f = gone / math.sqrt(place[1] + doubt + unsure**2), self.f
         return abs((8 * f + 1) / (8 * f + 3) * math.sqrt(f * math.log(1 + t * t / f)) if f else t)
 
@@ -94,7 +104,7 @@ class NaiveMember:
                     self.places = [place, place]
                 self.places[0], self.gated = [mean, own], 0
             return
-        unsure = self.back * max(0.0, self.furthest - abs(mean - place[0])) if len(self.places) == 1 else 0.0
+        unsure = self.unsure(mean - place[0]) if len(self.places) == 1 else 0.0
         variance = place[1] + unsure**2
         place[0] += variance / (variance + own) * (mean - place[0])
         place[1] = variance * own / (variance + own)
@@ -282,7 +292,7 @@ def test_where_blocks_begin_does_not_matter_for_the_level_at_the_end() -> None:
 
 
 def test_a_snapshot_from_before_degrees_of_freedom_goes_on_as_it_did() -> None:
-    ts, frames = walk(300, 4)
+    ts, frames = np.arange(300, dtype=np.int64) * 60_000, mixed(300, 4)
     model, again = (Model(Drift, 4, DEFAULTS, Learn(200 * 60.0, follow=True), None) for _ in range(2))
     model.process(ts[:250], frames[:250])
     old = {name: array for name, array in model.arrays.items() if name not in Drift.later}
@@ -314,6 +324,19 @@ def test_who_comes_back_from_far_is_told_no_longer_and_who_only_leaves_by_little
     ts, frames = excursion(4.0, 4.0)
     out = Model(Drift, 2, RETURNS, Learn(400.0, follow=True), None).process(ts, frames)[:, 0]
     assert np.median(out[515:]) > 4.0
+
+
+def test_a_fault_of_a_few_deviations_keeps_its_level_though_it_trembles() -> None:
+    """Its nearer blocks are no way back, so the level is not moved to it, and is where it was when it is over."""
+    random = np.random.default_rng(5)
+    frames = random.normal(0, 1.0, (1500, 4))
+    frames[600:900] += 1.5
+    told = []
+    for back in (0.0, 0.1):
+        model = Model(Drift, 4, RETURNS | {"back": back}, Learn(600.0, follow=True), None)
+        told.append(model.process(np.arange(1500, dtype=np.int64) * 1000, frames)[600:, 0])
+    assert np.median(told[0][15:300]) > 4.0
+    assert told[1] == pytest.approx(told[0], abs=0.25)
 
 
 def test_what_is_forgotten_of_an_excursion_is_told_again() -> None:
