@@ -69,8 +69,17 @@ class Form(NamedTuple):
     turn: int
 
     def part(self, whole: Any) -> Any:
-        """What this form remembers of a whole state [slot, column], or of one that is as this already."""
-        return whole if whole.shape[1] == len(self.keeps) else np.ascontiguousarray(whole[:, list(self.keeps)])
+        """What this form remembers of a whole state [slot, column], or of one that is as this already.
+
+        A state of before a feature learned to remember more, in columns at its end, knows nothing of these yet.
+        """
+        width, own = whole.shape[1], len(self.keeps)
+        if width == own:
+            return whole
+        lacks = (own if width < own else max(self.keeps) + 1) - width
+        if lacks > 0:
+            whole = np.pad(whole, ((0, 0), (0, lacks)), constant_values=np.nan)
+        return whole if width < own else np.ascontiguousarray(whole[:, list(self.keeps)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,14 +181,14 @@ FEATURES: Final = (
             "used_h": "the same per hour",
             "busy_s": "seconds since it last delivered nothing for pause_s",
         },
-        _fixed(5),
+        _fixed(6),
         (
             Option("idle", 0.0, "use an hour that counts as nothing"),
             # a tap that drips fills a litre sooner, and an hourly reading of nothing is a pause
             Option("pause_s", 1800.0, "seconds that are a pause"),
         ),
         steps=True,
-        lean=(Lean(("used", "used_h"), lean.delivered, lambda _: (0, 1, 3)),),
+        lean=(Lean(("used", "used_h"), lean.delivered, lambda _: (0, 1, 3, 5)),),
     ),
     Feature(
         "baseline",

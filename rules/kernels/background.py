@@ -66,10 +66,11 @@ def usage(
 ) -> None:
     """``used``, ``used_h``, ``busy_s``: what a meter delivered, whether it counts up or tells each interval's use.
 
-    A meter whose value rose ten times as often as it fell counts up: ``used`` is its growth (NaN where it fell); else
-    ``used`` is the value. NaN for the first 24 readings. ``used_h`` is the same per hour, ``busy_s`` the seconds since
-    it last delivered at most ``idle`` an hour for ``pause_s``: a finely read meter rests between pulses. ``options``:
-    idle, pause_s. State: [readings, falls, last idle time, rises, last time it delivered].
+    A meter whose value rose ten times as often as it fell counts up: ``used`` is its growth, NaN where it fell, and
+    counted from where it stood before once it is back there (what lay between was odd); else ``used`` is the value. NaN
+    for the first 24 readings. ``used_h`` is the same per hour, ``busy_s`` the seconds since it last delivered at most
+    ``idle`` an hour for ``pause_s``: a finely read meter rests between pulses. ``options``:
+    idle, pause_s. State: [readings, falls, last idle time, rises, last time it delivered, where it fell from].
     """
     for i in range(len(slots)):
         s = slots[i]
@@ -86,6 +87,12 @@ def usage(
         used = value[i]
         if falls <= FALLS_MAX * rises:
             used = value[i] - prev[i] if value[i] >= prev[i] else np.nan
+            if value[i] >= state[s, 5]:
+                used = value[i] - state[s, 5]
+        if value[i] > prev[i]:
+            state[s, 5] = np.nan
+        elif value[i] < prev[i] and np.isnan(state[s, 5]):
+            state[s, 5] = prev[i]
         per_hour = used / dt[i] * 3600.0
         if n <= METER_WARM:
             used = np.nan

@@ -121,7 +121,7 @@ def delivered(
     state: F64,
     out: F64,
 ) -> None:
-    """``used`` and ``used_h`` without ``busy_s``. State: [readings, falls, rises]."""
+    """``used`` and ``used_h`` without ``busy_s``. State: [readings, falls, rises, where it fell from]."""
     for i in range(len(slots)):
         s = slots[i]
         n = 1.0 if np.isnan(state[s, 0]) else state[s, 0] + 1.0
@@ -137,6 +137,12 @@ def delivered(
         used = value[i]
         if falls <= FALLS_MAX * rises:
             used = value[i] - prev[i] if value[i] >= prev[i] else np.nan
+            if value[i] >= state[s, 3]:
+                used = value[i] - state[s, 3]
+        if value[i] > prev[i]:
+            state[s, 3] = np.nan
+        elif value[i] < prev[i] and np.isnan(state[s, 3]):
+            state[s, 3] = prev[i]
         if n <= METER_WARM:
             used = np.nan
         out[0, i] = used

@@ -216,10 +216,13 @@ def naive_floor(history: History, o: Options) -> list[float]:
 
 
 def naive_usage(history: History, o: Options) -> list[float]:
-    idle, used, per_hour, falls, rises, ran = history[0][0], NAN, NAN, 0, 0, -math.inf
+    idle, used, per_hour, falls, rises, ran, stood = history[0][0], NAN, NAN, 0, 0, -math.inf, None
     for n, ((t0, a), (t1, b)) in enumerate(itertools.pairwise(history), 2):
         falls, rises = falls + (b < a), rises + (b > a)
         used = b if falls > 0.1 * rises else (b - a if b >= a else NAN)
+        if stood is not None and b >= stood and falls <= 0.1 * rises:
+            used = b - stood
+        stood = None if b > a else a if b < a and stood is None else stood
         used = NAN if n <= 24 else used
         per_hour = used / ((t1 - t0) / 3_600_000)
         if per_hour > o["idle"]:
@@ -387,6 +390,20 @@ def test_a_lean_form_is_the_whole_one_to_the_bit(
         wanted = [k for k, output in enumerate(feature.outputs) if output in form.outputs]
         assert np.array_equal(out[wanted], own, equal_nan=True)
         assert np.array_equal(form.part(whole), less, equal_nan=True)
+
+
+def test_a_state_of_before_a_feature_remembered_more_is_taken() -> None:
+    """``usage`` had five columns, its lean form three; what is new is not known of them."""
+    usage = features.FEATURE["usage"]
+    options = tuple(o.default for o in usage.options)
+    old = np.arange(10.0).reshape(2, 5)
+    whole, lean = (usage.form(options, frozenset(asked)) for asked in ({"busy_s"}, {"used"}))
+    np.testing.assert_array_equal(whole.part(old), np.c_[old, [NAN, NAN]])
+    np.testing.assert_array_equal(lean.part(old), np.c_[old[:, [0, 1, 3]], [NAN, NAN]])
+    np.testing.assert_array_equal(lean.part(old[:, [0, 1, 3]]), np.c_[old[:, [0, 1, 3]], [NAN, NAN]])
+    whole_now = np.arange(12.0).reshape(2, 6)
+    assert whole.part(whole_now) is whole_now
+    np.testing.assert_array_equal(lean.part(whole_now), whole_now[:, [0, 1, 3, 5]])
 
 
 def test_every_feature_has_a_twin_and_a_description() -> None:

@@ -304,6 +304,13 @@ def below_nothing(by: float) -> Series:
     return {"diff_l": home(0.0, counts_up=False)["diff_l"] * 1.0 - after(960, 912, by)}
 
 
+def zeroed(burst: float) -> Series:
+    """A total of which three readings in a row are told as nought, twelve days before the burst of some hours."""
+    total = home(0.0, days=60)["reading_l"] + np.cumsum(after(60 * 24, 60 * 24 - 8, burst))
+    total[-300:-297] = 0
+    return {"reading_l": total}
+
+
 def shrinks(by: float, *, each: int = 1) -> Series:
     """A home's uses in litres, told every ``each`` hours; for the last days times ``by``."""
     used = np.add.reduceat(home(0.0, days=90, counts_up=False)["diff_l"], np.arange(0, 90 * 24, each))
@@ -462,6 +469,8 @@ CASES: list[Case] = [
     ("meter.gas.night", "gas-meter", 3600, lambda: leaky(90.0), lambda: building(2.0)),
     ("meter.heat.over", "heat-meter", 3600, lambda: home(400.0, days=60), lambda: home(0.0, days=60)),
     ("meter.water.burst", "water-meter", 3600, lambda: weekends(400.0), lambda: weekends(0.0)),
+    ("meter.water.burst", "water-meter", 3600, lambda: zeroed(400.0), lambda: zeroed(0.0)),
+    ("meter.gas.over", "gas-meter", 3600, lambda: zeroed(400.0), lambda: zeroed(0.0)),
     ("meter.water.trickle", "water-meter", 3600, lambda: tens(5.0), lambda: tens(0.0)),
     ("meter.water.days", "water-meter", 86_400, lambda: days(15.0), lambda: days(0.0)),
     ("meter.water.days", "water-meter", 86_400, lambda: days(400.0), lambda: home(5.0)),
