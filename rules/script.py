@@ -13,7 +13,7 @@ from numba import types
 
 from rules import machine_code, vocabulary
 from rules.instances import VALUE
-from rules.kernels import sweep as kernel
+from rules.kernels import steps as kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable

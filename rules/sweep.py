@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from rules.kernels import order, select
+from rules.kernels import order, select, steps
 from rules.kernels import sweep as kernel
 from rules.memo import Memo
 from rules.script import script_of
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from rules.plan import Plan
     from rules.script import Script
 
-SLICE: Final = 1 << 13
-"""Rows of which a core's nearest large cache holds all columns: each band takes its own from the same lines."""
 HITS_MIN: Final = 1 << 14
 """Room for hits: for whole blocks where at most 32 rules look at a point."""
 
@@ -158,18 +156,32 @@ class _Room(NamedTuple):
 
     @classmethod
     def new(cls) -> _Room:
-        block, walks = kernel.BLOCK, kernel.WALKS
+        block, walks = steps.BLOCK, steps.WALKS
         return cls(
-            np.zeros((kernel.REGISTERS, block)),
-            np.zeros((kernel.NUMBERS, block)),
-            np.zeros((kernel.FLAGS, block), np.uint8),
+            np.zeros((steps.REGISTERS, block)),
+            np.zeros((steps.NUMBERS, block)),
+            np.zeros((steps.FLAGS, block), np.uint8),
             np.zeros((2, block), np.int32),
             np.zeros((2, block), np.int64),
             np.zeros((walks, 2, block), np.int32),
             np.zeros((walks, 2, block), np.int64),
             np.zeros((walks, 4, block)),
-            np.zeros((kernel.OUTS_MAX, block)),
+            np.zeros((steps.OUTS_MAX, block)),
         )
+
+
+class _Waiting(NamedTuple):
+    """Where the rows of each place wait for their block to fill."""
+
+    full: NDArray[np.int64]
+    free: NDArray[np.int64]
+    rows: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, rows: NDArray[np.int64]) -> _Waiting:
+        """For so many rows at each place."""
+        begins = kernel.WAIT * np.arange(len(rows))
+        return cls(begins + rows, begins, np.empty(kernel.WAIT * len(rows), np.int32))
 
 
 class _Told(NamedTuple):
@@ -218,21 +230,23 @@ class _Cast:
         """Which of these bands each set has."""
         for at, those in enumerate(asked.values()):
             self.looked_at[those, at] = 1
-        self.lookers = max((sum(sets[k][6] - sets[k][5] for k in those) for those in asked.values()), default=0)
-        """Rules that look at one band, at most."""
+        lookers = np.array([sum(sets[k][6] - sets[k][5] for k in those) for those in asked.values()], np.int64)
+        """Rules that look at each."""
+        self._hits_max = max(HITS_MIN, int(lookers.max(initial=0)))
+        self.waiting = _Waiting.of(np.clip(self._hits_max // np.maximum(lookers, 1), 1, steps.BLOCK))
         self._lay(room)
 
     def _lay(self, room: _Room) -> None:
         """Steps, screens and what is kept of all rules."""
-        tables, rules = [np.zeros((0, kernel.WIDTH), np.int64)], []
+        tables, rules = [np.zeros((0, steps.WIDTH), np.int64)], []
         columns, keeps, fills = list[int](), list[int](), list[float]()
         number = {one.quantity: k for k, one in enumerate(self.beside)}
         self.noting: list[tuple[int, Track]] = []
         """Features that note: the set of their rule."""
-        at, steps = room.columns.ctypes.data, 0
+        at, begin = room.columns.ctypes.data, 0
         for k, one in enumerate(self.scripts):
             table = one.steps
-            one.begin = steps
+            one.begin = begin
             for step, track in one.noting:
                 table[step, 12] = len(self.noting)
                 self.noting.append((self.set_of[k], track))
@@ -244,23 +258,23 @@ class _Cast:
             code = one.screen
             rules.append(
                 (
-                    *(steps, steps + len(table), code.instructions.ctypes.data, len(code.instructions)),
+                    *(begin, begin + len(table), code.instructions.ctypes.data, len(code.instructions)),
                     *(code.constants.ctypes.data, len(code.constants)),
                     *(int(code.sizes[0]) + len(code.constants), int(code.sizes[1])),
                     *(one.marks.ctypes.data, len(one.marks)),
                     *(len(columns), len(columns) + len(one.columns), len(keeps), len(keeps) + len(one.kept)),
                 )
             )
-            steps += len(table)
+            begin += len(table)
             tables.append(table)
-            columns += [at + 8 * kernel.BLOCK * register for register in one.columns]
+            columns += [at + 8 * steps.BLOCK * register for register in one.columns]
             keeps += one.kept.values()
         self.rules = np.array(rules, np.int64).reshape(-1, 14)
         self.steps = np.concatenate(tables)
         self.columns, self.keeps = np.array(columns, np.int64), np.array(keeps, np.int64)
         self.fills = np.array(fills, np.float64)
         self.until = np.array([one.rule.until for one in self.scripts], np.float64)
-        hits = max(HITS_MIN, self.lookers)
+        hits = self._hits_max
         kept = max((1, *(len(one.kept) for one in self.scripts)))
         rule, row, slot = (np.empty(hits, np.int32) for _ in range(3))
         self.hits = _Told(rule, row, slot, np.empty((hits, kept)))
@@ -289,22 +303,17 @@ class _Turn:
     def __init__(self, cast: _Cast, rows: Rows, bands: NDArray[Any]) -> None:
         """``bands``: of each point."""
         self._cast = cast
-        places, slices = len(cast.ranges), -(-len(rows.point) // SLICE)
-        self._order = np.empty(len(rows.point), np.int32)
-        spans, of_band = np.empty((places * slices, 5), np.int64), np.zeros(places, np.int64)
-        found = select.slice_bands(
-            *(rows.point, bands, SLICE, cast.laid, cast.ranges, np.empty(places + 1, np.int64)),
-            *(self._order, spans, of_band),
-        )
-        self.bands = spans[:found]
-        self._rows: list[int] = (cast.looked_at @ of_band).tolist()
+        cast.waiting.free[:] = kernel.WAIT * np.arange(len(cast.ranges))
+        self._of, counts = np.empty(len(rows.point), np.uint16), np.zeros(len(cast.ranges) + 1, np.int64)
+        select.place_rows(rows.point, bands, cast.laid, self._of, counts)
+        self._rows: list[int] = (cast.looked_at @ counts[:-1]).tolist()
         """That each set looks at."""
         cast.point()
         self._notes = np.zeros((len(cast.noting), 3), np.int64)
         self._noted = [track.turns.room(self._rows[k]) for k, track in cast.noting]
         for k, (at, before) in enumerate(self._noted):
             self._notes[k, :2] = at.ctypes.data, before.ctypes.data
-        self._resume = np.array([0, -1], np.int64)
+        self._resume = np.array([0, -1, 0, 0], np.int64)
         self._marked = np.zeros(len(cast.scripts), np.int64)
         self._stirred: list[tuple[Script, NDArray[np.int32]]] = []
         """Slots that have marks."""
@@ -323,7 +332,7 @@ class _Turn:
     @property
     def over(self) -> bool:
         """Whether all rows were swept."""
-        return bool(self._resume[0] >= len(self.bands))
+        return bool(self._resume[2])
 
     def run(self, rows: Rows, local: NDArray[np.int64], offset: int, room: _Room) -> int:
         """Go on, to the end or as far as there is room for hits; how many there are."""
@@ -334,7 +343,7 @@ class _Turn:
         given = np.array([one.ctypes.data if len(one) else 0 for one in columns], np.int64)
         return int(
             kernel.sweep(
-                *(given, len(rows.point), offset, self._order, self.bands, rows.beside, cast.told),
+                *(given, len(rows.point), offset, self._of, cast.ranges, *cast.waiting, rows.beside, cast.told),
                 *(cast.refs, cast.sets, cast.rules, cast.steps, cast.columns, cast.keeps),
                 *(cast.until, cast.fills, self._marked, self._notes, *room, self._resume, *cast.hits),
             )

@@ -7,6 +7,7 @@ The signature is that of ``kernels/features.py``.
 import numpy as np
 from numba import njit
 
+from lifeline.core.kernels.index import index
 from rules.kernels.types import F64, I32, I64
 
 METER_WARM = 24
@@ -36,7 +37,7 @@ def floor(
     before this reading. ``options``: fall_s, rise_s, clip, share. State: [floor].
     """
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         f = state[s, 0]
         if np.isnan(f):
             out[0, i] = np.nan
@@ -73,7 +74,7 @@ def usage(
     idle, pause_s. State: [readings, falls, last idle time, rises, last time it delivered, where it fell from].
     """
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         n = 1.0 if np.isnan(state[s, 0]) else state[s, 0] + 1.0
         falls = 0.0 if np.isnan(state[s, 1]) else state[s, 1]
         rises = 0.0 if np.isnan(state[s, 3]) else state[s, 3]

@@ -7,6 +7,7 @@ The signature is that of ``kernels/features.py``.
 import numpy as np
 from numba import njit
 
+from lifeline.core.kernels.index import index
 from rules.kernels.types import F64, I32, I64
 
 CUSUM_WARM = 16
@@ -40,7 +41,7 @@ def cusum(
     State: [mean, variance, high, low, readings].
     """
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         v = value[i]
         n = state[s, 4]
         if np.isnan(n):
@@ -93,7 +94,7 @@ def trend(
     State: [weight, mean time before now in s, mean value, weighted squares of time, of time x value, readings].
     """
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         v = value[i]
         n = state[s, 5]
         if np.isnan(n):

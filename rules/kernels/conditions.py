@@ -60,8 +60,9 @@ def run(
     registers = np.empty(len(numbers), np.int64)
     for k in range(len(numbers)):
         registers[k] = at_number + 8 * BLOCK * k
+    widest = min(BLOCK, rows)  # of a few rows filling whole blocks would take longer than all else
     for k in range(len(constants)):
-        numbers[own + k, :] = constants[k]
+        numbers[own + k, :widest] = constants[k]
     any_left = False
     for begin in range(0, rows, BLOCK):
         n = min(BLOCK, rows - begin)

@@ -12,6 +12,7 @@ table entry; what is learned as normal is learned from readings before ``until``
 import numpy as np
 from numba import njit
 
+from lifeline.core.kernels.index import index
 from rules.kernels.types import F64, I32, I64
 
 
@@ -31,7 +32,7 @@ def count(
 ) -> None:
     """``samples``: readings of the point so far, this one included. State: [count]."""
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         n = state[s, 0]
         n = 1.0 if np.isnan(n) else n + 1.0
         state[s, 0] = n
@@ -64,7 +65,7 @@ def rate(
         if window <= 0.0:
             out[0, i] = (value[i] - prev[i]) / dt[i]
             continue
-        s = slots[i]
+        s = index(slots[i])
         t = float(ts[i])
         b = state[s, 2]
         if np.isnan(b):
@@ -100,7 +101,7 @@ def ewma(
     """
     a, spell = options[1], np.nan
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         v = value[i]
         m = state[s, 0]
         if np.isnan(m):
@@ -141,7 +142,7 @@ def flat(
     Equality is exact: a frozen sensor repeats its last value bit by bit.
     """
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         if value[i] == prev[i]:
             state[s, 1] += 1.0
         else:
@@ -167,7 +168,7 @@ def steps(
 ) -> None:
     """``prev_step``: the change that led to the previous reading (a spike is a step and its way back)."""
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         out[0, i] = state[s, 0]
         state[s, 0] = value[i] - prev[i]
 

@@ -16,6 +16,7 @@ in which it missed its turn.
 import numpy as np
 from numba import njit
 
+from lifeline.core.kernels.index import index
 from rules.kernels import turning
 from rules.kernels.types import F64, I32, I64, U8
 
@@ -180,7 +181,7 @@ def walk(
     n = 0
     i = start
     while i < len(slots) and n + 2 <= len(out_row):
-        s = slots[i]
+        s = index(slots[i])
         g = group[s]
         judged = out_values.shape[1] > 0 and frame_ms > 0
         if judged and turn[g, turning.SPACING] > 0.0:

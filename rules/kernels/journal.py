@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 
 from lifeline.core.kernels.fetch import fetch
+from lifeline.core.kernels.index import index
 from rules.kernels.types import F64, I16, I32, I64, U8
 
 NEVER = np.iinfo(np.int64).min
@@ -50,6 +51,12 @@ def stretch_of(stretches: I64, count: int, row: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _ring_place(row: int, lap: int, size: int) -> np.uintp:
+    """Where a row is in the ring, at the beginning of which is row ``lap``: a remainder would take the time of all."""
+    return index(row - lap if row >= lap else row - lap + size)
+
+
+@njit(cache=True, nogil=True)
 def _tell(
     m: int,
     wants: I32,
@@ -64,10 +71,12 @@ def _tell(
     out: F64,
 ) -> None:
     """Tell row n, of member m at point p, what it wants; NaN for what is not known or too old."""
-    for w in range(wants[m], wants[m + 1]):
-        of = carriers[w]
+    first = wants[m]
+    for k in range(wants[m + index(1)] - first):
+        w = index(first + k)
+        of = index(carriers[w])
         then, value = (t, v) if of == p else (times[of, NEWEST], values[of, LAST])
-        out[n, w - wants[m]] = value if then != NEVER and t - then <= limits[w] else np.nan
+        out[n, k] = value if then != NEVER and t - then <= limits[w] else np.nan
 
 
 @njit(cache=True, nogil=True)
@@ -136,7 +145,9 @@ def admit(
     """
     here = known_stretches - 1
     own = False  # whether the last stretch is of this record
+    base = base_received = 0
     size = len(ring_member)
+    lap = at - at % size  # the row at the beginning of the ring
     n = 0
     units = 0
     record = 0
@@ -163,47 +174,49 @@ def admit(
         if np.isnan(v):
             counts[2] += 1
             continue
-        p = point[i]
+        p = index(point[i])
         word = links[p, UNIT]
         watched = word & 3
         if watched == UNWATCHED:
             continue
         t = ts[i]
         known = times[p, NEWEST]
-        u = word >> 2
-        k_couple = -1 - u
+        coupled = word < 0
+        u, c = p, index(0)  # the unit by its first point, and its couple where it is one
         newest_unit = known
-        member = 0
-        if u < 0:
-            u = couple[k_couple]
-            newest_unit = newest_couple[k_couple]
-            while members[ptr[k_couple] + member] != p:
+        member = place = 0
+        if coupled:
+            c = index(-1 - (word >> 2))
+            u = index(couple[c])
+            newest_unit = newest_couple[c]
+            place = ptr[c]
+            while members[index(place + member)] != point[i]:
                 member += 1
         if t == known:
             counts[3] += 1
             continue
         if t > known:
-            out_row[n] = i
-            out_point[n] = p
-            out_ts[n] = t
-            out_value[n] = v
+            new = index(n)
+            out_row[new] = i
+            out_point[new] = point[i]
+            out_ts[new] = t
+            out_value[new] = v
             if known == NEVER:
-                out_prev[n] = np.nan
-                out_dt[n] = np.nan
+                out_prev[new] = np.nan
+                out_dt[new] = np.nan
             else:
-                out_prev[n] = values[p, LAST]
-                out_dt[n] = (t - known) / 1000.0
-            if k_couple >= 0:
-                m = ptr[k_couple] + member
-                _tell(m, wants, want_carriers, want_limits, times, values, p, t, v, n, out_beside)
+                out_prev[new] = values[p, LAST]
+                out_dt[new] = (t - known) / 1000.0
+            if coupled:
+                _tell(index(place + member), wants, want_carriers, want_limits, times, values, p, t, v, new, out_beside)
             n += 1
         beside = False  # whether a later point of its device was told first, of the same time and at the same instant
-        if k_couple >= 0 and known < t == newest_unit:
-            others = ptr[k_couple + 1] - ptr[k_couple] - 1
+        if coupled and known < t == newest_unit:
+            others = ptr[c + index(1)] - place - 1
             head = links[u, HEAD]
             k = first + head if head >= 0 else -1
             while k >= first and others and not beside:
-                r = k % size
+                r = _ring_place(k, lap, size)
                 if ring_member[r] > member:  # seldom: by far the most messages name quantities in one order
                     stretch = stretch_of(stretches, here + 1, k)
                     beside = (
@@ -216,14 +229,14 @@ def admit(
             if before[p] == t:
                 counts[3] += 1
                 continue
-            late = before[p] > t or (k_couple >= 0 and before_couple[k_couple] > t)
+            late = before[p] > t or (coupled and before_couple[c] > t)
             same = False
             newer = at
             head = links[u, HEAD]
             k = first + head if head >= 0 else -1
             steps = 0
             while k >= first and not late:
-                r = k % size
+                r = _ring_place(k, lap, size)
                 then = stretches[TS, stretch_of(stretches, here + 1, k)] + ring_ts[r]
                 if then > t:
                     newer = k
@@ -239,7 +252,8 @@ def admit(
             late |= at - newer > within
             heard = received[i]
             if newer < at and not late:
-                heard = stretches[RECEIVED, stretch_of(stretches, here + 1, newer)] + ring_received[newer % size]
+                r = _ring_place(newer, lap, size)
+                heard = stretches[RECEIVED, stretch_of(stretches, here + 1, newer)] + ring_received[r]
                 late = received[i] - heard > within_ms
             if late:
                 counts[5] += 1
@@ -255,32 +269,31 @@ def admit(
                     dirty[u] = 1
                     out_unit[units] = u
                     units += 1
-        if not (
-            own
-            and -FAR <= t - stretches[TS, here] < FAR
-            and -FAR_RECEIVED <= received[i] - stretches[RECEIVED, here] < FAR_RECEIVED
-        ):
+        if not (own and -FAR <= t - base < FAR and -FAR_RECEIVED <= received[i] - base_received < FAR_RECEIVED):
             own = True
             here += 1
+            base, base_received = t, received[i]
             stretches[BEGIN, here] = at
             stretches[LSN, here] = lsns[record]
-            stretches[TS, here] = t
-            stretches[RECEIVED, here] = received[i]
-        r = at % size
+            stretches[TS, here] = base
+            stretches[RECEIVED, here] = base_received
+        r = index(at - lap)
         ring_member[r] = member
         head = links[u, HEAD]
         ring_back[r] = at - first - head if head >= 0 else 0
-        ring_ts[r] = t - stretches[TS, here]
+        ring_ts[r] = t - base
         ring_value[r] = v
-        ring_received[r] = received[i] - stretches[RECEIVED, here]
+        ring_received[r] = received[i] - base_received
         ring_marks[r] = quality[i] << 5 | (flags[i] & 31)
         links[u, HEAD] = at - first
         at += 1
+        if at - lap == size:
+            lap = at
         if t > known:
             times[p, NEWEST] = t
             values[p, LAST] = v
-        if k_couple >= 0:
-            newest_couple[k_couple] = max(newest_couple[k_couple], t)
+        if coupled:
+            newest_couple[c] = max(newest_unit, t)
     out_sizes[0] = n
     out_sizes[1] = units
     out_sizes[2] = at
@@ -312,7 +325,7 @@ def again(
     """
     n = 0
     for i in range(len(point)):
-        p, t, v = point[i], ts[i], value[i]
+        p, t, v = index(point[i]), ts[i], value[i]
         known = times[p, NEWEST]
         if t <= known:
             continue
@@ -322,9 +335,9 @@ def again(
         k_couple = -1 - (links[p, UNIT] >> 2)
         if k_couple >= 0:
             m = ptr[k_couple]
-            while members[m] != p:
+            while members[m] != point[i]:
                 m += 1
-            _tell(m, wants, want_carriers, want_limits, times, values, p, t, v, n, out_beside)
+            _tell(index(m), wants, want_carriers, want_limits, times, values, p, t, v, index(n), out_beside)
         times[p, NEWEST] = t
         values[p, LAST] = v
         n += 1

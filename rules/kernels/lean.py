@@ -7,6 +7,7 @@ The signature is that of ``kernels/features.py``; what is computed is told at th
 import numpy as np
 from numba import njit
 
+from lifeline.core.kernels.index import index
 from rules.kernels.background import FALLS_MAX, METER_WARM
 from rules.kernels.normal import DAY_MS, slot_of
 from rules.kernels.types import F64, I32, I64
@@ -29,7 +30,7 @@ def mean(
     """``ewma`` alone. State: [mean]."""
     a, spell = options[1], np.nan
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         m = state[s, 0]
         out[0, i] = m
         if np.isnan(m):
@@ -57,7 +58,7 @@ def unchanged_s(
 ) -> None:
     """``flat_s`` alone. State: [time]."""
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         if value[i] != prev[i]:
             state[s, 0] = ts[i]
         out[0, i] = (ts[i] - state[s, 0]) / 1000.0
@@ -79,7 +80,7 @@ def unchanged_n(
 ) -> None:
     """``flat_n`` alone. State: [count]."""
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         state[s, 0] = state[s, 0] + 1.0 if value[i] == prev[i] else 0.0
         out[0, i] = state[s, 0]
 
@@ -100,7 +101,7 @@ def quantum(
 ) -> None:
     """``quantum`` alone. State: [quantum]."""
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         step = abs(value[i] - prev[i])
         if step > 0.0 and (np.isnan(state[s, 0]) or step < state[s, 0]):
             state[s, 0] = step
@@ -123,7 +124,7 @@ def delivered(
 ) -> None:
     """``used`` and ``used_h`` without ``busy_s``. State: [readings, falls, rises, where it fell from]."""
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         n = 1.0 if np.isnan(state[s, 0]) else state[s, 0] + 1.0
         falls = 0.0 if np.isnan(state[s, 1]) else state[s, 1]
         rises = 0.0 if np.isnan(state[s, 2]) else state[s, 2]
@@ -172,7 +173,7 @@ def days_noting(
     end = per_day * kinds
     step = DAY_MS // per_day
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         key = local[i] // step
         k = slot_of(key, per_day, kinds)
         if state[s, end] != key:

@@ -7,6 +7,7 @@ The signature is that of ``kernels/features.py``.
 import numpy as np
 from numba import njit
 
+from lifeline.core.kernels.index import index
 from rules.kernels.types import F64, I32, I64
 
 FORWARD, RESET, ROLLOVER, REVERSE = 0.0, 1.0, 2.0, 3.0
@@ -39,7 +40,7 @@ def counter(
     """
     modulus = options[0]
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         d = value[i] - prev[i]
         behind = 0.0 if np.isnan(state[s, 0]) else state[s, 0]
         event = FORWARD
@@ -83,7 +84,7 @@ def still(
     ``still_n`` are seconds and readings since then. State: [anchor, its time, readings since, quantum].
     """
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         v = value[i]
         step = abs(v - prev[i])
         if step > 0.0 and (np.isnan(state[s, 3]) or step < state[s, 3]):

@@ -8,6 +8,7 @@ and there is much of it.
 import numpy as np
 from numba import njit
 
+from lifeline.core.kernels.index import index
 from rules.kernels.types import F64, I32, I64
 
 DAY_MS = 86_400_000
@@ -62,7 +63,7 @@ def baseline_noting(
     end = SLOT * per_day * days
     step = DAY_MS // per_day
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         v = value[i]
         key = local[i] // step
         k = SLOT * slot_of(key, per_day, days)
@@ -178,7 +179,7 @@ def night(
         width += DAY_MS
     ordered = np.empty(size)
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         shifted = local[i] - begin
         day = shifted // DAY_MS
         inside = shifted % DAY_MS < width

@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from lifeline.core.kernels.index import index
 from rules.kernels.types import F64, I32, I64, U8, U32, U64
 
 Column = NDArray[Any]
@@ -76,7 +77,7 @@ def previous(slots: I32, ts: I64, value: F64, prior: F64, out_prev: F64, out_dt:
     """
     valued = prior.shape[1] > 1
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         out_dt[i] = (ts[i] - prior[s, 0]) / 1000.0
         prior[s, 0] = ts[i]
         if valued:
@@ -105,8 +106,8 @@ def pick(point: I32, bits: U64, out: I32) -> int:
     n = 0
     for i in range(len(point)):
         p = point[i]
-        if bits[p >> 6] >> np.uint64(p & 63) & np.uint64(1):
-            out[n] = i
+        if bits[index(p >> 6)] >> np.uint64(p & 63) & np.uint64(1):
+            out[index(n)] = i
             n += 1
     return n
 
@@ -228,7 +229,7 @@ def order_windows(received: I64, first: int, shift: int, ends: I64, out: I32) ->
 def put(column: Column, places: I32, out: Column) -> None:
     """Each value to its place: numpy's takes twice as long."""
     for i in range(len(column)):
-        out[places[i]] = column[i]
+        out[index(places[i])] = column[i]
 
 
 @njit(cache=True, nogil=True)
@@ -244,7 +245,7 @@ def put_within(column: Column, places: I32, first: int, out: Column) -> None:
 def take(column: Column, rows: I32, out: Column) -> None:
     """The values of these rows: numpy's takes five times as long."""
     for i in range(len(rows)):
-        out[i] = column[rows[i]]
+        out[i] = column[index(rows[i])]
 
 
 def taken(column: Column, rows: Column) -> Column:

@@ -7,6 +7,7 @@ The signature is that of ``kernels/features.py``.
 import numpy as np
 from numba import njit
 
+from lifeline.core.kernels.index import index
 from rules.kernels.types import F64, I32, I64
 
 MAD_TO_SIGMA = 1.4826
@@ -42,7 +43,7 @@ def robust(
     n = int(options[0])
     ring = np.empty(n)
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         seen = 0 if np.isnan(state[s, n]) else int(state[s, n])
         if seen >= n:
             for k in range(n):  # insertion sort: n is small
@@ -102,7 +103,7 @@ def tukey(
     """
     tau_s = options[3]
     for i in range(len(slots)):
-        s = slots[i]
+        s = index(slots[i])
         v = value[i]
         n = state[s, 4]
         if np.isnan(n):

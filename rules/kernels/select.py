@@ -7,7 +7,8 @@ one byte of its point, however many rules it has, and rows of a band lie togethe
 import numpy as np
 from numba import njit
 
-from rules.kernels.types import F64, I32, I64, U8, U64
+from lifeline.core.kernels.index import index
+from rules.kernels.types import F64, I32, I64, U8, U16, U64
 
 WORD = 64
 _SHIFT, _REST = 6, 63
@@ -17,9 +18,9 @@ _SHIFT, _REST = 6, 63
 def count_bands(point: I32, bands: U8, counts: I64, out: U8) -> None:
     """The band of each row's point; ``counts`` grows by the rows of each band. ``bands`` may be of 16 bits."""
     for i in range(len(point)):
-        band = bands[point[i]]
+        band = bands[index(point[i])]
         out[i] = band
-        counts[band] += 1
+        counts[index(band)] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -31,56 +32,25 @@ def place_bands(of: U8, cursor: I64, out: I32) -> None:
     for i in range(len(of)):
         band = of[i]
         if band:
-            out[cursor[band]] = i
-            cursor[band] += 1
+            out[index(cursor[index(band)])] = i
+            cursor[index(band)] += 1
 
 
 @njit(cache=True, nogil=True)
-def slice_bands(
-    point: I32, bands: U8, size: int, laid: I64, refs: I64, cursor: I64, order: I32, spans: I64, rows: I64
-) -> int:
-    """Rows by slices of so many, and within each by band, in which they stay as they come.
+def place_rows(point: I32, bands: U8, laid: I64, of: U16, rows: I64) -> None:
+    """The place of each row (``of``): that of the band of its point. ``rows`` grows by the rows of each place.
 
     Args:
         point: of each row.
         bands: of each point of the registry. May be of 16 bits.
-        size: rows of a slice.
-        laid: of each band its place in a slice, or the number of places where its rows are left out.
-        refs: [places, 2], told with a span.
-        cursor: room for one number more than there are places.
-        order: takes the rows.
-        spans: takes [begin, end, both of ``refs``, place], where the rows of a band lie in ``order``.
-        rows: grows by the rows of each place.
-
-    Returns:
-        How many spans there are.
+        laid: of each band its place, or the number of places where no rule looks.
+        of: takes the places.
+        rows: of each place, and of none.
     """
-    places, at, found = len(refs), 0, 0
-    of = np.empty(min(size, len(point)), np.uint16)
-    for begin in range(0, len(point), size):
-        end = min(begin + size, len(point))
-        cursor[:] = 0
-        for i in range(begin, end):
-            place = laid[bands[point[i]]]
-            of[i - begin] = place
-            cursor[place] += 1
-        for place in range(places):
-            n = cursor[place]
-            cursor[place] = at
-            if n:
-                spans[found, 0] = at
-                at += n
-                spans[found, 1] = at
-                spans[found, 2:4] = refs[place]
-                spans[found, 4] = place
-                rows[place] += n
-                found += 1
-        for i in range(begin, end):
-            place = of[i - begin]
-            if place < places:
-                order[cursor[place]] = i
-                cursor[place] += 1
-    return found
+    for i in range(len(point)):
+        place = index(laid[index(bands[index(point[i])])])
+        of[i] = place
+        rows[place] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -120,7 +90,7 @@ def list_points(points: I32, words: U64, before: I32) -> None:
 def rank_points(points: I32, words: U64, before: I32, out: I32) -> None:
     """How many points of the list lie before each of some points."""
     for i in range(len(points)):
-        k = points[i] >> _SHIFT
+        k = index(points[i] >> _SHIFT)
         below = (np.uint64(1) << np.uint64(points[i] & _REST)) - np.uint64(1)
         out[i] = before[k] + bits(words[k] & below)
 
@@ -129,4 +99,4 @@ def rank_points(points: I32, words: U64, before: I32, out: I32) -> None:
 def decode(places: I32, codes: U8, table: F64, out: F64) -> None:
     """The numbers of a coded column at some places."""
     for i in range(len(places)):
-        out[i] = table[codes[places[i]]]
+        out[i] = table[index(codes[index(places[i])])]

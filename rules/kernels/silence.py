@@ -4,6 +4,7 @@ import numpy as np
 from numba import njit
 
 from lifeline.core.kernels.fetch import fetch
+from lifeline.core.kernels.index import index
 from rules.kernels.types import F64, I32, I64, U8, Mask
 
 NEVER = np.iinfo(np.int64).min
@@ -42,24 +43,26 @@ def hear(
     the end of its last silence of more than ``quiet[g]`` ms.
     """
     for i in range(start, end):
-        far = point[min(i + 2 * AHEAD, end - 1)]
+        far = point[index(min(i + 2 * AHEAD, end - 1))]
         fetch(device, far)
         fetch(last_point, far)
-        near = device[point[min(i + AHEAD, end - 1)]]
+        near = device[index(point[index(min(i + AHEAD, end - 1))])]
         fetch(last_device, near)
         fetch(gateway, near)
-        if flags[i] & 8:  # Flag.DUPLICATE
+        row = index(i)
+        if flags[row] & 8:  # Flag.DUPLICATE
             continue
-        p = point[i]
-        d = device[p]
-        t = received[i]
+        p = index(point[row])
+        d = index(device[p])
+        t = received[row]
         last_point[p] = max(last_point[p], t)
         last_device[d] = max(last_device[d], t)
         g = gateway[d]
         if g >= 0:
-            if last_gateway[g, 0] != NEVER and t - last_gateway[g, 0] > quiet[g]:
-                last_gateway[g, 1] = t
-            last_gateway[g, 0] = max(last_gateway[g, 0], t)
+            heard = last_gateway[index(g), 0]
+            if heard != NEVER and t - heard > quiet[index(g)]:
+                last_gateway[index(g), 1] = t
+            last_gateway[index(g), 0] = max(heard, t)
 
 
 @njit(cache=True, nogil=True)
@@ -151,12 +154,12 @@ def overdue(
     Floors are in seconds, coded (``rules.coded``), one a point of ``points``; none of what was never heard.
     """
     for j in range(len(points)):
-        p = points[j]
+        p = index(points[j])
         last = last_point[p]
         out[j] = (
             last != NEVER
-            and (instant - last) / 1000.0 > point_floors[point_codes[j]]
-            and (instant - last_device[device[p]]) / 1000.0 > device_floors[device_codes[j]]
+            and (instant - last) / 1000.0 > point_floors[index(point_codes[j])]
+            and (instant - last_device[index(device[p])]) / 1000.0 > device_floors[index(device_codes[j])]
         )
 
 

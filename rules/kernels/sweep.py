@@ -1,130 +1,50 @@
-"""All features and conditions of all rules over rows sorted by band, a block at a time: one call for a whole batch.
+"""All features and conditions of all rules over rows, by blocks of one band: one call for a whole batch.
 
 What a block touches (its columns, those that features make of them, the flags of conditions) stays in the nearest
 cache from the gathering of its rows to the last condition; rule by rule over whole columns it would not. Which rules
-look at a band, with which features, is data: rows of numbers that ``rules/sweep.py`` writes. Features are the kernels
-of the table in ``rules/features.py``, called by their address; conditions are code for ``conditions.run``.
+look at a band, with which features, is data: rows of numbers that ``rules/sweep.py`` writes. What a rule needs is made
+by ``steps.py``; conditions are code for ``conditions.run``.
 
 A condition *screens* here: it leaves out what needs a column that is not made in the kernel (the clock's), so what
 passes may be more than what is true. Rows that pass, and all rows after one of a point at which a rule is not at rest
 (``marks``), are *hits*: told with the columns that only the kernel knew, for the rule to be asked in full.
 """
 
-from typing import Any
-
 import numpy as np
-from numba import carray, njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import carray, njit
 
-from lifeline.core.schema import Flag
+from lifeline.core.kernels.index import index
 from rules.kernels import conditions
-from rules.kernels.addresses import as_bytes, as_doubles, as_ints, as_longs, as_shorts, as_singles, as_words
-from rules.kernels.order import previous
+from rules.kernels import steps as make
+from rules.kernels.addresses import as_bytes, as_doubles, as_ints, as_longs, as_words
 from rules.kernels.select import rank_points
-from rules.kernels.types import F64, I32, I64, U8
-
-BLOCK = conditions.BLOCK
-VALUE, PREV, DT, OWN = 0, 1, 2, 3
-"""Registers of a block's columns; those from ``OWN`` on are the rule's."""
-WIDTH = 16
-"""Numbers of a step, a set or a rule."""
-REGISTERS, NUMBERS, FLAGS, OUTS_MAX = 96, 64, 64, 8
-"""Columns of a block, registers of a condition, and columns of a feature, at most."""
-WALKS = 4
-"""Other columns than the value that features of one rule are computed on, at most."""
-FEATURE, WALK, DECODE, DIFFERENCE, INTERVALS, BESIDE, FILL, AGE, QUALITY, LATE = range(10)
-"""Steps, with what their numbers are:
-
-- ``FEATURE`` kernel state rows width kind options count out outs walk limit note turn: a feature (-1: none);
-- ``WALK`` on walk prior rows width: the rows at which column ``on`` has a value, with what came before of it;
-- ``DECODE`` codes bytes table entries out slots bytes: a parameter or a number of the registry, by slot;
-- ``DIFFERENCE`` out: the value less the one before;
-- ``INTERVALS`` interval out: the seconds since the one before in intervals;
-- ``BESIDE`` number out: what was newest of another quantity of the device (``beside``);
-- ``FILL`` number out: one number for all rows (of ``fills``);
-- ``AGE`` out, ``QUALITY`` out and ``LATE`` out: what a reading itself tells.
-"""
-POINT, TS, VALUES, BEFORE, SINCE, LOCAL, ROW, RECEIVED, FLAGS_OF, QUALITY_OF = range(10)
-"""Columns of rows by address, 0 for one that there is not: those of a log may not be written to, which numba takes for
-another type, for which it would compile all of this anew. The last three are of readings, ``ROW`` tells which."""
-LATE_FLAG = int(Flag.LATE)
-WHOLE, SINGLE, NOTING = range(3)
-"""Kinds of a feature: state of float64, of float32, and of float32 with notes of what it overwrites."""
-
-
-_DOUBLES = types.Array(types.float64, 1, "C")
-_OF = (
-    *(types.Array(types.int32, 1, "C"), types.Array(types.int64, 1, "C"), types.Array(types.int64, 1, "C")),
-    *(_DOUBLES, _DOUBLES, _DOUBLES, _DOUBLES, _DOUBLES, types.float64),
+from rules.kernels.steps import (
+    BEFORE,
+    BESIDE,
+    BLOCK,
+    DECODE,
+    DIFFERENCE,
+    DT,
+    FEATURE,
+    FILL,
+    INTERVALS,
+    LOCAL,
+    POINT,
+    PREV,
+    SINCE,
+    TS,
+    VALUE,
+    VALUES,
+    WALK,
+    WALKS,
 )
-"""slots, ts, local, value, prev, dt, limit, options, until: what every feature's kernel takes first."""
-_OUT = types.Array(types.float64, 2, "C")
-SIGNATURES = {
-    WHOLE: (*_OF, types.Array(types.float64, 2, "C"), _OUT),
-    SINGLE: (*_OF, types.Array(types.float32, 2, "C"), _OUT),
-    NOTING: (
-        *(*_OF, types.Array(types.float32, 2, "C"), _OUT),
-        *(types.Array(types.int32, 2, "C"), types.Array(types.float32, 2, "C")),
-    ),
-}
-"""What a kernel of each kind is compiled for."""
+from rules.kernels.types import F64, I32, I64, U8, U16
 
-
-def _called(given: tuple[Any, ...], returned: Any) -> Any:
-    """Type and code of a call of what is at an address, by numba's own convention of calling."""
-
-    def code(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        convention = context.call_conv
-        callee = builder.inttoptr(arguments[0], convention.get_function_type(returned, given).as_pointer())
-        status, found = convention.call_function(builder, callee, returned, given, arguments[1:])
-        with cgutils.if_unlikely(builder, status.is_error):
-            convention.return_status_propagate(builder, status)
-        return context.get_dummy_value() if returned == types.none else found
-
-    return returned(types.int64, *given), code
-
-
-@intrinsic
-def _call(
-    _typing: Any,
-    _address: Any,
-    slots: Any,
-    ts: Any,
-    local: Any,
-    value: Any,
-    prev: Any,
-    dt: Any,
-    limit: Any,
-    options: Any,
-    until: Any,
-    state: Any,
-    out: Any,
-) -> Any:
-    """A feature's kernel."""
-    return _called((slots, ts, local, value, prev, dt, limit, options, until, state, out), types.none)
-
-
-@intrinsic
-def _call_noting(
-    _typing: Any,
-    _address: Any,
-    slots: Any,
-    ts: Any,
-    local: Any,
-    value: Any,
-    prev: Any,
-    dt: Any,
-    limit: Any,
-    options: Any,
-    until: Any,
-    state: Any,
-    out: Any,
-    at: Any,
-    before: Any,
-) -> Any:
-    """A feature's kernel that notes what it overwrites; how many notes it made."""
-    return _called((slots, ts, local, value, prev, dt, limit, options, until, state, out, at, before), types.int64)
+WAIT = BLOCK + 16
+"""Numbers apart are the places where rows wait: were it a power of two, they would share a few lines of the cache."""
+LAP, FEW = 1 << 14, 128
+"""After so many rows, whose columns a core's second cache holds, blocks are run that have FEW at least. What little
+waits longer costs less by the row than a block of its own would."""
 
 
 @njit(cache=True, nogil=True)
@@ -138,54 +58,18 @@ def _slots(points: I32, of: I64, out: I32) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _decode(step: I64, slots: I32, out: F64) -> None:
-    table = carray(as_doubles(step[3]), step[4])
-    if step[2] == 1:
-        small = carray(as_bytes(step[1]), step[6])
-        for i in range(len(slots)):
-            out[i] = table[small[slots[i]]]
-    elif step[2] == 2:
-        short = carray(as_shorts(step[1]), step[6])
-        for i in range(len(slots)):
-            out[i] = table[short[slots[i]]]
-    else:
-        long = carray(as_ints(step[1]), step[6])
-        for i in range(len(slots)):
-            out[i] = table[long[slots[i]]]
-
-
-@njit(cache=True, nogil=True)
-def _feature(
-    step: I64,
-    slots: I32,
-    ts: I64,
-    local: I64,
-    value: F64,
-    prev: F64,
-    dt: F64,
-    limit: F64,
-    until: float,
-    out: F64,
-    notes: I64,
-) -> None:
-    """Let a feature advance over rows, and note what it overwrites."""
-    options = carray(as_doubles(step[6]), step[7])
-    if step[5] == WHOLE:
-        whole = carray(as_doubles(step[2]), (step[3], step[4]))
-        _call(step[1], slots, ts, local, value, prev, dt, limit, options, until, whole, out)
-        return
-    single = carray(as_singles(step[2]), (step[3], step[4]))
-    if step[5] == SINGLE:
-        _call(step[1], slots, ts, local, value, prev, dt, limit, options, until, single, out)
-        return
-    note, turn = step[12], step[13]
-    made = notes[note, 2]
-    room = len(slots)
-    at = carray(as_ints(notes[note, 0] + 8 * made), (room, 2))
-    before = carray(as_singles(notes[note, 1] + 4 * turn * made), (room, turn))
-    notes[note, 2] += _call_noting(
-        step[1], slots, ts, local, value, prev, dt, limit, options, until, single, out, at, before
-    )
+def _spread(of: U16, at: int, end: int, full: I64, free: I64, waiting: I32) -> tuple[int, int]:
+    """Let rows ``at`` to ``end`` wait at their places, until a block is full: the next row, and that place or -1."""
+    places = len(full)
+    for i in range(at, end):
+        place = index(of[index(i)])
+        if place < places:
+            k = free[place]
+            waiting[index(k)] = i
+            free[place] = k + 1
+            if k + 1 == full[place]:
+                return i + 1, int(of[index(i)])
+    return end, -1
 
 
 @njit(cache=True, nogil=True)
@@ -194,111 +78,23 @@ def _gather(order: I32, given: I64, rows: int, offset: int, points: I32, times: 
     point, ts = carray(as_ints(given[POINT]), rows), carray(as_longs(given[TS]), rows)
     value = carray(as_doubles(given[VALUES]), rows)
     for i in range(len(order)):
-        row = order[i]
+        row = index(order[i])
         points[i] = point[row]
         times[i] = ts[row]
         room[VALUE, i] = value[row]
     if given[BEFORE]:
         prev, dt = carray(as_doubles(given[BEFORE]), rows), carray(as_doubles(given[SINCE]), rows)
         for i in range(len(order)):
-            room[PREV, i] = prev[order[i]]
-            room[DT, i] = dt[order[i]]
+            row = index(order[i])
+            room[PREV, i] = prev[row]
+            room[DT, i] = dt[row]
     if given[LOCAL]:
         local = carray(as_longs(given[LOCAL]), rows)
         for i in range(len(order)):
-            locals_[i] = local[order[i]]
+            locals_[i] = local[index(order[i])]
     else:
         for i in range(len(order)):
             locals_[i] = times[i] + offset
-
-
-@njit(cache=True, nogil=True)
-def _told(op: int, order: I32, given: I64, rows: int, times: I64, out: F64) -> None:
-    """What the readings of a block tell of themselves."""
-    index, readings = carray(as_ints(given[ROW]), rows), 1 << 40
-    if op == AGE:
-        received = carray(as_longs(given[RECEIVED]), readings)
-        for i in range(len(order)):
-            out[i] = (received[index[order[i]]] - times[i]) / 1000.0
-    elif op == QUALITY:
-        quality = carray(as_bytes(given[QUALITY_OF]), readings)
-        for i in range(len(order)):
-            out[i] = quality[index[order[i]]]
-    else:
-        flags = carray(as_bytes(given[FLAGS_OF]), readings)
-        for i in range(len(order)):
-            out[i] = 1.0 if flags[index[order[i]]] & LATE_FLAG else 0.0
-
-
-@njit(cache=True, nogil=True)
-def _beside(beside: F64, told: int, order: I32, out: F64) -> None:
-    """What was newest of another quantity of the device, at the rows of a block."""
-    if told < 0:
-        out[: len(order)] = np.nan
-        return
-    for i in range(len(order)):
-        out[i] = beside[order[i], told]
-
-
-@njit(cache=True, nogil=True)
-def _walk(
-    step: I64,
-    n: int,
-    slots: I32,
-    times: I64,
-    locals_: I64,
-    room: F64,
-    walk_of: I32,
-    walk_slot: I32,
-    walk_time: I64,
-    walk: F64,
-) -> int:
-    """The rows of a block at which a column has a value, and what came before of it; how many."""
-    on = room[step[1]]
-    found = 0
-    for i in range(n):
-        if on[i] == on[i]:
-            walk_of[found] = i
-            walk_slot[found] = slots[i]
-            walk_time[0, found] = times[i]
-            walk_time[1, found] = locals_[i]
-            walk[VALUE, found] = on[i]
-            found += 1
-    prior = carray(as_doubles(step[3]), (step[4], step[5]))
-    previous(walk_slot[:found], walk_time[0, :found], walk[VALUE, :found], prior, walk[PREV], walk[DT])
-    return found
-
-
-@njit(cache=True, nogil=True)
-def _on_walk(
-    step: I64,
-    n: int,
-    many: int,
-    until: float,
-    room: F64,
-    walk_of: I32,
-    walk_slot: I32,
-    walk_time: I64,
-    walk: F64,
-    made: F64,
-    notes: I64,
-) -> None:
-    """Let a feature advance over the rows of a walk; its columns have no value elsewhere."""
-    limit = walk[OWN, :0]
-    if step[11] >= 0:
-        limit = walk[OWN, :many]
-        for i in range(many):
-            limit[i] = room[step[11], walk_of[i]]
-    if many:
-        _feature(
-            *(step, walk_slot[:many], walk_time[0, :many], walk_time[1, :many]),
-            *(walk[VALUE, :many], walk[PREV, :many], walk[DT, :many], limit, until, made, notes),
-        )
-    for c in range(step[9]):
-        out = room[step[8] + c]
-        out[:n] = np.nan
-        for i in range(many):
-            out[walk_of[i]] = made[c, i]
 
 
 @njit(cache=True, nogil=True)
@@ -321,7 +117,7 @@ def _tell(
     """Write down the hits of a block; how many there are now."""
     mark = carray(as_bytes(rule[8]), rule[9])
     for i in range(len(slots)):
-        slot = slots[i]
+        slot = index(slots[i])
         if passed and left[i]:
             if not mark[slot]:
                 mark[slot] = 1
@@ -338,12 +134,119 @@ def _tell(
 
 
 @njit(cache=True, nogil=True)
+def _block(
+    given: I64,
+    rows: int,
+    block: I32,
+    points: I32,
+    ranges: I64,
+    place: int,
+    beside: F64,
+    told: I64,
+    refs: I64,
+    sets: I64,
+    rules: I64,
+    steps: I64,
+    columns: I64,
+    keeps: I64,
+    until: F64,
+    fills: F64,
+    marked: I64,
+    notes: I64,
+    room: F64,
+    numbers: F64,
+    flags: U8,
+    slots: I32,
+    times: I64,
+    locals_: I64,
+    many: I64,
+    walk_int: I32,
+    walk_time: I64,
+    walks: F64,
+    made: F64,
+    found: int,
+    hit_rule: I32,
+    hit_row: I32,
+    hit_slot: I32,
+    hit_kept: F64,
+) -> int:
+    """All rules that look at a block of rows; how many hits there are now."""
+    n = len(block)
+    left_of = flags[len(flags) - 1]
+    for ref in range(ranges[place, 0], ranges[place, 1]):
+        of = sets[refs[ref]]
+        _slots(points, of, slots)
+        for r in range(of[5], of[6]):
+            rule = rules[r]
+            for s in range(rule[0], rule[1]):
+                step = steps[s]
+                op = step[0]
+                if op == FEATURE and step[10] < 0:
+                    limit = room[step[11], :n] if step[11] >= 0 else room[VALUE, :0]
+                    make.feature(
+                        *(step, slots, times, locals_, room[VALUE, :n], room[PREV, :n], room[DT, :n]),
+                        *(limit, until[r], room[step[8] : step[8] + step[9]], notes),
+                    )
+                elif op == FEATURE:
+                    w = step[10]
+                    make.on_walk(
+                        *(step, n, many[w], until[r], room),
+                        *(walk_int[w, 0], walk_int[w, 1], walk_time[w], walks[w], made, notes),
+                    )
+                elif op == WALK:
+                    w = step[2]
+                    many[w] = make.walk(
+                        *(step, n, slots, times, locals_, room),
+                        *(walk_int[w, 0], walk_int[w, 1], walk_time[w], walks[w]),
+                    )
+                elif op == DECODE:
+                    make.decode(step, slots, room[step[5]])
+                elif op == DIFFERENCE:
+                    column = room[step[1]]
+                    for i in range(n):
+                        column[i] = room[VALUE, i] - room[PREV, i]
+                elif op == INTERVALS:
+                    interval, column = room[step[1]], room[step[2]]
+                    for i in range(n):
+                        column[i] = room[DT, i] / interval[i] if interval[i] > 0.0 else np.nan
+                elif op == BESIDE:
+                    make.beside(beside, told[place, step[1]], block, room[step[2]])
+                elif op == FILL:
+                    room[step[2], :n] = fills[step[1]]
+                else:
+                    make.told(op, block, given, rows, times, room[step[1]])
+            left = left_of[:n]
+            passed = conditions.run(
+                *(carray(as_ints(rule[2]), (rule[3], 4)), 0, rule[3], carray(as_doubles(rule[4]), rule[5])),
+                *(numbers[: rule[6]], flags[: rule[7]], columns[rule[10] : rule[11]], False, left),
+            )
+            if passed or marked[r]:
+                found = _tell(
+                    *(r, rule, passed, left, block, slots, room, keeps, marked),
+                    *(found, hit_rule, hit_row, hit_slot, hit_kept),
+                )
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _next(free: I64, least: int) -> int:
+    """The first place at which so many rows wait, -1 where there is none."""
+    for place in range(len(free)):
+        if free[place] - place * WAIT >= least:
+            return place
+    return -1
+
+
+@njit(cache=True, nogil=True)
 def sweep(
     given: I64,
     rows: int,
     offset: int,
-    order: I32,
-    bands: I64,
+    of: U16,
+    ranges: I64,
+    full: I64,
+    free: I64,
+    waiting: I32,
     beside: F64,
     told: I64,
     refs: I64,
@@ -373,20 +276,26 @@ def sweep(
 ) -> int:
     """Advance features over rows and find hits, up to the end or until there may be no room for more of them.
 
+    Rows wait at the place of their band until they fill a block, so that a block costs no less for seldom bands; at the
+    end those that are not full come.
+
     Args:
-        given: addresses of the columns of the rows in the order of reading: see ``POINT``.
+        given: addresses of the columns of the rows in the order of reading: see ``steps.POINT``.
         rows: how many those are.
         offset: what their wall clock is ahead by (ms), where it is no column.
-        order: rows by band.
-        bands: [begin, end, first of its sets in ``refs``, behind the last of them, place], where a band's rows lie in
-            ``order``: all of it, or what there is in a slice.
+        of: the place of each row; that behind the last where no rule looks at its point.
+        ranges: [places, 2], where the sets of each place are in ``refs``.
+        full: behind the last row that may wait at each place, those of which begin WAIT after WAIT. There must be
+            room for the hits of so many rows of all rules that look at them.
+        free: where the next row of each place goes; as after the last call, or at the beginning of each at first.
+        waiting: [places x WAIT], the rows that wait.
         beside: float64 [rows, what one point wants at most], what was newest of other quantities of the device.
-        told: [places, quantities], where that of a quantity is in ``beside``, -1 where points of the band have none.
+        told: [places, quantities], where that of a quantity is in ``beside``, -1 where points of the place have none.
         refs: numbers of sets.
         sets: [words, how many, before, list, how many, first rule, behind the last one], addresses of a ``Ranks``.
         rules: [first step, end, code, instructions, constants, how many, registers, flags, marks, how many, first of
             ``columns``, end, first of ``keeps``, end].
-        steps: see above; addresses are of what the caller holds.
+        steps: see ``steps.py``; addresses are of what the caller holds.
         columns: addresses of the code's columns.
         keeps: registers that are told of a hit.
         until: of each rule, before which its features learn.
@@ -402,9 +311,9 @@ def sweep(
         walk_time: int64 [WALKS, 2, BLOCK].
         walks: float64 [WALKS, 4, BLOCK], value, what was before, seconds since, limit.
         made: float64 [columns of a feature, BLOCK].
-        resume: [band, place in ``order``] from where to go on; the end is behind the last band.
-        hit_rule: the rule of each hit. There must be room for one row of all rules that look at a band: blocks are
-            shorter where room is short.
+        resume: [row, place, over, lap] from where to go on: the next row, a place whose block is due or -1, 1 at the
+            end, and where the lap ends.
+        hit_rule: the rule of each hit.
         hit_row: its row.
         hit_slot: its slot.
         hit_kept: [hits, columns].
@@ -414,74 +323,35 @@ def sweep(
     """
     found = 0
     many = np.zeros(WALKS, np.int64)
-    left_of = flags[len(flags) - 1]
-    for band in range(resume[0], len(bands)):
-        end = bands[band, 1]
+    at, place, lap = resume[0], resume[1], resume[3]
+    while True:
+        if place < 0 and at < lap:
+            at, place = _spread(of, at, lap, full, free, waiting)
+        if place < 0:
+            place = _next(free, FEW if at < rows else 1)
+        if place < 0 and at < rows:
+            lap = min(at + LAP, rows)
+            continue
+        if place < 0:
+            resume[2] = 1
+            break
+        first = place * WAIT
+        n = free[place] - first
         lookers = 0
-        for k in range(bands[band, 2], bands[band, 3]):
+        for k in range(ranges[place, 0], ranges[place, 1]):
             lookers += sets[refs[k], 6] - sets[refs[k], 5]
-        size = min(BLOCK, max(1, len(hit_row) // max(1, lookers)))
-        for begin in range(resume[1] if resume[1] >= 0 else bands[band, 0], end, size):
-            n = min(size, end - begin)
-            if len(hit_row) - found < n * lookers:
-                resume[0] = band
-                resume[1] = begin
-                return found
-            block = order[begin : begin + n]
-            points, slots, times, locals_ = block_int[0, :n], block_int[1, :n], block_time[0, :n], block_time[1, :n]
-            _gather(block, given, rows, offset, points, times, locals_, room)
-            for ref in range(bands[band, 2], bands[band, 3]):
-                of = sets[refs[ref]]
-                _slots(points, of, slots)
-                for r in range(of[5], of[6]):
-                    rule = rules[r]
-                    for s in range(rule[0], rule[1]):
-                        step = steps[s]
-                        op = step[0]
-                        if op == FEATURE and step[10] < 0:
-                            limit = room[step[11], :n] if step[11] >= 0 else room[VALUE, :0]
-                            _feature(
-                                *(step, slots, times, locals_, room[VALUE, :n], room[PREV, :n], room[DT, :n]),
-                                *(limit, until[r], room[step[8] : step[8] + step[9]], notes),
-                            )
-                        elif op == FEATURE:
-                            w = step[10]
-                            _on_walk(
-                                *(step, n, many[w], until[r], room),
-                                *(walk_int[w, 0], walk_int[w, 1], walk_time[w], walks[w], made, notes),
-                            )
-                        elif op == WALK:
-                            w = step[2]
-                            many[w] = _walk(
-                                *(step, n, slots, times, locals_, room),
-                                *(walk_int[w, 0], walk_int[w, 1], walk_time[w], walks[w]),
-                            )
-                        elif op == DECODE:
-                            _decode(step, slots, room[step[5]])
-                        elif op == DIFFERENCE:
-                            column = room[step[1]]
-                            for i in range(n):
-                                column[i] = room[VALUE, i] - room[PREV, i]
-                        elif op == INTERVALS:
-                            interval, column = room[step[1]], room[step[2]]
-                            for i in range(n):
-                                column[i] = room[DT, i] / interval[i] if interval[i] > 0.0 else np.nan
-                        elif op == BESIDE:
-                            _beside(beside, told[bands[band, 4], step[1]], block, room[step[2]])
-                        elif op == FILL:
-                            room[step[2], :n] = fills[step[1]]
-                        else:
-                            _told(op, block, given, rows, times, room[step[1]])
-                    left = left_of[:n]
-                    passed = conditions.run(
-                        *(carray(as_ints(rule[2]), (rule[3], 4)), 0, rule[3], carray(as_doubles(rule[4]), rule[5])),
-                        *(numbers[: rule[6]], flags[: rule[7]], columns[rule[10] : rule[11]], False, left),
-                    )
-                    if passed or marked[r]:
-                        found = _tell(
-                            *(r, rule, passed, left, block, slots, room, keeps, marked),
-                            *(found, hit_rule, hit_row, hit_slot, hit_kept),
-                        )
-        resume[1] = -1
-    resume[0] = len(bands)
+        if len(hit_row) - found < n * lookers:
+            break
+        block, points, slots = waiting[first : first + n], block_int[0, :n], block_int[1, :n]
+        times, locals_ = block_time[0, :n], block_time[1, :n]
+        _gather(block, given, rows, offset, points, times, locals_, room)
+        found = _block(
+            *(given, rows, block, points, ranges, place, beside, told),
+            *(refs, sets, rules, steps, columns, keeps, until, fills, marked, notes, room, numbers, flags),
+            *(slots, times, locals_, many, walk_int, walk_time, walks, made),
+            *(found, hit_rule, hit_row, hit_slot, hit_kept),
+        )
+        free[place] = first
+        place = -1
+    resume[0], resume[1], resume[3] = at, place, lap
     return found
