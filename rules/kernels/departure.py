@@ -5,7 +5,8 @@ more is none, is compared with the member's level, which follows the windows bef
 of that comparison is followed as well, bounded as by Huber (1964): an instrument that stood still while normal was
 learned does not stay so, and a window of fifteen readings and one of a single reading each have the deviation that they
 have. What the other members let expect is taken off (``partial``). And where it is wanted, how uneasy a member is
-within its window is judged beside the distance of its mean (``unrest``).
+within its window is judged beside the distance of its mean (``unrest``). Of a signal in steps most of a step is no
+distance: it may have lain next to the edge (``digit``).
 
 What a real instrument does now and then has no bell's shape, so deviations promise no number of alarms. The *limit* of
 a member is ``least`` deviations at first. When a departure of the group is over, that of the member that departed first
@@ -15,6 +16,7 @@ rises by ``STEP``, and limits fall as fast as keeps ``daily`` departures a day i
 import numpy as np
 from numba import njit
 
+from rules.kernels import digit as of_digits
 from rules.kernels import unrest as of_steps
 from rules.kernels.partial import apart
 from rules.kernels.types import F64, Mask
@@ -25,22 +27,24 @@ levels stand (NaN: they follow); limits were followed until, how long the group 
 last (-1: its limit has risen for it)."""
 LEVEL, SPREAD, LIMIT, DIGIT, VALUE, USUAL, SEEN = range(7)
 """Rows of ``member``: level (NaN: none), mean square of what a window differs from it, limit in multiples of ``least``,
-smallest change ever seen, last value, usual number of values in a window, windows that it was learned from."""
+last digit (``digit``), last value, usual number of values in a window, windows that it was learned from."""
 WALK = 0.6
 """Share of the mean square that is the level's own walk, for each window further that passed unheard."""
 BOUND = 9.0
 """A square counts at most so many times the mean square (three deviations)."""
 ROUNDED = 1.0 / 12.0
 """Variance of what a last digit hides, in squares of the digit."""
-SAME = 1e-9
-"""A change by less than this share of the value is rounding of the computer, no digit."""
+EDGE = 0.75
+"""Share of the last digit that is no distance: a value on its edge may tell now one and now the other, for hours."""
 HOLD = 1.5
 """Beyond so many limits no level follows: water that stays changed for an hour is to be seen for that hour. No level of
 all: after a change of source one that stood alone would be left behind."""
 FADE = 0.02
 """Weight of a window in the usual number of its values."""
-STEP = 0.1
+STEP = 0.07
 """Logarithm by which a limit rises. Events come in swarms, of which a larger one hides the later ones."""
+SHARED = 4
+"""A limit falls no faster than if so many were raised: what one member tells all the time is not told twice a day."""
 QUIET = 0.85
 """Share of the limit below which a member is calm."""
 JOINT = 4.0
@@ -77,6 +81,7 @@ def _take(
     while frames < int(clock[HELD]) and now - times[(at - frames) % n] < block:
         frames += 1
     kept = np.empty(n)
+    of_digits.follow(frame, member[VALUE], member[DIGIT])
     for j in range(len(frame)):
         count = 0
         for k in range(frames):
@@ -85,10 +90,6 @@ def _take(
                 kept[count] = value
                 count += 1
         if not np.isnan(frame[j]):
-            change = abs(frame[j] - member[VALUE, j])
-            if change > SAME * abs(frame[j]) and not change >= member[DIGIT, j]:
-                member[DIGIT, j] = change
-            member[VALUE, j] = frame[j]
             usual = member[USUAL, j]
             member[USUAL, j] = count if usual == 0.0 else usual + FADE * (count - usual)
         known[j] = count > 0 and 2.0 * count >= member[USUAL, j] - 0.5
@@ -151,7 +152,7 @@ def _follow(now: float, most: float, worst: int, daily: float, clock: F64, limit
     above = 0
     for j in range(m):
         above += (limits[j] > 1.0) + (others[j] > 1.0)
-    falls = np.exp(-STEP * daily * elapsed / (DAY * max(above, 1)))
+    falls = np.exp(-STEP * daily * elapsed / (DAY * max(above, SHARED)))
     for j in range(m):
         limits[j], others[j] = max(1.0, limits[j] * falls), max(1.0, others[j] * falls)
     if worst < 0:
@@ -224,7 +225,9 @@ def walk(
             if known[j] and member[SEEN, j] > 0.0 and member[DIGIT, j] < np.inf:
                 square = max(member[SPREAD, j], ROUNDED * member[DIGIT, j] ** 2)
                 if square > 0.0:  # of changes of 1e-170 it is nothing
-                    z[j] = (mean[j] - member[LEVEL, j]) / np.sqrt(square * wander)
+                    off = mean[j] - member[LEVEL, j]
+                    beyond = max(0.0, abs(off) - EDGE * member[DIGIT, j])
+                    z[j] = np.copysign(beyond, off) / np.sqrt(square * wander)
         own = z.copy()
         _once(known, clock[BLOCKS], together, once)
         apart(z, once, of, together, inverse)

@@ -58,7 +58,15 @@ class NaiveDeparture:
         changes = [
             abs(b - a) for a, b in zip(self.values[j], self.values[j][1:], strict=False) if abs(b - a) > 1e-9 * abs(b)
         ]
-        return min(changes, default=math.inf)
+        found = math.inf
+        for change in changes:
+            if found == math.inf:
+                found = change
+            elif change < found * (1 - 1e-9):
+                found = max(change, found * math.exp(-0.05 * 0.95))
+            else:
+                found = min(change, found * math.exp(0.05 * 0.05))
+        return found
 
     def floor(self, j: int) -> float:
         return self.digit(j) ** 2 / 12
@@ -79,7 +87,9 @@ class NaiveDeparture:
         z = np.zeros(self.m)
         for j, mean in means.items():
             if self.seen[j] and self.digit(j) < math.inf:
-                z[j] = (mean - self.level[j]) / math.sqrt(max(self.spread[j], self.floor(j)) * wander)
+                off = mean - self.level[j]
+                beyond = math.copysign(max(0.0, abs(off) - kernel.EDGE * self.digit(j)), off)
+                z[j] = beyond / math.sqrt(max(self.spread[j], self.floor(j)) * wander)
         each = {j: abs(v) / (self.o["deviations"] * self.limit[j]) for j, v in self.beside(z, sorted(means)).items()}
         uneasy = self.uneasy() if self.o["unrest"] else {}
         for j, steps in uneasy.items():
@@ -125,7 +135,7 @@ class NaiveDeparture:
     def follow(self, ts: float, most: float, worst: int) -> None:
         elapsed = 0.0 if math.isnan(self.until) else min(ts - self.until, kernel.DAY)
         self.until = ts
-        above = max(1, sum(x > 1 for x in self.limit))
+        above = max(kernel.SHARED, sum(x > 1 for x in self.limit))
         falls = math.exp(-kernel.STEP * self.o["daily"] * elapsed / kernel.DAY / above)
         self.limit = [max(1.0, x * falls) for x in self.limit]
         if worst < 0:
@@ -303,6 +313,27 @@ def test_a_value_between_two_digits_does_not_tremble() -> None:
     assert (out[ts >= 7 * DAY * MINUTE, 0] < 1.0).all()
 
 
+@pytest.mark.parametrize("finer", [False, True])
+def test_a_signal_that_moves_by_its_last_digit_is_none_and_by_three_is_told(finer: bool) -> None:
+    """Conductivity in whole microsiemens: it rests for hours and moves by one. A single finer value changes nothing."""
+    ts, frames = water(20, 5)
+    random = np.random.default_rng(7)
+    steps = np.where(random.random(len(ts)) < 0.01, random.choice([-1.0, 1.0], len(ts)), 0.0)
+    frames[:, 1] = 700.0 + np.cumsum(steps) % 2  # to and fro between two digits, rarely
+    if finer:
+        frames[200, 1] = 700.02
+    edge = frames.copy()
+    edge[within(ts, 15 * DAY, 120), 1] = frames[within(ts, 15 * DAY - 5, 5), 1][0] + 1.0
+    event = frames.copy()
+    event[within(ts, 15 * DAY, 120), 1] += 3.0
+    late, during = ts > 9 * DAY * MINUTE, within(ts, 15 * DAY + 15, 60)
+    limits = DEFAULTS | {"deviations": 3.1}
+    quiet = said(ts, frames, limits)[late]
+    assert not ((quiet[:, 0] > 1.0) & (quiet[:, 1] == 1.0)).any()
+    assert not (said(ts, edge, limits)[during, 0] > 1.0).any()
+    assert (said(ts, event, limits)[during, 0] > 1.0).all()
+
+
 def test_a_state_from_before_unrest_was_judged_is_taken_on() -> None:
     ts, frames = water(2, 5)
     learn = Learn(86_400, follow=True)
@@ -355,19 +386,25 @@ def test_what_stood_still_while_normal_was_learned_may_move_later() -> None:
 
 
 def test_departures_hold_to_as_many_a_day_as_are_wanted() -> None:
-    """Spikes of all sizes, six a day: two a day are told, and the largest of them."""
-    ts, frames = water(60, 20)
+    """Spikes of all sizes, six a day: of all members two a day are told, of one a half, and the largest of them."""
+    ts, clean = water(60, 20)
     random = np.random.default_rng(2)
     at = random.choice(np.flatnonzero(ts > 8 * DAY * MINUTE), 52 * 6, replace=False)
     size = np.exp(random.normal(1.0, 1.0, len(at)))
-    frames[at, 3] += 0.02 * size
-    out = said(ts, frames)
-    told = out[at[ts[at] > 30 * DAY * MINUTE], 0] > 1.0
-    sizes = size[ts[at] > 30 * DAY * MINUTE]
-    assert 1.0 < departures(ts, out, 30) < 3.0
-    assert told[sizes > np.quantile(sizes, 0.8)].mean() > 0.8
-    assert told[sizes < np.quantile(sizes, 0.3)].mean() < 0.1
-    assert departures(ts, said(ts, frames, DEFAULTS | {"daily": 50.0}), 30) > 3.0
+    scale = np.array([0.1, 10.0, 0.1, 0.02])
+    whose = {"one": np.full(len(at), 3), "all": random.integers(0, 4, len(at))}
+    late, told, often = ts[at] > 30 * DAY * MINUTE, dict[str, NDArray[np.bool_]](), dict[str, float]()
+    for name, member in whose.items():
+        frames = clean.copy()
+        frames[at, member] += scale[member] * size
+        out = said(ts, frames)
+        told[name], often[name] = out[at[late], 0] > 1.0, departures(ts, out, 30)
+        assert departures(ts, said(ts, frames, DEFAULTS | {"daily": 50.0}), 30) > 3.0
+    assert 0.3 < often["one"] < 1.0
+    assert 1.0 < often["all"] < 3.0
+    sizes = size[late]
+    assert told["one"][sizes > np.quantile(sizes, 0.95)].mean() > 0.8
+    assert told["one"][sizes < np.quantile(sizes, 0.5)].mean() < 0.1
 
 
 def test_a_change_that_stays_is_the_new_level_after_an_hour() -> None:
