@@ -177,7 +177,7 @@ def _table(raised: list[AlarmChange], cleared: dict[str, int], rules: RuleSet, r
             "rule_id": c.rule_id,
             "rule_version": c.rule_version,
             "category": category[c.rule_id],
-            "device_id": registry.devices[registry.point_device[c.point]],
+            "device_id": registry.device_of(c.point),
             "quantity": registry.quantities[registry.point_quantity[c.point]],
             "group": group,
             "raised_at": c.raised_at,

@@ -48,7 +48,7 @@ class Beside:
     def pairs(self, registry: Registry) -> Pairs:
         """Who wants it of whom."""
         carriers, device = carriers_of(registry, self.quantity), registry.point_device
-        of = np.full(len(registry.devices), -1, np.int32)
+        of = np.full(registry.device_count, -1, np.int32)
         of[device[carriers]] = carriers
         points = self.wanting
         beside = of[device[points]]

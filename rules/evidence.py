@@ -92,7 +92,7 @@ def change_of(
     ``ts`` (event time) and ``detected_at`` (log time) are those of the reading; ``kind`` when late readings made it.
     """
     point = change.point if isinstance(change, GroupChange) else rule.point_of(change.slot)
-    device = registry.devices[registry.point_device[point]]
+    device = registry.device_of(point)
     quantity = registry.quantities[registry.point_quantity[point]]
     raised = change.raised if kind is None else kind == "raised"
     detail = ""
@@ -147,7 +147,7 @@ def _others(
             hit = rule.hit_by_value(place, [one.value for one in theirs], at)
             found.append((not hit, -theirs[-1].ts, point, theirs))
     return [
-        (registry.devices[registry.point_device[point]], registry.quantities[registry.point_quantity[point]], theirs)
+        (registry.device_of(point), registry.quantities[registry.point_quantity[point]], theirs)
         for _, _, point, theirs in sorted(found, key=lambda one: one[:3])[:OTHERS_MAX]
     ]
 

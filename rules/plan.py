@@ -143,7 +143,7 @@ class Plan:
         for one in self.beside:
             coupled[carriers_of(registry, one.quantity)] = coupled[one.wanting] = True
         device = registry.point_device
-        first = np.full(len(registry.devices), len(registry), np.int32)
+        first = np.full(registry.device_count, len(registry), np.int32)
         np.minimum.at(first, device[coupled], unit[coupled])
         unit[coupled] = first[device[coupled]]
         return unit

@@ -82,7 +82,7 @@ class Sibling:
 
     def _slots(self, registry: Registry) -> NDArray[np.int32]:
         """The slot of each device, -1 for none."""
-        slots = np.full(len(registry.devices), -1, np.int32)
+        slots = np.full(registry.device_count, -1, np.int32)
         slots[self._device] = np.arange(len(self._device), dtype=np.int32)
         return slots
 

@@ -96,10 +96,10 @@ class Silence:
         """Take in the registry's new points; the rules have grown already."""
         more = len(registry) - len(self.last_point)
         self.last_point = np.concatenate([self.last_point, np.full(more, kernels.NEVER)])
-        more = len(registry.devices) - len(self.last_device)
+        more = registry.device_count - len(self.last_device)
         self.last_device = np.concatenate([self.last_device, np.full(more, kernels.NEVER)])
         self._device = registry.point_device
-        interval = np.zeros(len(registry.devices), np.int64)
+        interval = np.zeros(registry.device_count, np.int64)
         np.maximum.at(interval, registry.point_device, registry.interval_ms)
         self.deafness.grow(interval)
         allowed = np.where(interval >= DAILY_MS, 2 * interval, np.maximum(3 * interval, ALLOWED_MS_MIN))
@@ -119,7 +119,7 @@ class Silence:
             fresh = np.full((gateways - len(self.last_gateway), 2), kernels.NEVER)
             self.last_gateway = np.concatenate([self.last_gateway, fresh])
         else:
-            self._gateway = np.full(len(registry.devices), -1, np.int32)
+            self._gateway = np.full(registry.device_count, -1, np.int32)
 
     def process(self, record: LogRecord) -> list[ClockChange]:
         """Hear a record's rows and evaluate every instant that it reaches."""

@@ -172,7 +172,7 @@ def check_site(config_path: Path, live_s: float | None, say: Callable[[str], Non
     report: dict[str, Any] = {
         "ok": True,
         "points": len(registry),
-        "devices": len(registry.devices),
+        "devices": registry.device_count,
         "rules": len(rules.rules),
         "unknown_quantities": machine.unknown_quantities(),
         "brokers": [broker.name for broker in config.broker],
@@ -272,7 +272,7 @@ def _readings(batches: list[IngestBatch], registry: Registry) -> list[dict[str, 
             shown.append(
                 {
                     "ts": datetime.fromtimestamp(int(rows.ts[i]) / 1000, UTC),
-                    "device_id": registry.devices[registry.point_device[point]],
+                    "device_id": registry.device_of(point),
                     "quantity": registry.quantities[registry.point_quantity[point]],
                     "value": value if value == value else None,  # noqa: PLR0124 - NaN is null
                     "unit": registry.rows([point], ["unit"])["unit"][0].as_py(),

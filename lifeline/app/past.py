@@ -65,7 +65,7 @@ class Past:
         for point in points:
             rows = Readings.concat([part.take(part.point == point) for part in kept])
             order = np.argsort(rows.ts, kind="stable")
-            device = self.points.devices[self.points.point_device[point]]
+            device = self.points.device_of(point)
             quantity = self.points.quantities[self.points.point_quantity[point]]
             made.append((f"{device}/{quantity}", rows.ts[order], rows.value[order]))
         return made

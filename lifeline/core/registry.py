@@ -53,16 +53,35 @@ class Registry:
         self._kept = {name: self._compacted(points[name], name) for name in wanted.names}
         self.areas: pa.Table = AREAS.empty_table() if areas is None else areas
         device, quantity = self.coded("device_id"), self.coded("quantity")
-        self.devices: list[str] = device.dictionary.to_pylist()
+        self._names = device.dictionary
+        self._devices: list[str] | None = None
         self.quantities: list[str] = quantity.dictionary.to_pylist()
         self.point_device: NDArray[np.int32] = np.array(device.indices, np.int32)
         self.point_quantity: NDArray[np.int32] = np.array(quantity.indices, np.int32)
         self.span_low = _floats(points["span_low"], -np.inf)
         self.span_high = _floats(points["span_high"], np.inf)
         self.interval_ms: NDArray[np.int64] = (_floats(points["interval_s"], 0.0) * 1000).astype(np.int64)
-        counts = np.bincount(self.point_device, minlength=len(self.devices))
+        counts = np.bincount(self.point_device, minlength=len(self._names))
         self.device_ptr: NDArray[np.int64] = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         self.device_points: NDArray[np.int32] = np.argsort(self.point_device, kind="stable").astype(np.int32)
+
+    @property
+    def devices(self) -> list[str]:
+        """The devices' names, by number; made when first asked for, as to judge a history nobody needs them all."""
+        if self._devices is None:
+            self._devices = self._names.to_pylist()
+        return self._devices
+
+    def device_of(self, point: int) -> str:
+        """The name of a point's device, without making those of all."""
+        device = int(self.point_device[point])
+        name: str = self._names[device].as_py() if self._devices is None else self._devices[device]
+        return name
+
+    @property
+    def device_count(self) -> int:
+        """Number of devices."""
+        return len(self._names)
 
     @property
     def points(self) -> pa.Table:
