@@ -39,6 +39,9 @@ FAULTS_PER_HOUR: Final = 900.0
 FAULT_SPEED: Final = 20.0
 """In a demo a fault every four seconds, and what takes a leak twenty minutes takes it one."""
 SIMULATOR_STOP_S: Final = 30.0
+SUBSCRIBE_S: Final = 60.0
+"""A machine that compiles takes its time to subscribe; a broker that grants nothing is seen in the status."""
+LOOK_S: Final = 0.05
 
 CONFIG: Final = """\
 # Written by `lifeline demo`. `lifeline status -c {path}` and all other commands work on it.
@@ -101,6 +104,7 @@ def run_demo(settings: DemoSettings, line: Line) -> dict[str, Any]:
             if console_port is not None:
                 for words in demo_words(load_site(config)):
                     line.say(words)
+            _await_subscription(assembly, stop)
             started, cpu_before = time.monotonic(), sum(process.cpu_times()[:2])
             simulator = _start_simulator(assembly.broker_urls["demo"], directory, settings)
             try:
@@ -176,6 +180,15 @@ def _start_simulator(url: str, directory: Path, settings: DemoSettings) -> subpr
         return subprocess.Popen(  # noqa: S603 - our own program
             command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
         )
+
+
+def _await_subscription(assembly: Assembly, stop: threading.Event) -> None:
+    """Until the broker keeps what comes: what is sent before that goes to nobody, and would be told as lost."""
+    until = time.monotonic() + SUBSCRIBE_S
+    while not stop.is_set() and time.monotonic() < until:
+        if all(broker["granted_qos"] for broker in assembly.board.publish()["brokers"]):
+            return
+        stop.wait(LOOK_S)
 
 
 def _watch(

@@ -64,13 +64,19 @@ def drain(
     began = moved = time.monotonic()
     told: float | None = None
     seen: object = None
+    heard: object = None
+    target = 0
+    """The log's end when the last reading came: over a silent city it goes on growing by a beat a second."""
     while True:
         status = publish()
         line.update(status)
         waiting, now = waits_for(status, published), time.monotonic()
         if waiting is None:
             return True
-        state = (status["received"], status["rejected_readings"], [one["position"] for one in status["followers"]])
+        arrived = status["received"], status["rejected_readings"]
+        if arrived != heard:
+            heard, target = arrived, status["log"]["committed"]
+        state = arrived, [min(one["position"], target) for one in status["followers"]]
         if state != seen:
             seen, moved = state, now
         idle = waits_for(status, 0) is None  # what is missing is at the broker, or nowhere

@@ -80,6 +80,17 @@ def test_an_idle_engine_gives_up_what_does_not_come(seconds: list[float]) -> Non
     assert seconds[0] == pytest.approx(draining.STILL_S, abs=0.2)
 
 
+def test_the_log_s_beat_over_a_silent_city_is_no_reading(seconds: list[float]) -> None:
+    """What was lost before a subscription was waited for without end, as the log grew by a record a second."""
+
+    def publish() -> dict[str, Any]:
+        beat = 9 + int(seconds[0])
+        return status(90, committed=beat, position=beat) | {"followers": [{"name": "rules", "position": beat}]}
+
+    assert drain(publish, 100, Screen(), cut=lambda: seconds[0] > 60)
+    assert seconds[0] == pytest.approx(draining.STILL_S, abs=1.2)
+
+
 def test_what_is_stuck_or_cut_short_is_not_lost(seconds: list[float]) -> None:
     assert not drain(told(seconds, (0, status(0, reason=BINDING))), 100, Screen(), cut=lambda: False)
     assert seconds[0] == pytest.approx(draining.STUCK_S, abs=0.2)
