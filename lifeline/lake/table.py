@@ -6,20 +6,13 @@
  every 64 commits: checkpoint ─► fsync ─► expired log files are cleaned up
 ```
 
-delta-rs does not fsync its log. A power cut can therefore leave the last commit torn, or naming nothing that is whole;
-the log of readings still holds those rows, because ``durable`` never covered them. ``_repair`` cuts such a tail at the
-start. A commit that was durable and is broken is damage, and refused: also an empty one, which delta-rs passes over.
-
-A process that was killed between a commit and its fsync leaves a commit that is whole in the page cache only. Before
-anybody builds on it, it is written again and fsynced: else the next commit could be durable and this one, with its
-rows, could not.
+delta-rs does not fsync its log: what a power cut or a kill left of it is put right before it is opened (``recovery``).
 
 One writer, one thread a table. Readers need no lock: files are immutable.
 """
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from contextlib import suppress
@@ -32,7 +25,7 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from lifeline.core.errors import CorruptionError, UnavailableError
-from lifeline.files import write_atomic
+from lifeline.lake import recovery
 from lifeline.lake.files import make_dir, sync_dir, sync_file
 
 if TYPE_CHECKING:
@@ -82,7 +75,7 @@ class Table:
         self._log = root / "_delta_log"
         if not read_only:
             make_dir(root)
-        self._table = self._open("" if read_only else self._repair())
+        self._table = self._open("" if read_only else recovery.repair(root))
         self.files: dict[str, LakeFile] = {f.path: f for f in _files(self._table)}
         self._commits = 0
         self.unsure = False
@@ -186,16 +179,8 @@ class Table:
             return
         if not self._reload():
             raise UnavailableError(f"{self.root}: cannot be read back")
-        self._renew(self._commit_path(self.version))
+        recovery.renew(self._commit_path(self.version))
         self.unsure = False
-
-    def _renew(self, commit: Path) -> None:
-        """Write a commit again over itself, durably: the same bytes, so a power cut in between changes nothing."""
-        try:
-            data = commit.read_bytes()
-        except OSError as error:
-            raise UnavailableError(f"{commit}: cannot be read back: {error}") from error
-        write_atomic(commit, data)
 
     def checkpoint(self) -> None:
         """Write the table's state as one file, then let expired log files go.
@@ -257,82 +242,6 @@ class Table:
             ) from error
         except OSError as error:
             raise UnavailableError(f"{self.root}: cannot be opened: {error}") from error
-
-    def _repair(self) -> str:
-        """Cut what a power cut left at the end of the log, make durable what a killed process left; what was cut.
-
-        At most one commit and one checkpoint were not durable.
-        """
-        commits = sorted(self._log.glob("[0-9]*.json"))
-        cut = []
-        if commits and not self._whole(commits[-1]):
-            commits[-1].unlink()
-            sync_dir(self._log)
-            cut.append(commits.pop().name)
-        cut += self._cut_checkpoint()
-        hollow = hollow_commit(self._log)
-        if hollow is not None:
-            raise CorruptionError(
-                f"{hollow}: is empty, and later commits build on it: what it added is unknown; restore {self.root} "
-                "from a backup, or remove it if the readings' log still holds everything"
-            )
-        if commits:
-            sync_dir(self.root)
-            self._renew(commits[-1])
-        return " ".join(cut)
-
-    def _cut_checkpoint(self) -> list[str]:
-        """Remove the newest checkpoint if it is torn, and a pointer that points at none: names of what went.
-
-        The commits before a checkpoint are cleaned up only after it is durable: they are all still here.
-        """
-        pointer = self._log / "_last_checkpoint"
-        torn = [path for path in sorted(self._log.glob("*.checkpoint*.parquet"))[-1:] if not _parquet_whole(path)]
-        for path in torn:
-            path.unlink()
-        if pointer.exists() and not _points_at_checkpoint(pointer):
-            pointer.unlink()
-            torn.append(pointer)
-        if torn:
-            sync_dir(self._log)
-        return [path.name for path in torn]
-
-    def _whole(self, commit: Path) -> bool:
-        try:
-            lines = [json.loads(line) for line in commit.read_bytes().splitlines()]
-        except ValueError:
-            return False
-        if not lines:
-            return False
-        added = [line["add"] for line in lines if "add" in line]
-        return all(
-            (self.root / a["path"]).is_file() and (self.root / a["path"]).stat().st_size == a["size"] for a in added
-        )
-
-
-def hollow_commit(log: Path) -> Path | None:
-    """A commit without content since the newest checkpoint: delta-rs takes it for one that changed nothing."""
-    checkpoint = max((path.name for path in log.glob("*.checkpoint*.parquet")), default="")
-    commits = (path for path in sorted(log.glob("[0-9]*.json")) if path.stem > checkpoint[:20])
-    return next((path for path in commits if not path.stat().st_size), None)
-
-
-def _parquet_whole(path: Path) -> bool:
-    import pyarrow.parquet as pq
-
-    try:
-        pq.read_table(path)
-    except (OSError, pa.ArrowException):
-        return False
-    return True
-
-
-def _points_at_checkpoint(pointer: Path) -> bool:
-    try:
-        version = int(json.loads(pointer.read_bytes())["version"])
-    except (ValueError, KeyError, TypeError, OSError):
-        return False
-    return (pointer.parent / f"{version:020}.checkpoint.parquet").exists()
 
 
 def _files(table: DeltaTable) -> list[LakeFile]:

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from lifeline.core.errors import LifelineError
 from lifeline.lake.damage import damage
 from lifeline.lake.parquet import READINGS_TABLE, REJECTS_TABLE
-from lifeline.lake.table import Table, hollow_commit
+from lifeline.lake.recovery import hollow_commit
+from lifeline.lake.table import Table
 from lifeline.lake.views import scan
 from lifeline.lake.writer import READINGS_APP, REJECTS_APP
 

@@ -19,6 +19,7 @@ import pytest
 
 from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.errors import CorruptionError, UnavailableError
+from lifeline.lake import recovery as recovery_module
 from lifeline.lake import table as table_module
 from lifeline.lake.catalog import Catalog
 from lifeline.lake.parquet import READINGS_TABLE
@@ -188,7 +189,7 @@ def test_a_commit_whose_fsync_failed_counts_once(tmp_path: Path, record: Any, mo
         raise UnavailableError(f"{path}: no space left on device")
 
     monkeypatch.setattr(table_module, "sync_file", refuse)
-    monkeypatch.setattr(table_module, "write_atomic", no_space)
+    monkeypatch.setattr(recovery_module, "write_atomic", no_space)
     for now_ms in (0, 1000, 2000):
         before = lake.durable
         with pytest.raises(UnavailableError):
