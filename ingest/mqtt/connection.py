@@ -6,31 +6,28 @@ what leads on from there, is a table (``phases``).
 
 Messages before an error are handed over with it: they may be at QoS 0 and come never again.
 
-A malformed packet closes the connection once; when the very same comes again it is set aside (``suspects``).
+A kernel takes plain PUBLISH packets (``kernels/frames.py``); one that is not plain goes through ``strict``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from ingest.messages import Messages
 from ingest.mqtt import control
 from ingest.mqtt.inflight import InFlight
 from ingest.mqtt.kernels import frames
 from ingest.mqtt.liveness import Liveness
 from ingest.mqtt.phases import EXPECTED, Phase
-from ingest.mqtt.publish import identifier_of, parse_publish
-from ingest.mqtt.received import Columns, Gathered, Received, Refused
+from ingest.mqtt.received import Columns, Gathered, Received
 from ingest.mqtt.spec import V5, Code, Packet, ProtocolError, malformed, violation
+from ingest.mqtt.strict import StrictPath
 from ingest.mqtt.suspects import Suspects
-from lifeline.core.limits import REJECT_PAYLOAD_BYTES, TOPIC_BYTES_MAX
-from lifeline.core.schema import Reason
+from lifeline.core.limits import TOPIC_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from ingest.mqtt.control import ConnAck, ConnectSettings, Effect, SubAck, Subscription
@@ -74,11 +71,10 @@ class Connection:
         self.phase = Phase.NEW
         self.connack: ConnAck | None = None
         self.suback: SubAck | None = None
-        self._suspects = Suspects() if suspects is None else suspects
         self._columns = Columns(rows_max, SPECIALS_MAX)
+        self._strict = StrictPath(settings, Suspects() if suspects is None else suspects, self._columns)
         self._out = bytearray()
         self._skip = 0
-        self._aliases: dict[int, bytes] = {}
         self._inflight = InFlight(settings.receive_maximum if settings.version == V5 else 1 << 16)
         self._liveness = Liveness(float(settings.keepalive_s))
 
@@ -180,7 +176,7 @@ class Connection:
             self.close(found.error.code)
         if self.phase is Phase.CLOSED:
             found.consumed, found.more = filled, False
-        return self._result(buffer, found)
+        return found.received(self._columns, buffer, self._inflight.taken)
 
     def _walk(self, buffer: NDArray[np.uint8], filled: int, found: Gathered) -> None:
         columns = self._columns
@@ -221,11 +217,11 @@ class Connection:
         if following is None:
             raise violation(f"{packet.name} while {self.phase.value}")
         if kind == frames.OVERSIZED:
-            self._oversized(buffer, filled, i, found)
+            self._skip = self._strict.oversized(buffer, filled, i, found)
             return
         body = buffer[body_at:end].tobytes()
         if kind == frames.PUBLISH:
-            self._strict(flags, body, body_at, row, found)
+            self._strict.take(flags, body, body_at, row, found)
             return
         effect = PARSERS[packet](flags, body, self.settings.version)
         self.phase = self._obey(effect, following)
@@ -272,91 +268,6 @@ class Connection:
             if asked_for.qos < code < 0x80:
                 raise violation(f"SUBACK: {asked_for.filter} granted at QoS {code}, asked {asked_for.qos} (3.8.4)")
 
-    # --- single PUBLISH packets -----------------------------------------------------------------------------------
-
-    def _strict(self, flags: int, body: bytes, body_at: int, row: int, found: Gathered) -> None:
-        """The strict path of one PUBLISH: fills its row, or sets it aside, or raises."""
-        columns = self._columns
-        try:
-            packet = parse_publish(flags, body, self.settings.version)
-        except ProtocolError as error:
-            self._suspect(flags, body, row, found, error)
-            return
-        topic = self._resolve(packet.topic, packet.alias)
-        columns.packet_id[row], columns.qos[row], columns.retain[row] = packet.packet_id, packet.qos, packet.retain
-        if len(topic) > TOPIC_BYTES_MAX:
-            detail = f"topic of {len(topic)} bytes, at most {TOPIC_BYTES_MAX} are taken"
-            payload = body[packet.payload_at : packet.payload_at + REJECT_PAYLOAD_BYTES]
-            found.refused[row] = Refused(Reason.malformed_packet, detail, topic, payload)
-            return
-        columns.payload_start[row] = body_at + packet.payload_at
-        columns.payload_len[row] = len(body) - packet.payload_at
-        if packet.topic:
-            columns.topic_start[row], columns.topic_len[row] = body_at + 2, len(packet.topic)
-        else:
-            found.aliased.append((row, topic))
-
-    def _resolve(self, topic: bytes, alias: int) -> bytes:
-        if alias == 0:
-            return topic
-        if not 1 <= alias <= self.settings.topic_alias_maximum:
-            limit = self.settings.topic_alias_maximum
-            raise ProtocolError(Code.TOPIC_ALIAS_INVALID, f"topic alias {max(alias, 0)}, allowed 1 to {limit}")
-        if topic:
-            self._aliases[alias] = topic
-        elif alias not in self._aliases:
-            raise violation(f"PUBLISH: topic alias {alias} was never set (MQTT 5, 3.3.2.3.4)")
-        return self._aliases[alias]
-
-    def _suspect(self, flags: int, body: bytes, row: int, found: Gathered, error: ProtocolError) -> None:
-        """First time: the reject and the error. Again: the reject alone, acknowledged in its turn."""
-        identifier = identifier_of(flags, body)
-        topic_len = int.from_bytes(body[:2], "big")
-        topic = body[2 : 2 + min(topic_len, TOPIC_BYTES_MAX)]
-        refused = Refused(Reason.malformed_packet, str(error), topic, body[:REJECT_PAYLOAD_BYTES])
-        if identifier and self._suspects.knows(body):
-            found.refused[row] = refused
-            self._columns.packet_id[row], self._columns.qos[row] = identifier, 1
-            return
-        found.fatal = refused
-        if identifier:
-            self._suspects.remember(body)
-        raise error
-
-    def _oversized(self, buffer: NDArray[np.uint8], filled: int, i: int, found: Gathered) -> None:
-        """MQTT 5 promised not to send it; in 3.1.1 its head is kept, the rest is dropped as it comes."""
-        columns = self._columns
-        start, body_at, end = int(columns.special_at[i]), int(columns.special_body[i]), int(columns.special_end[i])
-        flags, size = int(buffer[start]) & 15, end - start
-        found.consumed, found.more = start, False
-        if self.settings.version == V5 or int(buffer[start]) >> 4 != Packet.PUBLISH:
-            limit = self.settings.packet_bytes_max
-            raise ProtocolError(Code.PACKET_TOO_LARGE, f"packet of {size} bytes, at most {limit} [MQTT-3.1.2-24]")
-        if filled < body_at + 2:
-            return
-        topic_len = int(buffer[body_at]) << 8 | int(buffer[body_at + 1])
-        payload_at = body_at + 2 + topic_len + (2 if flags & 6 else 0)
-        head_end = min(payload_at + REJECT_PAYLOAD_BYTES, end)
-        if filled < head_end:
-            return
-        head = buffer[body_at:head_end].tobytes()
-        row = int(columns.special_row[i])
-        try:
-            packet = parse_publish(flags, head, self.settings.version)
-        except ProtocolError as error:
-            self._suspect(flags, head, row, found, error)
-        else:
-            columns.packet_id[row], columns.qos[row] = packet.packet_id, packet.qos
-            detail = f"packet of {size} bytes, at most {self.settings.packet_bytes_max} are taken"
-            topic, payload = packet.topic[:TOPIC_BYTES_MAX], head[packet.payload_at :]
-            found.refused[row] = Refused(Reason.oversized, detail, topic, payload)
-        found.rows += 1
-        found.consumed = min(end, filled)
-        found.more = end < filled
-        self._skip = end - found.consumed
-
-    # --- the result -----------------------------------------------------------------------------------------------
-
     def _admit(self, found: Gathered) -> None:
         """Enter identifiers into the window and the queue of acknowledgements."""
         columns, rows = self._columns, found.rows
@@ -368,37 +279,3 @@ class Connection:
             found.error = ProtocolError(
                 Code.RECEIVE_MAXIMUM_EXCEEDED, f"more than {limit} messages in flight [MQTT-3.3.4-9]"
             )
-
-    def _result(self, buffer: NDArray[np.uint8], found: Gathered) -> Received:
-        columns = self._columns
-        topics = self._topics(buffer, found)
-        refused = {row: item for row, item in found.refused.items() if row < found.rows}
-        rows: slice | NDArray[np.intp] = slice(found.rows)
-        if refused:
-            rows = np.delete(np.arange(found.rows), list(refused))
-        payloads = columns.payload_start[rows], columns.payload_len[rows]
-        messages = Messages(
-            buffer, *payloads, topics, columns.topic_start[rows], columns.topic_len[rows], columns.retain[rows]
-        )
-        fatal = () if found.fatal is None else (found.fatal,)
-        return Received(
-            messages=messages,
-            refused=(*refused.values(), *fatal),
-            token=self._inflight.taken,
-            effects=tuple(effect for row, effect in found.effects if row <= found.rows),
-            consumed=found.consumed,
-            more=found.more,
-            error=found.error,
-        )
-
-    def _topics(self, buffer: NDArray[np.uint8], found: Gathered) -> NDArray[np.uint8]:
-        """The buffer itself, or a copy with the topics behind aliases appended."""
-        if not found.aliased:
-            return buffer
-        at = found.consumed
-        aliased = [(row, topic) for row, topic in found.aliased if row < found.rows]
-        for row, topic in aliased:
-            self._columns.topic_start[row], self._columns.topic_len[row] = at, len(topic)
-            at += len(topic)
-        tail = np.frombuffer(b"".join(topic for _, topic in aliased), np.uint8)
-        return np.concatenate((buffer[: found.consumed], tail))

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ingest.messages import Messages
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ingest.messages import Messages
     from ingest.mqtt.control import Effect
     from ingest.mqtt.spec import ProtocolError
     from lifeline.core.schema import Reason
@@ -84,3 +85,37 @@ class Gathered:
         self.effects: list[tuple[int, Effect]] = []
         """With the number of rows before each."""
         self.error: ProtocolError | None = None
+
+    def received(self, columns: Columns, buffer: NDArray[np.uint8], token: int) -> Received:
+        """All of it as columns over ``buffer``: rows that are refused are told apart from messages."""
+        topics = self._topics(columns, buffer)
+        refused = {row: item for row, item in self.refused.items() if row < self.rows}
+        rows: slice | NDArray[np.intp] = slice(self.rows)
+        if refused:
+            rows = np.delete(np.arange(self.rows), list(refused))
+        payloads = columns.payload_start[rows], columns.payload_len[rows]
+        messages = Messages(
+            buffer, *payloads, topics, columns.topic_start[rows], columns.topic_len[rows], columns.retain[rows]
+        )
+        fatal = () if self.fatal is None else (self.fatal,)
+        return Received(
+            messages=messages,
+            refused=(*refused.values(), *fatal),
+            token=token,
+            effects=tuple(effect for row, effect in self.effects if row <= self.rows),
+            consumed=self.consumed,
+            more=self.more,
+            error=self.error,
+        )
+
+    def _topics(self, columns: Columns, buffer: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The buffer itself, or a copy with the topics behind aliases appended."""
+        if not self.aliased:
+            return buffer
+        at = self.consumed
+        aliased = [(row, topic) for row, topic in self.aliased if row < self.rows]
+        for row, topic in aliased:
+            columns.topic_start[row], columns.topic_len[row] = at, len(topic)
+            at += len(topic)
+        tail = np.frombuffer(b"".join(topic for _, topic in aliased), np.uint8)
+        return np.concatenate((buffer[: self.consumed], tail))
