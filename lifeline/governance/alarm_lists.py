@@ -106,20 +106,3 @@ def list_holds(connection: Connection, limit: int = 1000) -> list[Row]:
     )
     query = select(holds, *names).order_by(holds.c.until.is_(None), holds.c.until, holds.c.rule_id, holds.c.point)
     return [dict(row) for row in connection.execute(query.limit(limit)).mappings()]
-
-
-def standing_rules(connection: Connection) -> list[tuple[str, int]]:
-    """(rule id, version) of every alarm that stands."""
-    query = select(alarms.c.rule_id, alarms.c.rule_version).where(alarms.c.active.is_(True)).distinct()
-    return [(rule_id, version) for rule_id, version in connection.execute(query)]
-
-
-def standing_of(connection: Connection, rules: Iterable[tuple[str, int]]) -> list[Row]:
-    """Alarms of these rules and versions that stand, in order of detection."""
-    found: list[Row] = []
-    names = ("alarm_id", "rule_id", "rule_version", "point", "raised_at", "detected_at", "level", "lsn")
-    for rule_id, version in rules:
-        query = select(*(alarms.c[name] for name in names)).where(alarms.c.active.is_(True))
-        query = query.where(alarms.c.rule_id == rule_id, alarms.c.rule_version == version)
-        found += [dict(row) for row in connection.execute(query).mappings()]
-    return sorted(found, key=lambda row: (row["detected_at"], row["alarm_id"]))

@@ -15,22 +15,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select
 
-from lifeline.core.alarm import RULE_CHANGED, RULE_GONE, AlarmChange
+from lifeline.core.alarm import AlarmChange
 from lifeline.governance import (
     alarm_lists,
     consequences,
     deadlines,
+    emergency_tick,
     fold,
     idempotency,
     modes,
     regulations,
     rehearsal,
     repeats,
-    switching,
+    without_rule,
 )
 from lifeline.governance import alarms as alarm_acts
-from lifeline.governance.actor import ENGINE
-from lifeline.governance.acts import take_acts
 from lifeline.governance.asking import fetch
 from lifeline.governance.books import Books
 from lifeline.governance.database import Database
@@ -41,9 +40,8 @@ from lifeline.governance.schema import EVENTS, events, followers
 from lifeline.governance.settings import current_policy, establish
 from lifeline.governance.statements import raise_to
 from lifeline.governance.steady import Steady
-from lifeline.governance.steps import Act
 from lifeline.governance.store import store
-from lifeline.governance.waiting import direct, due_timers, without_event
+from lifeline.governance.waiting import due_timers, without_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -188,7 +186,7 @@ class GovernanceQueue:
             held = alarm_acts.expired_holds(connection, now_ms, rows_max=1) or without_event(connection, rows_max=1)
             due = bool(fires and due_timers(connection, now_ms, rows_max=1))
             again = bool(fires and repeats.due(connection, now_ms, rows_max=1))
-            storm = self._emergencies_to_do(connection, now_ms)
+            storm = emergency_tick.pending(connection, now_ms, self._policy)
         if not (held or due or storm or again):
             return []
         opened: list[str] = []
@@ -205,7 +203,8 @@ class GovernanceQueue:
             with self._database.write() as connection:
                 repeats.repeat(connection, now_ms, self._journal, self._policy.timezone)
         if storm:
-            self._work_in_emergencies(now_ms)
+            with self._database.write() as connection:
+                emergency_tick.work(connection, now_ms, policy=self._policy, journal=self._journal)
         return opened
 
     def _settle_causes(self, now_ms: int) -> None:
@@ -223,29 +222,6 @@ class GovernanceQueue:
                 store(connection, consequences.release(due, now_ms), self._journal, self._policy.timezone)
         self._settle_at = min((at for at, _ in orphans if at > now_ms), default=NEVER_MS)
 
-    def _emergencies_to_do(self, connection: Connection, now_ms: int) -> bool:
-        """Whether an emergency is over, is called for by a trigger, or has events to be dispatched at once."""
-        held = modes.running(connection)
-        over = any(mode["until"] <= now_ms for mode in held)
-        return (
-            over
-            or bool(held and direct(connection, held))
-            or bool(switching.triggered(connection, now_ms, self._policy))
-        )
-
-    def _work_in_emergencies(self, now_ms: int) -> None:
-        """End what is over, begin what a trigger calls for, dispatch high events without waiting for triage."""
-        with self._database.write() as connection:
-            switching.end_due(connection, now_ms, policy=self._policy, journal=self._journal)
-            for area, until, reason in switching.triggered(connection, now_ms, self._policy):
-                switching.switch_on(
-                    connection, area, until, reason, ENGINE, now_ms, policy=self._policy, journal=self._journal
-                )
-            ids = direct(connection, modes.running(connection))
-            words = "应急状态直接派遣 / emergency: dispatched at once"
-            acts = [Act(event_id, action, ENGINE, words) for event_id in ids for action in ("file", "dispatch")]
-            take_acts(connection, acts, now_ms, policy=self._policy, journal=self._journal)
-
     def end_without_rule(self, now_ms: int) -> int:
         """End standing alarms of rules that are gone or have another version: nothing else ever would.
 
@@ -255,18 +231,7 @@ class GovernanceQueue:
             UnavailableError: the database refuses.
         """
         with self._database.read() as connection:
-            standing = alarm_lists.standing_rules(connection)
-            known = {rule_id: rule.version for rule_id, rule in self.rules.items()}
-            gone = [key for key in standing if known.get(key[0]) != key[1]]
-            rows = alarm_lists.standing_of(connection, gone)
-        ends = [
-            AlarmChange(
-                *("cleared", row["alarm_id"], row["rule_id"], row["rule_version"], row["point"], row["raised_at"]),
-                *(now_ms, float("nan"), float("nan"), row["level"], row["lsn"], max(now_ms, row["raised_at"])),
-                reason=RULE_CHANGED if row["rule_id"] in known else RULE_GONE,
-            )
-            for row in rows
-        ]
+            ends = without_rule.ends(connection, self._rules, now_ms)
         for start in range(0, len(ends), ENDS_MAX):
             self.apply(ends[start : start + ENDS_MAX], self._position, now_ms)
         return len(ends)
