@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from rules import conditions, judges, spec, vocabulary
+from rules import conditions, spec, vocabulary
 from rules.bound import BoundRule
 from rules.kernels import frames, turning
-from rules.model import Learn, Model
+from rules.model import Learn
+from rules.models import Models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,14 +64,12 @@ class BoundGroups(BoundRule):
     def __init__(self, rule: RuleSpec, order: int, clock: LocalClock, train_to: int | None) -> None:
         super().__init__(rule, order)
         self._clock = clock
-        self._train_to = train_to
         self._key_of: dict[str, int] = {}
         self._options = {name: option.default for name, option in vocabulary.GROUP_OPTIONS.items()} | rule.params
-        self._learn = Learn(rule.train_s, follow=rule.learn == "always")
         self._compile_frames()
-        self._judges = {id(j): j for name in self._frame_names if (j := judges.JUDGE_OF.get(_judge_name(name)))}
+        learn = Learn(rule.train_s, follow=rule.learn == "always")
+        self.models = Models(self._frame_names, self._options, learn, train_to)
         self._first = next((n for n in _in_order(rule.raise_) if n in set(self._frame_names)), "hits")
-        self.models: dict[tuple[int, int], Model] = {}
         n_terms = len(rule.terms)
         self.group = np.zeros(0, np.int32)
         self._terms = np.zeros(0, np.uint8)
@@ -124,7 +123,7 @@ class BoundGroups(BoundRule):
         for name, more in (("last_ts", never), ("last_value", np.full(len(new), np.nan)), ("hit_ts", never)):
             self._frames[name] = np.concatenate([self._frames[name], more])
         self._frames["seen_in"] = np.concatenate([self._frames["seen_in"], never])
-        if self._judges:
+        if self.models.wanted:
             unknown = np.column_stack([np.full(len(new), np.nan), np.zeros(len(new))])
             self._frames["cadence"] = np.concatenate([self._frames["cadence"], unknown])
             unknown = np.column_stack([np.full(len(new), np.nan), np.zeros((len(new), 2))])
@@ -158,7 +157,7 @@ class BoundGroups(BoundRule):
         found: list[GroupChange] = []
         slots, ts, value, received = rows.slots, rows.column("ts"), rows.column("value"), rows.received_at
         widest = int(np.diff(self._ptr).max(initial=1))
-        width = widest if self._judges else 0
+        width = widest if self.models.wanted else 0
         room = min(2 * len(slots) + 2, max(2, CHUNK_VALUES // widest))
         n_terms, start = len(self.spec.terms), 0
         out_row, out_group, out_worst = (np.empty(room, np.int32) for _ in range(3))
@@ -181,14 +180,9 @@ class BoundGroups(BoundRule):
                 closed = (closing, out_group[:n], out_ts[:n], received[closing])
                 found += self._judge(*closed, out_worst[:n], stats[:n], values[:n])
             for g_found in np.flatnonzero(g["turn"][:, turning.FOUND]).tolist():
-                self._forget(g_found)
+                self._groups["turn"][g_found, turning.FOUND] = 0.0
+                self.models.forget(g_found)
         return found
-
-    def _forget(self, group: int) -> None:
-        """The group's turn was found: what judges learned of frames that had torn it apart is not what is normal."""
-        self._groups["turn"][group, turning.FOUND] = 0.0
-        for key in [key for key, model in self.models.items() if key[0] == group and not model.judging]:
-            del self.models[key]
 
     def _judge(
         self,
@@ -205,8 +199,7 @@ class BoundGroups(BoundRule):
         for t, (term, _) in enumerate(self.spec.terms):
             for k, part in enumerate(vocabulary.TERM_PARTS):
                 columns[f"{term}_{part}"] = stats[:, frames.COUNTS + frames.TERM * t + k]
-        for key in self._judges:
-            self._ask(key, group, ts, values, worst, columns)
+        columns |= self.models.ask(group, ts, values, worst, self._ptr, self._members)
         first = self._members[self._ptr[group]]
         for name in self._frame_varying:
             columns[name] = self.column(name, first, received)
@@ -227,34 +220,6 @@ class BoundGroups(BoundRule):
             point = int(self._groups["carrier"][change.slot])
             changes.append(GroupChange(int(row[k]), change.slot, change.raised, change.onset, int(ts[k]), value, point))
         return changes
-
-    def _ask(
-        self,
-        key: int,
-        group: NDArray[np.int32],
-        ts: NDArray[np.int64],
-        values: NDArray[np.float64],
-        worst: NDArray[np.int32],
-        columns: dict[str, NDArray[np.float64]],
-    ) -> None:
-        """Have each group's judge look at its frames; fills its columns and the members that stand out."""
-        judge = self._judges[key]
-        number = judges.JUDGES.index(judge)
-        names = (*judge.outputs, *(f"{name}_normal" for name in judge.outputs))
-        made = np.full((len(group), len(names) + 1), np.nan)
-        for one in np.unique(group):
-            which = np.flatnonzero(group == one)
-            size = int(self._ptr[one + 1] - self._ptr[one])
-            model = self.models.get((int(one), number))
-            if model is None:
-                model = Model(judge, size, self._options, self._learn, self._train_to)
-                self.models[int(one), number] = model
-            out = model.process(ts[which], values[which][:, :size])
-            made[which, : len(judge.outputs)] = out[:, :-1]
-            made[which, len(judge.outputs) : -1] = model.limit
-            stands = ~np.isnan(out[:, -1])
-            worst[which[stands]] = self._members[self._ptr[one] + out[stands, -1].astype(np.int64)]
-        columns.update({name: made[:, k] for k, name in enumerate(names)})
 
     def point_of(self, slot: int) -> int:
         """The member that carries the group's alarm."""
@@ -302,11 +267,7 @@ class BoundGroups(BoundRule):
     @property
     def model_arrays(self) -> dict[str, NDArray[Any]]:
         """State of the judges, of whatever shape they have grown to."""
-        return {
-            f"model/{self.spec.id}/{group}/{judge}/{model.members}/{name}": array
-            for (group, judge), model in self.models.items()
-            for name, array in model.arrays.items()
-        }
+        return self.models.arrays(f"model/{self.spec.id}")
 
     def load_model(self, group: int, judge: int, members: int, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take the state of one judge back.
@@ -314,26 +275,20 @@ class BoundGroups(BoundRule):
         Raises:
             ValueError: it does not belong to such a judge.
         """
-        if judge >= len(judges.JUDGES) or group >= len(self._key_of):
-            raise ValueError("the snapshot was made with other judges of groups")
-        model = Model(judges.JUDGES[judge], members, self._options, self._learn, self._train_to)
-        model.load(arrays)
-        self.models[group, judge] = model
+        if group >= len(self._key_of):
+            raise ValueError("the snapshot knows of a group that there is not")
+        self.models.load(group, judge, members, arrays)
 
     def learning(self) -> dict[str, int]:
         """Groups of which a judge has not learned what is normal yet, with the frames that it has seen."""
         names = {number: key for key, number in self._key_of.items()}
-        return {names[group]: model.seen for (group, _), model in self.models.items() if not model.judging}
+        return {names[group]: seen for group, seen in self.models.learning().items()}
 
     @property
     def nbytes(self) -> int:
         """Memory."""
-        own: tuple[Any, ...] = (*self._frames.values(), *self._groups.values(), *self.models.values())
+        own: tuple[Any, ...] = (*self._frames.values(), *self._groups.values(), self.models)
         return super().nbytes + sum(int(one.nbytes) for one in own)
-
-
-def _judge_name(name: str) -> str:
-    return name.removesuffix("_normal")
 
 
 def _in_order(text: str) -> list[str]:
