@@ -78,7 +78,7 @@ class Writer:
         self._stop.set()
         self._thread.join()
         self._lake.close()
-        return self._lake.figures.compactions
+        return self._lake.merges
 
 
 def plain_table(record: LogRecord) -> pa.Table:

@@ -140,11 +140,6 @@ class Held:
         return {name: int(n) for name, n in zip(COUNTERS, self._journal.counts, strict=True)}
 
     @property
-    def late_within(self) -> int:
-        """The declared bound: how many readings of all points may come between a reading's place and itself."""
-        return self._journal.within
-
-    @property
     def active(self) -> dict[str, int]:
         """How many alarms are up, by rule."""
         return {rule.spec.id: len(rule.state.up) for rule in self._bound}

@@ -43,7 +43,7 @@ class Kept(Held):
     def checkpoint(self) -> tuple[int, memoryview]:
         """(lsn, state after that record): replaying what follows it in the log gives this machine, to the bit.
 
-        It is the older of two checkpoints, so the replay is up to twice ``late_within`` readings long.
+        It is the older of two checkpoints: the replay is up to twice as long as a reading may be late (``Journal``).
         """
         lsn, lent = self.lend_checkpoint()
         with lent as parts:

@@ -78,17 +78,6 @@ class _Waiting:
         self.rejected = sum(rows.num_rows for _, rows in self.rejects)
 
 
-@dataclass(slots=True)
-class LakeFigures:
-    """What the follower did since its start."""
-
-    flushes: int = 0
-    rows: int = 0
-    rejects: int = 0
-    compactions: int = 0
-    deleted_files: int = 0
-
-
 class LakeFollower:
     """A ``lifeline.core.ports.Follower`` that writes ``data_dir/lake`` and keeps the catalog's file lists current.
 
@@ -118,7 +107,8 @@ class LakeFollower:
     ) -> None:
         self.readings = Table(data_dir / "lake" / "readings", READINGS_TABLE)
         self.rejects = Table(data_dir / "lake" / "rejects", REJECTS_TABLE)
-        self.figures = LakeFigures()
+        self.merges = 0
+        """Of small files, since the start."""
         self._catalog = catalog
         self._compactors = [Compactor(self.readings, merge_files), Compactor(self.rejects, merge_rejects)]
         self._compacting = compact
@@ -187,7 +177,7 @@ class LakeFollower:
         ):
             self.flush()
         self._compact(now_ms)
-        self.figures.deleted_files += self._trash.empty(now_ms)
+        self._trash.empty(now_ms)
 
     def flush(self) -> None:
         """Commit everything that waits, and the position.
@@ -201,15 +191,12 @@ class LakeFollower:
         lsn = self._position
         both = {READINGS_APP: lsn, REJECTS_APP: lsn}
         if self._waiting.rejected:
-            self.figures.rejects += self._waiting.rejected
             self._commit_rejects({REJECTS_APP: lsn} if self._waiting.rows else both)
             self._learn_positions()
         rows = self._waiting.rows
         if rows or self._stored[0] < lsn:
             self._commit_readings(both)
             self._learn_positions()
-        self.figures.rows += rows
-        self.figures.flushes += 1
         self._flushed_ms = self._now_ms or 0
         self._interval_ms = 500 if rows < 5_000 else 1000 if rows < 500_000 else 2000
         self._tell_catalog()
@@ -278,7 +265,7 @@ class LakeFollower:
     def _finish_merge(self, compactor: Compactor, now_ms: int) -> None:
         removed = compactor.commit()
         if removed:
-            self.figures.compactions += 1
+            self.merges += 1
             self._tell_catalog()
             self._trash.add([compactor.table.root / file.path for file in removed], now_ms)
 

@@ -76,7 +76,6 @@ class RegistryLedger:
                 they ``must_exist``.
             UnavailableError: the ledger could not be written, or the points would exceed ``POINTS_MAX``.
         """
-        self._state_dir = state_dir
         self._path = state_dir / "points.parquet"
         self._added_path = state_dir / "points-added.parquet"
         self._registered_max = registered_max
