@@ -135,14 +135,6 @@ class Town:
     alarms: list[dict[str, Any]] = field(default_factory=list)
     tokens: dict[str, str] = field(default_factory=dict)
 
-    def raise_alarm(self, point: int, onset: int) -> None:
-        """What the engine does when a rule fires."""
-        queue = GovernanceQueue(
-            self.site.database_url, {RULE.rule_id: RULE}, PlaceLookup(_Source().current), lambda: NOW_MS
-        )
-        queue.apply([raised(point, onset)], queue.position + 1, NOW_MS)
-        queue.close()
-
     def account(self, name: str, *grants: Grant, grade: str = "general") -> str:
         """A new account with a password; a token of it."""
         database = Database(self.site.database_url)

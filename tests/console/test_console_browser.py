@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,6 +11,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+
+from tests.conftest import missing
 
 pytestmark = pytest.mark.integration
 
@@ -24,10 +25,7 @@ def chromium(tmp_path: Path) -> Iterator[Any]:
     """Chromium; where it is missing the test is skipped, but not in CI."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found is None:
-        reason = "Chromium is not installed (Debian: apt-get install chromium)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("Chromium is not installed (Debian: apt-get install chromium)")
     spec = importlib.util.spec_from_file_location("chromium", Path(__file__).with_name("chromium.py"))
     assert spec is not None
     assert spec.loader is not None

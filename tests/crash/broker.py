@@ -19,16 +19,7 @@ from collections import deque
 from contextlib import suppress
 
 from tests.crash.oracle import Ledger, Message
-
-
-def varint(value: int) -> bytes:
-    """A variable byte integer, written from table 2-4 of MQTT 3.1.1."""
-    out = bytearray()
-    while True:
-        value, digit = divmod(value, 128)
-        out.append(digit | (128 if value else 0))
-        if not value:
-            return bytes(out)
+from tests.ingest_mqtt.packets import varint
 
 
 def publish(message: Message, packet_id: int, *, dup: bool) -> bytes:

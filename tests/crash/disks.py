@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-import pytest
+from tests.conftest import missing
 
 SHUTDOWN = 0x8004587D
 """_IOR('X', 125, __u32): EXT4_IOC_SHUTDOWN."""
@@ -33,13 +33,6 @@ def run(*command: str | Path, timeout: float = 30) -> str:
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=timeout, check=False)
     assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.stdout}{done.stderr}"
     return done.stdout
-
-
-def refuse(reason: str) -> None:
-    """Skip with the reason; with CI=true nothing is skipped."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @cache
@@ -58,7 +51,7 @@ class LoopDisk:
 
     def __init__(self, folder: Path, *, mib: int = 192, inodes: int = 0, kind: str = "ext4") -> None:
         if (reason := why_no_loop_mounts(kind)) is not None:
-            refuse(reason)
+            missing(reason)
         mib = max(mib, XFS_MIB_MIN) if kind == "xfs" else mib
         memory = Path("/dev/shm")  # noqa: S108 - an image of our own, under a name of our own
         in_memory = memory.is_dir() and shutil.disk_usage(memory).free > 4 * mib << 20
@@ -74,7 +67,7 @@ class LoopDisk:
             self.mount()
         except AssertionError as error:
             self.image.unlink()
-            refuse(f"a loop mount is refused here: {error}")
+            missing(f"a loop mount is refused here: {error}")
 
     def mount(self) -> None:
         run("mount", "-o", "loop,noatime", self.image, self.mount_point)
@@ -112,10 +105,6 @@ class LoopDisk:
 
     def thaw(self) -> None:
         run("fsfreeze", "-u", self.mount_point)
-
-    def remount(self, mode: str) -> None:
-        """``ro`` or ``rw``."""
-        run("mount", "-o", f"remount,{mode}", self.mount_point)
 
     def fill(self, leave_bytes: int = 0) -> None:
         """Take the free space with a file beside the victim's; ``empty`` gives it back."""

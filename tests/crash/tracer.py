@@ -18,7 +18,7 @@ import tempfile
 import time
 from functools import cache
 
-from tests.crash.disks import refuse
+from tests.conftest import missing
 
 
 @cache
@@ -42,7 +42,7 @@ class Tracer:
 
     def __init__(self, pid: int, *injections: str, held: bool = True) -> None:
         if (reason := why_no_tracer()) is not None:
-            refuse(reason)
+            missing(reason)
         traced = ",".join(
             sorted({name for text in injections for name in text.split("=", 1)[1].split(":")[0].split(",")})
         )

@@ -48,12 +48,6 @@ def alarms_of(config: Path) -> tuple[list[AlarmChange], Registry]:
     return changes, registry
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    assert CliRunner().invoke(app, ["init", str(tmp_path / "site")]).exit_code == 0
-    return tmp_path / "site" / "lifeline.toml"
-
-
 def test_an_alarm_tells_why_it_was_raised(config: Path, tmp_path: Path) -> None:
     changes, registry = alarms_of(config)
     raised = next(c for c in changes if c.rule_id == "gas.ch4.high-high")

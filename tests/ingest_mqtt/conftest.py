@@ -25,6 +25,8 @@ from lifeline.core.errors import UnavailableError
 from lifeline.core.limits import LOG_QUEUE_BATCHES
 from lifeline.core.metrics import Metrics
 from lifeline.core.schema import REJECTS
+from tests.conftest import free_port, missing
+from tests.ingest_mqtt.packets import varint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,12 +54,6 @@ def _wait_for() -> Callable[..., Any]:
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class FakeDecoder:
@@ -214,9 +210,7 @@ def mosquitto_here() -> bool:
 @pytest.fixture
 def make_mosquitto(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
     if not mosquitto_here():
-        if os.environ.get("CI") == "true":
-            pytest.fail("mosquitto is not installed: apt-get install mosquitto")
-        pytest.skip("mosquitto is not installed: apt-get install mosquitto")
+        missing("mosquitto is not installed: apt-get install mosquitto")
     started: list[Mosquitto] = []
 
     def make(**options: str) -> Mosquitto:
@@ -237,19 +231,11 @@ def mosquitto(make_mosquitto: Callable[..., Mosquitto]) -> Mosquitto:
     return make_mosquitto()
 
 
-def encode_varint(value: int) -> bytes:
-    out = b""
-    while value > 127:
-        out += bytes([value & 127 | 128])
-        value >>= 7
-    return out + bytes([value])
-
-
 def publish_packet(topic: bytes, payload: bytes, packet_id: int = 0, version: int = 5, dup: bool = False) -> bytes:
     """A PUBLISH at QoS 1, or 0 without an identifier."""
     body = len(topic).to_bytes(2, "big") + topic + (packet_id.to_bytes(2, "big") if packet_id else b"")
     body += (b"\0" if version == 5 else b"") + payload
-    return bytes([0x30 | (2 if packet_id else 0) | (8 if dup else 0)]) + encode_varint(len(body)) + body
+    return bytes([0x30 | (2 if packet_id else 0) | (8 if dup else 0)]) + varint(len(body)) + body
 
 
 class RawBroker:

@@ -24,7 +24,6 @@ OPENING = {
     "subscribing": {4: b"\x20\2\0\0", 5: b"\x20\3\0\0\0"},
     "open": {4: b"\x20\2\0\0\x90\3\0\1\1", 5: b"\x20\3\0\0\0\x90\4\0\1\0\1"},
 }
-CHUNKINGS = ("whole", "byte by byte", "random")
 
 
 class Driven:

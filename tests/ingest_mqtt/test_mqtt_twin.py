@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ingest.mqtt.connection import Connection
 from ingest.mqtt.control import ConnectSettings, Subscription
 from ingest.mqtt.kernels import frames
+from tests.ingest_mqtt.packets import varint as encode_varint
 
 PACKET_MAX = 600
 WINDOW = 12
@@ -242,14 +243,6 @@ def disconnect(flags: int, body: bytes, version: int) -> None:
 
 
 # --- bytes ------------------------------------------------------------------------------------------------------
-
-
-def encode_varint(value: int) -> bytes:
-    out = b""
-    while value > 127:
-        out += bytes([value & 127 | 128])
-        value >>= 7
-    return out + bytes([value])
 
 
 def string(raw: bytes) -> bytes:

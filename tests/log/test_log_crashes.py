@@ -43,13 +43,6 @@ def test_a_thousand_random_histories_lose_nothing(
     print(f"power cuts {crashes}, acknowledged {acknowledged}, lost 0")
 
 
-class LyingDisk(MemoryDisk):
-    """fdatasync does nothing: a log without fsync looks just so."""
-
-    def sync_data(self, fd: int) -> None:
-        self._count()
-
-
 class ForgetfulDisk(MemoryDisk):
     """Directory fsync does nothing."""
 

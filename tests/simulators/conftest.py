@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ import pytest
 
 from simulators.fleet import Fleet, FleetSettings
 from simulators.fleet_build import build_fleet
+from tests.conftest import free_port, listens, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,29 +30,12 @@ def native_fleet() -> Fleet:
     return build_fleet(FleetSettings(sensors=3000))
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 0.2).close()
-    except OSError:
-        return False
-    return True
-
-
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Starts a real Mosquitto on a port and returns once it answers; all are stopped at the end."""
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
     if program is None:
-        reason = "needs the program mosquitto (Debian package mosquitto)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("needs the program mosquitto (Debian package mosquitto)")
     started: list[subprocess.Popen[bytes]] = []
 
     def start(port: int, more: str = "") -> subprocess.Popen[bytes]:
@@ -63,7 +45,7 @@ def mosquitto(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]
         process = subprocess.Popen([program, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         started.append(process)
         deadline = time.monotonic() + 10
-        while not _answers(port):
+        while not listens(port):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -75,7 +57,6 @@ def mosquitto(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]
         process.wait(10)
 
 
-@pytest.fixture
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
-    return _free_port()
+@pytest.fixture(name="free_port")
+def _free_port() -> int:
+    return free_port()
