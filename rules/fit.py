@@ -9,17 +9,20 @@ nothing too much, the period says nothing about the limit and it stays. Limits t
 
 from __future__ import annotations
 
+import itertools
+import json
 import re
+import tomllib
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.core.errors import ConfigurationError, Problem
-from rules import conditions
+from rules import calendars, conditions
 from rules.rule_set import RuleSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from rules.backtest import BacktestResult
@@ -32,6 +35,14 @@ STEPS: Final = 8
 """1.25 to the 8th is 6: what is further off is another rule."""
 TUNED: Final = ("limit", "factor", "drop", "rise", "least", "tukey_k")
 """Parameters that are limits, the first that a rule has in this order."""
+_RULE: Final = re.compile(r"(?m)^(?=[ \t]*\[\[[ \t]*rule[ \t]*\]\])")
+_VERSION: Final = re.compile(r"(?m)^([ \t]*version[ \t]*=[ \t]*)\d+")
+_COMMENT: Final = re.compile(r"(?:^[ \t]*#[^\n]*\n)+\Z", re.MULTILINE)
+"""The lines of comment right above what comes next."""
+_CALENDAR: Final = re.compile(
+    r"(?m)^[ \t]*\[[ \t]*calendar\b[^\n]*\n(?:(?![ \t]*\[{1,2}[ \t]*(?:rule|calendar)\b)[^\n]*\n?)*"
+)
+"""A calendar's table, up to the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,8 @@ class Fitted:
     """(value, alarms a day), in the order of the values."""
     within: bool
     """Whether the proposed one stays within the budget: where no step does, the dullest is proposed."""
+    by: float = 1.0
+    """By what the limit, and every override of it, is multiplied."""
 
     def row(self) -> dict[str, Any]:
         """For a report."""
@@ -120,45 +133,55 @@ def _fit(rule: RuleSpec, param: str, replay: Callable[[RuleSpec], BacktestResult
             low = middle + 1
     best = stricter * (low - STEPS) if low else 0
     value = rule.params[param]
-    steps = tuple((value * RATIO**step, tried[step]) for step in sorted(tried))
-    return Fitted(rule, param, value, value * RATIO**best, cost(0), cost(best), steps, cost(best) <= budget)
+    by = RATIO**best
+    steps = tuple((_times(value, RATIO**step), tried[step]) for step in sorted(tried))
+    return Fitted(rule, param, value, _times(value, by), cost(0), cost(best), steps, cost(best) <= budget, by)
 
 
 def scaled(rule: RuleSpec, param: str, by: float) -> RuleSpec:
-    """The rule with its parameter, and every override of it, multiplied."""
-    overrides = tuple(
-        replace(o, params={**o.params, param: o.params[param] * by}) if param in o.params else o for o in rule.overrides
-    )
-    return replace(rule, params={**rule.params, param: rule.params[param] * by}, overrides=overrides)
+    """The rule with its parameter, and every override of it, multiplied: those of calendars too."""
+    names = {param, *(name for _, name in dict(rule.seasons).get(param, ()))}
+
+    def times(params: Mapping[str, float]) -> dict[str, float]:
+        return {name: _times(value, by) if name in names else value for name, value in params.items()}
+
+    overrides = tuple(replace(one, params=times(one.params)) for one in rule.overrides)
+    return replace(rule, params=times(rule.params), overrides=overrides)
 
 
-def proposal(paths: Iterable[Path], fits: Iterable[Fitted], budget: float) -> str:
-    """A rule file of the rules that should change, each as written with overrides appended.
+def _times(value: float, by: float) -> float:
+    """As it is written in the proposal: what was replayed is what is proposed, to the last digit."""
+    return value if by == 1.0 else float(f"{value * by:.6g}")
+
+
+def proposal(written: Written, fits: Iterable[Fitted], budget: float) -> str:
+    """A rule file of the rules that should change, each as written with overrides appended, and their calendars.
 
     Each has the next version: a limit is part of what a rule means, and a running engine refuses another meaning of the
     same version.
     """
-    blocks = _blocks(paths)
     parts = [
         f"# Fitted to a normal period at a budget of {budget:g} alarms a day and rule.",
         "# Put these rules in the place of those of the same id.",
     ]
-    for one in fits:
-        if one.proposed == one.value:
-            continue
-        by = one.proposed / one.value
+    changed = [one for one in fits if one.proposed != one.value]
+    named = {column for one in changed for column, _ in one.rule.calendars}
+    parts += [text for name, text in written.calendars.items() if calendars.column_of(name) in named]
+    for one in changed:
         lines = [
             f"# {one.param} {one.value:g} cost {one.cost:.3g} alarms a day, {one.proposed:.6g} {one.cost_proposed:.3g}",
             "[[rule.override]]",
             'where = "true"',
             f"params = {{ {one.param} = {one.proposed:.6g} }}",
         ]
+        during = {name: column for column, name in dict(one.rule.seasons).get(one.param, ())}
         for override in one.rule.overrides:
-            if one.param in override.params:
-                value = override.params[one.param] * by
-                lines += ["[[rule.override]]", f"where = {_quoted(override.where)}"]
-                lines += [f"params = {{ {one.param} = {value:.6g} }}"]
-        text = re.sub(r"(?m)^(version\s*=\s*)\d+", rf"\g<1>{one.rule.version + 1}", blocks[one.rule.id], count=1)
+            for name, value in override.params.items():
+                if name == one.param or name in during:
+                    lines += ["[[rule.override]]", f"where = {_quoted(override.where)}"]
+                    lines += [f'during = "{written.called(during[name])}"'] if name in during else []
+                    lines += [f"params = {{ {one.param} = {_times(value, one.by):.6g} }}"]
+        text = _VERSION.sub(rf"\g<1>{one.rule.version + 1}", written.rules[one.rule.id], count=1)
         parts.append(text + "\n" + "\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
@@ -172,15 +195,56 @@ def _param(rule: RuleSpec) -> str | None:
     return None
 
 
-def _blocks(paths: Iterable[Path]) -> dict[str, str]:
-    """The text of each rule by id."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Rules and calendars of files as they are written, by id and by name."""
+
+    rules: Mapping[str, str]
+    calendars: Mapping[str, str]
+
+    @classmethod
+    def of(cls, paths: Iterable[Path], rules: RuleSet) -> Written:
+        """Of files that were loaded as these rules.
+
+        Raises:
+            ConfigurationError: a rule is written in another way than as a [[rule]] table.
+        """
+        blocks: dict[str, str] = {}
+        tables: dict[str, str] = {}
+        for path in paths:
+            for file in sorted(path.glob("*.toml")) if path.is_dir() else [path]:
+                text = file.read_text("utf-8-sig")
+                blocks |= _blocks(text)
+                for name, table in tomllib.loads(text).get("calendar", {}).items():
+                    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
+                    tables[name] = "\n".join([f"[calendar.{name}]", *lines])
+        problems = [
+            Problem(
+                one.file, f"rule {one.id}", "is not a [[rule]] table, so that it cannot be written anew", "[[rule]]"
+            )
+            for one in rules.rules
+            if one.id not in blocks
+        ]
+        if problems:
+            raise ConfigurationError(problems)
+        return cls(blocks, tables)
+
+    def called(self, column: str) -> str:
+        """The calendar behind a column of conditions."""
+        return next(
+            (name for name in (calendars.HEATING, *self.calendars) if calendars.column_of(name) == column), column
+        )
+
+
+def _blocks(text: str) -> dict[str, str]:
+    """The text of each rule by id, with the comment above it and without calendars that stand between."""
     found = {}
-    for path in paths:
-        for file in sorted(path.glob("*.toml")) if path.is_dir() else [path]:
-            for block in re.split(r"(?m)^(?=\[\[rule\]\])", file.read_text("utf-8"))[1:]:
-                name = re.search(r'(?m)^id\s*=\s*["\']([^"\']+)["\']', block)
-                if name:
-                    found[name[1]] = block.rstrip()
+    chunks = _RULE.split(_CALENDAR.sub("", text))
+    for before, chunk in itertools.pairwise(chunks):
+        above = _COMMENT.search(before)
+        own = chunk if chunk is chunks[-1] else _COMMENT.sub("", chunk)
+        name = tomllib.loads(own)["rule"][0].get("id")
+        found[str(name)] = (above[0] if above and before is not chunks[0] else "") + own.rstrip()
     return found
 
 

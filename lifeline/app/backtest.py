@@ -21,7 +21,7 @@ from lifeline.app.written import has_folder, written
 from lifeline.core.errors import ConfigurationError, Problem
 from rules.backtest import run
 from rules.burden import burden
-from rules.fit import fit, proposal
+from rules.fit import Written, fit, proposal
 from rules.rule_set import RuleSet
 from rules.score import score
 from rules.spec import GROUP
@@ -132,22 +132,24 @@ def fit_rules(
         raise ConfigurationError([Problem("command line", "--budget", f"{budget:g} is not above 0", remedy)])
     has_folder(out, "--out")
     rules = _some(path)
+    text = None if out is None else Written.of([path], rules)
     history = past(config, data or None, registry, start, end, timezone, progress)
     train_ms = parse_time(train_to, "--train-to")
     doubts = unjudged(history.span, train_ms)
     batches = history.ready(progress)
 
     def replay(changed: RuleSet, number: int, of: int) -> BacktestResult:
-        made = run(changed, history.points, batches, history.zone, train_to=train_ms, end=parse_time(end, "--to"))
+        until, spans = parse_time(end, "--to"), history.spans
+        made = run(changed, history.points, batches, history.zone, train_to=train_ms, end=until, spans=spans)
         if progress is not None:
             progress("rules 规则", number, of)
         return made
 
     fits = fit(rules, replay, budget, names)
     changed = any(one.proposed != one.value for one in fits)
-    if out is not None and changed:
-        text = proposal([path], fits, budget)
-        written(out, "--out", lambda: out.write_text(text, "utf-8"))
+    if out is not None and text is not None and changed:
+        proposed = proposal(text, fits, budget)
+        written(out, "--out", lambda: out.write_text(proposed, "utf-8"))
         RuleSet.load([out], beside=rules)
     return {
         "budget": budget,

@@ -14,7 +14,7 @@ from lifeline.core.errors import ConfigurationError
 from lifeline.core.schema import TRUTH
 from rules import backtest
 from rules.burden import burden
-from rules.fit import Fitted, fit, proposal, scaled
+from rules.fit import Fitted, Written, fit, proposal, scaled
 from rules.rule_set import RuleSet
 from rules.score import score
 
@@ -77,9 +77,10 @@ def test_the_proposal_is_a_rule_file_that_fires_as_fitted(kit: Any, tmp_path: Pa
     override = "[[rule.override]]\nwhere = \"kind = 'tunnel-cabin'\"\nparams = { limit = 2.0 }\n"
     file = tmp_path / "mine.toml"
     file.write_text("# comment\n" + kit.rule(**NOISY, tail=override), "utf-8")
-    (rule,) = RuleSet.load([file]).rules
-    one = Fitted(rule, "limit", 1.0, 3.0, 50.0, 0.5, (), within=True)
-    (made,) = RuleSet.parse(proposal([tmp_path], [one], 1.0)).rules
+    rules = RuleSet.load([file])
+    (rule,) = rules.rules
+    one = Fitted(rule, "limit", 1.0, 3.0, 50.0, 0.5, (), within=True, by=3.0)
+    (made,) = RuleSet.parse(proposal(Written.of([tmp_path], rules), [one], 1.0)).rules
     assert [o.params["limit"] for o in made.overrides] == [2.0, 3.0, 6.0]
     registry = kit.registry([{}, {"kind": "tunnel-cabin"}])
     rows = kit.readings(
@@ -91,6 +92,51 @@ def test_the_proposal_is_a_rule_file_that_fires_as_fitted(kit: Any, tmp_path: Pa
     by_file, by_scale = (table.drop_columns(["rule_version", "alarm_id"]) for table in (by_file, by_scale))
     assert by_file.equals(by_scale)
     assert by_file.num_rows == 2
+
+
+def test_what_calendars_change_is_fitted_too_and_the_proposal_brings_its_calendars(kit: Any, tmp_path: Path) -> None:
+    """Before, the night's limit stayed: no step kept the budget, and the file named a calendar that it did not have."""
+    night = '[calendar.late-shift]\nhours = [\n  "22:00-06:00",\n]\n[calendar.other]\nhours = "08:00-09:00"\n'
+    override = '[[rule.override]]\nduring = "late-shift"\nparams = { limit = 0.9 }\n'
+    file = tmp_path / "mine.toml"
+    file.write_text(kit.rule(**NOISY, tail=night + override) + "\n# of another\n" + kit.rule(id='"a.b"'), "utf-8-sig")
+    rules = RuleSet.load([file])
+    registry, rows = kit.registry([{}]), noise(kit)
+
+    def replay(changed: RuleSet, _number: int = 1, _of: int = 1) -> backtest.BacktestResult:
+        return backtest.run(changed, registry, [rows])
+
+    (one,) = fit(rules, replay, 2.0, ("gas.ch4.high",))
+    assert one.within
+    text = proposal(Written.of([tmp_path], rules), [one], 2.0)
+    (made,) = RuleSet.parse(text).rules
+    assert [name for name, _ in made.calendars] == ["late_shift"]
+    assert [list(o.params.values()) for o in made.overrides][1:] == [[one.proposed], [pytest.approx(0.9 * one.by)]]
+    assert "calendar.other" not in text
+    assert "of another" not in text
+    told = replay(RuleSet((made,)))
+    assert told.alarms.num_rows / told.days == one.cost_proposed <= 2.0
+
+
+def test_what_is_proposed_is_what_was_replayed_to_the_last_digit(kit: Any) -> None:
+    """A value that is read off a scale lies on the limit itself: a sixth digit decides."""
+    (rule,) = RuleSet.parse(kit.rule(**{**NOISY, "params": "{ limit = 0.1234567 }"})).rules
+    value = scaled(rule, "limit", 1.25**3).params["limit"]
+    assert value == float(f"{value:.6g}")
+    assert scaled(rule, "limit", 1.0).params["limit"] == 0.1234567
+
+
+def test_rules_that_are_indented_are_written_anew_and_those_that_are_no_tables_are_refused(
+    kit: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("".join(f"  {line}\n" for line in kit.rule(**NOISY).splitlines()), "utf-8")
+    rules = RuleSet.load([file])
+    one = Fitted(rules.rules[0], "limit", 1.0, 3.0, 50.0, 0.5, (), within=True, by=3.0)
+    (made,) = RuleSet.parse(proposal(Written.of([file], rules), [one], 1.0)).rules
+    assert made.version == rules.rules[0].version + 1
+    with pytest.raises(ConfigurationError, match="is not a"):
+        Written.of([], rules)
 
 
 def alarms(*rows: tuple[Any, ...]) -> pa.Table:
