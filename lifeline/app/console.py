@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lifeline.app.site import Site
     from lifeline.config.models import HttpConfig
     from lifeline.console.oidc import Provider
-    from lifeline.console.ports import Parts
+    from lifeline.console.parts import Parts
     from lifeline.console.tls import Tls
     from lifeline.core.ports import Clock
 
@@ -93,7 +93,7 @@ def make_parts(
     from lifeline.app.http.settings import HttpSettings
     from lifeline.app.http.sql import SqlRunner
     from lifeline.app.identity import link, make_accounts
-    from lifeline.console.ports import Parts
+    from lifeline.console.parts import Parts
     from lifeline.console.sources import StatusFile
     from lifeline.governance.database import Database
     from lifeline.governance.desk import GovernanceDesk
@@ -140,7 +140,7 @@ def main(config: Path, host: str, port: int, endpoint: str, engine: int) -> None
     from lifeline.app.orphans import die_with_parent
     from lifeline.console.app import create_app
     from lifeline.console.guard import LOCAL_HOSTS
-    from lifeline.console.ports import Settings
+    from lifeline.console.parts import Settings
     from lifeline.console.server import serve
 
     die_with_parent(engine)

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from lifeline.console.access import Caller
 from lifeline.console.limits import PAGE_ROWS_MAX
 from lifeline.console.masking import INTERNAL, masked_event
-from lifeline.console.ports import Parts
+from lifeline.console.parts import Parts
 from lifeline.console.problem import ProblemError, ProblemModel
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from lifeline.console.answers import PROBLEMS, Who, json_answer
 from lifeline.console.feed import Feed
 from lifeline.console.guard import Guard
 from lifeline.console.limits import ADDRESS, CREDENTIAL, QUERY, SIGN_IN_ADDRESS, SIGN_IN_NAME, Buckets
-from lifeline.console.ports import Parts, Settings
+from lifeline.console.parts import Parts, Settings
 from lifeline.console.problem import ProblemError
 from lifeline.console.refusals import Refusals
 from lifeline.console.routes import (

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from lifeline.console.feed import Feed
     from lifeline.console.limits import Buckets
     from lifeline.console.oidc import Oidc
-    from lifeline.console.ports import Parts, Row, Settings, Within
+    from lifeline.console.parts import Parts, Settings
+    from lifeline.console.ports import Row, Within
     from lifeline.console.refusals import Refusals
     from lifeline.core.ports import Clock
 

@@ -23,7 +23,7 @@ from lifeline.app.console import make_parts
 from lifeline.app.identity import make_accounts
 from lifeline.app.site import Site, load_site
 from lifeline.console.app import create_app
-from lifeline.console.ports import Settings
+from lifeline.console.parts import Settings
 from lifeline.console.server import bind, make_server
 from lifeline.core.alarm import AlarmChange, RuleInfo, alarm_id
 from lifeline.core.batch import LogRecord, Readings

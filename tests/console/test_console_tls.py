@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from lifeline.app.console import make_parts
 from lifeline.console.app import create_app
-from lifeline.console.ports import Settings
+from lifeline.console.parts import Settings
 from lifeline.console.server import bind, make_server
 from lifeline.console.tls import Tls
 from lifeline.core.errors import UnavailableError
