@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from lifeline.governance import fold, joining
+from lifeline.governance import aside, fold, joining
 from lifeline.governance.alarm_state import alarm_state
-from lifeline.governance.consequences import Explained, Relations, told_at
+from lifeline.governance.consequences import STILL_STANDS, Explained, Relations, told_at
 from lifeline.governance.hand import Hand, Row, group_key
 from lifeline.governance.places import Place, PlaceLookup
 from lifeline.governance.policy import Policy
@@ -108,7 +108,11 @@ class Desk:
                 continue
             alarm |= {"suppressed": False, "cause_id": None}
             alarm["state"] = alarm_state(alarm)
-            if alarm["event_id"] is None:  # else it was told before its cause came
+            explained.weigh(alarm)
+            if alarm["event_id"] is not None:  # it was told before its cause came
+                event = self.events[alarm["event_id"]]
+                aside.tell(self._hand.effects, event, STILL_STANDS, self._hand.policy, due)
+            else:
                 joining.join(self._hand, alarm, self._hand.rule(alarm), self._hand.places[alarm["point"]], due)
 
     def held(self) -> set[str]:

@@ -5,8 +5,10 @@ A rule says in its file which rules' alarms explain its own, and at which place:
     suppressed_by   while one of them stands there, its alarms are stored and tell nobody; those that still stand a
                     settle time after the last one has ended join events then
     folds_under     in a flood (more than ten alarms of one utility and district within ten minutes) its alarms open no
-                    event but join that of the alarm which names the cause; events that its alarms had opened in the
-                    minutes before the flood was one, or before the cause came, refer to it unless somebody has them
+                    event but join that of the alarm which names the cause; alarms of the minutes before the flood was
+                    one, or before the cause came, are explained by it and stay in the events that they opened
+
+An event all of whose standing alarms are explained is put aside, unless somebody has it (``aside``).
 
 The alarm that names the cause is never suppressed by its consequences: ``rules check`` refuses a circle. All that is
 needed of the database is in hand before (``look_up``); a batch in which no such rule has part asks nothing.
@@ -17,13 +19,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import and_, bindparam, or_, select
 
 from lifeline.governance.alarm_state import alarm_state
+from lifeline.governance.aside import tell
 from lifeline.governance.asking import ask, fetch
 from lifeline.governance.effects import Effects
 from lifeline.governance.load import FLOOD_ALARMS, WINDOW_MS, scope
-from lifeline.governance.schema import alarms, causes, holds
+from lifeline.governance.schema import EVENTS, alarms, causes, events, holds
+from lifeline.governance.states import EXPLAINED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
     from lifeline.core.alarm import AlarmChange, RuleInfo
     from lifeline.governance.places import Place, PlaceLookup
+    from lifeline.governance.policy import Policy
 
 Row = dict[str, Any]
 Key = tuple[str, str]
@@ -56,6 +61,9 @@ _STANDING: Final = (
 )
 _UNEXPLAINED: Final = _STANDING.where(alarms.c.cause_id.is_(None))
 """In a storm nearly all have folded beneath their cause."""
+_BARE: Final = select(alarms.c.alarm_id, alarms.c.event_id).where(
+    alarms.c.active.is_(True), alarms.c.cause_id.is_(None) | alarms.c.acked.is_(True)
+)
 _RECENT: Final = (
     select(alarms.c.utility, alarms.c.area_code, alarms.c.detected_at)
     .where(*scope(None, None), alarms.c.detected_at > bindparam("_after"), alarms.c.detected_at <= bindparam("_until"))
@@ -99,6 +107,8 @@ class Explained:
     """Alarms that explain nothing any longer."""
     referred: set[tuple[str, Key]] = field(default_factory=set)
     """Causes in a flood and where: their earlier consequences refer to them, and none has opened an event since."""
+    bare: dict[str, set[str]] = field(default_factory=dict)
+    """Of events that consequences are in: alarms that stand for themselves, unexplained or acknowledged by somebody."""
     settled_at: int | None = None
     """When the first of what causes that have ended leave behind is to be told, if it still stands."""
 
@@ -131,6 +141,12 @@ class Explained:
             there.pop(alarm_id, None)
         self.new = [row for row in self.new if row["alarm_id"] != alarm_id]
         self.gone.append(alarm_id)
+
+    def weigh(self, alarm: Row) -> None:
+        """Whether an alarm stands in its event for itself; asked whenever that has changed."""
+        if (bare := self.bare.get(alarm["event_id"])) is not None:
+            for_itself = alarm["active"] and (alarm["cause_id"] is None or alarm["acked"])
+            (bare.add if for_itself else bare.discard)(alarm["alarm_id"])
 
     def heard(self, place: Place, at: int) -> None:
         """People got an alarm."""
@@ -187,6 +203,14 @@ def look_up(
     return found
 
 
+def bare(connection: Connection, event_ids: Iterable[str]) -> dict[str, set[str]]:
+    """``Explained.bare`` of stored events."""
+    found: dict[str, set[str]] = {event_id: set() for event_id in event_ids}
+    for row in fetch(connection, _BARE, alarms.c.event_id, found):
+        found[row["event_id"]].add(row["alarm_id"])
+    return found
+
+
 def _recent(
     connection: Connection, lookup: PlaceLookup, after: int, until: int
 ) -> dict[tuple[str | None, str | None], list[int]]:
@@ -205,7 +229,9 @@ def told_at(rule: RuleInfo, level: str, ended_at: int, *, was_one: bool) -> int:
 
 
 def orphans(connection: Connection, rules: Mapping[str, RuleInfo]) -> list[tuple[int, Row]]:
-    """Standing alarms suppressed because of one that stands no longer, or that their rule names no longer.
+    """Standing alarms explained by one that stands no longer, or that their rule names no longer.
+
+    Those that are suppressed, and those whose events are put aside; what has folded stays where it is.
 
     Returns each with the time (epoch ms) at which people are to hear of it, the first to come first.
     """
@@ -213,13 +239,16 @@ def orphans(connection: Connection, rules: Mapping[str, RuleInfo]) -> list[tuple
     held = and_(*(holds.c.rule_id == alarms.c.rule_id, holds.c.point == alarms.c.point, holds.c.kind == "suppressed"))
     query = select(*(alarms.c[name] for name in COLUMNS), *(cause.c[name].label(f"of_{name}") for name in OF_CAUSE))
     query = query.join(cause, cause.c.alarm_id == alarms.c.cause_id).outerjoin(holds, held)
-    query = query.where(alarms.c.active.is_(True), alarms.c.suppressed.is_(True), holds.c.kind.is_(None))
+    query = query.outerjoin(events, events.c.event_id == alarms.c.event_id)
+    aside = and_(events.c.status == EXPLAINED, events.c.event_id.is_distinct_from(cause.c.event_id))
+    query = query.where(alarms.c.active.is_(True), or_(alarms.c.suppressed.is_(True), aside), holds.c.kind.is_(None))
     found: list[tuple[int, Row]] = []
     for mapping in connection.execute(query.order_by(alarms.c.alarm_id).limit(ROWS_MAX)).mappings():
         row = dict(mapping)
         rule = rules.get(row["rule_id"])
         by = {name: row.pop(f"of_{name}") for name in OF_CAUSE}
-        if rule is None or by["rule_id"] not in rule.suppressed_by:
+        names = () if rule is None else rule.suppressed_by if row["suppressed"] else rule.folds_under
+        if rule is None or by["rule_id"] not in names:
             found.append((0, row))
         elif not by["active"]:
             was_one = by["cleared_at"] != by["raised_at"]  # a withdrawal leaves it cleared at its onset
@@ -227,14 +256,18 @@ def orphans(connection: Connection, rules: Mapping[str, RuleInfo]) -> list[tuple
     return sorted(found, key=lambda one: (one[0], one[1]["alarm_id"]))
 
 
-def release(rows: Iterable[tuple[int, Row]], now_ms: int) -> Effects:
-    """These alarms are not explained any longer; those that stand join events with the next look at what waits."""
+def release(connection: Connection, rows: Sequence[tuple[int, Row]], policy: Policy, now_ms: int) -> Effects:
+    """These alarms are not explained any longer: what they opened is told again, others join with the next look."""
     effects = Effects()
+    effects.hold(fetch(connection, EVENTS, events.c.event_id, {row["event_id"] for _, row in rows} - {None}))
     for at, row in rows:
         before = row["state"]
         row |= {"suppressed": False, "cause_id": None}
         row["state"] = alarm_state(row)
         effects.marked[row["alarm_id"]] = row
         words = STILL_STANDS if at else "规则不再如此说 / the rules do not say so any longer"
-        effects.say_of_alarm(row["alarm_id"], at or now_ms, "unsuppress", (before, row["state"]), words)
+        action = "unsuppress" if before == "suppressed" else "tell"
+        effects.say_of_alarm(row["alarm_id"], at or now_ms, action, (before, row["state"]), words)
+        if row["event_id"] is not None:
+            tell(effects, effects.events[row["event_id"]], words, policy, now_ms)
     return effects

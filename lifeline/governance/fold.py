@@ -164,6 +164,7 @@ def _reopen(hand: Hand, change: AlarmChange, why: str) -> None:
         row["active_count"] += 1
         row["normal_at"] = None
         hand.log(row, change.detected_at, "active-again", why)
+    reasons.stands_again(hand, alarm, change.detected_at)
 
 
 def _clear(hand: Hand, change: AlarmChange) -> None:
@@ -181,6 +182,7 @@ def _clear(hand: Hand, change: AlarmChange) -> None:
     alarm["clear_lsn"] = change.lsn
     alarm["state"] = alarm_state(alarm)
     hand.changed(alarm)
+    hand.explained.weigh(alarm)
     if change.rule_id in hand.explained.kinds:
         reasons.end(hand, alarm["alarm_id"], change.detected_at, was_one=alarm["cleared_at"] != change.raised_at)
     if change.reason:

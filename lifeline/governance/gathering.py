@@ -16,6 +16,7 @@ from lifeline.governance.asking import ask, fetch
 from lifeline.governance.hand import REPORTED, Hand, group_key
 from lifeline.governance.nearby import box
 from lifeline.governance.schema import EVENTS, OPEN, TIMERS, alarm_log, alarms, events, holds, timers
+from lifeline.governance.states import EXPLAINED
 from lifeline.governance.store import CLEARED_COLUMNS
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import CompoundSelect, Connection
 
     from lifeline.core.alarm import AlarmChange, RuleInfo
-    from lifeline.governance.consequences import Relations
+    from lifeline.governance.consequences import Explained, Relations
     from lifeline.governance.places import Place, PlaceLookup
     from lifeline.governance.policy import Policy
 
@@ -44,6 +45,8 @@ _HOLDS: Final = select(holds)
 _ENDED: Final = select(alarm_log.c.entry, alarm_log.c.alarm_id, alarm_log.c.at).where(alarm_log.c.action == "ended")
 
 
+UNTOUCHED: Final = frozenset({"new", EXPLAINED})
+"""What nobody has judged yet."""
 _NEVER: Final[Row] = {"shelved_until": None}
 
 
@@ -97,6 +100,8 @@ class Gatherer:
         shelved = {change.point for change in changes if rows.get(change.alarm_id, _NEVER)["shelved_until"] is not None}
         for hold in fetch(connection, _HOLDS, holds.c.point, {*places, *shelved}):
             quiet.setdefault((hold["rule_id"], hold["point"]), []).append(hold)
+        depending = [(rule, point) for rule, point in joining if rule.suppressed_by or rule.folds_under]
+        explained.bare = consequences.bare(connection, _weighed(explained, depending, places, found))
         incidents = {mode["incident_id"] for mode in held}
         found += fetch(connection, EVENTS, events.c.event_id, incidents - {row["event_id"] for row in found})
         opening = [
@@ -122,6 +127,16 @@ class Gatherer:
             reported=[row["event_id"] for row in told],
             explained=explained,
         )
+
+
+def _weighed(
+    explained: Explained, depending: Sequence[tuple[RuleInfo, int]], places: Mapping[int, Place], found: Iterable[Row]
+) -> list[str]:
+    """Events that consequences are in or may join, and that nobody has yet."""
+    into = {row["event_id"] for row in explained.dependents.values()}
+    keys = {group_key(rule.event, places[point].key(rule.place)) for rule, point in depending}
+    untouched = [row for row in found if row["status"] in UNTOUCHED] if into or keys else []
+    return sorted({row["event_id"] for row in untouched if row["event_id"] in into or row["group_key"] in keys})
 
 
 def _ended(connection: Connection, known: Mapping[str, Row], changes: Iterable[AlarmChange]) -> dict[str, int]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from lifeline.core.schema import LEVELS
-from lifeline.governance import deadlines, reasons
+from lifeline.governance import aside, deadlines, reasons
 from lifeline.governance.blank import blank_event
 from lifeline.governance.emergency import EMERGENCY, mode_of
 from lifeline.governance.hand import REPORTED, event_id, group_key
@@ -56,11 +56,13 @@ def join(hand: Hand, alarm: Row, rule: RuleInfo, place: Place, at: int) -> None:
         row = _open(hand, alarm, rule, place, at, mode)
     else:
         row = hand.events[open_id]
+        aside.tell(hand.effects, row, f"不由该起因引起 / not explained by it: {alarm['rule_id']}", hand.policy, at)
         _grow(hand, row, alarm, at)
         if row["kind"] != EMERGENCY and _RANK[alarm["level"]] < _RANK[row["level"]]:
             _escalate(hand, row, alarm, rule, place, at)
     _reach(hand, row, place)
     alarm["event_id"] = row["event_id"]
+    hand.explained.weigh(alarm)
 
 
 def _folds(hand: Hand, alarm: Row, rule: RuleInfo, place: Place, at: int) -> Row | None:
@@ -111,6 +113,7 @@ def _open(hand: Hand, alarm: Row, rule: RuleInfo, place: Place, at: int, mode: R
     hand.effects.open(row)
     deadlines.settle(hand.effects, None, row, hand.policy, at)
     hand.open_groups[row["group_key"]] = row["event_id"]
+    hand.explained.bare[row["event_id"]] = set()
     hand.log(row, at, "open", f"{alarm['rule_id']} · {alarm['device_id']}/{alarm['quantity']}", None)
     return row
 

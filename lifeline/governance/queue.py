@@ -219,7 +219,12 @@ class GovernanceQueue:
         due = [one for one in orphans if one[0] <= now_ms]
         if due:
             with self._database.write() as connection:
-                store(connection, consequences.release(due, now_ms), self._journal, self._policy.timezone)
+                store(
+                    connection,
+                    consequences.release(connection, due, self._policy, now_ms),
+                    self._journal,
+                    self._policy.timezone,
+                )
         self._settle_at = min((at for at, _ in orphans if at > now_ms), default=NEVER_MS)
 
     def end_without_rule(self, now_ms: int) -> int:

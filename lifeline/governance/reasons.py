@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lifeline.governance import consequences
+from lifeline.governance import aside, consequences
 from lifeline.governance.alarm_state import alarm_state
 from lifeline.governance.load import WINDOW_MS
+from lifeline.governance.states import EXPLAINED
 
 if TYPE_CHECKING:
     from lifeline.governance.consequences import Key
@@ -30,8 +31,19 @@ def begin(hand: Hand, alarm: Row, place: Place, at: int) -> None:
             by = other["cause_id"]
             if not other["suppressed"] or (by and not hand.explained.stands(by, rule.suppressed_at, there)):
                 _explain(hand, other, alarm["alarm_id"], at, suppressed=True)
+                _put_aside(hand, other, alarm, at)
         elif alarm["rule_id"] in rule.folds_under and there.key(rule.folds_at) in keys:
             _refer(hand, other, alarm, there, at)
+
+
+def stands_again(hand: Hand, alarm: Row, at: int) -> None:
+    """Late readings: an alarm had not ended. Whether its cause stands a look at what causes left behind will say."""
+    hand.explained.weigh(alarm)
+    row = hand.events.get(alarm["event_id"])
+    if alarm["cause_id"] is not None:
+        hand.explained.settle(at)
+    elif row is not None:
+        aside.tell(hand.effects, row, "再次报警 / alarm again", hand.policy, at)
 
 
 def refer_earlier(hand: Hand, cause: str, key: Key, at: int) -> None:
@@ -40,7 +52,7 @@ def refer_earlier(hand: Hand, cause: str, key: Key, at: int) -> None:
     if (cause, key) in explained.referred:
         return
     explained.referred.add((cause, key))
-    named = {"rule_id": explained.causes[key][cause], "event_id": explained.events[cause]}
+    named = {"alarm_id": cause, "rule_id": explained.causes[key][cause], "event_id": explained.events[cause]}
     for other in explained.dependents.values():
         if other["active"] and other["cause_id"] is None:
             rule, there = hand.rule(other), explained.places.get(other["point"]) or hand.places[other["point"]]
@@ -56,16 +68,19 @@ def end(hand: Hand, alarm_id: str, at: int, *, was_one: bool = True) -> None:
     """
     hand.explained.end(alarm_id)
     for other in hand.explained.dependents.values():
-        if other["active"] and other["suppressed"] and other["cause_id"] == alarm_id:
+        if other["active"] and other["cause_id"] == alarm_id and (other["suppressed"] or _apart(hand, other, alarm_id)):
             rule = hand.rule(other)
             there = hand.explained.places.get(other["point"]) or hand.places[other["point"]]
-            cause = hand.explained.cause(rule.suppressed_by, rule.suppressed_at, there)
-            told_at = consequences.told_at(rule, other["level"], at, was_one=was_one)
+            by = (rule.suppressed_by, rule.suppressed_at) if other["suppressed"] else (rule.folds_under, rule.folds_at)
+            cause = hand.explained.cause(*by, there)
+            waits = other["suppressed"] or hand.events[other["event_id"]]["status"] == EXPLAINED
+            told_at = consequences.told_at(rule, other["level"], at, was_one=was_one) if waits else at
             if cause is None and told_at > at:
                 hand.explained.settle(told_at)
                 continue
             by_hand = any(h["kind"] == "suppressed" for h in hand.holds.get((other["rule_id"], other["point"]), ()))
-            _explain(hand, other, cause, at, suppressed=cause is not None or by_hand)
+            suppressed = other["suppressed"] and cause is not None
+            _explain(hand, other, cause, at, suppressed=suppressed or by_hand)
 
 
 def _explain(hand: Hand, alarm: Row, cause: str | None, at: int, *, suppressed: bool) -> None:
@@ -74,21 +89,59 @@ def _explain(hand: Hand, alarm: Row, cause: str | None, at: int, *, suppressed: 
     alarm["state"] = alarm_state(alarm)
     if alarm["alarm_id"] not in hand.fresh:
         hand.effects.marked[alarm["alarm_id"]] = alarm
-    action = "suppress" if suppressed else "unsuppress"
+    action = "suppress" if suppressed else "explain" if cause else "unsuppress" if before == "suppressed" else "tell"
     words = f"起因 / cause: {cause}" if cause else "起因已消除 / the cause has ended"
     hand.effects.say_of_alarm(alarm["alarm_id"], at, action, (before, alarm["state"]), words)
+    hand.explained.weigh(alarm)
+    if cause is not None:
+        return
+    hand.explained.referred.clear()
+    if (row := hand.events.get(alarm["event_id"])) is not None:
+        aside.tell(hand.effects, row, consequences.STILL_STANDS, hand.policy, at)
+
+
+def _apart(hand: Hand, alarm: Row, cause: str) -> bool:
+    """Whether an explained alarm has an event of its own: what has folded stays in its cause's."""
+    return alarm["event_id"] is not None and alarm["event_id"] != hand.explained.events.get(cause)
+
+
+def _put_aside(hand: Hand, alarm: Row, cause: Row, at: int) -> bool:
+    """The event of an alarm that is explained now, if nobody has it and nothing else in it stands for itself.
+
+    What an event is named after must be a consequence of the cause, too.
+    """
+    row = hand.events.get(alarm["event_id"])
+    if row is None or row["status"] != "new" or row["event_id"] == cause["event_id"]:
+        return False
+    if hand.explained.bare.get(row["event_id"], {""}) or row["source"] != "telemetry" or row["reports"]:
+        return False
+    if row["rule_id"] != alarm["rule_id"] and cause["rule_id"] not in _explaining(hand, row):
+        return False
+    words = f"起因 / cause: {cause['event_id'] or cause['alarm_id']} · {cause['rule_id']}"
+    aside.put(hand.effects, row, cause["event_id"], words, hand.policy, at)
+    return True
+
+
+def _explaining(hand: Hand, row: Row) -> set[str]:
+    """Rules that explain the alarm which an event is named after."""
+    rule = hand.rule({"rule_id": row["rule_id"], "rule_version": 0, "level": row["level"]})
+    return {*rule.suppressed_by, *rule.folds_under}
 
 
 def _refer(hand: Hand, alarm: Row, cause: Row, place: Place, at: int) -> None:
-    """In a flood the event of a consequence of the last minutes that came first, if nobody has it yet, names its cause.
+    """In a flood a consequence of the last minutes that came first is explained, if nobody has its event yet.
 
-    ``cause``: ``rule_id`` and ``event_id`` of the alarm that does. What stood long before it has another one.
+    ``cause``: ``alarm_id``, ``rule_id`` and ``event_id`` of the alarm that does. What stood long before it has another
+    one. It stays in its event, which is put aside, or, where others stand in it, names the cause.
     """
     row = hand.events.get(alarm["event_id"]) if alarm["event_id"] else None
     target = cause["event_id"]
     if row is None or target is None or row["event_id"] == target or not hand.explained.floods(place, at):
         return
     recent = row["detected_at"] > hand.events[target]["detected_at"] - WINDOW_MS
-    if recent and row["status"] == "new" and row["related_id"] is None:
+    if not recent or row["status"] != "new" or alarm["cause_id"] is not None or alarm["acked"]:
+        return
+    _explain(hand, alarm, cause["alarm_id"], at, suppressed=alarm["suppressed"])
+    if not _put_aside(hand, alarm, cause, at) and row["related_id"] is None:
         row["related_id"] = target
         hand.log(row, at, "consequence", f"起因 / cause: {target} · {cause['rule_id']}")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import or_, select
 
 from lifeline.core.schema import LEVELS, UTILITIES
-from lifeline.governance import deadlines
+from lifeline.governance import aside, deadlines
 from lifeline.governance.asking import fetch
 from lifeline.governance.blank import blank_event
 from lifeline.governance.effects import Effects
@@ -125,6 +125,7 @@ def take_report(
         effects.hold([row])
         row = effects.events[row["event_id"]]
         made["merged"] = True
+        aside.tell(effects, row, "有人报告 / people tell of it", policy, now_ms)
         row["reports"] += 1
         row["version"] += 1
         if made["area_code"] is not None:

@@ -17,6 +17,7 @@ from lifeline.governance.errors import FieldError, ForbiddenError, IllegalAction
 
 STATES: Final[dict[str, tuple[str, str]]] = {
     "new": ("新报", "raised, nobody has judged it yet"),
+    "explained": ("已归因", "put aside: a later alarm, with a case of its own, explains it"),
     "cancelled": ("注销", "judged to be no case"),
     "filed": ("立案", "judged to be a case, waiting for a unit"),
     "dispatched": ("已派遣", "sent to a unit"),
@@ -34,6 +35,7 @@ STATES: Final[dict[str, tuple[str, str]]] = {
 }
 """Every state with its Chinese name and its meaning."""
 
+EXPLAINED: Final = "explained"
 CLOSED_STATES: Final = frozenset({"cancelled", "closed", "evaluated"})
 OPEN_STATES: Final = tuple(state for state in STATES if state not in CLOSED_STATES)
 """Alarms fold into an event only while it is in one of these."""
@@ -42,7 +44,8 @@ ROLES: Final = ("viewer", "operator", "dispatcher", "analyst", "auditor", "admin
 
 
 SYSTEM: Final = "system"
-"""Not a person: in an emergency high events are filed and dispatched at once, by the queue itself."""
+"""Not a person: in an emergency high events are filed and dispatched at once, by the queue itself, and consequences are
+put aside beneath their cause and told again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,10 @@ def _standing(source: str) -> tuple[Transition, ...]:
 TABLE: Final[tuple[Transition, ...]] = (
     Transition("new", "file", "filed", (*_DESK, "analyst", SYSTEM), (), ("owner",)),
     _cancel("new", (*_DESK, "analyst")),
+    Transition("new", "explain", EXPLAINED, (SYSTEM,)),
+    Transition(EXPLAINED, "tell", "new", (SYSTEM,)),
+    Transition(EXPLAINED, "file", "filed", (*_DESK, "analyst"), (), ("owner",)),
+    _cancel(EXPLAINED, (*_DESK, "analyst")),
     _dispatch("filed"),
     _cancel("filed", _DISPATCHER),
     Transition("dispatched", "accept", "accepted", _HANDLER, (), (), "accepted_at", hands=True),
@@ -161,8 +168,9 @@ CHECKS: Final = frozenset(row.action for row in TABLE if row.checks)
 
 
 def legal(status: str, role: str | None = None) -> tuple[str, ...]:
-    """Actions possible in ``status``, for ``role`` or (None) for anybody."""
-    return tuple(row.action for row in TABLE if row.source == status and (role is None or role in row.roles))
+    """Actions possible in ``status``, for ``role`` or (None) for any person."""
+    mine = {role} if role is not None else {*ROLES}
+    return tuple(row.action for row in TABLE if row.source == status and mine & {*row.roles})
 
 
 def roles_of(status: str, action: str) -> tuple[str, ...]:

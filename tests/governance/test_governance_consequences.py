@@ -16,7 +16,9 @@ from sqlalchemy import create_engine, select
 from benchmarks.quality.desk import Desk
 from lifeline.core.alarm import AlarmChange, RuleInfo
 from lifeline.governance.actor import Actor
-from lifeline.governance.schema import alarm_log, alarms, causes, event_log, events
+from lifeline.governance.reports import Report
+from lifeline.governance.schema import alarm_log, alarms, causes, event_log, events, timers
+from lifeline.governance.verify import verify_queue
 from tests.governance.conftest import RULES, T0, Hands, cleared, raised, registry, rule
 from tests.queues import queue_file
 
@@ -213,8 +215,8 @@ def test_a_cause_that_comes_after_its_consequence_is_named_in_the_new_event(city
     low, burst = raised("low", 2, T0), raised("burst", 0, T0 + 20_000)
     city.apply(low, *flood(), burst)
     event = city.desk.get_event(state(city, low)[2] or "")
-    assert event["related_id"] == state(city, burst)[2]
-    assert "consequence" in [entry["action"] for entry in event["log"]]
+    assert (event["related_id"], event["status"]) == (state(city, burst)[2], "explained")
+    assert "explain" in [entry["action"] for entry in event["log"]]
 
 
 @pytest.mark.parametrize(
@@ -241,7 +243,8 @@ def test_a_consequence_that_came_before_the_flood_was_one_refers_to_its_cause_wh
     assert state(city, eleventh)[1:] == (burst.alarm_id, cause)
     event = city.desk.get_event(opened)
     assert event["related_id"] == (cause if refers else None)
-    assert [entry["action"] for entry in event["log"]].count("consequence") == refers
+    assert [entry["action"] for entry in event["log"]].count("explain") == refers
+    assert event["status"] == ("explained" if refers else "filed" if filed else "new")
 
 
 def test_a_second_flood_tells_those_that_opened_events_between_the_two(city: Hands) -> None:
@@ -254,13 +257,151 @@ def test_a_second_flood_tells_those_that_opened_events_between_the_two(city: Han
     assert city.desk.get_event(state(city, between)[2] or "")["related_id"] == cause
 
 
+def timers_of(hands: Hands, event_id: str) -> dict[str, int]:
+    with hands.queue._database.read() as connection:
+        found = connection.execute(select(timers).where(timers.c.event_id == event_id)).mappings()
+        return {row["stage"]: row["due_at"] for row in found}
+
+
+def test_what_a_later_cause_explains_leaves_the_feed_has_no_deadline_and_comes_back_when_it_outlasts_it(
+    city: Hands,
+) -> None:
+    """A cause that is a state of the plant; nobody is told of an overdue case while it stands."""
+    low, cause = raised("low", 2, T0), raised("pump.off", 0, T0 + 1000)
+    (opened,) = city.apply(low)
+    assert timers_of(city, opened).keys() == {"triage", "handle"}
+    city.apply(cause, position=2)
+    assert state(city, low) == ("suppressed", cause.alarm_id, opened)
+    assert city.desk.list_events(status="new")[0] == []
+    assert timers_of(city, opened) == {}
+    tick_at(city, T0 + 600 * MINUTE)
+    event = city.desk.get_event(opened)
+    assert (event["status"], event["is_open"]) == ("explained", True)
+    assert (event["overdue_at"], event["supervision"]) == (None, 0)
+    assert event["actions"] == ["file", "cancel", "note", "supervise", "grade"]
+    assert city.desk.open_counts() == {("yellow", "explained"): 1}
+    over = cleared(cause, T0 + 601 * MINUTE)
+    city.apply(over, position=3)
+    event = city.desk.get_event(opened)
+    assert [entry["action"] for entry in event["log"]] == ["open", "explain", "tell"]
+    assert "未恢复" in event["log"][-1]["note"], "for both languages' readers"
+    assert (event["status"], event["due_at"]) == ("new", over.detected_at + 1_800_000)
+    assert timers_of(city, opened) == {"triage": over.detected_at + 60 * MINUTE, "handle": event["due_at"]}
+    city.apply(cleared(low, T0 + 602 * MINUTE), position=4)
+    assert "1 events" in verify_queue(city.url, full=True), "the log tells the row"
+
+
+def test_after_a_burst_is_over_what_still_stands_is_its_own_again_and_what_has_folded_is_not(city: Hands) -> None:
+    first, burst, folded = raised("low", 2, T0), raised("burst", 0, T0 + 20_000), raised("low", 0, T0 + 21_000)
+    city.apply(first, *flood(), burst, folded)
+    opened, cause = state(city, first)[2] or "", state(city, burst)[2]
+    assert city.desk.get_event(opened)["status"] == "explained"
+    assert state(city, first)[:2] == ("unacked", burst.alarm_id)
+    over = cleared(burst, T0 + 30 * MINUTE)
+    city.apply(over, position=2)
+    assert (state(city, first)[1], city.desk.get_event(opened)["status"]) == (None, "new")
+    assert state(city, folded)[1:] == (burst.alarm_id, cause)
+    assert [entry["action"] for entry in city.desk.get_alarm(first.alarm_id)["log"]] == ["explain", "tell"]
+
+
+@pytest.mark.parametrize("what", ["acknowledged", "filed", "told of by people", "others stand in it"])
+def test_what_somebody_has_or_what_stands_for_itself_is_never_put_aside(city: Hands, what: str) -> None:
+    low, cause = raised("low", 2, T0), raised("pump.off", 0, T0 + 60_000)
+    (opened,) = city.apply(low)
+    if what == "acknowledged":
+        city.desk.ack(low.alarm_id, Actor("wang", "operator"))
+    elif what == "filed":
+        city.desk.act(opened, "file", Actor("wang", "operator"))
+    elif what == "told of by people":
+        place = city.desk.get_event(opened)
+        told = Report("citizen", "no water", utility="gas", lon=place["lon"], lat=place["lat"], at=T0 + 5000)
+        assert city.desk.report(told, Actor("li", "operator"))["event_id"] == opened
+    else:
+        RULES["other"] = rule("other", "blue", "low-pressure", "device")
+        city.apply(raised("other", 2, T0 + 1000))
+        del RULES["other"]
+    before = city.desk.get_event(opened)["status"]
+    city.apply(cause, position=2)
+    assert state(city, low)[1] == cause.alarm_id, "the alarm is suppressed by design all the same"
+    assert city.desk.get_event(opened)["status"] == before
+    assert timers_of(city, opened).keys() & {"triage", "dispatch"}
+
+
+@pytest.mark.parametrize("by", ["an alarm that nothing explains", "people"])
+def test_an_event_that_is_put_aside_is_told_when_it_turns_out_to_be_more(city: Hands, by: str) -> None:
+    low, cause = raised("low", 2, T0), raised("pump.off", 0, T0 + 1000)
+    (opened,) = city.apply(low, cause)
+    if by == "people":
+        place = city.desk.get_event(opened)
+        told = Report("citizen", "no water", utility="gas", lon=place["lon"], lat=place["lat"], at=T0 + 5000)
+        assert city.desk.report(told, Actor("li", "operator"))["event_id"] == opened
+    else:
+        RULES["other"] = rule("other", "orange", "low-pressure", "device")
+        city.apply(raised("other", 2, T0 + 9000), position=2)
+        del RULES["other"]
+    event = city.desk.get_event(opened)
+    assert (event["status"], event["level"]) == ("new", "yellow" if by == "people" else "orange")
+    assert timers_of(city, opened).keys() == {"triage", "handle"}
+
+
+def test_a_settle_time_holds_for_events_that_are_put_aside_and_a_restart_keeps_it(city: Hands) -> None:
+    slow, cause = raised("slow", 1, T0), raised("pump.off", 0, T0 + 1000)
+    (opened,) = city.apply(slow, cause)
+    ended = cleared(cause, T0 + 10 * MINUTE)
+    city.apply(ended, position=2)
+    city.reopen()
+    tick_at(city, ended.detected_at + 59 * MINUTE)
+    assert city.desk.get_event(opened)["status"] == "explained"
+    tick_at(city, ended.detected_at + 61 * MINUTE)
+    event = city.desk.get_event(opened)
+    assert (event["status"], event["due_at"]) == ("new", city.now + 1_800_000)
+
+
+def test_rules_that_say_otherwise_tell_what_was_put_aside_in_a_flood(city: Hands) -> None:
+    first, burst = raised("low", 2, T0), raised("burst", 0, T0 + 20_000)
+    city.apply(first, *flood(), burst)
+    opened = state(city, first)[2] or ""
+    RULES["low"] = replace(LOW, folds_under=(), folds_at="")
+    city.queue.rules = RULES
+    city.tick(2)
+    assert (state(city, first)[1], city.desk.get_event(opened)["status"]) == (None, "new")
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.permutations([*range(10), "low 0", "low 2", "burst"]), st.lists(st.integers(1, 13), max_size=4))
+def test_in_whatever_order_a_cause_and_its_consequences_come_people_have_one_case(
+    tmp_path_factory: pytest.TempPathFactory, order: list[int | str], edges: list[int]
+) -> None:
+    """Of the burst and what it explains; the next consequence finds the flood known, whenever its alarms came."""
+    hands = Hands(queue_file(tmp_path_factory.mktemp("q") / "governance.db"))
+    changes = []
+    for k, one in enumerate(order):
+        name, _, point = one.partition(" ") if isinstance(one, str) else ("ch4.rate", "", str(2 * (one % 2)))
+        changes.append(raised(name, int(point or 0), T0 + k * 1000))
+    changes.append(raised("low", 0, T0 + 60_000))
+    bounds = sorted({0, len(changes), *edges})
+    for a, b in itertools.pairwise(bounds):
+        hands.apply(*changes[a:b], position=b)
+    waiting = hands.desk.list_events(status="new")[0]
+    burst = next(change for change in changes if change.rule_id == "burst")
+    lows = [hands.desk.get_alarm(change.alarm_id) for change in changes if change.rule_id == "low"]
+    assert sorted(row["kind"] for row in waiting) == ["burst", "gas-leak"]
+    assert {row["cause_id"] for row in lows} == {burst.alarm_id}
+    aside = hands.desk.list_events(status="explained")[0]
+    assert {row["event_id"] for row in lows} == {row["event_id"] for row in aside} | {
+        row["event_id"] for row in waiting if row["kind"] == "burst"
+    }
+    assert all(timers_of(hands, row["event_id"]) == {} for row in aside)
+    hands.close()
+
+
 def rows_of(url: str) -> list[Any]:
     engine = create_engine(url)
     with engine.connect() as connection:
         found = [
             sorted(repr(sorted((k, v) for k, v in row.items() if k not in {"stored_at", "entry"}))
                    for row in connection.execute(select(table)).mappings())
-            for table in (alarms, events, event_log, alarm_log, causes)
+            for table in (alarms, events, event_log, alarm_log, causes, timers)
         ]  # fmt: skip
     engine.dispose()
     return found

@@ -157,7 +157,7 @@ TestLoop.settings = settings(
 def test_a_life_in_which_a_person_tries_the_role_of_the_queue_itself() -> None:
     loop = Loop()
     loop.open()
-    loop.act_legally(which=0, person="li", choice=262144)  # files it as ``system``
+    loop.act_legally(which=0, person="li", choice=9)  # files it as ``system``
 
     assert loop.status[loop.ids[0]] == "new"
     loop.teardown()

@@ -51,6 +51,7 @@
     fact(facts, "时限 due", time(event.due_at));
     fact(facts, "督办 supervision", event.supervision || "");
     fact(facts, "原因 cause", both(CAUSES, event.cause || ""));
+    fact(facts, "关联事件 related", event.related_id || "");
     fact(facts, "为何派给 why", event.routing && event.routing.zh);
     fact(facts, "网格员 staff", (event.staff || []).map((one) => one.name).join(", "));
     fact(facts, "摄像机 cameras", (event.cameras || []).map((one) => one.name + " " + Math.round(one.distance_m) + " m").join(", "));

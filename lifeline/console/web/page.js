@@ -140,7 +140,7 @@
     if ((event.also_in || []).length) place.append(make("small", "also", "也涉及 also " + event.also_in.join(" ")));
     const state = make("td", "state", (STATES[event.status] || "") + " ");
     state.append(english(event.status));
-    const late = due && !DONE.has(event.status) && due < new Date();
+    const late = due && !DONE.has(event.status) && event.status !== "explained" && due < new Date();
     row.append(level, make("td", "when", raised ? moment(raised) : "–"), make("td", "title", event.title), place, state,
       make("td", "number", count(event.alarm_count)), make("td", "when" + (late ? " late-due" : ""), due ? moment(due) + (late ? " 超时 overdue" : "") : "–"));
     if (event.event_id) {

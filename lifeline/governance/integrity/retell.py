@@ -183,6 +183,7 @@ _SPECIAL: Final[dict[str, Callable[[Row, Mapping[str, Any]], None]]] = {
     "resume": _resume,
     "fail-check": _fail_check,
     "reopen": _reopen,
+    "tell": _forget_due,
     "close": _close,
 }
 _BY_ENGINE: Final[dict[str, Callable[[Row, Mapping[str, Any]], None]]] = {

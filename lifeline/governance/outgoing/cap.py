@@ -65,7 +65,7 @@ def message_type(message: Message, earlier: Sequence[Issue]) -> str | None:
     """``Alert``, ``Update``, ``Cancel``, or None when this change issues nothing."""
     event, action = message.data["event"], message.data["action"]
     if not earlier:
-        return "Alert" if event["status"] not in {"new", "cancelled", "closed", "evaluated"} else None
+        return "Alert" if event["status"] not in {"new", "explained", "cancelled", "closed", "evaluated"} else None
     if event["status"] == "cancelled" and action == "cancel":
         return "Cancel"
     if message.kind == "event.closed" and action == "close":

@@ -93,7 +93,8 @@ since when none does; ``version`` rises with every act of a person and every cha
 ``round`` counts deadlines given. ``centre``: the area whose operation centre has it on the table. ``routing``: JSON,
 why this unit. ``verified`` and ``recheck``: whether telemetry agreed when it was closed, and its evidence (JSON).
 ``rule_id``: the rule of its worst alarm. ``incident_id``: the emergency incident it belongs to; ``related_id``:
-what alarms nearby have joined, for another report of the same place: it may be the same thing. ``also_in``: null for a
+what alarms nearby have joined, for another report of the same place: it may be the same thing; of a consequence that
+came first, the event of its cause. ``also_in``: null for a
 case of one place, else the townships (or districts) that it touches, as ``reach`` writes them."""
 
 event_areas: Final = Table(
