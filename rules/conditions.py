@@ -44,6 +44,7 @@ KEYWORDS: Final = frozenset(
 FUNCTIONS: Final = frozenset(
     "ABS GREATEST LEAST COALESCE NULLIF SIGN FLOOR CEIL ROUND LOWER UPPER".split()  # noqa: SIM905 - reads as prose
 )
+COMPARISONS: Final = frozenset({"=", "<>", "!=", "<", "<=", ">", ">="})
 TEXT_BYTES_MAX: Final = 4096
 """Longest condition: forty times the longest of the standard rules."""
 
@@ -182,7 +183,21 @@ def _read(text: str, columns: Collection[str], prefixes: Collection[str]) -> tup
         for a, b in itertools.pairwise(tokens)
         if _ends(a) and _begins(b)
     ]
+    faults += [fault for a, b in itertools.pairwise(tokens) if (fault := _slip(a, b))]
     return Condition(text, tuple(tokens), frozenset(names)), faults
+
+
+def _slip(a: Token, b: Token) -> Fault | None:
+    """What is written in other languages, or what SQL accepts and nobody means."""
+    if a.text == b.text == "=":
+        return "== is no SQL", "write ="
+    if (_is_null(b) and a.text in COMPARISONS) or (_is_null(a) and b.text in COMPARISONS):
+        return "a comparison with NULL is never true", "write IS NULL or IS NOT NULL"
+    return None
+
+
+def _is_null(token: Token) -> bool:
+    return token.kind == "name" and token.text.upper() == "NULL"
 
 
 def _ends(token: Token) -> bool:
@@ -282,6 +297,8 @@ def _typed(condition: Condition, columns: Mapping[str, pl.DataType]) -> list[Fau
         expression = condition.expression({})
         result = (frame.select(r=expression) if frame.width else pl.select(r=expression))["r"]
     except pl.exceptions.PolarsError as error:
+        if str(error).startswith("cannot compare string with numeric"):
+            return [("compares text with a number", "numbers stand without quotes, text in single ones")]
         return [(f"not a SQL expression: {str(error).splitlines()[0]}", "see docs/rules.md for what can be written")]
     if result.dtype not in {pl.Boolean(), pl.Null()}:
         return [(f"gives {result.dtype}, not true or false", "compare it with something, e.g. value >= limit")]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifeline.core.errors import Problem
 from rules import conditions
 from rules.durations import EXAMPLES, parse_duration
+from rules.misplaced import placed
 from rules.spec import Delay
 
 if TYPE_CHECKING:
@@ -115,5 +116,6 @@ class Entries:
         """Check a condition over these columns and those of a prefix; a key that is missing is no problem of its."""
         base = key.rpartition(".")[2] if key.startswith("override") else key
         if base in self.table or key.startswith("override"):
-            for message, remedy in conditions.parse(text, columns, prefixes)[1]:
-                self.wrong(key, message, remedy)
+            evaluate = str(self.table.get("evaluate", "reading"))
+            for fault in conditions.parse(text, columns, prefixes)[1]:
+                self.wrong(key, *placed(fault, columns, prefixes, evaluate))

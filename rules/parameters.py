@@ -76,6 +76,8 @@ def read_overrides(
             rule.wrong(f"{key}.where", "is missing or not text", "say which points it is for")
             continue
         rule.condition(f"{key}.where", where, vocabulary.WHERE)
+        if table.get("params", {}) == {}:
+            rule.wrong(f"{key}.params", "is missing: the override changes nothing", "params = { limit = 30.0 }")
         values = read_params(
             rule, f"{key}.params", table.get("params", {}), (*features.OPTIONS, *vocabulary.GROUP_OPTIONS)
         )

@@ -302,3 +302,31 @@ def test_a_check_that_finds_no_rule_is_not_green(kit: Any, tmp_path: Path) -> No
     rules, warnings = check_rules(tmp_path)
     assert len(rules) == 1
     assert [warning.partition(":")[0] for warning in warnings] == [str(bare)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "remedy"),
+    [
+        ({"raise_": '"hits >= 2"'}, 'evaluate = "group"'),  # "did you mean nights?" led astray
+        ({"raise_": "\"kind = 'regulator'\""}, "in where"),
+        ({"raise_": '"silent_n > 3"'}, 'evaluate = "clock"'),
+        ({"raise_": '"value > 1"', "evaluate": '"clock"', "clear": '"silent_n < 3"'}, '"reading" or "every"'),
+        ({"raise_": '"value > 1"', "evaluate": '"group"', "clear": '"hits = 0"'}, "it stands in hit"),
+        ({"raise_": '"ch4_of_neighbour > 1"'}, "device_flow"),
+        ({"raise_": '"value == limit"'}, "write ="),
+        ({"raise_": '"prev = NULL"'}, "IS NULL"),
+        ({"raise_": '"value > 1 OR NULL <> prev"'}, "IS NULL"),
+        ({"raise_": "\"value >= '25'\""}, "without quotes"),
+    ],
+)
+def test_a_name_that_is_right_elsewhere_is_told_where_and_slips_what_to_write(
+    kit: Any, changed: dict[str, str], remedy: str
+) -> None:
+    found = problems(kit.rule(**changed))
+    assert remedy in found["rule gas.ch4.high.raise"].remedy, found
+
+
+def test_a_column_of_readings_selects_no_points_and_an_override_changes_something(kit: Any) -> None:
+    found = problems(kit.rule(where='"value > 3"', tail="[[rule.override]]\nwhere = \"kind = 'x'\"\n"))
+    assert "raise, clear or active" in found["rule gas.ch4.high.where"].remedy
+    assert "changes nothing" in found["rule gas.ch4.high.override #1.params"].message
