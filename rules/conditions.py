@@ -187,6 +187,11 @@ def _read(text: str, columns: Collection[str], prefixes: Collection[str]) -> tup
     return Condition(text, tuple(tokens), frozenset(names)), faults
 
 
+def words(text: str) -> frozenset[str]:
+    """The names in a condition: columns, parameters and functions."""
+    return frozenset(t.text for t in _tokens(text)[0] if t.kind == "name" and t.text.upper() not in KEYWORDS)
+
+
 def _slip(a: Token, b: Token) -> Fault | None:
     """What is written in other languages, or what SQL accepts and nobody means."""
     if a.text == b.text == "=":

@@ -23,6 +23,7 @@ from lifeline.app.compiled import ensure_warm
 from lifeline.app.decoding import make_decoder
 from lifeline.app.overriding import check_policy
 from lifeline.app.reference import check_reference
+from lifeline.app.rule_doubts import blind
 from lifeline.app.settings import kept_where
 from lifeline.app.site import load_site
 from lifeline.core.errors import ConfigurationError
@@ -174,6 +175,7 @@ def check_site(config_path: Path, live_s: float | None, say: Callable[[str], Non
         "points": len(registry),
         "devices": registry.device_count,
         "rules": len(rules.rules),
+        "warnings": blind(rules, registry),
         "unknown_quantities": machine.unknown_quantities(),
         "brokers": [broker.name for broker in config.broker],
         "settings": kept_where(site),

@@ -71,6 +71,8 @@ def _print_check(report: dict[str, Any], zone: tzinfo) -> None:
     say(GOOD, f" configuration · {points} of {devices} · {report['rules']} rules")
     if not report["rules"]:
         say(DOUBT, " there is no rule: readings are stored, nothing is detected (没有规则：只存储，不预警)")
+    for doubt in report["warnings"]:
+        say(DOUBT, f" {doubt}")
     for name, place in report["settings"]["kept"].items():
         say(f"  {name}: {place}")
     for warning in report["settings"]["warnings"]:
