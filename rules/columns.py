@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rules.bound import BoundRule
     from rules.chosen import Chosen
     from rules.localtime import LocalClock
+    from rules.own_rows import OwnRows
     from rules.sweep import Hits
 
 _NO_TIMES: Final = np.zeros(0, np.int64)
@@ -70,7 +71,7 @@ class Columns:
         return columns
 
     def beside(
-        self, rule: BoundRule, rows: Hits, known: dict[str, NDArray[np.float64]]
+        self, rule: BoundRule, rows: Hits | OwnRows, known: dict[str, NDArray[np.float64]]
     ) -> Mapping[str, NDArray[np.float64]]:
         """The same for rows at which features have advanced already: their columns are ``known``."""
         columns = _Lazy(lambda name: self._column(name, rule, rows))
@@ -84,7 +85,7 @@ class Columns:
         limit = rule.limits(rows.slots, _times(rule, rows)) if rule.wants_limit else value[:0]
         return Walk(rows.slots, ts, local, value, prev, dt, limit)
 
-    def _column(self, name: str, rule: BoundRule, rows: Chosen | Hits) -> NDArray[np.float64]:
+    def _column(self, name: str, rule: BoundRule, rows: Chosen | Hits | OwnRows) -> NDArray[np.float64]:
         """A column without memory, for the rows of one rule."""
         if name in rule.by_slot:
             return rule.column(name, rows.slots, _times(rule, rows))
@@ -96,7 +97,7 @@ class Columns:
             return np.full(len(rows), np.nan)
         return rows.once(f"made {name}", lambda: self._shared(name, rows))
 
-    def _shared(self, name: str, rows: Chosen | Hits) -> NDArray[np.float64]:
+    def _shared(self, name: str, rows: Chosen | Hits | OwnRows) -> NDArray[np.float64]:
         """One that is the same for all rules of a set."""
         made: Any
         if name == "step":
@@ -112,7 +113,7 @@ class Columns:
         return np.asarray(made, np.float64)
 
 
-def _times(rule: BoundRule, rows: Chosen | Hits) -> NDArray[np.int64]:
+def _times(rule: BoundRule, rows: Chosen | Hits | OwnRows) -> NDArray[np.int64]:
     """When the rows were received; empty where no parameter of the rule changes with time."""
     return rows.received_at if rule.overlaid else _NO_TIMES
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from rules.bound import BoundRule
     from rules.chosen import Chosen
     from rules.memory import Rows
+    from rules.own_rows import OwnRows
     from rules.plan import Plan
     from rules.sweep import Hits
 
@@ -131,7 +132,7 @@ class RuleMachine(Kept):
                 keyed += self._revise(np.asarray(dirty), batch.rows)
             keyed += self._evaluate_groups(compared)
             if self._every.rules:
-                keyed += self._keyed(self._judge(self._every, all_rows(readings, ordered.lsn)))
+                keyed += self._keyed(self._judge_every(readings, ordered.lsn))
         return [change for _, change in sorted(keyed, key=lambda pair: pair[0])]
 
     def acknowledge(self, rule_id: str, point: int, onset: int, now_ms: int, lsn: int = 0) -> AlarmChange | None:
@@ -177,16 +178,30 @@ class RuleMachine(Kept):
         found: list[Verdict] = []
         sweep = self._sweeps[plan]
         for rule, hits, known in sweep.play(rows, again=again):
-            found += self._ask(rule, hits, self._columns.beside(rule, hits, known), rows)
+            found += self._ask(rule, hits, self._columns.beside(rule, hits, known), rows.lsn)
         left_over = sweep.left_over()
         laid = plan.lay(rows) if left_over else None
         for rule, chosen, beside in laid.select(left_over) if laid else ():
             rule.evaluated += 0 if again else len(chosen)
-            found += self._ask(rule, chosen, self._columns.of(rule, chosen, beside), rows)
+            found += self._ask(rule, chosen, self._columns.of(rule, chosen, beside), rows.lsn)
         return sorted(found, key=lambda verdict: verdict.rule.order)
 
+    def _judge_every(self, readings: Readings, lsn: NDArray[np.int64]) -> list[Verdict]:
+        """What rules over every row say of readings, as they came."""
+        if not self._stirring.knows():
+            return self._judge(self._every, all_rows(readings, lsn))
+        return [
+            verdict
+            for rule, rows in self._stirring.rows(readings)
+            for verdict in self._ask(rule, rows, self._columns.beside(rule, rows, {}), lsn)
+        ]
+
     def _ask(
-        self, rule: BoundRule, chosen: Chosen | Hits, columns: Mapping[str, NDArray[np.float64]], rows: Rows
+        self,
+        rule: BoundRule,
+        chosen: Chosen | Hits | OwnRows,
+        columns: Mapping[str, NDArray[np.float64]],
+        lsn: NDArray[np.int64],
     ) -> list[Verdict]:
         """What a rule says of rows, by their columns."""
         raised = rule.raises(columns, len(chosen))
@@ -197,12 +212,11 @@ class RuleMachine(Kept):
             return []
         clear = rule.clears(columns_at(columns, concerned), len(concerned))
         slots, ts = chosen.slots[concerned], chosen.column("ts")[concerned]
-        found, of = [], rows.readings
+        found, of = [], chosen.readings
         for change in rule.state.advance(rule.spec, slots, raised[concerned], clear, ts):
             i = chosen.row_at(concerned[change.row])
             at, received, value = int(of.ts[i]), int(of.received_at[i]), float(of.value[i])
-            lsn = int(rows.lsn[i])
-            found.append(Verdict(rule, change.slot, change.raised, change.onset, at, received, value, lsn, i))
+            found.append(Verdict(rule, change.slot, change.raised, change.onset, at, received, value, int(lsn[i]), i))
         return found
 
     def _keyed(self, verdicts: Iterable[Verdict]) -> list[tuple[tuple[int, int], AlarmChange]]:

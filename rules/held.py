@@ -22,6 +22,7 @@ from rules.plan import Plan
 from rules.revision import POINTS, Checkpoint, Past
 from rules.rule_set import digest
 from rules.silence import Silence
+from rules.stirring import Stirring
 from rules.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Held:
         self._bound = bound
         self._reading = Plan([r for r in bound if r.spec.evaluate == "reading"])
         self._every = Plan([r for r in bound if r.spec.evaluate == "every"])
+        self._stirring = Stirring(self._every.rules, self._columns)
         self._sweeps = {plan: Sweep(plan, self._clock) for plan in (self._reading, self._every)}
         self._timed = Plan([r for r in bound if r.spec.evaluate == "clock"], selects=False)
         self._grouped = Plan([r for r in bound if r.spec.evaluate == "group"], placed=True)
@@ -183,7 +185,7 @@ class Held:
             "journal": self._journal.nbytes + self._instants.nbytes,
             "features": sum(track.nbytes for rule in self._bound for track in rule.tracks),
             "alarms": sum(rule.state.nbytes for rule in self._bound),
-            "plans": sum(plan.nbytes for plan in self._plans) + marks + sum(points.values()),
+            "plans": sum(plan.nbytes for plan in self._plans) + marks + sum(points.values()) + self._stirring.nbytes,
             "silence": self._silence.nbytes,
         }
 
@@ -207,6 +209,7 @@ class Held:
         same: dict[bytes, NDArray[np.int32]] = {}
         for rule in self._bound:  # many rules look at the same points
             rule.points = same.setdefault(rule.points.tobytes(), rule.points)
+        self._stirring.grow(len(registry))
         compared = self._grouped.watched(registry)
         self._instants.grow(compared)
         wanted = np.where(compared, ORDERED, UNWATCHED)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from rules.bits import packed
 from rules.kernels import order as kernels
 from rules.memory import Rows
 
@@ -50,9 +51,7 @@ class Instants:
 
     def grow(self, compared: NDArray[np.bool_]) -> None:
         """Take in all points of a registry: whether each is compared."""
-        packed = np.packbits(compared, bitorder="little")
-        self._bits = np.zeros(len(compared) // 64 + 1, np.uint64)
-        self._bits.view(np.uint8)[: len(packed)] = packed
+        self._bits = packed(compared)
         self._none = np.zeros(len(self._bits) if compared.any() else 0, np.uint64)
 
     def told(
