@@ -243,8 +243,9 @@ def _blocks(text: str) -> dict[str, str]:
     for before, chunk in itertools.pairwise(chunks):
         above = _COMMENT.search(before)
         own = chunk if chunk is chunks[-1] else _COMMENT.sub("", chunk)
-        name = tomllib.loads(own)["rule"][0].get("id")
-        found[str(name)] = (above[0] if above and before is not chunks[0] else "") + own.rstrip()
+        rule = tomllib.loads(own)["rule"][0]
+        if not rule.get("shadow"):  # a candidate has the id of its rule, which is fitted
+            found[str(rule.get("id"))] = (above[0] if above and before is not chunks[0] else "") + own.rstrip()
     return found
 
 

@@ -139,6 +139,18 @@ def test_rules_that_are_indented_are_written_anew_and_those_that_are_no_tables_a
         Written.of([], rules)
 
 
+def test_a_candidate_in_the_same_file_is_not_what_is_written_anew(kit: Any, tmp_path: Path) -> None:
+    """The proposal was the candidate's text, with shadow = true, and changed nothing in production."""
+    candidate = kit.rule(**{**NOISY, "clear": '"value <= limit - 0.5"'}, version="2", shadow="true")
+    file = tmp_path / "mine.toml"
+    file.write_text(kit.rule(**NOISY) + candidate, "utf-8")
+    rules = RuleSet.load([file])
+    one = Fitted(rules.rules[0], "limit", 1.0, 3.0, 50.0, 0.5, (), within=True, by=3.0)
+    made = RuleSet.parse(proposal(Written.of([file], rules), [one], 1.0))
+    assert [rule.clear for rule in made.rules] == ["value <= limit"]
+    assert made.shadow == ()
+
+
 def alarms(*rows: tuple[Any, ...]) -> pa.Table:
     names = ("rule_id", "point", "detected_at", "cleared_at", "level", "group", "device_id", "quantity")
     full = {"rule_version": 1, "category": "process", "value": 1.0, "alarm_id": "a"}
