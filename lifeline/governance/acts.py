@@ -19,6 +19,7 @@ import orjson
 from sqlalchemy import select, tuple_
 
 from lifeline.core.errors import UnavailableError
+from lifeline.governance import lapses
 from lifeline.governance.asking import fetch
 from lifeline.governance.effects import Effects
 from lifeline.governance.errors import ConflictError, RefusedError
@@ -77,6 +78,7 @@ def take_acts(
         except RefusedError as error:
             outcomes.append(error)
             batch.refuse(act, error, now_ms)
+    lapses.after_closing(connection, batch.effects, policy, now_ms)
     store(connection, batch.effects, journal, policy.timezone)
     insert_rows(connection, idempotency, batch.new_keys)
     # a later act of the group may change the row again: everybody gets it as it was after his own

@@ -1,7 +1,10 @@
-"""Events put aside because what explains them has a case of its own, and told again; pure: a row in hand is changed.
+"""Events put aside because what explains them has a case of its own, and what becomes of them; pure: rows are changed.
 
     new ──explain──► explained     every alarm of it that stands is explained by another that came later
-    explained ──tell──► new        one of them stands although its cause has ended, or one that nothing explains joins
+    explained ──tell──► new        one of them stands although its cause has ended, or its cause's case was closed by
+                                   hand; or one that nothing explains joins
+    explained ──lapse──► lapsed    all of them are over, and what explained them is (``lapses``)
+    lapsed ──explain──► explained  late readings: one of them is not
 
 Nobody is late with what is put aside: it has no deadline, and gets the whole of it anew when it is told again. What
 somebody has filed, cancelled or dispatched is never put aside, nor what people told of or acknowledged.
@@ -13,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifeline.governance import deadlines
 from lifeline.governance.actor import ENGINE
-from lifeline.governance.states import EXPLAINED
+from lifeline.governance.states import EXPLAINED, LAPSED
 
 if TYPE_CHECKING:
     from lifeline.governance.effects import Effects
@@ -24,7 +27,8 @@ Row = dict[str, Any]
 
 def put(effects: Effects, row: Row, cause: str | None, words: str, policy: Policy, at: int) -> None:
     """Put an event aside beneath that of its cause (None: what explains it is a state of the plant)."""
-    _step(effects, row, "explain", {"status": EXPLAINED, "related_id": cause or row["related_id"]}, words, policy, at)
+    values = {"status": EXPLAINED, "is_open": True, "related_id": cause or row["related_id"]}
+    _step(effects, row, "explain", values, words, policy, at)
 
 
 def tell(effects: Effects, row: Row, words: str, policy: Policy, at: int) -> None:
@@ -35,6 +39,11 @@ def tell(effects: Effects, row: Row, words: str, policy: Policy, at: int) -> Non
     if row["due_at"] is not None and row["due_from"] is not None:
         values |= {"due_at": at + row["due_at"] - row["due_from"], "due_from": at, "round": row["round"] + 1}
     _step(effects, row, "tell", values, words, policy, at)
+
+
+def lapse(effects: Effects, row: Row, words: str, policy: Policy, at: int) -> None:
+    """End an event that is put aside."""
+    _step(effects, row, "lapse", {"status": LAPSED, "is_open": False}, words, policy, at)
 
 
 def _step(effects: Effects, row: Row, action: str, values: Row, words: str, policy: Policy, at: int) -> None:

@@ -109,6 +109,8 @@ class Explained:
     """Causes in a flood and where: their earlier consequences refer to them, and none has opened an event since."""
     bare: dict[str, set[str]] = field(default_factory=dict)
     """Of events that consequences are in: alarms that stand for themselves, unexplained or acknowledged by somebody."""
+    over: bool = False
+    """A cause has ended, or an event that is put aside is over: it may lapse now."""
     settled_at: int | None = None
     """When the first of what causes that have ended leave behind is to be told, if it still stands."""
 

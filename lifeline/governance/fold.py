@@ -14,7 +14,7 @@ same changes into batches gives the same rows, and a change seen before gives no
 What late readings have changed of a known alarm (value, times) is changed.
 
 A worse alarm raises the event's level, takes over its title and may tighten its deadline. When the last standing
-alarm of an event clears this is logged, and the event stays open: people close it.
+alarm of an event clears this is logged, and the event stays open: people close it, unless it is put aside (``lapses``).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from lifeline.core.alarm import RULE_BACK
 from lifeline.governance import joining, reasons
 from lifeline.governance.alarm_state import alarm_state
 from lifeline.governance.hand import number
+from lifeline.governance.states import EXPLAINED
 
 if TYPE_CHECKING:
     from lifeline.core.alarm import AlarmChange
@@ -202,6 +203,7 @@ def _clear(hand: Hand, change: AlarmChange) -> None:
         hand.log(row, change.detected_at, "alarm-ended", f"{change.reason}: {alarm['alarm_id']}")
     if row["active_count"] == 0:
         row["normal_at"] = change.detected_at
+        hand.explained.over |= row["status"] == EXPLAINED
         hand.log(row, change.detected_at, "return-to-normal", "全部报警已恢复 / all alarms have cleared")
 
 

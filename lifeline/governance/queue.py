@@ -23,6 +23,7 @@ from lifeline.governance import (
     emergency_tick,
     fold,
     idempotency,
+    lapses,
     modes,
     regulations,
     rehearsal,
@@ -124,6 +125,7 @@ class GovernanceQueue:
         self._rules = rules
         self._relations = consequences.Relations(rules)
         self._settle_at = 0
+        self._may_lapse = True
 
     @property
     def position(self) -> int:
@@ -181,6 +183,7 @@ class GovernanceQueue:
             self._forgot_ms = now_ms
         if fires:
             self._settle_causes(now_ms)
+            self._lapse(now_ms)
         with self._database.read() as connection:
             self._policy = current_policy(connection)
             held = alarm_acts.expired_holds(connection, now_ms, rows_max=1) or without_event(connection, rows_max=1)
@@ -226,6 +229,17 @@ class GovernanceQueue:
                     self._policy.timezone,
                 )
         self._settle_at = min((at for at, _ in orphans if at > now_ms), default=NEVER_MS)
+
+    def _lapse(self, now_ms: int) -> None:
+        """What is put aside and over with its cause; looked for at a start, and when a cause or such an event is."""
+        if self._may_lapse:
+            with self._database.read() as connection:
+                found = lapses.look(connection, self._policy, now_ms)
+            if found.effects.log:
+                with self._database.write() as connection:
+                    found = lapses.look(connection, self._policy, now_ms)
+                    store(connection, found.effects, self._journal, self._policy.timezone)
+            self._may_lapse = found.more
 
     def end_without_rule(self, now_ms: int) -> int:
         """End standing alarms of rules that are gone or have another version: nothing else ever would.
@@ -290,6 +304,7 @@ class GovernanceQueue:
             fold.take(hand, change)
         if (settled_at := hand.explained.settled_at) is not None:
             self._settle_at = min(self._settle_at, settled_at)
+        self._may_lapse |= hand.explained.over
         hand.effects.causes, hand.effects.causes_gone = hand.explained.new, hand.explained.gone
         return hand.effects
 

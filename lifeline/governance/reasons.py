@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lifeline.governance import aside, consequences
 from lifeline.governance.alarm_state import alarm_state
 from lifeline.governance.load import WINDOW_MS
-from lifeline.governance.states import EXPLAINED
+from lifeline.governance.states import EXPLAINED, LAPSED
 
 if TYPE_CHECKING:
     from lifeline.governance.consequences import Key
@@ -40,6 +40,9 @@ def stands_again(hand: Hand, alarm: Row, at: int) -> None:
     """Late readings: an alarm had not ended. Whether its cause stands a look at what causes left behind will say."""
     hand.explained.weigh(alarm)
     row = hand.events.get(alarm["event_id"])
+    if row is not None and row["status"] == LAPSED:
+        words = "迟到数据：尚未恢复 / late readings: it had not cleared"
+        aside.put(hand.effects, row, None, words, hand.policy, at)
     if alarm["cause_id"] is not None:
         hand.explained.settle(at)
     elif row is not None:
@@ -67,6 +70,7 @@ def end(hand: Hand, alarm_id: str, at: int, *, was_one: bool = True) -> None:
     Not ``was_one``: late readings have taken the cause back.
     """
     hand.explained.end(alarm_id)
+    hand.explained.over = True
     for other in hand.explained.dependents.values():
         if other["active"] and other["cause_id"] == alarm_id and (other["suppressed"] or _apart(hand, other, alarm_id)):
             rule = hand.rule(other)
@@ -108,10 +112,13 @@ def _apart(hand: Hand, alarm: Row, cause: str) -> bool:
 def _put_aside(hand: Hand, alarm: Row, cause: Row, at: int) -> bool:
     """The event of an alarm that is explained now, if nobody has it and nothing else in it stands for itself.
 
-    What an event is named after must be a consequence of the cause, too.
+    What an event is named after must be a consequence of the cause, too, whose case nobody has closed.
     """
     row = hand.events.get(alarm["event_id"])
     if row is None or row["status"] != "new" or row["event_id"] == cause["event_id"]:
+        return False
+    case = hand.events.get(cause["event_id"])
+    if case is not None and not case["is_open"]:
         return False
     if hand.explained.bare.get(row["event_id"], {""}) or row["source"] != "telemetry" or row["reports"]:
         return False

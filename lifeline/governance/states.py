@@ -18,6 +18,7 @@ from lifeline.governance.errors import FieldError, ForbiddenError, IllegalAction
 STATES: Final[dict[str, tuple[str, str]]] = {
     "new": ("新报", "raised, nobody has judged it yet"),
     "explained": ("已归因", "put aside: a later alarm, with a case of its own, explains it"),
+    "lapsed": ("随因消除", "was put aside and is over, as is what explained it: nobody has to act"),
     "cancelled": ("注销", "judged to be no case"),
     "filed": ("立案", "judged to be a case, waiting for a unit"),
     "dispatched": ("已派遣", "sent to a unit"),
@@ -36,7 +37,8 @@ STATES: Final[dict[str, tuple[str, str]]] = {
 """Every state with its Chinese name and its meaning."""
 
 EXPLAINED: Final = "explained"
-CLOSED_STATES: Final = frozenset({"cancelled", "closed", "evaluated"})
+LAPSED: Final = "lapsed"
+CLOSED_STATES: Final = frozenset({LAPSED, "cancelled", "closed", "evaluated"})
 OPEN_STATES: Final = tuple(state for state in STATES if state not in CLOSED_STATES)
 """Alarms fold into an event only while it is in one of these."""
 
@@ -45,7 +47,7 @@ ROLES: Final = ("viewer", "operator", "dispatcher", "analyst", "auditor", "admin
 
 SYSTEM: Final = "system"
 """Not a person: in an emergency high events are filed and dispatched at once, by the queue itself, and consequences are
-put aside beneath their cause and told again."""
+put aside beneath their cause, told again, and over with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,8 @@ TABLE: Final[tuple[Transition, ...]] = (
     _cancel("new", (*_DESK, "analyst")),
     Transition("new", "explain", EXPLAINED, (SYSTEM,)),
     Transition(EXPLAINED, "tell", "new", (SYSTEM,)),
+    Transition(EXPLAINED, "lapse", LAPSED, (SYSTEM,)),
+    Transition(LAPSED, "explain", EXPLAINED, (SYSTEM,)),
     Transition(EXPLAINED, "file", "filed", (*_DESK, "analyst"), (), ("owner",)),
     _cancel(EXPLAINED, (*_DESK, "analyst")),
     _dispatch("filed"),
@@ -151,6 +155,7 @@ TABLE: Final[tuple[Transition, ...]] = (
     Transition("closed", "evaluate", "evaluated", _CHECKER, ("satisfaction",), checks=True),
     _reopen("closed"),
     _reopen("cancelled"),
+    _reopen(LAPSED),
     _reopen("evaluated"),
     _dispatch("reopened"),
     _handle("reopened"),

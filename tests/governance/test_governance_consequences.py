@@ -367,12 +367,154 @@ def test_rules_that_say_otherwise_tell_what_was_put_aside_in_a_flood(city: Hands
     assert (state(city, first)[1], city.desk.get_event(opened)["status"]) == (None, "new")
 
 
+def aside_by_burst(city: Hands) -> tuple[AlarmChange, AlarmChange, str, str]:
+    """A consequence that came first, the burst that explains it in a flood; their events."""
+    low, burst = raised("low", 2, T0), raised("burst", 0, T0 + 20_000)
+    city.apply(low, *flood(), burst)
+    opened, case = state(city, low)[2] or "", state(city, burst)[2] or ""
+    assert city.desk.get_event(opened)["status"] == "explained"
+    return low, burst, opened, case
+
+
+def actions(hands: Hands, event_id: str) -> list[str]:
+    return [entry["action"] for entry in hands.desk.get_event(event_id)["log"]]
+
+
+def test_what_is_put_aside_lapses_when_it_and_its_cause_are_over_once_for_all(city: Hands) -> None:
+    low, burst, opened, case = aside_by_burst(city)
+    over = [cleared(low, T0 + 10 * MINUTE), cleared(burst, T0 + 20 * MINUTE)]
+    city.apply(over[0], position=2)
+    tick_at(city, T0 + 15 * MINUTE)
+    assert city.desk.get_event(opened)["status"] == "explained", "whether it was one is not known before its cause ends"
+    city.apply(over[1], position=3)
+    city.reopen()  # killed before its tick
+    city.apply(*over, position=3)
+    tick_at(city, T0 + 21 * MINUTE)
+    city.tick(5)
+    event = city.desk.get_event(opened)
+    assert (event["status"], event["is_open"], event["closed_at"]) == ("lapsed", False, None)
+    assert actions(city, opened) == ["open", "explain", "return-to-normal", "lapse"]
+    last = event["log"][-1]
+    assert (last["actor"], last["at"]) == ("engine", T0 + 21 * MINUTE)
+    assert f"起因已消除 / its alarms and their cause are over: {case} · burst" in last["note"]
+    assert event["actions"] == ["reopen"]
+    assert city.desk.get_event(case)["status"] == "new", "people close the case of the cause"
+    assert city.desk.open_counts().get(("yellow", "lapsed")) is None
+    assert "events" in verify_queue(city.url, full=True)
+
+
+@pytest.mark.parametrize("settled", [False, True], ids=["in its settle time", "after it"])
+def test_what_outlasts_its_cause_lapses_if_it_clears_before_it_is_told(city: Hands, *, settled: bool) -> None:
+    slow, cause = raised("slow", 1, T0), raised("pump.off", 0, T0 + 1000)
+    (opened,) = city.apply(slow, cause)
+    city.apply(cleared(cause, T0 + 10 * MINUTE), position=2)
+    tick_at(city, T0 + (80 if settled else 40) * MINUTE)
+    city.apply(cleared(slow, city.now - 1000), position=3)
+    city.tick(2)
+    event = city.desk.get_event(opened)
+    assert event["status"] == ("new" if settled else "lapsed"), "what people were told of, people close"
+    assert settled or f"{cause.alarm_id} · pump.off" in event["log"][-1]["note"]
+
+
+def test_late_readings_bring_back_what_has_lapsed(city: Hands) -> None:
+    low, burst, opened, _ = aside_by_burst(city)
+    ended = cleared(low, T0 + 10 * MINUTE)
+    city.apply(ended, cleared(burst, T0 + 20 * MINUTE), position=2)
+    tick_at(city, T0 + 21 * MINUTE)
+    assert city.desk.get_event(opened)["status"] == "lapsed"
+    city.apply(replace(ended, kind="reopened", cleared_at=None, revised=True), position=3)
+    city.tick(2)
+    event = city.desk.get_event(opened)
+    assert (event["status"], event["is_open"]) == ("new", True)
+    assert event["due_at"] > city.now, "a whole deadline"
+    assert actions(city, opened)[-4:] == ["lapse", "active-again", "explain", "tell"]
+    assert "events" in verify_queue(city.url, full=True)
+
+
+def test_what_has_lapsed_is_explained_again_when_neither_had_ended(city: Hands) -> None:
+    low, burst, opened, _ = aside_by_burst(city)
+    ended = [cleared(low, T0 + 10 * MINUTE), cleared(burst, T0 + 20 * MINUTE)]
+    city.apply(*ended, position=2)
+    tick_at(city, T0 + 21 * MINUTE)
+    city.apply(*(replace(one, kind="reopened", cleared_at=None, revised=True) for one in ended), position=3)
+    city.tick(2)
+    assert city.desk.get_event(opened)["status"] == "explained"
+    city.apply(*(replace(one, cleared_at=T0 + 30 * MINUTE) for one in ended), position=4)
+    tick_at(city, T0 + 31 * MINUTE)
+    assert city.desk.get_event(opened)["status"] == "lapsed"
+
+
+def test_what_is_over_is_told_when_late_readings_take_its_cause_back(city: Hands) -> None:
+    low, burst, opened, _ = aside_by_burst(city)
+    city.apply(cleared(low, T0 + 10 * MINUTE), position=2)
+    gone = replace(cleared(burst, T0 + 11 * MINUTE), kind="withdrawn", cleared_at=burst.raised_at, revised=True)
+    city.apply(gone, position=3)
+    city.tick(2)
+    assert city.desk.get_event(opened)["status"] == "new"
+    assert "起因不成立" in city.desk.get_event(opened)["log"][-1]["note"]
+
+
+@pytest.mark.parametrize("how", ["cancelled", "closed"])
+def test_closing_the_case_of_a_cause_that_stands_tells_what_it_explains(city: Hands, how: str) -> None:
+    _, burst, opened, case = aside_by_burst(city)
+    tick_at(city, T0 + 300 * MINUTE)
+    handled = (("file", "li", "operator"), ("dispatch", "wang", "dispatcher"), ("accept", "li", "operator"))
+    handled = (*handled, ("handle", "li", "operator"), ("feed-back", "li", "operator"), ("close", "wang", "dispatcher"))
+    if how == "closed":
+        city.walk(case, *handled, cause="burst")
+    else:
+        city.walk(case, ("cancel", "li", "operator"))
+    event = city.desk.get_event(opened)
+    assert (event["status"], event["due_at"]) == ("new", city.now + 1_800_000)
+    assert timers_of(city, opened).keys() == {"triage", "handle"}
+    assert "起因的事件已结" in event["log"][-1]["note"]
+    told = city.desk.get_event(case)["log"][-1]
+    assert (told["action"], told["role"]) == ("untied", "system")
+    assert "1 起事件恢复新报 / 1 events" in told["note"]
+    city.apply(cleared(burst, city.now), position=2)
+    city.tick(2)
+    assert actions(city, opened) == ["open", "explain", "tell"], "it is told once"
+    assert "events" in verify_queue(city.url, full=True)
+
+
+def test_what_is_over_lapses_with_the_case_that_people_close(city: Hands) -> None:
+    low, _, opened, case = aside_by_burst(city)
+    city.apply(cleared(low, T0 + 10 * MINUTE), position=2)
+    city.tick(2)
+    city.walk(case, ("cancel", "li", "operator"))
+    assert city.desk.get_event(opened)["status"] == "lapsed"
+    assert actions(city, case)[-1] == "cancel", "nothing has come back"
+
+
+def test_nothing_is_put_aside_beneath_a_case_that_is_closed(city: Hands) -> None:
+    """A cause whose clearing late readings take back after people have closed its case."""
+    RULES["off"] = replace(PUMP_OFF, rule_id="off", announce=True)
+    RULES["low"] = replace(LOW, suppressed_by=("off",))
+    city.queue.rules = RULES
+    off = raised("off", 0, T0)
+    (case,) = city.apply(off)
+    ended = cleared(off, T0 + MINUTE)
+    city.apply(ended, position=2)
+    city.walk(case, ("cancel", "li", "operator"))
+    (opened,) = city.apply(raised("low", 2, T0 + 2 * MINUTE), position=3)
+    city.apply(replace(ended, kind="reopened", cleared_at=None, revised=True), position=4)
+    del RULES["off"]
+    assert city.desk.get_event(opened)["status"] == "new"
+
+
 @settings(max_examples=12, deadline=None)
-@given(st.permutations([*range(10), "low 0", "low 2", "burst"]), st.lists(st.integers(1, 13), max_size=4))
+@given(
+    st.permutations([*range(10), "low 0", "low 2", "burst"]),
+    st.lists(st.integers(1, 13), max_size=4),
+    st.permutations(range(4)),
+)
 def test_in_whatever_order_a_cause_and_its_consequences_come_people_have_one_case(
-    tmp_path_factory: pytest.TempPathFactory, order: list[int | str], edges: list[int]
+    tmp_path_factory: pytest.TempPathFactory, order: list[int | str], edges: list[int], ends: list[int]
 ) -> None:
-    """Of the burst and what it explains; the next consequence finds the flood known, whenever its alarms came."""
+    """Of the burst and what it explains; the next consequence finds the flood known, whenever its alarms came.
+
+    In whatever order they end: what was told is open, what was put aside has lapsed when all of them have.
+    """
     hands = Hands(queue_file(tmp_path_factory.mktemp("q") / "governance.db"))
     changes = []
     for k, one in enumerate(order):
@@ -392,6 +534,18 @@ def test_in_whatever_order_a_cause_and_its_consequences_come_people_have_one_cas
         row["event_id"] for row in waiting if row["kind"] == "burst"
     }
     assert all(timers_of(hands, row["event_id"]) == {} for row in aside)
+    over = [change for change in changes if change.rule_id in {"low", "burst"}]
+    for k, end in enumerate(ends):
+        hands.apply(cleared(over[end], T0 + (10 + k) * MINUTE), position=100 + k)
+        tick_at(hands, T0 + (10 + k) * MINUTE + 1000)
+    left = [hands.desk.get_event(row["event_id"]) for row in aside]
+    assert {row["status"] for row in left} <= {"lapsed", "new"}
+    for row in left:
+        stood = any(
+            lows_end > ends.index(over.index(burst))
+            for lows_end in (ends.index(k) for k, one in enumerate(over) if state(hands, one)[2] == row["event_id"])
+        )
+        assert row["status"] == ("new" if stood else "lapsed")
     hands.close()
 
 
@@ -435,6 +589,8 @@ def test_any_split_into_batches_gives_the_same_rows(
         bounds = sorted({0, len(changes), *(edge for edge in cuts if edge < len(changes))})
         for a, b in itertools.pairwise(bounds):
             hands.apply(*changes[a:b], position=b)
+        tick_at(hands, T0 + MINUTE)
+        tick_at(hands, T0 + 2 * MINUTE)
         hands.close()
         found.append(rows_of(url))
     assert found[0] == found[1]

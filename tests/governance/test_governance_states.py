@@ -110,7 +110,7 @@ def test_pure_matrix(status: str, action: str) -> None:
 
 
 def test_whole_matrix_through_the_database(hands: Hands) -> None:
-    """16 states x all actions x roles: a refusal leaves the row and the log as they were, a step writes one line.
+    """17 states x all actions x roles: a refusal leaves the row and the log as they were, a step writes one line.
 
     Every case begins from the same stored event: what is refused shares a call, as acts of many people do; each step
     that is taken is taken back to its savepoint.

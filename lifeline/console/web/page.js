@@ -4,7 +4,7 @@
   const { LEVELS, REASONS, STATES, UTILITIES, zone, make } = shared;
   const SECOND = 1000, HISTORY = 180, ROWS = 40, TIMEOUT = 4000, LAG_FULL_S = 30, LAG_WARN_S = 5;
   const FOLLOWERS = { rules: "规则", lake: "数据湖", live: "实时值", completeness: "完整性", tally: "统计", shadow: "影子规则" };
-  const DONE = new Set(["cancelled", "closed", "evaluated"]);
+  const DONE = new Set(["lapsed", "cancelled", "closed", "evaluated"]);
 
   const at = (id) => document.getElementById(id);
   const format = (options) => new Intl.DateTimeFormat("zh-CN", { timeZone: zone, hour12: false, ...options });

@@ -7,7 +7,7 @@ const shared = (() => {
     not_a_number: "不是数值", out_of_span: "超出量程", future_timestamp: "时间超前", too_old: "时间过旧", oversized: "报文过大", duplicate: "重复上报",
   };
   const STATES = {
-    new: "新报", explained: "已归因", cancelled: "注销", filed: "立案", dispatched: "已派遣", accepted: "已接受", handling: "处置中", "co-handling": "联合处置",
+    new: "新报", explained: "已归因", lapsed: "随因消除", cancelled: "注销", filed: "立案", dispatched: "已派遣", accepted: "已接受", handling: "处置中", "co-handling": "联合处置",
     "extension-asked": "申请延期", suspended: "挂账", returned: "退单", "fed-back": "已反馈", "check-failed": "返工", closed: "结案",
     evaluated: "已评价", reopened: "重新立案",
   };
@@ -16,7 +16,7 @@ const shared = (() => {
     file: "立案", cancel: "注销", dispatch: "派遣", accept: "接受", return: "退单", handle: "处置", "co-handle": "联合处置",
     "ask-extension": "申请延期", "grant-extension": "同意延期", "refuse-extension": "不同意延期", suspend: "挂账", resume: "恢复",
     "feed-back": "反馈", close: "结案", "fail-check": "核查不通过", evaluate: "评价", reopen: "重新立案", note: "备注",
-    supervise: "督办", grade: "定级", explain: "归于起因", tell: "重新上报",
+    supervise: "督办", grade: "定级", explain: "归于起因", tell: "重新上报", lapse: "随因消除",
   };
   const CAUSES = {
     leak: "泄漏", burst: "爆管", "third-party-damage": "第三方破坏", "equipment-fault": "设备故障", operation: "操作或调度", biogas: "沼气",

@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from lifeline.governance.states import CLOSED_STATES, EXPLAINED
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -33,6 +35,8 @@ BEIJING: Final = timezone(timedelta(hours=8))
 EXPIRES_MS: Final = 86_400_000
 """A warning that nobody updates ends by itself after a day."""
 SERIALS: Final = 10
+_NONE_YET: Final = {"new", EXPLAINED, *CLOSED_STATES}
+"""Where nobody has judged an event to be a case, or it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def message_type(message: Message, earlier: Sequence[Issue]) -> str | None:
     """``Alert``, ``Update``, ``Cancel``, or None when this change issues nothing."""
     event, action = message.data["event"], message.data["action"]
     if not earlier:
-        return "Alert" if event["status"] not in {"new", "explained", "cancelled", "closed", "evaluated"} else None
+        return "Alert" if event["status"] not in _NONE_YET else None
     if event["status"] == "cancelled" and action == "cancel":
         return "Cancel"
     if message.kind == "event.closed" and action == "close":
