@@ -124,7 +124,7 @@ def _forge(k: int, blows: NDArray[np.float64], said: NDArray[np.float64], last: 
 
 
 @njit(cache=True)
-def _force(k: int, blows: NDArray[np.float64], wanted: NDArray[np.float64]) -> None:
+def force(k: int, blows: NDArray[np.float64], wanted: NDArray[np.float64]) -> None:
     """Hold the states that an attack holds."""
     for b in range(len(blows)):
         begin, end, target, how, amount = blows[b]
@@ -133,7 +133,7 @@ def _force(k: int, blows: NDArray[np.float64], wanted: NDArray[np.float64]) -> N
 
 
 @njit(cache=True)
-def _between(level: float, low: float, high: float, state: float) -> float:
+def between(level: float, low: float, high: float, state: float) -> float:
     """On below the lower mark, off above the upper one; between them nothing changes."""
     return 2.0 if level < low else 1.0 if level > high else state
 
@@ -163,16 +163,16 @@ def _run(noise: NDArray[np.float64], slow: NDArray[np.float64], blows: NDArray[n
         )  # fmt: skip
         said += noise[k]
         moved = _forge(k, blows, said, told[k - 1])
-        duty = _between(said[1], 800.0, 1000.0, duty)
-        feed = _between(said[2], 800.0, 1000.0, feed)
-        wanted[16] = _between(said[0], 500.0, 800.0 + moved, valve)
+        duty = between(said[1], 800.0, 1000.0, duty)
+        feed = between(said[2], 800.0, 1000.0, feed)
+        wanted[16] = between(said[0], 500.0, 800.0 + moved, valve)
         wanted[17] = duty if said[0] > 250.0 else 1.0
         wanted[18] = 1.0
         wanted[19] = 2.0 if flows[1] > 1.0 else 1.0
         wanted[20] = wanted[25] = 1.0 + wash
         wanted[21] = feed if said[1] > 250.0 and wash == 0.0 else 1.0
         wanted[22] = wanted[24] = 2.0
-        _force(k, blows, wanted)
+        force(k, blows, wanted)
         moving = 8 if wanted[16] != valve else max(moving - 1, 0)
         valve = wanted[16]
         into = np.array([

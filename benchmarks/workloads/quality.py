@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from benchmarks.harness import Figure, Result, figure
-from benchmarks.quality import foreign, made, networks, pipes, plant, planted, sets, station, treatment, twisted
+from benchmarks.quality import energy, foreign, made, networks, pipes, plant, planted, sets, station, treatment, twisted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +70,7 @@ def _made(result: Result, folder: Path) -> None:
     attacked = judged["attacked"][0]
     add("made_attacked_s", Figure(foreign.attack_score(attacked)["s"], "S", 0.8))
     add("made_attacked_false", Figure(float(foreign.false_alarms(attacked)), "alarms in a day", 5, "lower"))
+    judged |= _energy(result, folder)
     leaks, false = _leaks(judged["homes"][0])
     add("made_homes_found", Figure(leaks, "share of leaks", 0.9))
     add("made_homes_quiet", Figure(1 - false, "share of sound meters", 0.9))
@@ -81,6 +82,20 @@ def _made(result: Result, folder: Path) -> None:
             for row in one.alarms["alarm_id"]:
                 digest.update(row.encode())
     result.hash = digest.hexdigest()
+
+
+def _energy(result: Result, folder: Path) -> dict[str, list[Judged]]:
+    """A heat substation and a gas station under attack."""
+    judged = {}
+    for name, make in (("heated", energy.heat), ("regulated", energy.gas)):
+        one = foreign.judge(next(make(np.random.default_rng(SEED))), folder)
+        marks = foreign.found(one)
+        result.figures[f"made_{name}_s"] = Figure(foreign.attack_score(one)["s"], "S", 0.8)
+        result.figures[f"made_{name}_found"] = Figure(marks["found"] / marks["faults"], "share of faults", 0.8)
+        quiet = 1 - marks["false_minutes"] / marks["minutes"]
+        result.figures[f"made_{name}_quiet"] = Figure(quiet, "share of minutes", 0.8)
+        judged[name] = [one]
+    return judged
 
 
 def _leaks(one: Judged) -> tuple[float, float]:

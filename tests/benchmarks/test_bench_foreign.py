@@ -16,7 +16,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.harness import Result
-from benchmarks.quality import foreign, made, networks, pipes, plant, planted, sets, station, treatment, twisted
+from benchmarks.quality import energy, foreign, made, networks, pipes, plant, planted, sets, station, treatment, twisted
 from benchmarks.workloads import quality
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -185,6 +185,37 @@ def test_a_plant_under_attack_tells_what_the_attack_says() -> None:
     assert (np.delete(told[:, at_["p102"]], np.arange(4000, 4400)) == 1).all()
     assert told[4020:4390, at_["fit201"]].min() > 0.85
     assert (told[6000:6600, at_["lit401"]] == told[5999, at_["lit401"]]).all()
+
+
+def test_a_substation_holds_its_temperature_and_a_forged_one_is_believed() -> None:
+    """Make-up holds the pressure between its marks; water told to be colder than it is opens the valve."""
+    n, at_ = 9000, {name: k for k, name in enumerate(energy.HEAT)}
+    noise, slow = np.zeros((n, len(energy.HEAT_NOISE))), np.zeros((n, 5))
+    quiet = energy._heat(noise, slow, np.zeros((0, 5)))[3600:]
+    wanted = 50.0 - 0.8 * quiet[:, at_["t_out"]]
+    assert np.abs(quiet[:, at_["t21"]] - wanted).max() < 0.5
+    assert 2.95 < quiet[:, at_["p22"]].min() < quiet[:, at_["p22"]].max() < 3.45
+    blows = np.array([[6000, 6600, at_["t21"], energy.SHIFT, -6.0], [8000, 8600, at_["leak"], energy.FORCE, 1.0]])
+    told = energy._heat(noise, slow, blows)[3600:]
+    assert np.array_equal(told[:2400], quiet[:2400])
+    assert told[2410:3000, at_["v1"]].min() > quiet[2410:3000, at_["v1"]].max()
+    assert told[4400:5000, at_["p301"]].mean() > 1.5 > quiet[4400:5000, at_["p301"]].mean()
+
+
+def test_a_gas_station_holds_its_pressure_and_what_stands_by_takes_over() -> None:
+    """A regulator that is shut is another's turn; a relief that is forced lets out what the meter counts."""
+    n, at_ = 9000, {name: k for k, name in enumerate(energy.GAS)}
+    noise, slow = np.zeros((n, len(energy.GAS_NOISE))), np.zeros((n, 5))
+    quiet = energy._gas(noise, slow, np.zeros((0, 5)))[3600:]
+    assert np.abs(quiet[:, at_["p_out"]] - 300).max() < 1.0
+    assert quiet[:, at_["z2"]].max() == 0.0
+    assert (quiet[:, at_["relief"]] == 1.0).all()
+    blows = np.array([[6000, 6600, at_["ssv1"], energy.FORCE, 1.0], [8000, 8600, at_["relief"], energy.FORCE, 2.0]])
+    told = energy._gas(noise, slow, blows)[3600:]
+    assert np.array_equal(told[:2400], quiet[:2400])
+    assert told[2600:3000, at_["z2"]].min() > 20.0
+    assert told[2600:3000, at_["p_out"]].min() > 270.0
+    assert told[4600:5000, at_["flow"]].mean() > quiet[4600:5000, at_["flow"]].mean() + 800
 
 
 @pytest.mark.parametrize("twist", twisted.SAME)

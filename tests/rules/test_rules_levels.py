@@ -26,7 +26,7 @@ LIVES: Final = """
     gas.pressure.low gas.inlet.high gas.flow.surge methane.mine.high methane.ambient.plume methane.ambient.agree
     methane.ambient.slow methane.ambient.percent
     scada.energy.pattern heat.makeup.surge heat.pressure.drop water.burst.confirmed water.burst.pressure
-    scada.water.pattern scada.water.habit quality.water.drift quality.water.pattern
+    scada.water.pattern scada.water.habit scada.energy.habit quality.water.drift quality.water.pattern
 """
 """Explosion, scalding, a street that collapses, unfit water for a whole network."""
 MANY: Final = """

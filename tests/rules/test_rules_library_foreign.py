@@ -135,6 +135,35 @@ def ring(leak: float) -> Series:
     }
 
 
+def boiler(forged: bool) -> Series:
+    """A boiler by the minute, warmed between two marks; where forged, what it tells stands still with its noise."""
+    n = 8 * 1440
+    burner, warm = np.zeros(n), np.full(n, 70.0)
+    draw = 40 + 5 * np.sin(np.arange(n) / 1440 * 2 * np.pi) + noise(n, 0.3)
+    for k in range(1, n):
+        burner[k] = warm[k - 1] < 65 or (burner[k - 1] and warm[k - 1] < 75)
+        warm[k] = warm[k - 1] + 1.5 * burner[k] - 0.01 * draw[k]
+    if forged:
+        warm[-60:] = warm[-61]
+    return {"burner": burner, "kw": draw, "t_water": warm + noise(n, 0.05)}
+
+
+def regulated(leak: float) -> Series:
+    """A gas station by the minute: what comes in goes out by two mains, in the last hour not all of it."""
+    n = 8 * 1440
+    day = np.arange(n) / 1440 * 2 * np.pi
+    mains = [600 + 150 * np.sin(day + k) + noise(n, 5.0) for k in range(2)]
+    inlet = 16 + 0.3 * np.sin(day / 1.7) + noise(n, 0.01)
+    flow = sum(mains) + after(n, n - 60, leak)
+    return {
+        "p_in": inlet,
+        "opening": 100 * flow / inlet / 150 + noise(n, 0.1),
+        "f_in": flow + noise(n, 3.0),
+        "f_1": mains[0],
+        "f_2": mains[1],
+    }
+
+
 def torn(whole: Series) -> Series:
     """The same with one value in twenty missing."""
     return {name: np.where(RANDOM.random(len(values)) < 0.05, np.nan, values) for name, values in whole.items()}
@@ -417,6 +446,8 @@ CASES: list[Case] = [
     ),
     ("scada.water.pattern", "water-scada", 3600, lambda: network(wrong=True), lambda: network(wrong=False)),
     ("scada.water.habit", "water-scada", 60, lambda: tank(forged=True), lambda: tank(forged=False)),
+    ("scada.energy.habit", "heat-scada", 60, lambda: boiler(forged=True), lambda: boiler(forged=False)),
+    ("scada.energy.habit", "gas-scada", 60, lambda: regulated(150.0), lambda: regulated(0.0)),
     ("scada.energy.pattern", "heat-scada", 3600, lambda: ring(2.0), lambda: ring(0.0)),
     ("scada.energy.pattern", "gas-scada", 3600, lambda: torn(ring(2.0)), lambda: torn(ring(0.0))),
     ("scada.water.pattern", "water-scada", 3600, lambda: torn(network(wrong=True)), lambda: torn(network(wrong=False))),
@@ -536,6 +567,13 @@ def test_fires_when_wrong_and_only_then(
     RANDOM.bit_generator.state = np.random.default_rng(11).bit_generator.state  # whatever order the cases come in
     assert fired(kit, rule, kind, step_s, wrong())
     assert not fired(kit, rule, kind, step_s, right())
+
+
+def test_a_heat_plant_told_by_the_minute_has_one_voice(kit: Any) -> None:
+    """The pattern is silent where the habit speaks, and the habit where frames are an hour apart."""
+    RANDOM.bit_generator.state = np.random.default_rng(11).bit_generator.state
+    assert not fired(kit, "scada.energy.pattern", "heat-scada", 60, boiler(forged=True))
+    assert not fired(kit, "scada.energy.habit", "heat-scada", 3600, ring(2.0))
 
 
 def test_a_closed_net_is_quiet_soon_after_its_leak_and_after_one_odd_reading(kit: Any) -> None:
