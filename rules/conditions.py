@@ -29,6 +29,7 @@ import polars as pl
 
 from rules import machine_code, numeric
 from rules.expression import parse_numeric
+from rules.operands import strangers
 from rules.tokens import Token
 
 if TYPE_CHECKING:
@@ -304,7 +305,10 @@ def _typed(condition: Condition, columns: Mapping[str, pl.DataType]) -> list[Fau
     except pl.exceptions.PolarsError as error:
         if str(error).startswith("cannot compare string with numeric"):
             return [("compares text with a number", "numbers stand without quotes, text in single ones")]
+        if found := strangers(condition.tokens, columns):
+            return found
         return [(f"not a SQL expression: {str(error).splitlines()[0]}", "see docs/rules.md for what can be written")]
     if result.dtype not in {pl.Boolean(), pl.Null()}:
-        return [(f"gives {result.dtype}, not true or false", "compare it with something, e.g. value >= limit")]
+        compare = "compare it with something, e.g. value >= limit"
+        return strangers(condition.tokens, columns) or [(f"gives {result.dtype}, not true or false", compare)]
     return []

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from lifeline.core.schema import LEVELS
 from rules import spec
+from rules.durations import span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rules.spec import Delay, RuleSpec
-
-UNITS: Final = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
 def page(rules: Iterable[RuleSpec], title: str) -> str:
@@ -37,14 +36,6 @@ def page(rules: Iterable[RuleSpec], title: str) -> str:
             if rule.id.split(".")[0] == word:
                 lines += ["", *_section(rule)]
     return "\n".join(lines) + "\n"
-
-
-def span(seconds: float) -> str:
-    """A length of time in its largest whole unit."""
-    for length, unit in UNITS:
-        if seconds >= length and seconds % length == 0:
-            return f"{seconds / length:g} {unit}"
-    return f"{seconds:g} s"
 
 
 def _section(rule: RuleSpec) -> list[str]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from rules.durations import about
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import tzinfo
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-WIDTH, LANE, PLOT = 900, 22, 120
+WIDTH, LANE, PLOT = 900, 32, 120
+BAR: Final = 12
+"""Height of a bar in its lane, beneath the lane's name: what is written on bars cannot be read."""
 COLUMNS: Final = 450
 LANES_MAX: Final = 40
 ROWS_MAX: Final = 200
@@ -31,7 +35,8 @@ STYLE: Final = """body{font:14px/1.45 system-ui,sans-serif;max-width:960px;margi
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse;width:100%}
 th,td{text-align:right;white-space:nowrap;padding:.2rem .5rem;border-bottom:1px solid #ddd}
 th:first-child,td:first-child{text-align:left}
-svg{width:100%;height:auto;background:#fafafa;border:1px solid #eee}text{font:11px system-ui,sans-serif;fill:#444}
+svg{width:100%;height:auto;background:#fafafa;border:1px solid #eee}text{font:11px system-ui,sans-serif;fill:#444;
+paint-order:stroke;stroke:#fafafa;stroke-width:3px;stroke-linejoin:round}
 .note{color:#666}"""
 
 TRUTH: Final = "#607d8b"
@@ -150,16 +155,27 @@ def _listed(rows: list[dict[str, Any]], period: _Period) -> str:
 def _score(score: Mapping[str, Any] | None) -> str:
     if score is None:
         return ""
-    keys = ("precision", "recall", "f1", "median_delay_s", "p95_delay_s", "false_alarms_per_day")
-    whole = _table(["against the truth 对照真值", ""], ([key, score[key]] for key in keys))
+    rows = [
+        ["precision 查准率", score["precision"]],
+        ["recall 查全率", score["recall"]],
+        ["F1", score["f1"]],
+        ["median delay 时延中位数", _delay(score["median_delay_s"])],
+        ["p95 delay 时延 95 分位", _delay(score["p95_delay_s"])],
+        ["false alarms a day 每日误报", score["false_alarms_per_day"]],
+    ]
+    whole = _table(["against the truth 对照真值", ""], rows)
     kinds = _table(
-        ["kind of fault 故障类型", "faults 数量", "found 检出", "recall", "median delay s", "p95 delay s"],
+        ["kind of fault 故障类型", "faults 数量", "found 检出", "recall 查全率", "median delay 时延", "p95 delay"],
         (
-            [kind, f["faults"], f["detected"], f["recall"], f["median_delay_s"], f["p95_delay_s"]]
+            [kind, f["faults"], f["detected"], f["recall"], _delay(f["median_delay_s"]), _delay(f["p95_delay_s"])]
             for kind, f in score["by_fault"].items()
         ),
     )
     return f"<h2>Score · 评分</h2>{whole}{kinds}"
+
+
+def _delay(seconds: float | None) -> str | None:
+    return None if seconds is None else about(seconds)
 
 
 def _load(load: Mapping[str, Any]) -> str:
@@ -196,10 +212,10 @@ def _timeline(rows: list[dict[str, Any]], faults: list[dict[str, Any]], missed: 
     if not rules and not faults:
         return "<p class='note'>none · 无</p>"
     lanes = [*(["truth 标注 (dark: missed 漏报)"] if faults else []), *rules]
-    bars = [_fault(fault, missed, period, 4, LANE - 8, 0.75) for fault in faults]
-    lane = {name: k * LANE + 4 for k, name in enumerate(lanes)}
-    bars += [_bar(row, period, lane[row["rule_id"]], LANE - 8) for row in rows if row["rule_id"] in lane]
-    names = [f"<text x='4' y='{k * LANE + 15}'>{escape(name)}</text>" for k, name in enumerate(lanes)]
+    lane = {name: (k + 1) * LANE - BAR - 2 for k, name in enumerate(lanes)}
+    bars = [_fault(fault, missed, period, LANE - BAR - 2, BAR, 0.75) for fault in faults]
+    bars += [_bar(row, period, lane[row["rule_id"]], BAR) for row in rows if row["rule_id"] in lane]
+    names = [f"<text x='4' y='{(k + 1) * LANE - BAR - 6}'>{escape(name)}</text>" for k, name in enumerate(lanes)]
     return _svg(len(lanes) * LANE, [*bars, *names], period)
 
 
@@ -214,7 +230,7 @@ def _plot(
     there = [f for f in faults if f["device_id"] in {None, device} and f["quantity"] in {None, quantity}]
     kept = (ts >= start) & (ts <= end) & ~np.isnan(value)
     ts, value = ts[kept], value[kept]
-    marks = [_bar(row, period, 0, PLOT) for row in rows]
+    marks = [_bar(row, period, 0, PLOT, 0.2) for row in rows]
     marks += [_fault(fault, missed, period, PLOT - 6, 6, 0.75) for fault in there]
     if len(ts):
         low, high = float(value.min()), float(value.max())
@@ -228,15 +244,15 @@ def _plot(
             x = int(at) * WIDTH / COLUMNS
             points += [f"{x:.1f},{PLOT - 10 - (v - low) * scale:.1f}" for v in (bottom, top)]
         marks.append(f"<polyline points='{' '.join(points)}' fill='none' stroke='#37474f' stroke-width='1'/>")
-        marks += [f"<text x='4' y='12'>{high:.4g}</text>", f"<text x='4' y='{PLOT - 2}'>{low:.4g}</text>"]
+        marks += [f"<text x='4' y='12'>{high:.4g}</text>", f"<text x='4' y='{PLOT - 9}'>{low:.4g}</text>"]
     return f"<p>{escape(name)} · {len(rows)} alarms</p>" + _svg(PLOT, marks, period)
 
 
-def _bar(row: Mapping[str, Any], period: _Period, y: float, height: float) -> str:
+def _bar(row: Mapping[str, Any], period: _Period, y: float, height: float, opacity: float = 0.45) -> str:
     a = _ms(row["raised_at"])
     b = _ms(row["cleared_at"]) if row["cleared_at"] is not None else period.end
     label = f"{row['rule_id']} {row['device_id']}/{row['quantity']} {period.iso(a)} value {row['value']:.4g}"
-    return _rect(period, (a, b), (y, height), COLOURS[row["level"]], 0.45, label)
+    return _rect(period, (a, b), (y, height), COLOURS[row["level"]], opacity, label)
 
 
 def _fault(fault: Mapping[str, Any], missed: set[str], period: _Period, y: float, height: float, opacity: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lifeline.app.latched import LEGEND, told_state
 from lifeline.cli.output import DOUBT, console, say
+from rules.durations import span
 
 
 def tell(told: dict[str, Any], zone: tzinfo) -> None:
@@ -36,9 +37,10 @@ def tell(told: dict[str, Any], zone: tzinfo) -> None:
         show("params: " + (", ".join(f"{k} = {v:g}" for k, v in evidence["params"].items()) or "none"))
         for one in evidence.get("overrides", ()):
             given = ", ".join(f"{k} = {v:g}" for k, v in one["params"].items())
-            span = f"{at(one['since'])} … {at(one['until'])}"
-            show(f"  {given}: 应急 / {one['name']} · {one['area_code']} · {span}")
-        show(f"for {samples} reading(s) and {seconds:g} s: {at(evidence['from'])} … {at(evidence['to'])}")
+            held = f"{at(one['since'])} … {at(one['until'])}"
+            show(f"  {given}: 应急 / {one['name']} · {one['area_code']} · {held}")
+        lasted = f" and {span(seconds)}" if seconds else ""
+        show(f"for {samples} reading(s){lasted}: {at(evidence['from'])} … {at(evidence['to'])}")
         for lsn, ts, value in evidence["readings"]:
             show(f"  log record {lsn:>8}   {at(ts)}   {value}")
         for other in evidence.get("others", ()):
@@ -49,4 +51,5 @@ def tell(told: dict[str, Any], zone: tzinfo) -> None:
     for name in ("cause", "consequence", "action") if rule else ():
         show(f"{name}: {rule[name]}")
     if rule:
-        show(f"respond within: {rule['respond_within_s'] / 60:g} min")
+        within = rule["respond_within_s"]
+        show(f"respond within: {span(within)} 处置时限 {span(within, chinese=True)}")

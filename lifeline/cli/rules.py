@@ -200,11 +200,13 @@ def backtest(
                 f"{others} more rules look at no point of it (--json has them all) 其余 {others} 条规则不涉及"
             )
         if "score" in found:
+            from rules.durations import about
+
             score = found["score"]
-            delay = "–" if score["median_delay_s"] is None else f"{score['median_delay_s']:.1f}"
+            delay = "–" if score["median_delay_s"] is None else about(score["median_delay_s"])
             console().print(
                 f"precision {score['precision']:.3f} · recall {score['recall']:.3f} · F1 {score['f1']:.3f} · "
-                f"median delay {delay} s · {score['false_alarms_per_day']:.3g} false alarms a day"
+                f"median delay {delay} · {score['false_alarms_per_day']:.3g} false alarms a day"
             )
         load = found["load"]
         console().print(

@@ -67,7 +67,13 @@ def test_an_alarm_tells_why_it_was_raised(config: Path, tmp_path: Path) -> None:
     assert nowhere.exit_code == 2
     assert "--picture: cannot be written" in nowhere.output
     words = ("gas.ch4.high-high", "value >= limit", "limit = 50", "log record", "60.0", "2026-11-18 19:07:40")
-    for word in (*words, "(Asia/Shanghai)", "state unacked", "respond within: 10 min"):
+    for word in (
+        *words,
+        "(Asia/Shanghai)",
+        "state unacked",
+        "respond within: 10 min 处置时限 10 分钟",
+        "reading(s): 2026",
+    ):
         assert word in text.stdout, text.stdout
     root = ET.fromstring(drawn.read_text("utf-8"))  # noqa: S314 - we drew it
     assert root.tag.endswith("svg")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -269,6 +270,14 @@ def test_the_report_shows_labels_what_was_missed_and_the_sites_clock(tmp_path: P
     assert text.count(f"fill='{backtest_report.TRUTH}'") == 2, "in the timeline and beneath the readings"
     assert "2026-03-01 13:00</td>" in text
     assert "(Asia/Shanghai)" in text
+    timeline = text.split("<svg")[1].split("</svg>")[0]
+    bars = [
+        (float(y), float(y) + float(high)) for y, high in re.findall(r"<rect .*?y='(.*?)' .*?height='(.*?)'", timeline)
+    ]
+    names = [float(y) for y in re.findall(r"<text x='4' y='(.*?)'", timeline)]
+    assert len(bars) > len(names) > 1
+    assert not [1 for top, bottom in bars for y in names if top < y + 3 and y - 9 < bottom], "no bar covers a name"
+    assert "<td>median delay 时延中位数</td><td>60.0 s</td>" in text
 
 
 def test_a_backtest_outside_of_a_site_says_how_to_give_files(tmp_path: Path) -> None:
