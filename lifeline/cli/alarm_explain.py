@@ -26,7 +26,8 @@ def tell(told: dict[str, Any], zone: tzinfo) -> None:
     historic = " · 历史报警 / historic: over before it was heard of" if told["historic"] else ""
     is_reading = any(value == told["value"] for _, _, value in evidence.get("readings", ()))  # not a count or seconds
     unit = f" {told['unit']}" if told["unit"] and is_reading else ""
-    show(f"stood {at(start)} … {at(end)} ({zone}) · value {told['value']}{unit}{historic}")
+    until = "尚未恢复 still stands" if end is None else at(end)
+    show(f"stood {at(start)} … {until} ({zone}) · value {told['value']}{unit}{historic}")
     show(f"state {told_state(told)} · event {told['event_id'] or '—'}")
     if told["latched"]:
         say(DOUBT, f" {LEGEND}")

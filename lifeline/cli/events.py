@@ -16,6 +16,7 @@ from lifeline.cli.output import (
     ConfigFile,
     console,
     failures,
+    plain,
     print_json,
     say,
     shown_time,
@@ -53,10 +54,12 @@ def list_(
         if json:
             print_json(page)
             return
+        from lifeline.governance.states import told
+
         table(
             "",
             COLUMNS if console().width >= 120 else NARROW,
-            page["events"],
+            [row | {"status": told(row["status"])} for row in page["events"]],
             empty="No events match. 没有符合条件的事件。",
             zone=site_zone(config),
         )
@@ -78,15 +81,19 @@ def show(event_id: str, *, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = F
 
 
 def _print_event(event: dict[str, Any], zone: tzinfo) -> None:
+    from lifeline.app.latched import told_state
+    from lifeline.governance.states import told
+
     out = console()
+    wide = max(map(len, event))
     for key, value in event.items():
         if value is not None and key not in {"alarms", "log", "actions", "group_key", "cameras", "staff", "recheck"}:
-            text = shown_time(value, zone) if isinstance(value, datetime) else value
-            say((f"{key:>16}", "dim"), f"  {text}")
+            text = shown_time(value, zone) if isinstance(value, datetime) else told(value) if key == "status" else value
+            say((f"{key:>{wide}}", "dim"), f"  {plain(text)}")
     table(
         "\nalarms",
         ["alarm_id", "rule_id", "device_id", "quantity", "raised_at", "cleared_at", "value", "limit", "state"],
-        event["alarms"],
+        [alarm | {"state": told_state(alarm)} for alarm in event["alarms"]],
         empty="no alarms",
         zone=zone,
     )
@@ -97,7 +104,7 @@ def _print_event(event: dict[str, Any], zone: tzinfo) -> None:
     if near:
         out.print("\nnearby: " + ", ".join(near), soft_wrap=True)
     if event.get("actions"):
-        out.print("\npossible now: " + ", ".join(event["actions"]))
+        out.print("\npossible now: " + ", ".join(map(told, event["actions"])))
 
 
 @app.command()
@@ -144,7 +151,9 @@ def act(
         if json:
             print_json(event)
         else:
-            say(GOOD, f" {event['event_id']} is now ", (event["status"], "bold"))
+            from lifeline.governance.states import told
+
+            say(GOOD, f" {event['event_id']} is now ", (told(event["status"]), "bold"))
 
 
 @app.command()

@@ -189,7 +189,19 @@ def _cell(value: object, column: str, text: Any, zone: tzinfo) -> Any:
         return text(shown_time(value, zone))
     if isinstance(value, float):
         return text(f"{value:g}")
-    return text(printable(text_of(value) if isinstance(value, bytes) else str(value)))
+    return text(printable(text_of(value) if isinstance(value, bytes) else plain(value)))
+
+
+def plain(value: object) -> str:
+    """A value in words: yes and no, and no brackets about what has several parts."""
+    if isinstance(value, bool):
+        return "yes 是" if value else "no 否"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {plain(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        nested = any(isinstance(one, list | tuple) for one in value)
+        return (", " if nested else " ").join(map(plain, value))
+    return "–" if value is None else str(value)
 
 
 def printable(text: str) -> str:

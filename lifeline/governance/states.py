@@ -10,6 +10,7 @@ persons: who took a step marked ``hands`` on an event never takes one marked ``c
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from typing import Final
 
@@ -166,10 +167,25 @@ TABLE: Final[tuple[Transition, ...]] = (
 
 BY_KEY: Final[dict[tuple[str, str], Transition]] = {(row.source, row.action): row for row in TABLE}
 ACTIONS: Final[tuple[str, ...]] = tuple(dict.fromkeys(row.action for row in TABLE))
+NAMES: Final = {
+    "file": "立案", "cancel": "注销", "explain": "归于起因", "tell": "重新上报", "lapse": "随因消除",
+    "dispatch": "派遣", "accept": "接受", "return": "退单", "handle": "处置", "ask-extension": "申请延期",
+    "co-handle": "联合处置", "suspend": "挂账", "feed-back": "反馈",
+    "grant-extension": "同意延期", "refuse-extension": "不同意延期", "resume": "恢复", "close": "结案",
+    "fail-check": "核查不通过", "evaluate": "评价", "reopen": "重新立案", "note": "备注",
+    "supervise": "督办", "grade": "定级",
+}  # fmt: skip
+"""Actions in Chinese."""
 HANDS: Final[tuple[str, ...]] = tuple(dict.fromkeys(row.action for row in TABLE if row.hands))
 """Actions that make a person a handler of the event."""
 CHECKS: Final = frozenset(row.action for row in TABLE if row.checks)
 """Actions that no handler of the event may take."""
+
+
+def told(word: str) -> str:
+    """A state or an action for people, in both languages."""
+    chinese = STATES[word][0] if word in STATES else NAMES.get(word, "")
+    return f"{word} {chinese}".strip()
 
 
 def legal(status: str, role: str | None = None) -> tuple[str, ...]:
@@ -194,10 +210,12 @@ def decide(status: str, action: str, role: str, given: frozenset[str]) -> Transi
     """
     row = BY_KEY.get((status, action))
     if row is None:
-        known = "" if action in ACTIONS else f"there is no action {action!r}; "
         steps = ", ".join(legal(status)) or "none"
+        like = difflib.get_close_matches(action, ACTIONS, n=1)
+        known = f"there is no action {action!r}" + (f" (did you mean {like[0]!r}?)" if like else "")
         article = "an" if status[0] in "aeiou" else "a"
-        raise IllegalActionError(f"{known}{article} {status} event cannot be {action!r}; legal from here: {steps}")
+        why = f"{action!r} is no step of {article} {status} event" if action in ACTIONS else known
+        raise IllegalActionError(f"{why}; legal from here: {steps}")
     if role not in row.roles:
         may = ", ".join(legal(status, role)) or "nothing"
         raise ForbiddenError(f"{action!r} is for {', '.join(row.roles)}, not for {role!r}, which may do: {may}")

@@ -195,6 +195,7 @@ def test_the_console_starts_without_the_rules_compiler() -> None:
 def test_the_pages_words_are_those_of_the_queue() -> None:
     script = resources.files("lifeline.console").joinpath("web", "words.js").read_text(encoding="utf-8")
     causes = re.findall(r'"?([a-z-]+)"?: "', script[script.index("CAUSES =") : script.index("const zone")])
-    actions = re.findall(r'"?([a-z-]+)"?: "', script[script.index("ACTIONS =") : script.index("CAUSES =")])
+    actions = dict(re.findall(r'"?([a-z-]+)"?: "(.*?)"', script[script.index("ACTIONS =") : script.index("CAUSES =")]))
     assert causes == list(CAUSES)
     assert set(actions) == set(states.ACTIONS)
+    assert actions == states.NAMES

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from lifeline.app import explain
 from lifeline.app.site import load_site
 from lifeline.cli.main import app
+from lifeline.cli.output import plain
 from lifeline.core.alarm import AlarmChange
 from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.registry import Registry
@@ -73,6 +74,7 @@ def test_an_alarm_tells_why_it_was_raised(config: Path, tmp_path: Path) -> None:
         "state unacked",
         "respond within: 10 min 处置时限 10 分钟",
         "reading(s): 2026",
+        "尚未恢复 still stands",
     ):
         assert word in text.stdout, text.stdout
     root = ET.fromstring(drawn.read_text("utf-8"))  # noqa: S314 - we drew it
@@ -108,6 +110,45 @@ def test_brackets_of_others_are_text(config: Path) -> None:
     assert [word for word in shown.output.split() if word in note] == note, shown.output
     sinks = CliRunner().invoke(app, ["sinks", "-c", str(config)])
     assert "[[sink]]" in sinks.output
+
+
+def test_events_are_told_in_both_languages_and_in_words(config: Path) -> None:
+    alarms_of(config)
+    event_id = json.loads(tell(config, "events", "list", "--json"))["events"][0]["event_id"]
+    assert "new 新报" in tell(config, "events", "list")
+    shown = tell(config, "events", "show", event_id)
+    for words in (
+        "status  new 新报",
+        "is_open  yes 是",
+        "possible now: file 立案, cancel 注销",
+        "unacked 报警中未确认",
+    ):
+        assert words in shown, shown
+    assert "[(" not in shown, "places are words"
+    assert f"{event_id} is now filed 立案" in tell(config, "events", "act", event_id, "file")
+    wrong = CliRunner().invoke(app, ["events", "act", event_id, "dispach", "-c", str(config)])
+    assert (wrong.exit_code, "did you mean 'dispatch'?" in wrong.output) == (1, True), wrong.output
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (True, "yes 是"),
+        (False, "no 否"),
+        ({"lifeline/#": 1, "other/#": 0}, "lifeline/# 1, other/# 0"),
+        ([("410105", "gas"), ("410102", None)], "410105 gas, 410102 –"),
+        (["a", "b"], "a b"),
+        (1, "1"),
+    ],
+)
+def test_what_has_parts_is_told_without_brackets(value: object, words: str) -> None:
+    assert plain(value) == words
+
+
+def tell(config: Path, *words: str) -> str:
+    result = CliRunner().invoke(app, [*words, "-c", str(config)])
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 def test_wrong_usage_has_its_own_status(config: Path) -> None:

@@ -19,6 +19,7 @@ from lifeline.governance.states import (
     ACTIONS,
     BY_KEY,
     CLOSED_STATES,
+    NAMES,
     OPEN_STATES,
     ROLES,
     STATES,
@@ -58,7 +59,17 @@ def test_a_page_without_markers_is_refused() -> None:
         diagram.rewrite("# nothing")
 
 
+def test_a_word_that_is_no_action_is_told_with_the_nearest_one() -> None:
+    with pytest.raises(
+        IllegalActionError, match=r"no action 'flie' \(did you mean 'file'\?\); legal from here: file, "
+    ):
+        decide("new", "flie", "operator", frozenset())
+    with pytest.raises(IllegalActionError, match="'close' is no step of a new event; legal from here: file, "):
+        decide("new", "close", "operator", frozenset())
+
+
 def test_the_table_is_sound() -> None:
+    assert list(NAMES) == list(ACTIONS)
     assert len(BY_KEY) == len(TABLE)
     assert {row.source for row in TABLE} | {row.target for row in TABLE} == set(STATES)
     assert all(row.roles and set(row.roles) <= {*ROLES, SYSTEM} - {"viewer", "auditor"} for row in TABLE)

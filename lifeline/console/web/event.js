@@ -1,7 +1,7 @@
 // One event in a dialog: what is known, what was done, and what the viewer may do now. Whatever came from a device or a
 // person is put on the page as text only; acts carry the session's token, the version that was seen, and a key of their own.
 (() => {
-  const { ACTIONS, CAUSES, LEVELS, STATES, UTILITIES, zone, make, both, siteTime } = shared;
+  const { ACTIONS, CAUSES, LEVELS, LOGGED, STATES, UTILITIES, zone, make, both, siteTime } = shared;
   /** What an action carries beside a note: [field, words, choices or kind of input]. */
   const FIELDS = {
     dispatch: ["owner", "单位（空：按责任矩阵） unit; empty: as proposed", "text"],
@@ -64,7 +64,7 @@
     part("alarms").replaceChildren(...list);
     part("log").replaceChildren(...(event.log || []).slice(-100).reverse().map((entry) => {
       const item = make("li");
-      item.append(make("time", "", time(entry.at)), make("span", "", entry.actor + " · " + both(ACTIONS, entry.action)), make("b", "", entry.note));
+      item.append(make("time", "", time(entry.at)), make("span", "", entry.actor + " · " + both({ ...LOGGED, ...ACTIONS }, entry.action)), make("b", "", entry.note));
       return item;
     }));
     part("acts").replaceChildren(...(event.actions || []).map((action) => {

@@ -12,6 +12,11 @@ const shared = (() => {
     evaluated: "已评价", reopened: "重新立案",
   };
   const UTILITIES = { gas: "燃气", water: "供水", heat: "供热" };
+  const LOGGED = {
+    open: "开立", escalate: "升级", confirm: "遥测印证", fold: "并入起因", consequence: "指明起因", untied: "归因解除", "return-to-normal": "报警全部恢复",
+    "active-again": "再次报警", "re-alarm": "再次提示", withdraw: "报警不成立", "alarm-ended": "报警终止", remind: "催办", overdue: "超期", report: "来报",
+    mode: "平急转换", "emergency-ended": "应急结束",
+  };
   const ACTIONS = {
     file: "立案", cancel: "注销", dispatch: "派遣", accept: "接受", return: "退单", handle: "处置", "co-handle": "联合处置",
     "ask-extension": "申请延期", "grant-extension": "同意延期", "refuse-extension": "不同意延期", suspend: "挂账", resume: "恢复",
@@ -43,5 +48,5 @@ const shared = (() => {
     };
     return told - ahead(told - ahead(told)); // the offset at that time, not at the same figures in UTC
   }
-  return { LEVELS, REASONS, STATES, UTILITIES, ACTIONS, CAUSES, zone, make, both, siteTime };
+  return { LEVELS, REASONS, STATES, UTILITIES, LOGGED, ACTIONS, CAUSES, zone, make, both, siteTime };
 })();
