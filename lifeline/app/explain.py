@@ -44,12 +44,16 @@ FAR: Final = 3.0
 """A limit that is further away than so many times the readings' range or size would flatten them to a line."""
 LEVEL_COLOURS: Final = {"red": "#c62828", "orange": "#ef6c00", "yellow": "#f9a825", "blue": "#1565c0"}
 
+OF_CAUSE: Final = ("alarm_id", "rule_id", "device_id", "quantity", "event_id", "active")
+"""What is told of the alarm that explains another."""
 Curve = list[tuple[int, float]]
 """(epoch ms, value) in order of time."""
 
 
 def explain_alarm(config: Path, alarm_id: str) -> dict[str, Any]:
     """An alarm with ``evidence``, ``rule`` (texts; None when the rule is gone), ``historic``, ``unit``, ``curve``.
+
+    ``explained_by``: of the alarm that explains it (``cause_id``) what ``OF_CAUSE`` names, or None.
 
     Raises:
         UnknownIdError: there is no such alarm, or several begin so.
@@ -58,6 +62,7 @@ def explain_alarm(config: Path, alarm_id: str) -> dict[str, Any]:
     site = load_site(config)
     with open_desk(config) as desk:
         alarm = desk.get_alarm(alarm_id)
+        cause = desk.get_alarm(alarm["cause_id"]) if alarm["cause_id"] else None
     told = orjson.loads(alarm.pop("detail") or b"{}")
     try:
         rule = RuleSet.load(site.config.rule_files).info().get(alarm["rule_id"])
@@ -67,6 +72,7 @@ def explain_alarm(config: Path, alarm_id: str) -> dict[str, Any]:
     unit, curve = _around(site.data, alarm["point"], alarm["raised_at"] - BEFORE_MS, end + AFTER_MS)
     return with_times(alarm) | {
         "historic": is_historic(alarm),
+        "explained_by": None if cause is None else {name: cause[name] for name in OF_CAUSE},
         "evidence": told,
         "rule": None if rule is None else {name: getattr(rule, name) for name in rule.__slots__},
         "unit": unit,

@@ -35,6 +35,7 @@ COLUMNS = [
     "value",
     "limit",
 ]
+"""And ``cause_id`` where another alarm explains one of them."""
 
 Actor = Annotated[str | None, typer.Option(help="Who acts; default: your login name.")]
 Note = Annotated[str, typer.Option("--note", "--reason", help="Why; kept with the alarm.")]
@@ -73,7 +74,8 @@ def list_(
             print_json(page)
             return
         rows = [row | {"state": told_state(row)} for row in page["alarms"]]
-        table("", COLUMNS, rows, empty="No alarms match. 没有符合条件的报警。", zone=site_zone(config))
+        explained = ["cause_id"] if any(row["cause_id"] for row in rows) else []
+        table("", COLUMNS + explained, rows, empty="No alarms match. 没有符合条件的报警。", zone=site_zone(config))
         if any(row["latched"] for row in rows):
             say(DOUBT, f" {LEGEND}")
         if page["next"]:

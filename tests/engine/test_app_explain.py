@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -110,6 +111,26 @@ def test_brackets_of_others_are_text(config: Path) -> None:
     assert [word for word in shown.output.split() if word in note] == note, shown.output
     sinks = CliRunner().invoke(app, ["sinks", "-c", str(config)])
     assert "[[sink]]" in sinks.output
+
+
+def test_an_alarm_that_another_explains_says_by_which_and_what_was_done(config: Path) -> None:
+    changes, registry = alarms_of(config)
+    raised = next(c for c in changes if c.rule_id == "gas.ch4.high-high")
+    rules = RuleSet.load(load_site(config).config.rule_files)
+    low = replace(raised, alarm_id="d" * 24, rule_id="gas.ch4.trend", rule_version=1)
+    queue = GovernanceQueue(load_site(config).database_url, rules.info(), PlaceLookup(lambda: registry), lambda: T0)
+    queue.apply([low], 4, T0)
+    queue.close()
+    listed = tell(config, "alarms", "list", "--state", "suppressed")
+    assert ("cause_id" in listed, low.alarm_id in listed) == (True, True), listed
+    assert "cause_id" not in tell(config, "alarms", "list", "--state", "unacked"), "none of these is explained"
+    tell(config, "alarms", "ack", low.alarm_id, "--reason", "seen it")
+    told = tell(config, "alarms", "explain", low.alarm_id)
+    found = json.loads(tell(config, "alarms", "explain", low.alarm_id, "--json"))["explained_by"]
+    cause = next(change for change in changes if change.alarm_id == found["alarm_id"])
+    assert (found["rule_id"], found["active"]) == (cause.rule_id, True)
+    assert f"由此解释 / explained by {cause.rule_id} · G" in told, told
+    assert "ack: seen it" in told
 
 
 def test_events_are_told_in_both_languages_and_in_words(config: Path) -> None:
