@@ -11,6 +11,7 @@ import typer
 from lifeline.cli.loop import add_to
 from lifeline.cli.output import (
     DEFAULT_CONFIG,
+    DOUBT,
     GOOD,
     AsJson,
     ConfigFile,
@@ -154,6 +155,10 @@ def act(
             from lifeline.governance.states import told
 
             say(GOOD, f" {event['event_id']} is now ", (told(event["status"]), "bold"))
+            if not event["is_open"] and event["active_count"]:
+                last = desk.show_event(event["event_id"])["log"][-1]
+                if last["action"] == "untied":
+                    say(DOUBT, f" {last['note']}")
 
 
 @app.command()

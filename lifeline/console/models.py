@@ -88,6 +88,9 @@ class EventDetail(Event):
     alarms: list[Alarm]
     log: list[LogEntry]
     actions: list[str] = Field(description="what the caller may do now")
+    explains: int = Field(
+        default=0, description="events put aside beneath it; closing it while its alarm stands tells them"
+    )
 
 
 class EventPage(Answer):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from sqlalchemy import bindparam, func, select
 
-from lifeline.governance import facets, reach, statements
+from lifeline.governance import facets, lapses, reach, statements
 from lifeline.governance.alarm_state import is_historic
 from lifeline.governance.asking import fetch
 from lifeline.governance.errors import FieldError
@@ -72,7 +72,7 @@ def get_event(connection: Connection, event_id: str) -> Row:
     """One event by its id or the unique beginning of it, with what belongs to it.
 
     ``alarms``, ``log``, ``actions`` (legal now), ``cameras`` nearby, grid ``staff``; ``places``: every (area, utility)
-    that it touches; as ``unpacked`` otherwise.
+    that it touches; ``explains``: how many events are put aside beneath it; as ``unpacked`` otherwise.
 
     Raises:
         UnknownIdError: none or several fit; the nearest are named.
@@ -84,6 +84,7 @@ def get_event(connection: Connection, event_id: str) -> Row:
     row["log"] = [_entry(dict(entry)) for entry in connection.execute(_LOG_OF, of).mappings()][::-1]
     row["actions"] = list(legal(row["status"]))
     row["places"] = reach.places(connection, [row])[key]
+    row["explains"] = len(lapses.beneath(connection, row))
     row["cameras"] = nearest_cameras(connection, row["lon"], row["lat"])
     row["staff"] = grid_staff(connection, row)
     return unpacked(row)

@@ -89,6 +89,13 @@ def look(connection: Connection, policy: Policy, now_ms: int) -> Found:
     return Found(effects, len(due) > ROWS_MAX)
 
 
+def beneath(connection: Connection, case: Row) -> list[str]:
+    """Events that are put aside beneath a case by an alarm of it that stands, in order."""
+    if not case["active_count"]:
+        return []
+    return sorted(event_id for (event_id,) in ask(connection, _BENEATH, {"_case": case["event_id"]}))
+
+
 def after_closing(connection: Connection, effects: Effects, policy: Policy, now_ms: int) -> None:
     """People have closed cases whose alarms stand: nobody has in hand any longer what these explain.
 
@@ -96,10 +103,7 @@ def after_closing(connection: Connection, effects: Effects, policy: Policy, now_
     """
     closed = [after for before, after in effects.changed() if before["is_open"] and not after["is_open"]]
     for case in closed:
-        if not case["active_count"]:
-            continue  # what explains others has ended: the queue looks after them
-        ids = sorted(event_id for (event_id,) in ask(connection, _BENEATH, {"_case": case["event_id"]}))
-        if not ids:
+        if not (ids := beneath(connection, case)):  # what explains others has ended: the queue looks after them
             continue
         effects.hold(fetch(connection, EVENTS, events.c.event_id, ids))
         reasons = _reasons(connection, ids, {one["event_id"] for one in closed})

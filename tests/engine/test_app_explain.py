@@ -133,6 +133,25 @@ def test_an_alarm_that_another_explains_says_by_which_and_what_was_done(config: 
     assert "ack: seen it" in told
 
 
+def test_who_closes_the_case_of_a_cause_that_stands_is_told_what_comes_back(config: Path) -> None:
+    changes, registry = alarms_of(config)
+    high = next(c for c in changes if c.rule_id == "gas.ch4.high")
+    ch4 = [p for p, q in enumerate(registry.point_quantity) if registry.quantities[q] == "ch4"]
+    place = next(p for p in reversed(ch4) if p != high.point)
+    trend = replace(high, alarm_id="d" * 24, rule_id="gas.ch4.trend", rule_version=1, point=place, level="yellow")
+    cause = replace(high, alarm_id="c" * 24, point=place)
+    rules = dict(RuleSet.load(load_site(config).config.rule_files).info())
+    rules["gas.ch4.trend"] = replace(rules["gas.ch4.trend"], event="gas-trend")  # whose cases are its own
+    queue = GovernanceQueue(load_site(config).database_url, rules, PlaceLookup(lambda: registry), lambda: T0)
+    (aside,) = queue.apply([trend], 4, T0)
+    (case,) = queue.apply([cause], 5, T0)
+    queue.close()
+    assert "explains  1" in tell(config, "events", "show", case)
+    told = tell(config, "events", "act", case, "cancel", "--note", "broken sensor")
+    assert "曾由此归因的 1 起事件恢复新报 / 1 events that it explained are new again" in told, told
+    assert "new 新报" in tell(config, "events", "show", aside)
+
+
 def test_events_are_told_in_both_languages_and_in_words(config: Path) -> None:
     alarms_of(config)
     event_id = json.loads(tell(config, "events", "list", "--json"))["events"][0]["event_id"]

@@ -458,6 +458,9 @@ def test_what_is_over_is_told_when_late_readings_take_its_cause_back(city: Hands
 def test_closing_the_case_of_a_cause_that_stands_tells_what_it_explains(city: Hands, how: str) -> None:
     _, burst, opened, case = aside_by_burst(city)
     tick_at(city, T0 + 300 * MINUTE)
+    assert [city.desk.get_event(one)["explains"] for one in (case, opened)] == [1, 0], (
+        "who looks before closing sees it"
+    )
     handled = (("file", "li", "operator"), ("dispatch", "wang", "dispatcher"), ("accept", "li", "operator"))
     handled = (*handled, ("handle", "li", "operator"), ("feed-back", "li", "operator"), ("close", "wang", "dispatcher"))
     if how == "closed":
@@ -471,6 +474,7 @@ def test_closing_the_case_of_a_cause_that_stands_tells_what_it_explains(city: Ha
     told = city.desk.get_event(case)["log"][-1]
     assert (told["action"], told["role"]) == ("untied", "system")
     assert "1 起事件恢复新报 / 1 events" in told["note"]
+    assert city.desk.get_event(case)["explains"] == 0
     city.apply(cleared(burst, city.now), position=2)
     city.tick(2)
     assert actions(city, opened) == ["open", "explain", "tell"], "it is told once"

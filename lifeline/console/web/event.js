@@ -52,6 +52,7 @@
     fact(facts, "督办 supervision", event.supervision || "");
     fact(facts, "原因 cause", both(CAUSES, event.cause || ""));
     fact(facts, "关联事件 related", event.related_id || "");
+    fact(facts, "归因于此 explains", event.explains ? event.explains + " 起；报警未恢复时结案，它们恢复新报 new again if closed while it stands" : "");
     fact(facts, "为何派给 why", event.routing && event.routing.zh);
     fact(facts, "网格员 staff", (event.staff || []).map((one) => one.name).join(", "));
     fact(facts, "摄像机 cameras", (event.cameras || []).map((one) => one.name + " " + Math.round(one.distance_m) + " m").join(", "));
