@@ -49,9 +49,10 @@ def export_view(config: Path, view: str, path: Path, since: str | None) -> int:
     if output is None:
         remedy = f"end it in one of {', '.join(EXPORTS)}"
         raise ConfigurationError([Problem("command line", "OUT", f"{path} is none of ours", remedy)])
-    since_ms = parse_time(since)
+    site = load_site(config)
+    since_ms = parse_time(since, zone=site.zone)
     where = "" if since_ms is None else f" WHERE raised_at >= epoch_ms({since_ms})"
-    connection = open_catalog(load_site(config).data)
+    connection = open_catalog(site.data)
     try:
         counted = connection.execute(f"SELECT count(*) FROM {view}{where}").fetchone()  # noqa: S608 - our own view
         data = run(connection, f"SELECT * FROM {view}{where}", output)  # noqa: S608 - our own view

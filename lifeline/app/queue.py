@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.app.clock import now_ms
@@ -61,7 +61,7 @@ class Desk:
             status=status or None,
             area=area,
             utility=utility,
-            since=parse_time(since),
+            since=self._time(since),
             limit=limit,
             cursor=cursor,
         )
@@ -135,7 +135,7 @@ class Desk:
             active=True if stands else None,
             rule_id=rule,
             level=level or None,
-            since=parse_time(since),
+            since=self._time(since),
             limit=limit,
             cursor=cursor,
         )
@@ -145,6 +145,9 @@ class Desk:
 
     def _latched(self) -> Latched:
         return frozenset() if self._site is None else read_latched(self._site.status_path)
+
+    def _time(self, since: str | None) -> int | None:
+        return parse_time(since, zone=self._site.zone if self._site is not None else UTC)
 
     def get_alarm(self, alarm_id: str) -> dict[str, Any]:
         """One alarm (id or unique beginning of it) as it is stored, and ``latched``; times in epoch ms."""
@@ -157,7 +160,7 @@ class Desk:
 
     def load(self, since: str, *, utility: str | None, area: str | None) -> dict[str, Any]:
         """Alarm load since a time, against what is acceptable, and what should be looked after."""
-        start, end = parse_time(since), now_ms()
+        start, end = self._time(since), now_ms()
         assert start is not None
         load = self._desk.alarm_load(start, end, utility=utility, area=area)
         figures = {name: getattr(load, name) for name in load.__slots__}

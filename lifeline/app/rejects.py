@@ -32,11 +32,11 @@ NOT_REPLAYED: Final = ("duplicate", "malformed_packet", "oversized")
 """A repeat is in the log already, a broken packet has no payload of its own, an oversized one is cut."""
 
 
-def _condition(reason: str | None, since: str | None, before_ms: int | None = None) -> str:
+def _condition(site: Site, reason: str | None, since: str | None, before_ms: int | None = None) -> str:
     if reason is not None and reason not in REASONS:
         remedy = f"one of {', '.join(REASONS)}"
         raise ConfigurationError([Problem("command line", "--reason", f"{reason!r} is no reason", remedy)])
-    since_ms = parse_time(since)
+    since_ms = parse_time(since, zone=site.zone)
     parts = ["true"]
     if reason is not None:
         parts.append(f"reason = '{reason}'")
@@ -56,9 +56,10 @@ def list_rejects(
         ConfigurationError: an unknown reason, a bad cursor, or nothing was published yet.
     """
     offset, total_then = _position(cursor)
-    connection = open_catalog(load_site(config).data)
+    site = load_site(config)
+    connection = open_catalog(site.data)
     try:
-        where = _condition(reason, since)
+        where = _condition(site, reason, since)
         total = int(rows_of(connection, f"SELECT count(*) AS n FROM rejects WHERE {where}")[0]["n"])  # type: ignore[call-overload] # noqa: S608 - parts are checked
         grown = max(0, total - total_then) if cursor else 0
         rows = rows_of(
@@ -134,7 +135,7 @@ def _not_yet_replayed(site: Site, reason: str | None, since: str | None) -> pa.T
         names = ", ".join(REQUEST.names)
         rows = rows_of(
             connection,
-            f"SELECT {names} FROM rejects WHERE {_condition(reason, since)} AND reason NOT IN ({excluded}) "  # noqa: S608 - parts are checked
+            f"SELECT {names} FROM rejects WHERE {_condition(site, reason, since)} AND reason NOT IN ({excluded}) "  # noqa: S608 - parts are checked
             f"ORDER BY received_at LIMIT {REPLAY_MAX}",
         )
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from lifeline.config import load, read_password
 
@@ -24,6 +25,11 @@ class Site:
     def data(self) -> Path:
         """``site.data_dir``."""
         return self.config.data_dir
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The clock of the site's screens, in which people read times and write them."""
+        return ZoneInfo(self.config.site.timezone)
 
     @property
     def log(self) -> Path:

@@ -40,10 +40,11 @@ def print_demo_summary(summary: Mapping[str, Any], out: Console) -> None:
         "reading → alarm", f"p50 {latency['p50']:.0f} ms · p99 {latency['p99']:.0f} ms · max {latency['max']:.0f} ms"
     )
     rows.add_row("warnings", f"{summary['alarms']:,} alarms in {summary['events']:,} events")
+    alike = truth["events_lookalike"]
     rows.add_row(
         "faults planted",
         f"{truth['faults']} · {truth['detected']} detected · {truth['events_true']} events true · "
-        f"{truth['events_false']} false",
+        f"{truth['events_false']} false" + (f" ({alike} of harmless look-alikes 无害相似情形)" if alike else ""),
     )
     out.print(Panel(rows, title="Lifeline demo", title_align="left", expand=False))
     config = summary["config"]

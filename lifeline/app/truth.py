@@ -29,7 +29,8 @@ def balance(
         until_ms: faults that start later are not counted.
 
     Returns:
-        ``faults``, ``detected``, ``events_true``, ``events_false`` and ``by_kind``: {kind: {faults, detected}}.
+        ``faults``, ``detected``, ``events_true``, ``events_false``, ``events_lookalike`` (false ones that something
+        harmless was planted for) and ``by_kind``: {kind: {faults, detected}}.
     """
     spans: dict[str | None, list[tuple[int, int, str, str]]] = {}
     kind_of: dict[str, str] = {}
@@ -42,6 +43,7 @@ def balance(
         kind_of[row["fault_id"]] = row["kind"]
     detected: set[str] = set()
     explained: dict[str, bool] = {}
+    harmless: set[str] = set()
     for alarm in alarms:
         found = {
             (fault, kind)
@@ -52,6 +54,8 @@ def balance(
         detected |= real
         event = alarm["event_id"]
         explained[event] = explained.get(event, False) or bool(real)
+        if found:
+            harmless.add(event)
     real_faults = {fault: kind for fault, kind in kind_of.items() if not kind.startswith(HARMLESS)}
     by_kind: dict[str, dict[str, int]] = {}
     for fault, kind in sorted(real_faults.items()):
@@ -63,5 +67,6 @@ def balance(
         "detected": len(detected & real_faults.keys()),
         "events_true": sum(explained.values()),
         "events_false": len(explained) - sum(explained.values()),
+        "events_lookalike": sum(event in harmless for event, real in explained.items() if not real),
         "by_kind": by_kind,
     }

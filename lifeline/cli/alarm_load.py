@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
 DAY_MS: Final = 86_400_000
-SPLIT: Final = {"red": "< 0.01", "orange": "0.05", "yellow": "0.15", "blue": "0.8"}
+SPLIT: Final = {"red": ("红", "< 0.01"), "orange": ("橙", "0.05"), "yellow": ("黄", "0.15"), "blue": ("蓝", "0.8")}
 """ISA-18.2's split of priorities: low 80 %, medium 15, high 5, a fourth and highest below 1."""
 
 
@@ -21,16 +21,16 @@ def tell_load(told: dict[str, Any], zone: tzinfo) -> None:
     rows = [
         {"figure": name, "value": f"{value:.4g}", "acceptable": good}
         for name, value, good in (
-            ("alarms", told["alarms"], ""),
-            ("alarms a day", told["alarms"] / days, "144 a console"),
-            (f"alarms a day, busiest district {busiest}", most / days, "144"),
-            ("mean in 10 min", told["mean_per_window"], "1 a console"),
-            ("most in 10 min", told["max_per_window"], "10"),
-            ("share of 10 min with more than 10", told["flood_share"], "< 0.01"),
-            ("share of the ten most frequent", told["top_share"], "< 0.05"),
-            ("standing", told["standing"], ""),
-            ("standing for over a day", told["stale"], "< 5 a console"),
-            *((f"share that is {level}", _share(told, level), good) for level, good in SPLIT.items()),
+            ("alarms 报警数", told["alarms"], ""),
+            ("alarms a day 每日", told["alarms"] / days, "144 a console"),
+            (f"alarms a day, busiest district {busiest} 最忙区县每日", most / days, "144"),
+            ("mean in 10 min 每十分钟平均", told["mean_per_window"], "1 a console"),
+            ("most in 10 min 十分钟最多", told["max_per_window"], "10"),
+            ("share of 10 min with more than 10 泛滥时间占比", told["flood_share"], "< 0.01"),
+            ("share of the ten most frequent 前十占比", told["top_share"], "< 0.05"),
+            ("standing 未恢复", told["standing"], ""),
+            ("standing for over a day 超过一天", told["stale"], "< 5 a console"),
+            *((f"share that is {level} {zh}占比", _share(told, level), good) for level, (zh, good) in SPLIT.items()),
         )
     ]
     table("", ["figure", "value", "acceptable"], rows, empty="")

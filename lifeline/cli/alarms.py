@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -17,12 +17,15 @@ from lifeline.cli.output import (
     failures,
     print_json,
     say,
+    shown_time,
     site_zone,
     table,
 )
+from rules.durations import EXAMPLES, parse_duration
 
 app = typer.Typer(help="The alarms behind the events (ISA-18.2). 报警管理。", no_args_is_help=True)
 
+SHELF_S_MAX: Final = 7 * 86_400
 COLUMNS = [
     "alarm_id",
     "level",
@@ -47,6 +50,13 @@ def _said(reason: str) -> str:
     if not reason.strip():
         raise typer.BadParameter("is empty: say why (请说明理由)")
     return reason
+
+
+def _length(text: str | None) -> str | None:
+    """A length of time as people write it."""
+    if text is not None and not 60 <= (parse_duration(text) or 0) <= SHELF_S_MAX:
+        raise typer.BadParameter(f"{text!r} is no length from 1min to 7d, {EXAMPLES}")
+    return text
 
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the alarm.", callback=_said)]
@@ -154,7 +164,9 @@ def _change(
             end = "acknowledged 已确认: its condition is over, so it ends within a second 条件已恢复，随即解除"
             say(GOOD, f" {alarm['alarm_id']} is {end}")
         else:
-            say(GOOD, f" {alarm['alarm_id']} is now ", shown)
+            until = alarm["shelved_until"] if verb == "shelve" else None
+            ends = "" if until is None else f" until 至 {shown_time(until, site_zone(config))}"
+            say(GOOD, f" {alarm['alarm_id']} is now ", shown, ends)
 
 
 @app.command()
@@ -178,6 +190,7 @@ def shelve(
     minutes: Annotated[
         float | None, typer.Option(min=1, max=7 * 24 * 60, help="It returns by itself after this long; default 60.")
     ] = None,
+    length: Annotated[str | None, typer.Option("--for", help="The same as 90min, 2h or 1d.", callback=_length)] = None,
     once: Annotated[
         bool,
         typer.Option("--once", help="Until the alarm returns to normal (at the latest: as long as the policy allows)."),
@@ -189,7 +202,10 @@ def shelve(
     json: AsJson = False,
 ) -> None:
     """Put a nuisance alarm aside for a time, or once (搁置)."""
-    lasts = minutes if minutes is not None or once else 60.0
+    if length is not None and minutes is not None:
+        raise typer.BadParameter("--for and --minutes say the same: give one (二选一)")
+    told = minutes if length is None else (parse_duration(length) or 0) / 60
+    lasts = told if told is not None or once else 60.0
     _change(config, "shelve", alarm_id, json=json, actor=actor, role=role, note=reason, minutes=lasts, once=once)
 
 

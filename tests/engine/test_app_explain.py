@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
+from zoneinfo import ZoneInfo
 
 import duckdb
 import numpy as np
@@ -14,11 +17,14 @@ import pytest
 from typer.testing import CliRunner
 
 from lifeline.app import explain
+from lifeline.app import since as since_module
+from lifeline.app.since import parse_time
 from lifeline.app.site import load_site
 from lifeline.cli.main import app
 from lifeline.cli.output import plain
 from lifeline.core.alarm import AlarmChange
 from lifeline.core.batch import LogRecord, Readings
+from lifeline.core.errors import ConfigurationError
 from lifeline.core.registry import Registry
 from lifeline.governance.places import PlaceLookup
 from lifeline.governance.queue import GovernanceQueue
@@ -189,6 +195,36 @@ def tell(config: Path, *words: str) -> str:
     result = CliRunner().invoke(app, [*words, "-c", str(config)])
     assert result.exit_code == 0, result.output
     return result.stdout
+
+
+def test_times_are_typed_as_the_screens_show_them(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the site's clock where no zone is given (its alarms came at 19:07 there, 11:07 UTC), deadlines from now."""
+    alarms_of(config)
+    for since, found in (("2026-11-18T19:00", True), ("2026-11-18T19:30", False), ("2026-11-18T11:00Z", True)):
+        for kind in ("events", "alarms"):
+            listed = json.loads(tell(config, kind, "list", "--since", since, "--json"))[kind]
+            assert bool(listed) == found, (kind, since)
+    zone = ZoneInfo("Asia/Shanghai")
+    monkeypatch.setattr(since_module, "now_ms", lambda: T0)
+    assert parse_time("2h", zone=zone) == T0 - 7_200_000
+    assert parse_time("2h", zone=zone, ahead=True) == T0 + 7_200_000
+    assert parse_time("2026-11-18T19:06:40", zone=zone) == parse_time("2026-11-18T11:06:40") == T0
+    assert parse_time("2026-11-18T11:06:40+00:00", zone=zone) == T0
+    for wrong in ("soon", "99999999d", "2026-13-01"):
+        with pytest.raises(ConfigurationError, match="is not a time"):
+            parse_time(wrong, zone=zone)
+
+
+def test_a_shelf_is_as_long_as_people_write_it(config: Path) -> None:
+    changes, _ = alarms_of(config)
+    key = next(c.alarm_id for c in changes if c.level == "orange")
+    told = tell(config, "alarms", "shelve", key, "--for", "2h", "--reason", "works")
+    assert "is now shelved 已搁置 until 至 " in told, told
+    until = json.loads(tell(config, "alarms", "list", "--state", "shelved", "--json"))["alarms"][0]["shelved_until"]
+    assert abs(datetime.fromisoformat(until).timestamp() - time.time() - 7200) < 60
+    for wrong in (["--for", "soon"], ["--for", "8d"], ["--for", "1h", "--minutes", "60"]):
+        result = CliRunner().invoke(app, ["alarms", "shelve", key, *wrong, "--reason", "x", "-c", str(config)])
+        assert result.exit_code == 2, result.output
 
 
 def test_wrong_usage_has_its_own_status(config: Path) -> None:

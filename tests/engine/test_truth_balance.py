@@ -43,7 +43,7 @@ def test_books_balance(tmp_path: Path) -> None:
     books = balance(path, alarms, {0: "G1", 1: "W1", 2: "W2", 3: "G2"}, START + 100_000)
 
     assert (books["faults"], books["detected"]) == (3, 2)
-    assert (books["events_true"], books["events_false"]) == (2, 2)
+    assert (books["events_true"], books["events_false"], books["events_lookalike"]) == (2, 2, 1)
     assert books["by_kind"] == {
         "gas-accumulation": {"faults": 1, "detected": 1},
         "pipe-burst": {"faults": 1, "detected": 1},
