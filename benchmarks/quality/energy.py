@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     Attacks = tuple[tuple[int, tuple[Blow, ...]], ...]
     Run = Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
-EVERY: Final = 5
-"""Seconds between what is told."""
 HEAT: Final = (
     "t_out", "t11", "t12", "f1", "p11", "p12", "t21", "t22", "f2", "p21", "p22", "lt3", "f3",
     "v1", "hz201", "p201", "p202", "p301", "mv301", "leak", "mark_t21", "mark_p22",
@@ -99,14 +97,24 @@ GAS_ATTACKS: Final[Attacks] = (
 )
 
 
-def heat(random: np.random.Generator) -> Iterator[Case]:
-    """The substation."""
-    yield _case("heated", "heat-scada", HEAT, HEAT_ATTACKS, HEAT_TOLD, (HEAT_NOISE, HEAT_DIGITS), _heat, random)
+def heat(random: np.random.Generator, every: int = 5, longer: int = 1) -> Iterator[Case]:
+    """The substation, told every so many seconds; attacks and all days so many times as long."""
+    attacks, accuracy = _longer(HEAT_ATTACKS, longer), (HEAT_NOISE, HEAT_DIGITS)
+    yield _case("heated", "heat-scada", HEAT, attacks, HEAT_TOLD, accuracy, _heat, random, every, longer)
 
 
-def gas(random: np.random.Generator) -> Iterator[Case]:
-    """The gas station."""
-    yield _case("regulated", "gas-scada", GAS, GAS_ATTACKS, GAS_TOLD, (GAS_NOISE, GAS_DIGITS), _gas, random)
+def gas(random: np.random.Generator, every: int = 5, longer: int = 1) -> Iterator[Case]:
+    """The gas station, likewise."""
+    attacks, accuracy = _longer(GAS_ATTACKS, longer), (GAS_NOISE, GAS_DIGITS)
+    yield _case("regulated", "gas-scada", GAS, attacks, GAS_TOLD, accuracy, _gas, random, every, longer)
+
+
+def _longer(attacks: Attacks, longer: int) -> Attacks:
+    """So many times as long; what drifts comes as far."""
+    return tuple(
+        (longer * minutes, tuple(b._replace(amount=b.amount / longer) if b.how == DRIFT else b for b in what))
+        for minutes, what in attacks
+    )
 
 
 def _case(
@@ -118,29 +126,33 @@ def _case(
     accuracy: tuple[tuple[float, ...], tuple[float, ...]],
     run: Run,
     random: np.random.Generator,
+    every: int,
+    longer: int,
 ) -> Case:
     """Two days without attacks, then one with all of them in some order."""
-    slot = (DAY - 3600) // len(attacks)
+    train, tested = longer * TRAIN, longer * DAY
+    slot = (tested - 3600) // len(attacks)
     blows, spells = [], list[tuple[int, int]]()
     for k, one in enumerate(random.permutation(len(attacks))):
         minutes, what = attacks[one]
-        start = TRAIN + 1800 + k * slot + int(random.integers(slot - 60 * minutes - 900))
+        start = train + 1800 + k * slot + int(random.integers(slot - 60 * minutes - 900))
         spells.append((start, start + 60 * minutes))
         blows += [(start, start + 60 * minutes, names.index(b.target), b.how, b.amount) for b in what]
-    n = TRAIN + DAY
+    n = train + tested
     noises, digits = (np.array(each) for each in accuracy)
     noise = random.normal(0, 1, (n, len(noises))) * noises
     steps = n // 60
     slow = np.column_stack([wander(random, steps, memory, 1.0) for memory in (0.999, 0.995, 0.99, 0.98, 0.95)])
     slow = np.column_stack([np.interp(np.arange(n), 60 * np.arange(steps), column) for column in slow.T])
-    values = run(noise, slow, np.array(blows, np.float64))[:, :told]
+    values = run(noise, slow, np.array(blows, np.float64))[::every, :told].copy()
+    del noise, slow
     values[:, : len(digits)] = np.round(values[:, : len(digits)] / digits) * digits
     values[:, len(digits) :] = np.round(values[:, len(digits) :], 1)
     at = START.replace(tzinfo=None)
-    ts = pl.datetime_range(at, at + timedelta(seconds=n - 1), f"{EVERY}s", time_unit="ms", eager=True)
-    data = long(pl.DataFrame({"ts": ts, **dict(zip(names[:told], values[::EVERY].T, strict=True))}), name)
+    ts = pl.datetime_range(at, at + timedelta(seconds=n - 1), f"{every}s", time_unit="ms", eager=True)
+    data = long(pl.DataFrame({"ts": ts, **dict(zip(names[:told], values.T, strict=True))}), name)
     faults = [(START + timedelta(seconds=a), START + timedelta(seconds=b)) for a, b in spells]
-    return Case(name, kind, data, START + timedelta(seconds=TRAIN), faults)
+    return Case(name, kind, data, START + timedelta(seconds=train), faults)
 
 
 @njit(cache=True)

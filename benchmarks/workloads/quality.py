@@ -10,6 +10,7 @@ import os
 import tempfile
 import time
 from hashlib import blake2b
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,9 @@ WHOLE_YEAR: Final = "LIFELINE_BENCH_YEAR"
 SEED: Final = 20260301
 SELDOM: Final = (5, 15)
 """Minutes between the readings of the water quality station that is told more seldom."""
+
+ENERGY: Final = (("", 5, 1), ("_5min", 300, 5))
+"""Gas and heat plants: what the figure is called after, seconds between readings, how many times as long all takes."""
 
 
 def run(scale: float) -> Result:
@@ -85,16 +89,16 @@ def _made(result: Result, folder: Path) -> None:
 
 
 def _energy(result: Result, folder: Path) -> dict[str, list[Judged]]:
-    """A heat substation and a gas station under attack."""
+    """A heat substation and a gas station under attack: by five seconds, and for hours by five minutes."""
     judged = {}
-    for name, make in (("heated", energy.heat), ("regulated", energy.gas)):
-        one = foreign.judge(next(make(np.random.default_rng(SEED))), folder)
+    for (name, make), (called, every, longer) in product((("heated", energy.heat), ("regulated", energy.gas)), ENERGY):
+        one = foreign.judge(next(make(np.random.default_rng(SEED), every, longer)), folder)
         marks = foreign.found(one)
-        result.figures[f"made_{name}_s"] = Figure(foreign.attack_score(one)["s"], "S", 0.8)
-        result.figures[f"made_{name}_found"] = Figure(marks["found"] / marks["faults"], "share of faults", 0.8)
+        result.figures[f"made_{name}{called}_s"] = Figure(foreign.attack_score(one)["s"], "S", 0.8)
+        result.figures[f"made_{name}{called}_found"] = Figure(marks["found"] / marks["faults"], "share of faults", 0.8)
         quiet = 1 - marks["false_minutes"] / marks["minutes"]
-        result.figures[f"made_{name}_quiet"] = Figure(quiet, "share of minutes", 0.8)
-        judged[name] = [one]
+        result.figures[f"made_{name}{called}_quiet"] = Figure(quiet, "share of minutes", None if called else 0.8)
+        judged[name + called] = [one]
     return judged
 
 

@@ -24,7 +24,9 @@ CHANGES: Final = 20
 SLACK: Final = 1.3
 """A residual is unusual beyond so many times the largest of the normal period."""
 RESTS: Final = 1.5
-"""And a rest beyond so many times the longest, and a window."""
+"""And a rest beyond so many times the longest, and"""
+SLACKEN: Final = 1.5
+"""so many windows, at most as much as frames may be apart."""
 WANDERS: Final = 3.0
 """Who went through its range but n times leaves it by ``WANDERS`` / (n + 1) of its span, and nobody may wonder: what
 wanders for days shows in two of them one side of where it goes, a tank between its marks all there is each hour."""
@@ -133,7 +135,7 @@ class Habit:
         a["low"], a["high"] = np.where(seen, low - margin, 0.0), np.where(seen, high + margin, 0.0)
         a["bounds"][2:] = a["bounds"][:2]
         known = a["rests"][2] >= CHANGES
-        a["rest_max"] = np.where(known, RESTS * a["longest"] + self._apart, np.inf)
+        a["rest_max"] = np.where(known, RESTS * a["longest"] + self._slack(), np.inf)
         reached = a["reached"].max(axis=0)
         a["reach"] = np.where(reached > 0.0, SLACK * np.maximum(reached, LEAST_REACH), np.inf)
         a["grown"] = np.stack([np.zeros(self.members), a["grown"][0]])
@@ -143,6 +145,13 @@ class Habit:
         if len(a["precision"]):
             means = slice(self.members)
             a["reach"][means][np.diag(a["precision"])[means] * (1.0 - EXPLAINED) < 1.0] = np.inf
+
+    def _slack(self) -> float:
+        """Milliseconds by which a rest may be longer: a window and a half, or one frame where that is more."""
+        at = int(self.arrays["clock"][kernel.AT])
+        newest = np.roll(self.arrays["times"], -at)[-int(self.arrays["clock"][kernel.FRAMES]) :]
+        spacing = float(np.median(np.diff(newest))) if len(newest) > 1 else 0.0
+        return min(self._apart, max(SLACKEN * self._recent, spacing))
 
     def _started(self) -> None:
         """Leave out what only a start did: a range far wider than the one that is gone through since, over and over."""

@@ -50,10 +50,19 @@ class NaiveHabit:
         self.now: dict[tuple[int, int], list[tuple[float, float]]] = {}
         self.wider = np.ones(2 * members)
 
+    def known(self) -> int:
+        """How many of the newest frames are kept: since the last gap."""
+        run = [1, *(np.flatnonzero(~(np.diff(self.ts) <= self.apart)) + 2)][-1] - 1
+        return min(len(self.ts) - run, self.n)
+
+    def slack(self) -> float:
+        """A window and a half, or one frame where that is more, but not more than frames may be apart."""
+        spacings = np.diff(self.ts[len(self.ts) - self.known() :])
+        return min(self.apart, max(1.5 * self.recent, float(np.median(spacings)) if len(spacings) else 0.0))
+
     def vector(self) -> list[float] | None:
         """Of the newest frames: means, changes and newest means."""
-        run = [1, *(np.flatnonzero(~(np.diff(self.ts) <= self.apart)) + 2)][-1] - 1  # the first since a gap
-        known = min(len(self.ts) - run, self.n)
+        known = self.known()
         near = sum(self.ts[-1] - at < self.recent for at in self.ts[len(self.ts) - known :])
         self.used = min(max(near, FEWEST), known)
         if self.used < FEWEST or self.used == known < self.n:
@@ -241,7 +250,7 @@ class NaiveHabit:
             share = max(self.margin, WANDERS / (crossings(values[~np.isnan(values)]) + 1))
             margin = max(share * (high - low), grown, 1e-3 * size if high - low <= 1e-9 * size else 0.0)
             longest = max([0.0, *(r[j] for r in self.rests[self.rests_from :] if not math.isnan(r[j]))])
-            rest_max = RESTS * longest + self.apart if self.changes(j) >= CHANGES else math.inf
+            rest_max = RESTS * longest + self.slack() if self.changes(j) >= CHANGES else math.inf
             bound.append((low - margin, high + margin, rest_max))
         self.bound = bound
         self.fits.append(len(newest))

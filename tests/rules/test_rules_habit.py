@@ -196,6 +196,19 @@ def test_frames_too_far_apart_say_nothing() -> None:
     assert np.isnan(out).all()
 
 
+@pytest.mark.parametrize(("spacing_s", "slack_s"), [(5, 90), (300, 300)])
+def test_a_rest_may_be_longer_by_a_window_or_a_frame_however_far_frames_may_be_apart(
+    spacing_s: int, slack_s: int
+) -> None:
+    judge = Habit(5, DEFAULTS | {"apart_s": 1000})
+    ts, frames = plant(2000)
+    judge.judge(ts.astype(float) / STEP_MS * spacing_s * 1000, frames, follow=True)
+    judge.fit()
+    longest = judge.arrays["longest"][0]
+    assert judge.arrays["rest_max"][0] == 1.5 * longest + slack_s * 1000
+    assert longest > 0
+
+
 def test_a_tank_on_its_way_back_is_not_told_and_one_that_stops_on_it_is() -> None:
     _, frames = plant(3000)
     frames[2300:, 4] = 1.0

@@ -447,6 +447,7 @@ CASES: list[Case] = [
     ("scada.water.pattern", "water-scada", 3600, lambda: network(wrong=True), lambda: network(wrong=False)),
     ("scada.water.habit", "water-scada", 60, lambda: tank(forged=True), lambda: tank(forged=False)),
     ("scada.energy.habit", "heat-scada", 60, lambda: boiler(forged=True), lambda: boiler(forged=False)),
+    ("scada.energy.habit", "heat-scada", 300, lambda: boiler(forged=True), lambda: boiler(forged=False)),
     ("scada.energy.habit", "gas-scada", 60, lambda: regulated(150.0), lambda: regulated(0.0)),
     ("scada.energy.pattern", "heat-scada", 3600, lambda: ring(2.0), lambda: ring(0.0)),
     ("scada.energy.pattern", "gas-scada", 3600, lambda: torn(ring(2.0)), lambda: torn(ring(0.0))),
