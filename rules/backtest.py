@@ -11,7 +11,8 @@ are reported.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.schema import TIME
 from rules.evaluate import RuleMachine
 from rules.kernels.order import in_order
+from rules.reach import Narrowing, Reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,6 +59,8 @@ CHATTER_MS: Final = 60_000
 CHATTER_ALARMS: Final = 3
 """Chattering: this many activations of one rule at one point within this time (ISA-18.2, domain facts 2.5)."""
 DAY_MS: Final = 86_400_000
+HELD_MAX: Final = 512 << 20
+"""Bytes of a history that are held between looking at it and judging it; some sixteen million readings."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,34 @@ class BacktestResult:
         return max(self.end_ms - self.start_ms, 1) / DAY_MS
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A history that was looked at: rules are bound where it can make them raise. It serves any number of rule sets."""
+
+    reach: Reach | None
+    """None where it can be walked through only once, so that all rules are bound everywhere."""
+    batches: Iterable[Readings]
+
+
+def looked(registry: Registry, batches: Iterable[Readings], held_max: int = HELD_MAX) -> Looked:
+    """Look at a history, in order of receipt; one of up to so many bytes is held, so that it is not read twice."""
+    if isinstance(batches, Iterator):
+        return Looked(None, batches)
+    reach, held, size = Reach(registry), list[Readings](), 0
+    for batch in batches:
+        reach.look(batch)
+        size += sum(getattr(batch, field.name).nbytes for field in fields(batch))
+        if size > held_max:
+            held.clear()
+        else:
+            held.append(batch)
+    return Looked(reach, held if size <= held_max else batches)
+
+
 def run(
     rules: RuleSet,
     registry: Registry,
-    batches: Iterable[Readings],
+    batches: Iterable[Readings] | Looked,
     timezone: str = "UTC",
     *,
     train_to: int | None = None,
@@ -92,17 +120,21 @@ def run(
     Args:
         rules: the rules.
         registry: every point of the readings.
-        batches: readings in order of receipt.
+        batches: readings in order of receipt. What can be walked through again is looked at first, and judged where
+            it can make a rule raise (``rules/reach.py``): for the same alarms and figures.
         timezone: the site's clock.
         train_to: epoch ms; alarms detected before it are not reported.
         end: epoch ms of log time at which the run ends; dropouts are judged up to it. Default: the last receipt.
         spans: parameters that held for a while.
     """
-    machine = RuleMachine(rules, registry, timezone, train_to=train_to, history=True)
+    spared = {rule for span in spans for rule in span.params}
+    seen = batches if isinstance(batches, Looked) else looked(registry, batches)
+    narrowing = Narrowing(seen.reach, spared) if seen.reach is not None else None
+    machine = RuleMachine(rules, registry, timezone, train_to=train_to, history=True, narrowing=narrowing)
     machine.override(spans)
     changes: list[AlarmChange] = []
     first, last, lsn = None, 0, 0
-    for batch in batches:
+    for batch in seen.batches:
         if not len(batch):
             continue
         lsn += 1

@@ -7,10 +7,12 @@ are arrays over slots. A registry only appends points, so growth only appends sl
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rules import conditions, instances, spec, vocabulary
 from rules.alarms import COLUMNS, AlarmState
@@ -22,14 +24,16 @@ from rules.siblings import Sibling
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
     from rules.census import Census
     from rules.instances import Instance
     from rules.localtime import LocalClock
     from rules.sparse import Sparse
     from rules.spec import RuleSpec
 
+Numbers = Callable[[str], NDArray[np.float64]]
+"""A rule's parameters and numbers of the registry at some points, by name."""
+Keep = Callable[["BoundRule", NDArray[np.int32], Numbers], NDArray[np.intp]]
+"""Which of a rule's points it is bound to, by place (``rules/reach.py``)."""
 SIBLING: Final = "sibling/"
 """How the names of what rules remember of whole devices begin."""
 
@@ -52,6 +56,8 @@ class BoundRule:
     """What it remembers of them, as a rule over groups."""
     evaluated: int = 0
     """Rows judged so far."""
+    spared: int = 0
+    """How many more points satisfy ``where``, at which it need not be judged (``rules/reach.py``)."""
     tests: list[conditions.Test] = field(init=False)
     """``raise``, ``clear``, and ``active`` unless that is always."""
     names: tuple[str, ...] = field(init=False)
@@ -111,9 +117,14 @@ class BoundRule:
             self.by_slot[name] = Coded(np.full(len(self.points), self.spec.params[name]))
         self._fix()
 
-    def grow(self, census: Census) -> NDArray[np.int32]:
-        """Take in new points; returns those that are the rule's."""
+    def grow(self, census: Census, keep: Keep | None = None) -> NDArray[np.int32]:
+        """Take in new points; returns those that are the rule's: only those that ``keep`` keeps."""
         new = np.flatnonzero(census.mask(self.spec.where)).astype(np.int32)
+        if keep is not None:
+            all_ = new
+            kept = keep(self, all_ + np.int32(census.start), lambda name: self._numbers(name, census, all_))
+            new = all_[kept]
+            self.spared += len(all_) - len(new)
         self.grow_points(census, new)
         self.state.grow(len(self.points))
         return new + np.int32(census.start)
@@ -121,17 +132,20 @@ class BoundRule:
     def grow_points(self, census: Census, new: NDArray[np.int32]) -> None:
         """Slots for the rows ``new`` of the census: parameters, numbers of the registry and memory."""
         for name in self.by_slot:
-            if name in vocabulary.REGISTRY:
-                values = census.floats(name)[new]
-            else:
-                values = np.full(len(new), self.spec.params[name])
-                for override in self.spec.overrides:
-                    if name in override.params:
-                        values[census.mask(override.where)[new]] = override.params[name]
-            self.by_slot[name].append(values)
+            self.by_slot[name].append(self._numbers(name, census, new))
         self.points = np.concatenate([self.points, new + np.int32(census.start)])
         for track in self.tracks:
             track.grow(len(self.points))
+
+    def _numbers(self, name: str, census: Census, new: NDArray[np.int32]) -> NDArray[np.float64]:
+        """One of ``by_slot`` for rows of the census."""
+        if name in vocabulary.REGISTRY:
+            return census.floats(name)[new]
+        values = np.full(len(new), self.spec.params[name])
+        for override in self.spec.overrides:
+            if name in override.params:
+                values[census.mask(override.where)[new]] = override.params[name]
+        return values
 
     def point_of(self, slot: int) -> int:
         """The point that carries the alarm of a slot."""

@@ -18,6 +18,8 @@ from rules.kernels.normal import SLOT
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from rules.bounds import Bounds
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -107,6 +109,8 @@ class Feature:
     """The kernel once more: it notes what it overwrites of them, ``turn`` numbers each time (``rules/turns.py``)."""
     turn: int = SLOT
     lean: tuple[Lean, ...] = ()
+    bounds: Bounds | None = None
+    """What its columns can be (``rules/bounds.py``); None: anything."""
 
     def form(self, options: tuple[float, ...], asked: frozenset[str]) -> Form:
         """The form that gives these columns, the leanest there is."""

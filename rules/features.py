@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from rules import bounds
 from rules.feature import Feature, Lean, Option
 from rules.kernels import background, charts, lean, meters, normal, robust
 from rules.kernels import features as kernels
@@ -36,7 +37,11 @@ _LAMBDA = Option("lambda", 0.0, "weight of one reading; 0: by time, with tau_s",
 
 FEATURES: Final = (
     Feature(
-        "samples", kernels.count, {"samples": "how many readings of the point were seen, this one included"}, _fixed(1)
+        "samples",
+        kernels.count,
+        {"samples": "how many readings of the point were seen, this one included"},
+        _fixed(1),
+        bounds=bounds.samples,
     ),
     Feature(
         "rate",
@@ -54,6 +59,7 @@ FEATURES: Final = (
         (_TAU_HOUR, _LAMBDA),
         learns=True,
         lean=(Lean(("ewma",), lean.mean, lambda _: (0,)),),
+        bounds=bounds.ewma,
     ),
     Feature(
         "flat",
@@ -65,6 +71,7 @@ FEATURES: Final = (
             Lean(("flat_s",), lean.unchanged_s, lambda _: (0,)),
             Lean(("flat_n",), lean.unchanged_n, lambda _: (1,)),
         ),
+        bounds=bounds.flat,
     ),
     Feature(
         "still",
@@ -78,6 +85,7 @@ FEATURES: Final = (
         (Option("band", 0.0, "in the point's unit; 0: the resolution alone"),),
         steps=True,
         lean=(Lean(("quantum",), lean.quantum, lambda _: (3,)),),
+        bounds=bounds.still,
     ),
     Feature(
         "faint",
@@ -88,8 +96,16 @@ FEATURES: Final = (
         },
         _fixed(2),
         (Option("share", 0.01, "of the readings above nothing", high=1.0),),
+        bounds=bounds.faint,
     ),
-    Feature("prev_step", kernels.steps, {"prev_step": "the step of the previous reading"}, _fixed(1), steps=True),
+    Feature(
+        "prev_step",
+        kernels.steps,
+        {"prev_step": "the step of the previous reading"},
+        _fixed(1),
+        steps=True,
+        bounds=bounds.prev_step,
+    ),
     Feature(
         "robust",
         robust.robust,
@@ -135,6 +151,7 @@ FEATURES: Final = (
             Option("memory_s", 0.0, "seconds that they remember at least"),
         ),
         learns=True,
+        bounds=bounds.tukey,
     ),
     Feature(
         "trend",
@@ -160,6 +177,7 @@ FEATURES: Final = (
         _fixed(1),
         (Option("modulus", 0.0, "value at which the meter rolls over; 0: never"),),
         steps=True,
+        bounds=bounds.counter,
     ),
     Feature(
         "floor",
@@ -189,6 +207,7 @@ FEATURES: Final = (
         ),
         steps=True,
         lean=(Lean(("used", "used_h"), lean.delivered, lambda _: (0, 1, 3, 5)),),
+        bounds=bounds.usage,
     ),
     Feature(
         "baseline",
@@ -211,6 +230,7 @@ FEATURES: Final = (
         seldom=lambda options: normal.SLOT * int(options[0] * options[1]),
         noting=normal.baseline_noting,
         lean=(Lean(("trained",), lean.days, _days, lambda o: int(o[0] * o[1]), lean.days_noting, 1),),
+        bounds=bounds.baseline,
     ),
     Feature(
         "night",
@@ -232,6 +252,7 @@ FEATURES: Final = (
         local=True,
         learns=True,
         dtype=np.float32,
+        bounds=bounds.night,
     ),
 )
 FEATURE: Final = {feature.name: feature for feature in FEATURES}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from rules import conditions, spec, vocabulary
-from rules.bound import BoundRule
+from rules.bound import BoundRule, Keep
 from rules.kernels import frames, turning
 from rules.model import Learn
 from rules.models import Models
@@ -104,7 +104,7 @@ class BoundGroups(BoundRule):
         super().overlay(made)
         self._compile_frames()
 
-    def grow(self, census: Census) -> NDArray[np.int32]:
+    def grow(self, census: Census, keep: Keep | None = None) -> NDArray[np.int32]:  # noqa: ARG002 - keeps all
         """Take in new points; a member without a value in the group's column is left out."""
         mask = census.mask(self.spec.where)
         if self.spec.group != spec.GROUP:

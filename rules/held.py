@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lifeline.core.batch import Readings
     from lifeline.core.override import ParameterSpan
     from rules.memory import Track
+    from rules.reach import Narrowing
     from rules.rule_set import RuleSet
     from rules.sparse import Sparse
     from rules.spec import RuleSpec
@@ -51,14 +52,16 @@ class Held:
         train_to: int | None = None,
         within: int | None = None,
         history: bool = False,
+        narrowing: Narrowing | None = None,
     ) -> None:
         """``within``: how many readings late a reading may be (``rules.journal``); default: two of every point.
 
         ``history``: nobody goes on from this machine's checkpoints, so that fewer are kept. It says the same.
+        ``narrowing``: of a history that was looked at; what it says of that history is the same, and of no other.
         """
         self.rules = rules
         self._digests = {rule.id: digest(rule.meaning) for rule in rules.rules}
-        self._within, self._history = within, history
+        self._within, self._history, self._narrowing = within, history, narrowing
         self._until = math.inf if train_to is None else float(train_to)
         self.timezone = timezone
         self._train_to = train_to
@@ -149,7 +152,7 @@ class Held:
     @property
     def points(self) -> dict[str, int]:
         """How many points each rule looks at; 0 is worth a warning."""
-        return {rule.spec.id: len(rule.points) for rule in self._bound}
+        return {rule.spec.id: len(rule.points) + rule.spared for rule in self._bound}
 
     def learning(self) -> dict[str, dict[str, int]]:
         """Groups that are not judged yet, by rule, with the frames seen: their normal period is not over."""
@@ -205,16 +208,21 @@ class Held:
         if more or not start:
             census = Census(registry, start)
             for plan in self._plans:
-                plan.grow(registry, census, self._journal.newest, self._journal.last)
+                keep = self._narrowing.kept if self._narrowing is not None and plan is self._reading else None
+                plan.grow(registry, census, self._journal.newest, self._journal.last, keep)
         same: dict[bytes, NDArray[np.int32]] = {}
         for rule in self._bound:  # many rules look at the same points
             rule.points = same.setdefault(rule.points.tobytes(), rule.points)
         self._stirring.grow(len(registry))
         compared = self._grouped.watched(registry)
         self._instants.grow(compared)
+        judged, counted = self._reading.watched(registry), None
+        if self._narrowing is not None:
+            judged, spared = self._narrowing.parted(judged)
+            counted = spared & ~compared
         wanted = np.where(compared, ORDERED, UNWATCHED)
-        wanted = np.where(self._reading.watched(registry), JOURNALLED, wanted).astype(np.uint8)
-        self._journal.grow(wanted, self._reading.units(registry), self._reading.pairs(registry))
+        wanted = np.where(judged, JOURNALLED, wanted).astype(np.uint8)
+        self._journal.grow(wanted, self._reading.units(registry), self._reading.pairs(registry), counted)
         self._silence.grow(registry)
         state = self._state() | self._alarms()
         for one in (self._past.older, self._past.newer):

@@ -53,6 +53,9 @@ _RING: Final = {
 }
 
 
+_NONE: Final = np.zeros(0, np.int64)
+
+
 class Admitted(NamedTuple):
     """Rows of records to judge as they come, and units (by their first point) to judge again."""
 
@@ -85,7 +88,7 @@ class Journal:
         """The declared bound in readings."""
         self._seldom = seldom
         self.next = 0
-        """Number of the next row."""
+        """Number of the next row of the ring."""
         self.first = 0
         """First row after the older checkpoint."""
         self._times = np.zeros((0, 3), np.int64)
@@ -94,6 +97,8 @@ class Journal:
         self._before = np.zeros(0, np.int64)
         """``newest`` at the older checkpoint."""
         self._dirty = np.zeros(0, np.uint8)
+        self._counted, self._skipped = np.zeros(0, np.uint8), 0
+        """Points whose readings are counted alone, and how many those were."""
         self._couple = np.zeros(0, np.int32)
         """Units of more than one point, by their first; the points of each in ``_members``."""
         self._members, self._ptr = np.zeros(0, np.int32), np.zeros(1, np.int64)
@@ -105,10 +110,17 @@ class Journal:
         """Where each record's rows begin, and what their times are told from (``kernels.journal``)."""
         self._ring: dict[str, NDArray[Any]] = {name: np.zeros(1, dtype) for name, dtype in _RING.items()}
 
-    def grow(self, watched: NDArray[np.uint8], unit: NDArray[np.int32], pairs: Sequence[Pairs]) -> None:
+    def grow(
+        self,
+        watched: NDArray[np.uint8],
+        unit: NDArray[np.int32],
+        pairs: Sequence[Pairs],
+        counted: NDArray[np.bool_] | None = None,
+    ) -> None:
         """Take in the points of a registry: what is wanted of each (``kernels.journal``), and its unit.
 
-        Points of ``pairs`` want to be told what is newest of the other; both are of one unit.
+        Points of ``pairs`` want to be told what is newest of the other; both are of one unit. Readings of points that
+        are ``counted`` are nothing but counted, as if they were watched.
         """
         more = len(watched) - len(self._times)
         self._times = np.concatenate([self._times, np.zeros((more, 3), np.int64)])
@@ -116,10 +128,14 @@ class Journal:
             self.newest[-more:] = order.NEVER
             self._links[-more:, kernels.HEAD] = -1
         self._dirty = np.zeros(len(watched), np.uint8)
+        if counted is not None:
+            self._counted = counted.view(np.uint8)
+            self._ring.setdefault("skipped", np.zeros(len(self._ring["ts"]), np.int64))
         self._pair_off(unit, watched, pairs)
         self.look_back_to(self.first, np.concatenate([self._before, np.full(more, order.NEVER)]))
         if self._wanted is None:
-            self.within = max(WITHIN_ROWS_MIN, WITHIN_PER_POINT * int(np.count_nonzero(watched)))
+            points = int(np.count_nonzero(watched)) + int(np.count_nonzero(self._counted))
+            self.within = max(WITHIN_ROWS_MIN, WITHIN_PER_POINT * points)
 
     @property
     def apart(self) -> int:
@@ -210,16 +226,17 @@ class Journal:
         self._forget(rows)
         row, prev, dt = np.empty(rows, np.int32), np.empty(rows), np.empty(rows)
         point, ts, value = np.empty(rows, np.int32), np.empty(rows, np.int64), np.empty(rows)
-        unit, sizes, beside = np.empty(rows, np.int32), np.zeros(5, np.int64), np.empty((rows, self._told))
+        unit, sizes, beside = np.empty(rows, np.int32), np.zeros(6, np.int64), np.empty((rows, self._told))
         kernels.admit(
             *(readings.point, readings.ts, readings.received_at, readings.value, readings.quality, readings.flags),
             *(self._times, self._times.view(np.float64), self._links),
             *(self._couple, self._members, self._ptr, self._newest_couple, self._before, self._before_couple),
-            *(*self._wants, self._dirty, *self._ring.values(), self._stretches, self._stretched),
+            *(*self._wants, self._dirty, *(self._ring[name] for name in _RING), self._stretches, self._stretched),
             *(self.first, self.next, self.within, WITHIN_MS, ends, np.array(lsns, np.int64), stop_at),
+            *(self._counted, self._skipped, self._ring.get("skipped", _NONE)),
             *(row, point, ts, value, prev, dt, beside, unit, self.counts, sizes),
         )
-        n, units, self.next, taken, self._stretched = sizes.tolist()
+        n, units, self.next, taken, self._stretched, self._skipped = sizes.tolist()
         row, prev, dt, dirty = row[:n], prev[:n], dt[:n], unit[:units]
         if taken < len(lsns):
             readings = readings.take(slice(0, int(ends[taken - 1])))
@@ -290,7 +307,8 @@ class Journal:
         received = self._stretches[kernels.RECEIVED, stretch] + self._ring["received"][slots]
         told = (points == point) & (ts >= start) & (ts <= end)
         told &= (received <= detected_at) & (received > detected_at - WITHIN_MS)
-        told &= numbers > numbers[told].max(initial=0) - self.within
+        among_all = numbers + self._ring["skipped"][slots] if "skipped" in self._ring else numbers
+        told &= among_all > among_all[told].max(initial=0) - self.within
         chosen = np.flatnonzero(told)
         chosen = chosen[np.argsort(ts[chosen], kind="stable")][-rows_max:]
         value, lsn = self._ring["value"][slots], self._stretches[kernels.LSN, stretch]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from lifeline.core.registry import Registry
     from rules.beside import Pairs
-    from rules.bound import BoundRule
+    from rules.bound import BoundRule, Keep
     from rules.census import Census
     from rules.memory import Rows
     from rules.siblings import Sibling
@@ -57,11 +57,18 @@ class Plan:
         self._moved: list[tuple[int, Sibling, Set]] = []
         """Siblings with points, by the number of their rule, and their sets."""
 
-    def grow(self, registry: Registry, census: Census, newest: NDArray[np.int64], last: NDArray[np.float64]) -> None:
+    def grow(
+        self,
+        registry: Registry,
+        census: Census,
+        newest: NDArray[np.int64],
+        last: NDArray[np.float64],
+        keep: Keep | None = None,
+    ) -> None:
         """Take in the points of the census, which is of this registry; time and value of what was newest at others."""
         start = census.start
         for rule in self.rules:
-            rule.grow(census)
+            rule.grow(census, keep)
         for r, sibling in self._siblings:
             known = sibling.points
             sibling.grow(registry, self.rules[r].points, newest, last)

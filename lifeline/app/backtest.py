@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from lifeline.app.backtest_doubts import NOTHING, VALUELESS, unfindable, unjudged, unlearned, unwatched
 from lifeline.app.backtest_report import busiest, page
-from lifeline.app.past import past, watched
+from lifeline.app.past import past
 from lifeline.app.rules import no_rules
 from lifeline.app.seen_alarms import ends_by_people, with_ends
 from lifeline.app.since import parse_time
@@ -19,7 +19,7 @@ from lifeline.app.site import load_site
 from lifeline.app.truth_file import read_truth
 from lifeline.app.written import has_folder, written
 from lifeline.core.errors import ConfigurationError, Problem
-from rules.backtest import run
+from rules.backtest import looked, run
 from rules.burden import burden
 from rules.fit import Written, fit, proposal
 from rules.rule_set import RuleSet
@@ -71,7 +71,7 @@ def backtest_rules(
     doubts = unjudged(history.span, train_ms)
     if data:
         doubts += unwatched(rules, history.points)
-    batches = watched(history, progress)
+    batches = history.looked(progress)
     until, spans = parse_time(end, "--to"), history.spans
     result = run(rules, history.points, batches, history.zone, train_to=train_ms, end=until, spans=spans)
     if not data:
@@ -136,7 +136,7 @@ def fit_rules(
     history = past(config, data or None, registry, start, end, timezone, progress)
     train_ms = parse_time(train_to, "--train-to")
     doubts = unjudged(history.span, train_ms)
-    batches = history.ready(progress)
+    batches = looked(history.points, history.ready(progress))
 
     def replay(changed: RuleSet, number: int, of: int) -> BacktestResult:
         until, spans = parse_time(end, "--to"), history.spans

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,6 +16,7 @@ from lifeline.app.site import load_site
 from lifeline.app.spool import Spool
 from lifeline.core.batch import Readings
 from lifeline.core.errors import ConfigurationError, Problem
+from rules.backtest import looked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
     from lifeline.app.foreign_history import Progress
     from lifeline.core.override import ParameterSpan
     from lifeline.core.registry import Registry
+    from rules.backtest import Looked
 
 READINGS: Final = "readings 读数"
+LOOKING: Final = "looking for what can raise 预览数据"
+JUDGING: Final = "judging 判定"
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,16 @@ class Past:
         if not isinstance(self.batches, ForeignReadings):
             return self.batches
         spool = Spool()
-        for batch in watched(self, progress):
+        for batch in Watched(self.batches, self.rows, progress):
             spool.append(batch)
         return spool
+
+    def looked(self, progress: Progress | None) -> Looked | Iterator[Readings]:
+        """Its batches, to be judged once: those of a lake looked at, a foreign file as it is read."""
+        if isinstance(self.batches, ForeignReadings):
+            return iter(Watched(self.batches, self.rows, progress))
+        seen = looked(self.points, Watched(self.batches, self.rows, progress, LOOKING))
+        return replace(seen, batches=Watched(seen.batches, self.rows, progress, JUDGING))
 
     def series(self, points: Sequence[int]) -> list[Series]:
         """Name, times and values of points."""
@@ -115,13 +126,23 @@ def _known_zone(timezone: str | None) -> None:
         raise ConfigurationError([problem]) from error
 
 
-def watched(history: Past, progress: Progress | None) -> Iterator[Readings]:
-    """Its batches; progress is told after each, and in the end how many readings there really were."""
-    done = 0
-    for batch in history.batches:
-        yield batch
-        done += len(batch)
-        if progress is not None:
-            progress(READINGS, done, max(done, history.rows))
-    if progress is not None:
-        progress(READINGS, done, done)
+@dataclass(frozen=True)
+class Watched:
+    """Batches; progress is told after each, and in the end how many readings there really were."""
+
+    batches: Iterable[Readings]
+    rows: int
+    """How many readings there are at most."""
+    progress: Progress | None
+    what: str = READINGS
+
+    def __iter__(self) -> Iterator[Readings]:
+        """The batches, each time anew."""
+        done, tell = 0, self.progress
+        for batch in self.batches:
+            yield batch
+            done += len(batch)
+            if tell is not None:
+                tell(self.what, done, max(done, self.rows))
+        if tell is not None:
+            tell(self.what, done, done)

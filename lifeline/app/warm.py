@@ -62,7 +62,9 @@ def warm_kernels() -> float:
     try:
         settings = DemoSettings(seconds=5, sensors=200, interval_s=1.0, directory=folder, console_port=None)
         done = run_demo(settings, _Silent())
-        backtest.run(RuleSet.standard(), *lake_history(load_site(Path(done["config"])).data, None, None))
+        points, batches = lake_history(load_site(Path(done["config"])).data, None, None)
+        backtest.run(RuleSet.standard(), points, iter(batches))
+        backtest.run(RuleSet.standard(), points, batches)  # looked at first
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     mark_warm()

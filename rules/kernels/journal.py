@@ -115,6 +115,9 @@ def admit(
     ends: I64,
     lsns: I64,
     stop_at: int,
+    counted: U8,
+    skipped: int,
+    ring_skipped: I64,
     out_row: I32,
     out_point: I32,
     out_ts: I64,
@@ -139,9 +142,13 @@ def admit(
     with those of before, in the order of event time; what points of a unit tell of one time at one
     instant of receipt, in the order of points, as a lake tells it.
 
+    Rows of points that are ``counted`` (empty for none) are nothing but that, those of a history that has no late rows
+    there and nothing to tell (``rules/reach.py``): ``skipped`` so many until now, and ``ring_skipped`` until each row
+    of the ring, as the bound is counted in readings of all points.
+
     Record k ends before row ``ends[k]`` and is ``lsns[k]`` of the log. The first record with a unit to judge anew, or
     after which the next ring row is ``stop_at`` or later, is the last that is looked at. ``out_sizes``: rows, units
-    (``out_unit``), next ring row, records taken, stretches; there must be room for one more a row.
+    (``out_unit``), next ring row, records taken, stretches, skipped; there must be room for one more stretch a row.
     """
     here = known_stretches - 1
     own = False  # whether the last stretch is of this record
@@ -153,10 +160,12 @@ def admit(
     record = 0
     rows = len(point)
     ends_of = links[:, UNIT]  # one record in four lies across two lines
+    narrowed = len(counted) > 0
     for i in range(rows):
         ahead = point[min(i + AHEAD, rows - 1)]
-        fetch(times, ahead)
-        fetch(ends_of, ahead)
+        if not narrowed or not counted[index(ahead)]:
+            fetch(times, ahead)
+            fetch(ends_of, ahead)
         while i == ends[record]:
             if units or at >= stop_at:
                 break
@@ -175,6 +184,9 @@ def admit(
             counts[2] += 1
             continue
         p = index(point[i])
+        if narrowed and counted[p]:
+            skipped += 1
+            continue
         word = links[p, UNIT]
         watched = word & 3
         if watched == UNWATCHED:
@@ -249,7 +261,10 @@ def admit(
             if same:
                 counts[3] += 1
                 continue
-            late |= at - newer > within
+            apart = at - newer
+            if narrowed and newer < at:
+                apart += skipped - ring_skipped[_ring_place(newer, lap, size)]
+            late |= apart > within
             heard = received[i]
             if newer < at and not late:
                 r = _ring_place(newer, lap, size)
@@ -285,6 +300,8 @@ def admit(
         ring_value[r] = v
         ring_received[r] = received[i] - base_received
         ring_marks[r] = quality[i] << 5 | (flags[i] & 31)
+        if narrowed:
+            ring_skipped[r] = skipped
         links[u, HEAD] = at - first
         at += 1
         if at - lap == size:
@@ -299,6 +316,7 @@ def admit(
     out_sizes[2] = at
     out_sizes[3] = record + 1
     out_sizes[4] = here + 1
+    out_sizes[5] = skipped
 
 
 @njit(cache=True, nogil=True)

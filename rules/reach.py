@@ -1,0 +1,272 @@
+"""Where a history can make a rule raise: what comes before judging it, so that the rest need not be judged.
+
+By far the most points of a city have nothing to tell for months: no reading of theirs comes near a limit. All readings
+are *looked at* once (``kernels/reach.py``): least and largest value and step, how long it stood still, how many there
+were. From these ranges follow those of the columns of a rule (``rules/bounds.py``), and from them whether its ``raise``
+can be true at a point at all (``rules/possible.py``). Where it cannot, the rule is not bound to the point: it would
+have said nothing there. Everything else is judged as ever, by the same machine.
+
+What late readings do is not foreseen: a device with a row out of order keeps all of its rules. And what is counted in
+readings of all points is counted as ever (``Journal.grow``).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from rules import vocabulary
+from rules.instances import VALUE
+from rules.kernels import order
+from rules.kernels import reach as kernel
+from rules.machine_code import parts_of
+from rules.possible import UNKNOWN, Range, possible
+from rules.siblings import carriers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from numpy.typing import NDArray
+
+    from lifeline.core.batch import Readings
+    from lifeline.core.registry import Registry
+    from rules.bound import BoundRule, Numbers
+    from rules.instances import Instance
+
+
+class Reach:
+    """The ranges of what each point told, by readings in the order of receipt. It is the same for all rules."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        records = np.empty((len(registry), kernel.WIDTH))
+        kernel.clear(records, records.view(np.int64))
+        self._records = records
+        self._newest = np.full(registry.device_count, kernel.NEVER)
+        self._told = np.full(registry.device_count, -1, np.int32)
+        self._odd = np.zeros(registry.device_count, np.uint8)
+        self._carriers: dict[str, NDArray[np.int32]] = {}
+
+    def look(self, readings: Readings) -> None:
+        """Take in a batch; all come before anything is asked."""
+        if len(readings) and int(readings.point.max()) >= len(records := self._records):
+            raise AssertionError(f"point {int(readings.point.max())} is not in the registry of {len(records)} points")
+        records = self._records
+        kernel.look(
+            *(readings.point, readings.ts, readings.value, readings.quality, readings.flags),
+            *(self.registry.point_device, records, records.view(np.int64), records.view(np.int32)),
+            *(records.view(np.int16), self._newest, self._told, self._odd),
+        )
+
+    @cached_property
+    def odd(self) -> NDArray[np.bool_] | None:
+        """Points of devices of which nothing is foreseen; None where there are none."""
+        return self._odd[self.registry.point_device] != 0 if self._odd.any() else None
+
+    def column(self, number: int) -> NDArray[np.float64]:
+        """A column of the records, one entry a point."""
+        if number not in self._columns:
+            self._columns[number] = np.ascontiguousarray(self._records[:, number])
+        return self._columns[number]
+
+    @cached_property
+    def _columns(self) -> dict[int, NDArray[np.float64]]:
+        return {}
+
+    @cached_property
+    def count(self) -> NDArray[np.int32]:
+        """Readings of each point."""
+        return np.ascontiguousarray(self._records.view(np.int32)[:, kernel.COUNT])
+
+    @cached_property
+    def longest(self) -> NDArray[np.float64]:
+        """How often in a row each value stood still, at most."""
+        found = self._records.view(np.int16)[:, kernel.LONGEST]
+        return np.where(found == kernel.MANY, np.inf, found)
+
+    @cached_property
+    def span_s(self) -> NDArray[np.float64]:
+        """From the first reading of each point to its last."""
+        times = self._records.view(np.int64)
+        return np.where(self.count > 0, times[:, kernel.NEWEST] - times[:, kernel.FIRST], 0) / 1000.0
+
+    def carriers(self, quantity: str) -> NDArray[np.int32]:
+        """The point of each device that carries a quantity; -1 for none."""
+        if quantity not in self._carriers:
+            carriers = carriers_of(self.registry, quantity)
+            of = np.full(self.registry.device_count, -1, np.int32)
+            of[self.registry.point_device[carriers]] = carriers
+            self._carriers[quantity] = of
+        return self._carriers[quantity]
+
+
+class Narrowing:
+    """Binds the rules of one machine to the points at which they must be judged."""
+
+    def __init__(self, reach: Reach, spared: Collection[str] = ()) -> None:
+        """``spared``: ids of rules that keep all of their points."""
+        self._reach, self._spared = reach, frozenset(spared)
+        self._asked = np.zeros(len(reach.registry), np.bool_)
+        """Points that some rule looks at, where it must or not."""
+        self._wanted = np.zeros(len(reach.registry), np.bool_) if reach.odd is None else reach.odd.copy()
+        """Points at which some rule must be judged, or that such a rule is told of."""
+
+    def kept(self, rule: BoundRule, points: NDArray[np.int32], numbers: Numbers) -> NDArray[np.intp]:
+        """At which of a rule's points it must be judged, by place.
+
+        Readings of the others count as judged. ``numbers``: the rule's parameters and numbers of the registry, by name.
+        """
+        reach = self._reach
+        self._asked[points] = True
+        kept = self._left(rule, points, numbers)
+        count = order.taken(reach.count, points)
+        rule.evaluated += int(count.sum()) - int(count[kept].sum())
+        self._wanted[points[kept]] = True
+        device = reach.registry.point_device[points[kept]]
+        for quantity in rule.beside:
+            carriers = reach.carriers(quantity)[device]
+            self._wanted[carriers[carriers >= 0]] = True
+        return kept
+
+    def parted(self, watched: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Of points that rules watch those whose readings are wanted, and those that are only counted."""
+        all_ = watched | self._asked
+        return all_ & self._wanted, all_ & ~self._wanted
+
+    def _left(self, rule: BoundRule, points: NDArray[np.int32], numbers: Numbers) -> NDArray[np.intp]:
+        tree, odd = rule.tests[0].tree, self._reach.odd
+        left = np.arange(len(points))
+        if tree is None or rule.spec.id in self._spared:
+            return left
+        theirs, sure = points, left[:0]
+        if odd is not None:
+            sure, left = np.flatnonzero(odd[points]), np.flatnonzero(~odd[points])
+            theirs = points[left]
+        for part, wanted in parts_of(tree, wanted=True):
+            whole = len(left) == len(points)
+            ranges = _Ranges(self._reach, rule, theirs, numbers, None if whole else left)
+            found = np.flatnonzero(np.broadcast_to(possible(part, ranges.of, wanted=wanted), len(left)))
+            left, theirs = left[found], theirs[found]
+            if not len(left):
+                break
+        left = left[self._reach.count[theirs] > 0]
+        return np.union1d(sure, left) if len(sure) else left
+
+
+class _Told:
+    """What some points told: ``bounds.Seen``."""
+
+    def __init__(self, reach: Reach, points: NDArray[np.int32]) -> None:
+        self._reach, self._points = reach, points
+
+    @cached_property
+    def value(self) -> Range:
+        """Its range; of a point without readings there is none, and nothing asks."""
+        low, high = (self._reach.column(k) for k in (kernel.LOW, kernel.HIGH))
+        return Range(order.taken(low, self._points), order.taken(high, self._points))
+
+    @cached_property
+    def step(self) -> Range:
+        """The first reading has none."""
+        low, high = (self._reach.column(k) for k in (kernel.STEP_LOW, kernel.STEP_HIGH))
+        return Range(order.taken(low, self._points), order.taken(high, self._points), null=True)
+
+    @cached_property
+    def count(self) -> NDArray[np.int32]:
+        """Readings."""
+        return order.taken(self._reach.count, self._points)
+
+    @cached_property
+    def longest(self) -> NDArray[np.float64]:
+        """In a row of one value."""
+        return order.taken(self._reach.longest, self._points)
+
+    @cached_property
+    def span_s(self) -> NDArray[np.float64]:
+        """From first to last."""
+        return order.taken(self._reach.span_s, self._points)
+
+
+class _On(NamedTuple):
+    """What is known of a column that a feature is computed on: ``bounds.Seen``."""
+
+    value: Range
+    step: Range
+    count: Any
+    longest: Any
+    span_s: Any
+
+
+class _Ranges:
+    """The ranges of one rule's columns at some of its points, each made when it is asked for."""
+
+    def __init__(
+        self,
+        reach: Reach,
+        rule: BoundRule,
+        points: NDArray[np.int32],
+        numbers: Numbers,
+        places: NDArray[np.intp] | None,
+    ) -> None:
+        """``places``: of these points among all for which there are ``numbers``; None where they are the same."""
+        self._reach, self._rule, self._points, self._numbers, self._places = reach, rule, points, numbers, places
+        self._told = _Told(reach, points)
+        self._known: dict[str, Range] = {}
+        self._instances = {name: track.instance for track in rule.tracks for name in track.instance.outputs}
+
+    def of(self, name: str) -> Range:
+        """The range of a column."""
+        if name not in self._known:
+            self._known.update(self._made(name))
+        return self._known[name]
+
+    def _made(self, name: str) -> dict[str, Range]:
+        """The range of a column, and those that come with it."""
+        if name in self._instances:
+            return {name: UNKNOWN} | self._of_feature(self._instances[name])
+        if name in self._rule.by_slot:
+            found = self._of_slots(name)
+        elif vocabulary.is_sibling(name):
+            found = self._beside(name.removeprefix(vocabulary.SIBLING))
+        else:
+            found = _OWN[name](self._told) if name in _OWN else UNKNOWN
+        return {name: found}
+
+    def _of_slots(self, name: str) -> Range:
+        """A parameter or a number of the registry."""
+        numbers = self._numbers(name)
+        numbers = numbers if self._places is None else numbers[self._places]
+        none = np.isnan(numbers)
+        return Range(numbers, numbers, none) if none.any() else Range(numbers, numbers)
+
+    def _of_feature(self, instance: Instance) -> dict[str, Range]:
+        bounds = instance.feature.bounds
+        if bounds is None:
+            return {}
+        if instance.on == VALUE:
+            found = bounds(self._told)
+        else:
+            on = self.of(instance.on)
+            width = on.high - on.low
+            step = Range(-width, width, null=True)
+            found = bounds(_On(on, step, self._told.count, self._told.count, self._told.span_s))
+        names = dict(zip(instance.feature.outputs, instance.outputs, strict=True))
+        return {names[name]: range_ for name, range_ in found.items()}
+
+    def _beside(self, quantity: str) -> Range:
+        """What was newest of another quantity of the device."""
+        carrier = self._reach.carriers(quantity)[self._reach.registry.point_device[self._points]]
+        there = carrier >= 0
+        value = _Told(self._reach, np.maximum(carrier, 0)).value
+        return Range(np.where(there, value.low, 0.0), np.where(there, value.high, 0.0), null=True)
+
+
+_OWN: Final[dict[str, Callable[[_Told], Range]]] = {
+    "value": lambda told: told.value,
+    "prev": lambda told: told.value._replace(null=True),
+    "step": lambda told: told.step,
+    "gap_s": lambda told: Range(0.0, told.span_s, null=True),
+}
+"""Columns of which something is known besides those of features."""

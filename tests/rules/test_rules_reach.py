@@ -1,0 +1,238 @@
+"""A history that was looked at first says what it says judged everywhere, which is the naive twin."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lifeline.core.batch import LogRecord, Readings
+from lifeline.core.override import ParameterSpan
+from lifeline.core.registry import Registry
+from lifeline.core.schema import Flag
+from rules import backtest, journal
+from rules.evaluate import RuleMachine
+from rules.kernels import reach as kernel
+from rules.reach import Narrowing, Reach
+from rules.rule_set import RuleSet
+from simulators.faults import FaultSettings
+from simulators.fleet import FleetSettings
+from simulators.history import History
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def rules_text(kit: Any) -> str:
+    """Conditions whose ranges are known and unknown; overrides, seasons, siblings, groups, delays; every evaluation."""
+    cover = "[[rule.override]]\nwhere = \"device_id = 'D1'\"\nparams = { limit = 10.0 }"
+    return str(
+        kit.rule(raise_after="{ samples = 2 }", tail=cover)
+        + kit.rule(id='"a.step"', raise_='"ABS(step) > limit AND prev_step < 0"', clear='"step = 0"')
+        + kit.rule(
+            id='"a.rate"', raise_='"value > 20 AND rate > 0.5"', clear='"rate <= 0.5"',
+            clear_after="{ seconds = 20 }",
+        )
+        + kit.rule(id='"a.flat"', raise_='"flat_n >= 3 AND value <> 0"', clear='"flat_n = 0"')
+        + kit.rule(id='"a.mean"', raise_='"samples > 5 AND value < ewma - 4 * ewstd - 9"', clear='"value >= ewma"')
+        + kit.rule(id='"a.many"', raise_='"samples > 9"', clear='"false"', latch="true")
+        + kit.rule(id='"a.kind"', raise_='"interval_s IN (1, 7) AND value > 50"', clear='"value < 50"')
+        + kit.rule(
+            id='"a.made"', raise_='"up_cusum_high > 0.5 OR slow_ewma > 28"', clear='"up_cusum_high < 0.1"',
+            params="{ limit = 30.0 }",
+            features='{ up = { feature = "cusum", on = "step", tau_s = 60 }, '
+            'slow = { feature = "ewma", on = "device_c2h6", tau_s = 60 } }',
+        )
+        + kit.rule(
+            id='"a.season"', params="{ limit = 60.0 }", clear='"value < limit"',
+            tail='[[rule.override]]\nduring = "shift"\nparams = { limit = 30.0 }',
+        )
+        + '[calendar.shift]\nhours = ["19:10-19:20", "19:30-19:33"]\n'
+        + kit.rule(id='"a.beside"', raise_='"value > device_co + 20"', clear='"value <= device_co"')
+        + kit.rule(id='"a.gap"', raise_='"gap_s > 60 OR gap_n > 9"', clear='"gap_s < 30"', params="{}")
+        + kit.rule(
+            id='"w.high"', where="\"quantity = 'flow'\"", raise_='"value > limit"', clear='"value <= limit"',
+            raise_after="{ samples = 3 }",
+        )
+        + kit.rule(id='"a.bad"', evaluate='"every"', raise_='"quality = 2"', clear='"quality < 2"', category='"device"')
+        + kit.rule(
+            id='"a.gone"', where='"lead"', evaluate='"clock"', raise_='"device_silent_s > 30 AND silent_share < 0.9"',
+            clear='"device_silent_s <= 30"', params="{}", category='"device"',
+        )
+        + kit.rule(
+            id='"g.two"', where="\"quantity = 'c2h6'\"", evaluate='"group"', group='"zone"', hit='"value > limit"',
+            raise_='"hits >= 2"', clear='"hits = 0"', params="{ limit = 29, window_s = 60, frame_s = 10 }",
+        )
+    )  # fmt: skip
+
+
+GAS, WATER = 7, 12
+TOLD = [(d, q) for d in range(GAS) for q in ("ch4", "c2h6", "co")] + [(GAS + d, "flow") for d in range(WATER)]
+"""Of some rules on gas nothing is foreseen; on water by far the most readings are only counted."""
+OF: dict[int, list[int]] = {}
+for _point, (_device, _) in enumerate(TOLD):
+    OF.setdefault(_device, []).append(_point)
+
+
+def registry(kit: Any) -> Registry:
+    return kit.registry(  # type: ignore[no-any-return]
+        [
+            {"device_id": f"D{d}", "quantity": q, "interval_s": 1.0 + 9 * (d % 2), "zone": "S", "kind": "valve-well"}
+            for d, q in TOLD
+        ]
+    )
+
+
+def records(kit: Any, seed: int, count: int) -> list[LogRecord]:
+    """Devices in order and not; some that never come near a limit, some that do."""
+    rng = random.Random(seed)
+    wild = {d for d in OF if rng.random() < (0.5 if d < GAS else 0.15)}
+    unruly = {d for d in OF if rng.random() < (0.4 if d < GAS else 0.05)}
+    now, result = kit.t0 + rng.randrange(10_000), []
+    for lsn in range(1, count + 1):
+        now += rng.choice([0, 200, 1_000, 1_000, 9_000])
+        rows = []
+        for d in rng.sample(list(OF), rng.randrange(len(OF))):
+            for point in OF[d]:
+                value = rng.choice(
+                    [0.0, 5.0, 30.0, 30.0, 60.0, None, -3.5] if d in wild else [1.0, 1.5, 2.0, 2.0, None]
+                )
+                ts = now - (rng.choice([0, 0, 0, 300, 30_000, 200_000]) if d in unruly else 0)
+                flags = int(Flag.DUPLICATE) if rng.random() < 0.03 else 0
+                rows.append((point, ts, now, value, rng.choice([0, 0, 0, 0, 1, 2]), flags))
+        result.append(LogRecord(lsn, now, kit.readings(rows)))
+    return result
+
+
+def looked(points: Registry, batches: Sequence[Readings]) -> Reach:
+    reach = Reach(points)
+    for batch in batches:
+        reach.look(batch)
+    return reach
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 10**9), st.sampled_from([None, 5, 20, 60]), st.sampled_from([1, 7, 1000]))
+def test_a_narrowed_machine_says_what_a_whole_one_says(kit: Any, seed: int, within: int | None, together: int) -> None:
+    """To the change with its evidence and log position, every counter and figure; late readings included."""
+    made, points, rules = records(kit, seed, 60), registry(kit), RuleSet.parse(rules_text(kit))
+    parts = [made[at : at + together] for at in range(0, len(made), together)]
+    outcomes = []
+    for narrowing in (None, Narrowing(looked(points, [one.readings for one in made]))):
+        machine = RuleMachine(rules, points, "Asia/Shanghai", within=within, history=True, narrowing=narrowing)
+        changes = [c for part in parts for c in machine.process_all(part)]
+        figures = machine.counters, machine.evaluated, machine.points, machine.learning(), machine.active
+        outcomes.append(([repr(change) for change in changes], figures))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_rules_are_left_where_nothing_comes_near(kit: Any) -> None:
+    """A device that comes near keeps the rules that it comes near, the others keep what nothing is known of."""
+    points, rules = registry(kit), RuleSet.parse(rules_text(kit))
+    every, high = range(len(TOLD)), TOLD.index((1, "ch4"))
+    rows = [(p, kit.t0 + k * 1_000, kit.t0 + k * 1_000, 1.0 + k % 2) for k in range(5) for p in every]
+    rows += [(high, kit.t0 + 5_000, kit.t0 + 5_000, 60.0)]
+    narrowing = Narrowing(looked(points, [kit.readings(rows)]))
+    machine, whole = (
+        RuleMachine(rules, points, "UTC", history=True, narrowing=narrowing),
+        RuleMachine(rules, points, "UTC"),
+    )
+    left = {rule.spec.id: rule.points.tolist() for rule in machine._reading.rules}
+    methane = [p for p, (_, quantity) in enumerate(TOLD) if quantity == "ch4"]
+    assert left == {
+        "gas.ch4.high": [high], "a.step": [high], "a.rate": [high], "a.flat": [], "a.mean": [high], "a.many": [],
+        "a.kind": methane, "a.made": methane, "a.season": methane, "a.gap": methane, "a.beside": [high], "w.high": [],
+    }  # fmt: skip
+    assert machine.points == whole.points
+    counted = np.flatnonzero(machine._journal._counted).tolist()
+    assert counted == [p for p, (d, quantity) in enumerate(TOLD) if quantity == "flow" or (quantity == "co" and d != 1)]
+
+
+def test_a_late_reading_may_be_as_late_as_ever(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "WITHIN_ROWS_MIN", 1)
+    points, rules = registry(kit), RuleSet.parse(rules_text(kit))
+    narrow = RuleMachine(rules, points, "UTC", history=True, narrowing=Narrowing(Reach(points)))
+    assert narrow._journal.within == RuleMachine(rules, points, "UTC")._journal.within
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 10**9), st.integers(1, 60))
+def test_what_is_seen_equals_a_naive_twin(kit: Any, seed: int, cut: int) -> None:
+    points = registry(kit)
+    made = Readings.concat([one.readings for one in records(kit, seed, 60)])
+    reach = looked(points, [made.take(slice(None, cut)), made.take(slice(cut, None))])
+    told: dict[int, list[tuple[int, float]]] = {p: [] for p in range(len(points))}
+    odd, last = set(), dict[int, tuple[int, int]]()
+    for p, t, v, quality, flags in zip(
+        *(c.tolist() for c in (made.point, made.ts, made.value, made.quality, made.flags)), strict=True
+    ):
+        if flags & Flag.DUPLICATE or quality == 2 or math.isnan(v):
+            continue
+        device = int(points.point_device[p])
+        if told[p] and t <= told[p][-1][0]:
+            odd.add(device)
+            continue
+        if (t, p) < last.get(device, (t, p)):
+            odd.add(device)
+        last[device] = max(last.get(device, (t, p))[0], t), p
+        told[p].append((t, v))
+    expected = {p for p in range(len(points)) if points.point_device[p] in odd}
+    assert set(np.flatnonzero(reach.odd).tolist() if reach.odd is not None else []) == expected
+    for p, rows in told.items():
+        values = [v for _, v in rows]
+        steps = [b - a for a, b in itertools.pairwise(values)]
+        runs = [len(list(group)) for zero, group in itertools.groupby(steps, lambda step: step == 0) if zero]
+        assert reach.count[p] == len(rows)
+        assert reach.longest[p] == max(runs, default=0)
+        assert reach.span_s[p] == (rows[-1][0] - rows[0][0] if rows else 0) / 1000
+        ends = [min(values, default=0), max(values, default=0), min(steps, default=0), max(steps, default=0)]
+        assert [reach.column(k)[p] for k in (kernel.LOW, kernel.HIGH, kernel.STEP_LOW, kernel.STEP_HIGH)] == ends
+
+
+def test_a_value_too_large_to_reckon_with_is_not_foreseen(kit: Any) -> None:
+    points = kit.registry([{}, {}])
+    rows = [(p, kit.t0 + k, kit.t0 + k, 1e300 if p and k == 2 else 0.0) for k in range(4) for p in range(2)]
+    reach = looked(points, [kit.readings(rows)])
+    assert reach.odd is not None
+    assert reach.odd.tolist() == [False, True]
+
+
+def test_a_long_run_is_as_good_as_endless(kit: Any) -> None:
+    points = kit.registry([{}])
+    rows = kit.readings([(0, kit.t0 + k, kit.t0 + k, 5.0) for k in range(kernel.MANY + 10)])
+    assert looked(points, [rows]).longest.tolist() == [math.inf]
+
+
+def by_hand(result: backtest.BacktestResult) -> tuple[Any, ...]:
+    figures = result.rules, result.counters, result.learning, result.start_ms, result.end_ms
+    return result.alarms.to_pylist(), figures
+
+
+@pytest.mark.parametrize("room", [1 << 30, 0], ids=["held", "read twice"])
+def test_backtest_of_the_library_over_a_city(room: int) -> None:
+    """A simulated city with faults, the standard library, whether the history fits in memory or not."""
+    settings = FleetSettings(sensors=1_500, interval_s=20.0)
+    faults = FaultSettings(faults_per_hour=60)
+    start = 1_795_000_000_000
+    past = History(settings, start, start + 3_600_000, tick_ms=300_000, faults=faults, exact=True)
+    rules, points, ticks = RuleSet.standard(), Registry(past.fleet.points), list(past.ticks())
+    plain = backtest.run(rules, points, iter(ticks), "Asia/Shanghai")
+    seen = backtest.looked(points, ticks, room)
+    assert (seen.batches is ticks) == (room == 0)
+    assert by_hand(backtest.run(rules, points, seen, "Asia/Shanghai")) == by_hand(plain)
+    assert plain.alarms.num_rows > 20
+
+
+def test_rules_whose_parameters_change_for_a_while_are_judged_everywhere(kit: Any) -> None:
+    points, rules = kit.registry([{"area_code": "4101"}] * 2), RuleSet.parse(kit.rule())
+    rows = [kit.readings([(p, kit.t0 + k * 1_000, kit.t0 + k * 1_000, 12.0) for k in range(9) for p in range(2)])]
+    spans = [ParameterSpan("emergency 1", "4101", kit.t0 + 3_000, kit.t0 + 6_000, {"gas.ch4.high": {"limit": 10.0}})]
+    plain = backtest.run(rules, points, iter(rows), spans=spans)
+    assert by_hand(backtest.run(rules, points, rows, spans=spans)) == by_hand(plain)
+    assert plain.alarms.num_rows == 2
