@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 import orjson
@@ -22,6 +22,7 @@ import pyarrow as pa
 from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.schema import TIME
 from rules.evaluate import RuleMachine
+from rules.hoard import ROOM, Hoard
 from rules.kernels.order import in_order
 from rules.reach import Narrowing, Reach
 
@@ -59,8 +60,6 @@ CHATTER_MS: Final = 60_000
 CHATTER_ALARMS: Final = 3
 """Chattering: this many activations of one rule at one point within this time (ISA-18.2, domain facts 2.5)."""
 DAY_MS: Final = 86_400_000
-HELD_MAX: Final = 512 << 20
-"""Bytes of a history that are held between looking at it and judging it; some sixteen million readings."""
 
 
 @dataclass(frozen=True)
@@ -90,19 +89,33 @@ class Looked:
     batches: Iterable[Readings]
 
 
-def looked(registry: Registry, batches: Iterable[Readings], held_max: int = HELD_MAX) -> Looked:
-    """Look at a history, in order of receipt; one of up to so many bytes is held, so that it is not read twice."""
+def looked(registry: Registry, batches: Iterable[Readings], room: int = ROOM) -> Looked:
+    """Look at a history, in order of receipt; one of up to ``room`` bytes is held, so that it is not read twice."""
     if isinstance(batches, Iterator):
         return Looked(None, batches)
-    reach, held, size = Reach(registry), list[Readings](), 0
-    for batch in batches:
-        reach.look(batch)
-        size += sum(getattr(batch, field.name).nbytes for field in fields(batch))
-        if size > held_max:
-            held.clear()
-        else:
-            held.append(batch)
-    return Looked(reach, held if size <= held_max else batches)
+    reach, hoard, holds = Reach(registry), Hoard(room), True
+    uncut = isinstance(batches, Uncut)
+    for rows in batches.uncut() if isinstance(batches, Uncut) else batches:
+        reach.look(rows)
+        holds = holds and hoard.take(rows)
+    return Looked(reach, _Held(hoard, anew=uncut) if holds else batches)
+
+
+@runtime_checkable
+class Uncut(Protocol):
+    """A history whose batches hold whole instants of receipt, and which can tell its rows before it cuts them so."""
+
+    def uncut(self) -> Iterator[Readings]:
+        """All rows in order, in pieces of any size."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    hoard: Hoard
+    anew: bool
+
+    def __iter__(self) -> Iterator[Readings]:
+        return self.hoard.batches(anew=self.anew)
 
 
 def run(

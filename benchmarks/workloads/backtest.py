@@ -2,8 +2,8 @@
 
 Ours: what ``lifeline rules backtest`` does with a site's lake: all readings of the published catalog, ordered, looked
 at and judged with the rules that come with the program. Rates are per second of CPU; what is paid before the first
-reading, binding the rules to the points and loading compiled kernels, is told apart (``bind_cpu_s``: the same run over
-no readings). ``twice_…`` is a history too large to be held, which is read twice. Baselines: DuckDB sorts the same rows
+reading, binding the rules to the points and loading compiled kernels, is told apart (``bind_cpu_s``: the same over no
+readings, run in turns with the others). Baselines: DuckDB sorts the same rows
 by the same columns and hands them over, without judging anything; and the same rules judged at every point without a
 look at the history first (``plain_…``), whose alarms must be the same.
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from lifeline.core.registry import Registry
     from rules.backtest import BacktestResult
     from simulators.faults import FaultSettings
 
@@ -48,10 +47,11 @@ LONG_RECORDS, LONG_SHARE = 128, 32
 """A longer history beside it: so many reports of each point, of one sensor in so many."""
 LONG_FAULTS: Final = replace(FAULTS, faults_per_hour=FAULTS.faults_per_hour / 60)
 """Faults there at the pace of a day in place of a minute: else half of judging is the evidence of 1,500 alarms."""
-RUNS: Final = 3
+RUNS: Final = 5
 LEAST_S: Final = 1e-3
 """Of CPU: with hundreds of sensors, judging takes less than binding varies by."""
 TARGET: Final = 10e6
+UNIT: Final = "readings/s of one core"
 ZONE: Final = "Asia/Shanghai"
 SORTED: Final = (
     "SELECT point, epoch_ms(ts) AS ts, epoch_ms(received_at) AS received_at, value, seq, quality, flags "
@@ -93,28 +93,36 @@ def _fill(folder: Path, scale: float, records: int, faults: FaultSettings) -> in
 
 def _measure_long(result: Result, folder: Path, rows: int) -> None:
     """What a reading costs where points, registry and rules' first pages are paid by a hundred readings a point."""
-    rules, rates, plain = RuleSet.standard(), list[float](), list[float]()
-    points, _ = lake_history(folder, None, None)
-    bind = _bind(rules, points)
-    for number in range(RUNS + 1):
-        progress(f"a longer history: run {number} of {RUNS}")
-        ours, naive = measure(lambda: _whole(rules, folder)), measure(lambda: _plain(rules, folder))
-        if number:
-            rates.append(rows / max(ours.cpu_s - bind, LEAST_S))
-            plain.append(rows / max(naive.cpu_s - bind, LEAST_S))
-    result.figures["long_readings_per_s"] = figure(rates, "readings/s of one core")
-    result.figures["long_plain_readings_per_s"] = figure(plain, "readings/s of one core")
+    rules = RuleSet.standard()
+    costs = _in_turns({"ours": lambda: _ours(rules, folder), "plain": lambda: _plain(rules, folder)}, rules, folder)
+    for name, prefix in (("ours", "long_"), ("plain", "long_plain_")):
+        rates = (rows / cpu_s for cpu_s in _unbound(costs[name], costs["bind"]))
+        result.figures[f"{prefix}readings_per_s"] = figure(rates, UNIT)
     result.figures["long_rows"] = Figure(rows, "rows")
 
 
-def _bind(rules: RuleSet, points: Registry) -> float:
-    """CPU of a run over no readings: the least of some, so that what is taken off is not too much."""
-    return min(measure(lambda: backtest.run(rules, points, [], ZONE)).cpu_s for _ in range(RUNS + 1))
+def _in_turns(runs: dict[str, Callable[[], object]], rules: RuleSet, folder: Path) -> dict[str, list[Cost]]:
+    """What each costs, turn by turn, and binding the rules in each turn; a first turn loads what is compiled."""
+    points, _ = lake_history(folder, None, None)
+    runs = runs | {"bind": lambda: backtest.run(rules, points, [], ZONE)}
+    costs: dict[str, list[Cost]] = {name: [] for name in runs}
+    for number in range(RUNS + 1):
+        progress(f"turn {number} of {RUNS}" if number else "a first turn, to load what is compiled")
+        for name, run in runs.items():
+            cost = measure(run)
+            if number:
+                costs[name].append(cost)
+    return costs
 
 
-def _whole(rules: RuleSet, folder: Path, held: int = backtest.HELD_MAX) -> BacktestResult:
+def _unbound(costs: list[Cost], bind: list[Cost]) -> list[float]:
+    """CPU seconds of runs without binding, which in each turn cost as much."""
+    return [max(cost.cpu_s - bound.cpu_s, LEAST_S) for cost, bound in zip(costs, bind, strict=True)]
+
+
+def _ours(rules: RuleSet, folder: Path) -> BacktestResult:
     points, batches = lake_history(folder, None, None)
-    return backtest.run(rules, points, backtest.looked(points, batches, held), ZONE)
+    return backtest.run(rules, points, batches, ZONE)
 
 
 def _plain(rules: RuleSet, folder: Path) -> BacktestResult:
@@ -124,51 +132,37 @@ def _plain(rules: RuleSet, folder: Path) -> BacktestResult:
 
 def _read(folder: Path) -> int:
     _, lake = lake_history(folder, None, None)
-    return sum(len(batch) for batch in lake)  # none is held
+    return sum(len(batch) for batch in lake)
 
 
 def _measure(result: Result, folder: Path, db: duckdb.DuckDBPyConnection, rows: int) -> None:
     rules, found = RuleSet.standard(), dict[str, Any]()
-    costs: dict[str, list[Cost]] = {name: [] for name in ("whole", "twice", "plain", "read", "sort")}
-    runs: dict[str, Callable[[], Any]] = {
-        "whole": planted("backtest", lambda: _whole(rules, folder)),
-        "twice": lambda: _whole(rules, folder, 0),
-        "plain": lambda: _plain(rules, folder),
-        "read": lambda: _read(folder),
+    runs: dict[str, Callable[[], object]] = {
+        "ours": planted("backtest", lambda: found.update(ours=_ours(rules, folder))),
+        "plain": lambda: found.update(plain=_plain(rules, folder)),
+        "read": lambda: found.update(read=_read(folder)),
         "sort": lambda: db.sql(SORTED).to_arrow_table(),
     }
-    for number in range(RUNS + 1):
-        progress(f"run {number} of {RUNS}" if number else "a first run, to load what is compiled")
-        for name, run in runs.items():
-
-            def kept(name: str = name, run: Callable[[], Any] = run) -> None:
-                found[name] = run()
-
-            cost = measure(kept)
-            if number:
-                costs[name].append(cost)
+    costs = _in_turns(runs, rules, folder)
     assert found["read"] == rows, "the lake has lost rows"
-    alarms = found["whole"].alarms
+    alarms = found["ours"].alarms
     assert alarms.equals(found["plain"].alarms), "looking first has changed alarms"
-    assert alarms.equals(found["twice"].alarms), "reading twice has changed alarms"
-    bind = _bind(rules, lake_history(folder, None, None)[0])
-    left = {name: [max(cost.cpu_s - bind, LEAST_S) for cost in costs[name]] for name in ("whole", "twice", "plain")}
+    ours, plain = (_unbound(costs[name], costs["bind"]) for name in ("ours", "plain"))
+    read = [2 * cost.cpu_s for cost in costs["read"]]
     add = result.figures.__setitem__
-    unit = "readings/s of one core"
-    add("readings_per_s", figure((rows / cpu_s for cpu_s in left["whole"]), unit, TARGET))
-    add("twice_readings_per_s", figure((rows / cpu_s for cpu_s in left["twice"]), unit))
-    add("plain_readings_per_s", figure((rows / cpu_s for cpu_s in left["plain"]), unit))
-    add("read_cpu_us", figure((cost.cpu_s / rows * 1e6 for cost in costs["read"]), "µs/reading", better="lower"))
-    rest = ((all_ - read.cpu_s) / rows * 1e6 for all_, read in zip(left["whole"], costs["read"], strict=True))
-    add("rules_cpu_us", figure(rest, "µs/reading", better="lower"))
-    less = [Cost(cost.wall_s - bind, cpu_s) for cost, cpu_s in zip(costs["whole"], left["whole"], strict=True)]
-    add("of_sorting", figure(Pairs(less, costs["sort"]).ratios(rows, rows, "cpu_s"), "x"))
-    add("of_plain", figure((a / b for a, b in zip(left["plain"], left["whole"], strict=True)), "x"))
-    add("bind_cpu_s", Figure(bind, "s", better="lower"))
+    add("readings_per_s", figure((rows / cpu_s for cpu_s in ours), UNIT, TARGET))
+    add("plain_readings_per_s", figure((rows / cpu_s for cpu_s in plain), UNIT))
+    add("read_cpu_us", figure((cpu_s / rows * 1e6 for cpu_s in read), "µs/reading, read twice", better="lower"))
+    judged = ((all_ - reading) / rows * 1e6 for all_, reading in zip(ours, read, strict=True))
+    add("rules_cpu_us", figure(judged, "µs/reading", better="lower"))
+    unbound = [Cost(cost.wall_s, cpu_s) for cost, cpu_s in zip(costs["ours"], ours, strict=True)]
+    add("of_sorting", figure(Pairs(unbound, costs["sort"]).ratios(rows, rows, "cpu_s"), "x"))
+    add("of_plain", figure((b / a for a, b in zip(ours, plain, strict=True)), "x"))
+    add("bind_cpu_s", figure((cost.cpu_s for cost in costs["bind"]), "s", better="lower"))
     add("rows", Figure(rows, "rows"))
     add("rules", Figure(len(rules.rules), "rules"))
     result.peers["duckdb, sorting alone"] = {
-        "readings_per_s": figure((rows / c.cpu_s for c in costs["sort"]), "readings/s of one core").json()
+        "readings_per_s": figure((rows / cost.cpu_s for cost in costs["sort"]), UNIT).json()
     }
     digest = blake2b(digest_size=16)
     for alarm in alarms.select(["alarm_id", "raised_at", "cleared_at"]).to_pylist():

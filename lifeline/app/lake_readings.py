@@ -78,7 +78,7 @@ class LakeReadings:
             UnavailableError: a file cannot be read.
         """
         held: list[Readings] = []
-        for some in self._parts():
+        for some in self.uncut():
             if held and sum(map(len, held)) + len(some) > BATCH_ROWS and held[0].received_at[0] < some.received_at[0]:
                 whole = joined(held)
                 at = int(np.searchsorted(whole.received_at, some.received_at[0], side="left"))
@@ -88,8 +88,12 @@ class LakeReadings:
         if held:
             yield joined(held)
 
-    def _parts(self) -> Iterator[Readings]:
-        """All rows in order, as they are decoded."""
+    def uncut(self) -> Iterator[Readings]:
+        """All rows in order, as they are decoded: an instant of receipt may go on in the next piece.
+
+        Raises:
+            UnavailableError: a file cannot be read.
+        """
         for cluster in self._clusters:
             rows = _alone(cluster[0]) if _instant(cluster) else _ordered(cluster)
             while True:

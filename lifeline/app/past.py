@@ -16,7 +16,7 @@ from lifeline.app.site import load_site
 from lifeline.app.spool import Spool
 from lifeline.core.batch import Readings
 from lifeline.core.errors import ConfigurationError, Problem
-from rules.backtest import looked
+from rules.backtest import Uncut, looked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -66,8 +66,10 @@ class Past:
         """Its batches, to be judged once: those of a lake looked at, a foreign file as it is read."""
         if isinstance(self.batches, ForeignReadings):
             return iter(Watched(self.batches, self.rows, progress))
-        seen = looked(self.points, Watched(self.batches, self.rows, progress, LOOKING))
-        return replace(seen, batches=Watched(seen.batches, self.rows, progress, JUDGING))
+        lake = Watched(self.batches, self.rows, progress, LOOKING)
+        seen = looked(self.points, lake)
+        again = self.batches if seen.batches is lake else seen.batches
+        return replace(seen, batches=Watched(again, self.rows, progress, JUDGING))
 
     def series(self, points: Sequence[int]) -> list[Series]:
         """Name, times and values of points."""
@@ -138,8 +140,16 @@ class Watched:
 
     def __iter__(self) -> Iterator[Readings]:
         """The batches, each time anew."""
+        return self._told(self.batches)
+
+    def uncut(self) -> Iterator[Readings]:
+        """Their rows as they are read (``rules.backtest.Uncut``)."""
+        assert isinstance(self.batches, Uncut)
+        return self._told(self.batches.uncut())
+
+    def _told(self, batches: Iterable[Readings]) -> Iterator[Readings]:
         done, tell = 0, self.progress
-        for batch in self.batches:
+        for batch in batches:
             yield batch
             done += len(batch)
             if tell is not None:

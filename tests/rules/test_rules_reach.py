@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +17,9 @@ from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.override import ParameterSpan
 from lifeline.core.registry import Registry
 from lifeline.core.schema import Flag
-from rules import backtest, journal
+from rules import backtest, hoard, journal
 from rules.evaluate import RuleMachine
+from rules.hoard import Hoard
 from rules.kernels import reach as kernel
 from rules.reach import Narrowing, Reach
 from rules.rule_set import RuleSet
@@ -72,6 +74,7 @@ def rules_text(kit: Any) -> str:
     )  # fmt: skip
 
 
+NAMES = [field.name for field in fields(Readings)]
 GAS, WATER = 7, 12
 TOLD = [(d, q) for d in range(GAS) for q in ("ch4", "c2h6", "co")] + [(GAS + d, "flow") for d in range(WATER)]
 """Of some rules on gas nothing is foreseen; on water by far the most readings are only counted."""
@@ -195,6 +198,46 @@ def test_what_is_seen_equals_a_naive_twin(kit: Any, seed: int, cut: int) -> None
         assert [reach.column(k)[p] for k in (kernel.LOW, kernel.HIGH, kernel.STEP_LOW, kernel.STEP_HIGH)] == ends
 
 
+@given(st.lists(st.integers(0, 50), max_size=8), st.integers(0, 10**9), st.integers(1, 40), st.booleans())
+def test_what_is_hoarded_comes_back_as_it_was(kit: Any, sizes: list[int], seed: int, cut: int, anew: bool) -> None:
+    """To the bit (NaN), in the same batches or in others, of which each holds whole instants."""
+    rng = random.Random(seed)
+    received, batches = 0, []
+    for size in sizes:
+        rows = []
+        for _ in range(size):
+            received += rng.random() < 0.3
+            rows.append((rng.randrange(9), rng.randrange(99), received, rng.choice([1.5, None]), rng.choice([0, 0, 2])))
+        batches.append(kit.readings(rows))
+        if rng.random() < 0.2:
+            batches[-1].seq[:] = rng.randrange(5)
+    held = Hoard(1 << 20)
+    assert all(held.take(batch) for batch in batches)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hoard, "BATCH_ROWS", cut)
+        for _ in range(2):
+            found = list(held.batches(anew=anew))
+            for name in NAMES:
+                mine, theirs = ([getattr(one, name) for one in those] for those in (found, batches))
+                if not anew:
+                    assert [len(one) for one in mine] == [len(one) for one in theirs]
+                assert b"".join(one.tobytes() for one in mine) == b"".join(one.tobytes() for one in theirs)
+                assert {one.dtype for one in mine} <= {one.dtype for one in theirs}
+                assert not any(one.flags.writeable for one in mine)
+            if anew:
+                assert all(len(one) >= cut for one in found[:-1])
+                assert all(a.received_at[-1] < b.received_at[0] for a, b in itertools.pairwise(found))
+
+
+def test_a_hoard_without_room_lets_go_of_all(kit: Any) -> None:
+    batch = kit.readings([(0, k, k, 1.0) for k in range(100)])
+    held = Hoard(5_000)
+    assert held.take(batch)
+    assert not held.take(batch)
+    assert not held.take(batch)
+    assert list(held.batches(anew=True)) == []
+
+
 def test_a_value_too_large_to_reckon_with_is_not_foreseen(kit: Any) -> None:
     points = kit.registry([{}, {}])
     rows = [(p, kit.t0 + k, kit.t0 + k, 1e300 if p and k == 2 else 0.0) for k in range(4) for p in range(2)]
@@ -214,9 +257,9 @@ def by_hand(result: backtest.BacktestResult) -> tuple[Any, ...]:
     return result.alarms.to_pylist(), figures
 
 
-@pytest.mark.parametrize("room", [1 << 30, 0], ids=["held", "read twice"])
+@pytest.mark.parametrize("room", [1 << 30, 1 << 20, 0], ids=["held", "held at first", "read twice"])
 def test_backtest_of_the_library_over_a_city(room: int) -> None:
-    """A simulated city with faults, the standard library, whether the history fits in memory or not."""
+    """A simulated city with faults and the standard library, whether there is room for the history or not."""
     settings = FleetSettings(sensors=1_500, interval_s=20.0)
     faults = FaultSettings(faults_per_hour=60)
     start = 1_795_000_000_000
@@ -224,8 +267,9 @@ def test_backtest_of_the_library_over_a_city(room: int) -> None:
     rules, points, ticks = RuleSet.standard(), Registry(past.fleet.points), list(past.ticks())
     plain = backtest.run(rules, points, iter(ticks), "Asia/Shanghai")
     seen = backtest.looked(points, ticks, room)
-    assert (seen.batches is ticks) == (room == 0)
+    assert (seen.batches is ticks) == (room < 1 << 30)
     assert by_hand(backtest.run(rules, points, seen, "Asia/Shanghai")) == by_hand(plain)
+    assert by_hand(backtest.run(rules, points, seen, "Asia/Shanghai")) == by_hand(plain), "it serves again"
     assert plain.alarms.num_rows > 20
 
 
