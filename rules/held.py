@@ -208,7 +208,8 @@ class Held:
         if more or not start:
             census = Census(registry, start)
             for plan in self._plans:
-                keep = self._narrowing.kept if self._narrowing is not None and plan is self._reading else None
+                by_row = plan in (self._reading, self._every)
+                keep = self._narrowing.kept if self._narrowing is not None and by_row else None
                 plan.grow(registry, census, self._journal.newest, self._journal.last, keep)
         same: dict[bytes, NDArray[np.int32]] = {}
         for rule in self._bound:  # many rules look at the same points

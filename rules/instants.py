@@ -116,7 +116,8 @@ def _sorted(instant: NDArray[np.int64], ts: NDArray[np.int64], point: NDArray[np
     back = (ts[1:] < ts[:-1]) | ((ts[1:] == ts[:-1]) & (point[1:] < point[:-1]))
     if not (same & back).any():
         return None
-    bits = int(point.max()).bit_length()
-    if same.all() and int(ts.max() - ts.min()).bit_length() + bits <= 63:  # one sort of one number: a third of the time
-        return np.argsort((ts - ts.min()) << bits | point)
+    bits, first, start = int(point.max()).bit_length(), ts.min(), instant[0]
+    ts_bits = bits + int(ts.max() - first).bit_length()
+    if ts_bits + int(instant[-1] - start).bit_length() <= 63:  # one sort of one number: a third of the time
+        return np.argsort((instant - start) << ts_bits | (ts - first) << bits | point)
     return np.lexsort((point, ts, instant))

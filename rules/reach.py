@@ -47,6 +47,10 @@ class Reach:
         self._newest = np.full(registry.device_count, kernel.NEVER)
         self._told = np.full(registry.device_count, -1, np.int32)
         self._odd = np.zeros(registry.device_count, np.uint8)
+        self._ages = np.zeros((registry.device_count, 2), np.int64)
+        self._ages[:] = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+        self.others = np.zeros(len(registry), np.int32)
+        """Rows of each point that rules over single readings are not asked about, without repeats."""
         self._carriers: dict[str, NDArray[np.int32]] = {}
 
     def look(self, readings: Readings) -> None:
@@ -55,9 +59,10 @@ class Reach:
             raise AssertionError(f"point {int(readings.point.max())} is not in the registry of {len(records)} points")
         records = self._records
         kernel.look(
-            *(readings.point, readings.ts, readings.value, readings.quality, readings.flags),
+            *(readings.point, readings.ts, readings.received_at, readings.value, readings.quality, readings.flags),
             *(self.registry.point_device, records, records.view(np.int64), records.view(np.int32)),
-            *(records.view(np.int16), self._newest, self._told, self._odd),
+            *(records.view(np.int16), self._newest, self._told),
+            *(self._ages, self._odd, self.others),
         )
 
     @cached_property
@@ -92,6 +97,13 @@ class Reach:
         times = self._records.view(np.int64)
         return np.where(self.count > 0, times[:, kernel.NEWEST] - times[:, kernel.FIRST], 0) / 1000.0
 
+    @cached_property
+    def age_s(self) -> Range:
+        """Of the rows of each device, from time to receipt; bad ones too."""
+        told = self._ages[:, 0] <= self._ages[:, 1]
+        low, high = (np.where(told, self._ages[:, end], 0) / 1000.0 for end in (0, 1))
+        return Range(low, high)
+
     def carriers(self, quantity: str) -> NDArray[np.int32]:
         """The point of each device that carries a quantity; -1 for none."""
         if quantity not in self._carriers:
@@ -118,11 +130,14 @@ class Narrowing:
 
         Readings of the others count as judged. ``numbers``: the rule's parameters and numbers of the registry, by name.
         """
-        reach = self._reach
-        self._asked[points] = True
-        kept = self._left(rule, points, numbers)
+        reach, kept = self._reach, self._left(rule, points, numbers)
         count = order.taken(reach.count, points)
+        if rule.spec.evaluate == "every":
+            count = count + reach.others[points]
         rule.evaluated += int(count.sum()) - int(count[kept].sum())
+        if rule.spec.evaluate == "every":  # what it sees is as it came: no past of it is asked for
+            return kept
+        self._asked[points] = True
         self._wanted[points[kept]] = True
         device = reach.registry.point_device[points[kept]]
         for quantity in rule.beside:
@@ -151,7 +166,7 @@ class Narrowing:
             left, theirs = left[found], theirs[found]
             if not len(left):
                 break
-        left = left[self._reach.count[theirs] > 0]
+        left = left[(self._reach.count[theirs] > 0) | (self._reach.others[theirs] > 0)]
         return np.union1d(sure, left) if len(sure) else left
 
 
@@ -231,8 +246,16 @@ class _Ranges:
         elif vocabulary.is_sibling(name):
             found = self._beside(name.removeprefix(vocabulary.SIBLING))
         else:
-            found = _OWN[name](self._told) if name in _OWN else UNKNOWN
+            found = self._of_row(name)
         return {name: found}
+
+    def _of_row(self, name: str) -> Range:
+        """A column that a row tells. Of bad ones, which rules over every row see too, the age alone is known."""
+        if name == "age_s":
+            age_s = self._reach.age_s
+            device = self._reach.registry.point_device[self._points]
+            return Range(age_s.low[device], age_s.high[device])
+        return _OWN[name](self._told) if name in _OWN and self._rule.spec.evaluate == "reading" else UNKNOWN
 
     def _of_slots(self, name: str) -> Range:
         """A parameter or a number of the registry."""

@@ -60,6 +60,8 @@ class Stirring:
     def rows(self, readings: Readings) -> Iterator[tuple[BoundRule, OwnRows]]:
         """Of each rule all rows, but repeats, of the points that stir."""
         for rule in self._rules:
+            if not len(rule.points):
+                continue
             screen, bits = self._of(rule).screen, self._of(rule).bits
             assert screen is not None
             row = np.empty(len(readings), np.int32)

@@ -33,6 +33,7 @@ def clear(floats: F64, times: I64) -> None:
 def look(
     point: I32,
     ts: I64,
+    received: I64,
     value: F64,
     quality: U8,
     flags: U8,
@@ -43,30 +44,38 @@ def look(
     runs: I16,
     newest: I64,
     told: I32,
+    ages: I64,
     odd: U8,
+    others: I32,
 ) -> None:
-    """Take in rows in the order of receipt. Rows that no rule over readings is asked about are passed over.
+    """Take in rows in the order of receipt. Repeats are passed over; what is bad, null or late has an age alone.
 
     ``floats``, ``times``, ``counts`` and ``runs`` are the same records [points, 8, 8, 16, 32]: least and largest value
     and step, last value, newest and first time, readings, how many times in a row the value stood now and at most.
-    ``newest`` [devices] is the newest time of any point of a device and ``told`` the point that told it. A device is
+    ``newest`` [devices] is the newest time of any point of a device, ``told`` the point that told it, ``ages``
+    [devices, 2] least and largest ms from time to receipt; ``others`` counts rows of nothing else. A device is
     ``odd`` when some row is not later than all before of its point, or comes before one of its device by time and
     point; or when a value is ``FAR``.
     """
     rows = len(point)
     for i in range(rows):
         fetch(times, point[min(i + AHEAD, rows - 1)])
-        if flags[i] & 8 or quality[i] >= 2:  # Flag.DUPLICATE, Quality.BAD
-            continue
-        v = value[i]
-        if np.isnan(v):
+        if flags[i] & 8:  # Flag.DUPLICATE
             continue
         p = index(point[i])
         d = index(device[p])
         t = ts[i]
+        age = received[i] - t
+        ages[d, 0] = min(ages[d, 0], age)
+        ages[d, 1] = max(ages[d, 1], age)
+        v = value[i]
+        if quality[i] >= 2 or np.isnan(v):  # Quality.BAD
+            others[p] += 1
+            continue
         known = times[p, NEWEST]
         if t <= known or abs(v) >= FAR:
             odd[d] = 1
+            others[p] += 1
             continue
         if t < newest[d] or (t == newest[d] and point[i] < told[d]):
             odd[d] = 1

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from lifeline.core.batch import LogRecord
 from lifeline.core.errors import ConfigurationError
 from rules.evaluate import RuleMachine
+from rules.instants import _sorted
 from rules.kernels import frames, turning
 from rules.rule_set import RuleSet
 
@@ -538,3 +539,17 @@ def test_a_latched_group_alarm_is_cleared_by_acknowledging_at_its_carrier(kit: A
 def test_mistakes_name_the_key_and_the_remedy(kit: Any, changes: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         RuleSet.parse(kit.rule(**changes))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0, 1, 5, 2**20, 2**45]), st.integers(0, 2**20)), min_size=2),
+    st.sampled_from([0, 2**60]),
+)
+def test_rows_of_instants_are_ordered_by_time_then_point(rows: list[tuple[int, int, int]], start: int) -> None:
+    """By one number where all fit into one, and by three columns where they do not."""
+    told = sorted(set(rows), key=lambda row: row[0])
+    instant, ts, point = (np.array(column) for column in zip(*told, strict=True))
+    found = _sorted(instant + 7, ts + start, point.astype(np.int32))
+    expected = np.lexsort((point, ts, instant))
+    assert (expected if found is None else found).tolist() == expected.tolist()
+    assert found is not None or expected.tolist() == list(range(len(told)))

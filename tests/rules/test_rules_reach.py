@@ -64,6 +64,14 @@ def rules_text(kit: Any) -> str:
         )
         + kit.rule(id='"a.bad"', evaluate='"every"', raise_='"quality = 2"', clear='"quality < 2"', category='"device"')
         + kit.rule(
+            id='"a.old"', evaluate='"every"', where='"quantity IN (\'co\', \'flow\')"', raise_='"age_s > 20"',
+            clear='"age_s < 1"', category='"device"',
+        )
+        + kit.rule(
+            id='"a.low"', evaluate='"every"', where="\"quantity = 'flow'\"", raise_='"value < 0 AND late = 0"',
+            clear='"value >= 0"', category='"device"',
+        )
+        + kit.rule(
             id='"a.gone"', where='"lead"', evaluate='"clock"', raise_='"device_silent_s > 30 AND silent_share < 0.9"',
             clear='"device_silent_s <= 30"', params="{}", category='"device"',
         )
@@ -152,6 +160,7 @@ def test_rules_are_left_where_nothing_comes_near(kit: Any) -> None:
         "gas.ch4.high": [high], "a.step": [high], "a.rate": [high], "a.flat": [], "a.mean": [high], "a.many": [],
         "a.kind": methane, "a.made": methane, "a.season": methane, "a.gap": methane, "a.beside": [high], "w.high": [],
     }  # fmt: skip
+    assert [len(rule.points) for rule in machine._every.rules] == [len(methane), WATER, 0]  # a.bad, a.low, a.old
     assert machine.points == whole.points
     counted = np.flatnonzero(machine._journal._counted).tolist()
     assert counted == [p for p, (d, quantity) in enumerate(TOLD) if quantity == "flow" or (quantity == "co" and d != 1)]
@@ -171,15 +180,19 @@ def test_what_is_seen_equals_a_naive_twin(kit: Any, seed: int, cut: int) -> None
     made = Readings.concat([one.readings for one in records(kit, seed, 60)])
     reach = looked(points, [made.take(slice(None, cut)), made.take(slice(cut, None))])
     told: dict[int, list[tuple[int, float]]] = {p: [] for p in range(len(points))}
-    odd, last = set(), dict[int, tuple[int, int]]()
-    for p, t, v, quality, flags in zip(
-        *(c.tolist() for c in (made.point, made.ts, made.value, made.quality, made.flags)), strict=True
-    ):
-        if flags & Flag.DUPLICATE or quality == 2 or math.isnan(v):
+    odd, last, others, ages = set(), dict[int, tuple[int, int]](), [0] * len(points), dict[int, list[int]]()
+    columns = (made.point, made.ts, made.received_at, made.value, made.quality, made.flags)
+    for p, t, received, v, quality, flags in zip(*(column.tolist() for column in columns), strict=True):
+        if flags & Flag.DUPLICATE:
+            continue
+        ages.setdefault(int(points.point_device[p]), []).append(received - t)
+        if quality == 2 or math.isnan(v):
+            others[p] += 1
             continue
         device = int(points.point_device[p])
         if told[p] and t <= told[p][-1][0]:
             odd.add(device)
+            others[p] += 1
             continue
         if (t, p) < last.get(device, (t, p)):
             odd.add(device)
@@ -187,6 +200,9 @@ def test_what_is_seen_equals_a_naive_twin(kit: Any, seed: int, cut: int) -> None
         told[p].append((t, v))
     expected = {p for p in range(len(points)) if points.point_device[p] in odd}
     assert set(np.flatnonzero(reach.odd).tolist() if reach.odd is not None else []) == expected
+    assert reach.others.tolist() == others
+    for device, theirs in ages.items():
+        assert [reach.age_s.low[device], reach.age_s.high[device]] == [min(theirs) / 1000, max(theirs) / 1000]
     for p, rows in told.items():
         values = [v for _, v in rows]
         steps = [b - a for a, b in itertools.pairwise(values)]
