@@ -3,8 +3,8 @@
 Ours: what ``lifeline rules backtest`` does with a site's lake: all readings of the published catalog, ordered, looked
 at and judged with the rules that come with the program. Rates are per second of CPU; what is paid once a run, binding
 the rules to the points, is told apart (``bind_cpu_s``, by a clock around it within the run); opening the lake with its
-registry (``open_cpu_s``), paid once too, is not. Baselines: DuckDB sorts the same rows by the same columns and hands them
-over, without judging anything; and the same rules judged at every point without a look at the history first
+registry (``open_cpu_s``), paid once too, is not. Baselines: DuckDB sorts the same rows by the same columns and hands
+them over, without judging anything; and the same rules judged at every point without a look at the history first
 (``plain_…``), whose alarms must be the same.
 
 A longer history (``long_…``) beside it tells what a backtest of realistic length costs a reading.
