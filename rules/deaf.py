@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from rules.kernels.silence import NEVER, kth_least
+from rules.kernels.silence import NEVER, kth_least, longest_gap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,7 +66,8 @@ class Deafness:
             before = int(self.state[0, 0])
             if before > 0 and received[0] - before > self._bound:
                 self._mark(before, int(received[0]), last_device != NEVER, device_of[:0])
-            if received[-1] - received[0] > self._bound:  # else there is no such gap between two rows
+            # a history's batch is longer than any bound, and mostly has no such gap between two rows
+            if received[-1] - received[0] > self._bound and longest_gap(received) > self._bound:
                 for row in np.flatnonzero((np.diff(received) > self._bound) & (received[:-1] > 0)) + 1:
                     now = int(received[row])
                     self._mark(int(received[row - 1]), now, last_device != NEVER, device_of[point[:row]])

@@ -24,6 +24,15 @@ def never_falls(received: I64) -> bool:
 
 
 @njit(cache=True, nogil=True)
+def longest_gap(received: I64) -> int:
+    """The most by which a time is later than that of the row before."""
+    gap = 0
+    for i in range(1, len(received)):
+        gap = max(gap, received[i] - received[i - 1])
+    return gap
+
+
+@njit(cache=True, nogil=True)
 def hear(
     point: I32,
     received: I64,
