@@ -8,6 +8,7 @@ what is held in one piece can be judged in larger batches than files are read in
 from __future__ import annotations
 
 import mmap
+from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,24 +36,27 @@ class Hoard:
     def __init__(self, room: int = ROOM) -> None:
         """``room``: bytes that it may hold."""
         self._most = room // sum(kind.itemsize for kind in KINDS.values())
-        self._columns = {name: _large_pages(self._most, kind) for name, kind in KINDS.items() if name not in SELDOM}
+        self._columns: dict[str, NDArray[Any]] = {}
         self._ends = [0]
 
     def take(self, rows: Readings) -> bool:
         """Hold a batch, or rows; False, and nothing is held any more, where there is no room for them."""
         start, end = self._ends[-1], self._ends[-1] + len(rows)
-        if end > self._most:
-            self._most, self._columns, self._ends = 0, {}, [0]
-            return False
-        for field in fields(rows):
-            column: NDArray[Any] = getattr(rows, field.name)
-            if field.name in SELDOM and field.name not in self._columns:
-                if not column.any():
-                    continue
-                self._columns[field.name] = _large_pages(self._most, KINDS[field.name])
-            self._columns[field.name][start:end] = column
-        self._ends.append(end)
-        return True
+        if end <= self._most:
+            with suppress(OSError):  # a system that promises no memory beyond what it has
+                for name, kind in KINDS.items():
+                    self._put(name, kind, start, getattr(rows, name))
+                self._ends.append(end)
+                return True
+        self._most, self._columns, self._ends = 0, {}, [0]
+        return False
+
+    def _put(self, name: str, kind: np.dtype[Any], start: int, column: NDArray[Any]) -> None:
+        if name not in self._columns:
+            if name in SELDOM and not column.any():
+                return
+            self._columns[name] = _large_pages(self._most, kind)
+        self._columns[name][start : start + len(column)] = column
 
     def batches(self, *, anew: bool) -> Iterator[Readings]:
         """What was taken: in the same batches, or cut anew where the time of receipt, which rises, is another."""
@@ -76,7 +80,8 @@ class Hoard:
 def _large_pages(rows: int, kind: np.dtype[Any]) -> NDArray[Any]:
     """Room for a column; what is not written takes no memory."""
     memory = mmap.mmap(-1, max(rows * kind.itemsize, 1), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    memory.madvise(mmap.MADV_HUGEPAGE)
+    with suppress(OSError):  # a kernel without them
+        memory.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(memory, kind, rows)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import math
+import mmap
 import random
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pytest
@@ -243,6 +245,23 @@ def test_what_is_hoarded_comes_back_as_it_was(kit: Any, sizes: list[int], seed: 
             if anew:
                 assert all(len(one) >= cut for one in found[:-1])
                 assert all(a.received_at[-1] < b.received_at[0] for a, b in itertools.pairwise(found))
+
+
+@pytest.mark.parametrize("pages", [True, False], ids=["no memory", "no large pages"])
+def test_a_system_may_refuse(kit: Any, monkeypatch: pytest.MonkeyPatch, pages: bool) -> None:
+    class Refuses(mmap.mmap):
+        def __new__(cls, *arguments: Any) -> Self:
+            if pages:
+                raise OSError(errno.ENOMEM, "Cannot allocate memory")
+            return super().__new__(cls, *arguments)
+
+        def madvise(self, *arguments: Any) -> None:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(mmap, "mmap", Refuses)
+    batch, held = kit.readings([(0, k, k, 1.0) for k in range(100)]), Hoard()
+    assert held.take(batch) is not pages
+    assert sum(map(len, held.batches(anew=True))) == (0 if pages else 100)
 
 
 def test_a_hoard_without_room_lets_go_of_all(kit: Any) -> None:
