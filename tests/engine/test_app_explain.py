@@ -192,7 +192,8 @@ def test_what_has_parts_is_told_without_brackets(value: object, words: str) -> N
 
 
 def tell(config: Path, *words: str) -> str:
-    result = CliRunner().invoke(app, [*words, "-c", str(config)])
+    """What a command says, on a page wide enough for all of its columns."""
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*words, "-c", str(config)])
     assert result.exit_code == 0, result.output
     return result.stdout
 
