@@ -50,16 +50,21 @@ class Beside:
         carriers, device = carriers_of(registry, self.quantity), registry.point_device
         of = np.full(registry.device_count, -1, np.int32)
         of[device[carriers]] = carriers
-        points = self.wanting
+        points = self.wanting(len(registry))
         beside = of[device[points]]
         points, beside = points[beside >= 0], beside[beside >= 0]
         limit_ms = registry.interval_ms[beside].astype(np.int64) * vocabulary.SIBLING_INTERVALS
         return Pairs(points, beside, np.where(limit_ms > 0, limit_ms, vocabulary.SIBLING_MS_UNKNOWN))
 
-    @property
-    def wanting(self) -> NDArray[np.int32]:
-        """The points of all rules that name it, rising."""
-        return np.unique(np.concatenate([rule.points for rule in self.rules]))
+    def wanting(self, registry: int) -> NDArray[np.int32]:
+        """The points of all rules that name it, rising, of a registry of so many points."""
+        lists = {rule.points.ctypes.data: rule.points for rule in self.rules if len(rule.points)}
+        if len(lists) == 1:
+            return next(iter(lists.values()))
+        wanted = np.zeros(registry, np.bool_)
+        for points in lists.values():
+            wanted[points] = True
+        return np.flatnonzero(wanted).astype(np.int32)
 
     @property
     def nbytes(self) -> int:

@@ -148,11 +148,11 @@ class Plan:
         unit = np.arange(len(registry), dtype=np.int32)
         coupled = np.zeros(len(registry), bool)
         for one in self.beside:
-            coupled[carriers_of(registry, one.quantity)] = coupled[one.wanting] = True
-        device = registry.point_device
-        first = np.full(registry.device_count, len(registry), np.int32)
-        np.minimum.at(first, device[coupled], unit[coupled])
-        unit[coupled] = first[device[coupled]]
+            coupled[carriers_of(registry, one.quantity)] = coupled[one.wanting(len(registry))] = True
+        points = np.flatnonzero(coupled).astype(np.int32)
+        device, first = registry.point_device[points], np.zeros(registry.device_count, np.int32)
+        first[device[::-1]] = points[::-1]  # the last to be written stays: the first point
+        unit[points] = first[device]
         return unit
 
     def pairs(self, registry: Registry) -> list[Pairs]:

@@ -54,6 +54,62 @@ def place_rows(point: I32, bands: U8, laid: I64, of: U16, rows: I64) -> None:
 
 
 @njit(cache=True, nogil=True)
+def split(points: I32, start: int, codes: I32, sizes: I64, inside: I64, known: int) -> int:
+    """Tell the points of a list from others that had the same code until now; returns how many codes there are then.
+
+    Args:
+        points: no two of them the same, from ``start`` on.
+        start: the first point that has a code.
+        codes: of each point. Where some of a code are in the list and some are not, the former get a new one.
+        sizes: how many points have each of the ``known`` codes, with room for as many more.
+        inside: takes the code of those in the list, by what it was: -1 where none is.
+        known: so many codes there are.
+    """
+    inside[:known] = 0
+    for i in range(len(points)):
+        inside[index(codes[index(points[i] - start)])] += 1
+    made = known
+    for code in range(known):
+        some = inside[code]
+        if some == 0:
+            inside[code] = -1
+        elif some == sizes[code]:
+            inside[code] = code
+        else:
+            inside[code] = made
+            sizes[made] = some
+            sizes[code] -= some
+            made += 1
+    if made > known:
+        for i in range(len(points)):
+            at = index(points[i] - start)
+            codes[at] = inside[index(codes[at])]
+    return made
+
+
+@njit(cache=True, nogil=True)
+def first_seen(codes: I32, found: I64) -> None:
+    """The codes in the order of their first points; ``found`` has room for all that there are."""
+    n = 0
+    seen = np.zeros(len(found), np.bool_)
+    for i in range(len(codes)):
+        if n == len(found):
+            break
+        code = index(codes[i])
+        if not seen[code]:
+            seen[code] = True
+            found[n] = code
+            n += 1
+
+
+@njit(cache=True, nogil=True)
+def translate(codes: I32, table: U8, out: U8) -> None:
+    """What each code stands for. ``table`` and ``out`` may be of 16 bits."""
+    for i in range(len(codes)):
+        out[i] = table[index(codes[i])]
+
+
+@njit(cache=True, nogil=True)
 def merge(order: I32, at: I64, ends: I64, out: I32) -> None:
     """Places ``at[k]`` up to ``ends[k]``, in each of which ``order`` rises, by rising ``order``; moves ``at`` on."""
     for i in range(len(out)):

@@ -15,7 +15,6 @@ from rules.bands import Bands, Ranks
 from rules.chosen import Arranged, Chosen
 
 LANES = 70
-"""More than one word of bits tells apart."""
 
 membership = st.lists(st.sets(st.integers(0, LANES - 1), max_size=4), max_size=60)
 """The lanes of each point."""
@@ -34,6 +33,14 @@ def test_a_band_is_the_lanes_of_its_points(first: list[set[int]], more: list[set
     assert [set(made.lanes[band]) for band in made.of.tolist()] == first + more
     assert len(set(made.lanes)) == len(made.lanes)
     assert made.lanes[0] == ()
+
+
+def test_bands_of_more_than_a_byte() -> None:
+    points = [{k for k in range(10) if p >> k & 1} for p in range(1 << 10)]
+    made = Bands()
+    for before, end in ((0, 200), (200, 1 << 10)):
+        made.grow(lists_of(points[:end], before), before, end)
+        assert [set(made.lanes[band]) for band in made.of.tolist()] == points[:end]
 
 
 @settings(max_examples=60, deadline=None)
