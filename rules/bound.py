@@ -119,33 +119,41 @@ class BoundRule:
 
     def grow(self, census: Census, keep: Keep | None = None) -> NDArray[np.int32]:
         """Take in new points; returns those that are the rule's: only those that ``keep`` keeps."""
-        new = np.flatnonzero(census.mask(self.spec.where)).astype(np.int32)
+        new = census.points(self.spec.where)
         if keep is not None:
             all_ = new
-            kept = keep(self, all_ + np.int32(census.start), lambda name: self._numbers(name, census, all_))
+            kept = keep(self, census.points_at(all_), lambda name: self._numbers(name, census, all_))
             new = all_[kept]
             self.spared += len(all_) - len(new)
+        known = len(self.points)
         self.grow_points(census, new)
         self.state.grow(len(self.points))
-        return new + np.int32(census.start)
+        return self.points[known:]
 
     def grow_points(self, census: Census, new: NDArray[np.int32]) -> None:
         """Slots for the rows ``new`` of the census: parameters, numbers of the registry and memory."""
         for name in self.by_slot:
             self.by_slot[name].append(self._numbers(name, census, new))
-        self.points = np.concatenate([self.points, new + np.int32(census.start)])
+        points = census.points_at(new)
+        self.points = np.concatenate([self.points, points]) if len(self.points) else points
         for track in self.tracks:
             track.grow(len(self.points))
 
     def _numbers(self, name: str, census: Census, new: NDArray[np.int32]) -> NDArray[np.float64]:
         """One of ``by_slot`` for rows of the census."""
         if name in vocabulary.REGISTRY:
-            return census.floats(name)[new]
+            return census.numbers(name, new)
         values = np.full(len(new), self.spec.params[name])
         for override in self.spec.overrides:
             if name in override.params:
-                values[census.mask(override.where)[new]] = override.params[name]
+                values[census.at(override.where, new)] = override.params[name]
         return values
+
+    @property
+    def wheres(self) -> tuple[str, ...]:
+        """All that it asks the census."""
+        others = (*(override.where for override in self.spec.overrides), *(where for _, where in self.spec.terms))
+        return self.spec.where, *others
 
     def point_of(self, slot: int) -> int:
         """The point that carries the alarm of a slot."""

@@ -234,9 +234,9 @@ def column(name: str, values: NDArray[np.float64]) -> pl.Series:
 
 def evaluate(frame: pl.DataFrame, rows: int, expressions: Sequence[pl.Expr]) -> list[NDArray[np.bool_]]:
     """Which rows satisfy each expression; NULL does not."""
-    columns = [expression.alias(str(k)) for k, expression in enumerate(expressions)]
+    columns = [expression.fill_null(value=False).alias(str(k)) for k, expression in enumerate(expressions)]
     result = frame.select(columns) if frame.width else pl.select(columns)
-    masks = [series.fill_null(value=False).to_numpy() for series in result.get_columns()]
+    masks = [series.to_numpy() for series in result.get_columns()]
     return [np.full(rows, m[0]) if len(m) == 1 != rows else m for m in masks]
 
 

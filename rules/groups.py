@@ -106,18 +106,18 @@ class BoundGroups(BoundRule):
 
     def grow(self, census: Census, keep: Keep | None = None) -> NDArray[np.int32]:  # noqa: ARG002 - keeps all
         """Take in new points; a member without a value in the group's column is left out."""
-        mask = census.mask(self.spec.where)
+        new = census.points(self.spec.where)
         if self.spec.group != spec.GROUP:
-            mask = mask & census.known(self.spec.group)
-        new = np.flatnonzero(mask)
+            new = new[census.known(self.spec.group)[new]]
         keys = self._keys(census, new)
         group = np.array([self._key_of.setdefault(key, len(self._key_of)) for key in keys], np.int32)
         terms = np.zeros(len(new), np.uint8)
         for t, (_, where) in enumerate(self.spec.terms):
-            terms |= (census.mask(where)[new].astype(np.uint8) << t).astype(np.uint8)
+            terms |= (census.at(where, new).astype(np.uint8) << t).astype(np.uint8)
         self.group = np.concatenate([self.group, group])
         self._terms = np.concatenate([self._terms, terms])
-        self.grow_points(census, new.astype(np.int32))
+        known = len(self.points)
+        self.grow_points(census, new)
         self.state.grow(len(self._key_of))
         never = np.full(len(new), frames.NEVER)
         for name, more in (("last_ts", never), ("last_value", np.full(len(new), np.nan)), ("hit_ts", never)):
@@ -132,7 +132,7 @@ class BoundGroups(BoundRule):
         self._members = np.argsort(self.group, kind="stable").astype(np.int32)
         sizes = np.bincount(self.group, minlength=len(self._key_of))
         self._ptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
-        return (new + census.start).astype(np.int32)
+        return self.points[known:]
 
     def _grow_groups(self, more: int) -> None:
         never = np.full(more, frames.NEVER)
@@ -144,7 +144,7 @@ class BoundGroups(BoundRule):
         ):  # fmt: skip
             self._groups[name] = np.concatenate([self._groups[name], rows])
 
-    def _keys(self, census: Census, rows: NDArray[np.intp]) -> list[str]:
+    def _keys(self, census: Census, rows: NDArray[np.int32]) -> list[str]:
         """The groups of some rows; sensors that name no ``group`` are judged with those of their device."""
         keys = census.texts(self.spec.group, rows)
         if self.spec.group == spec.GROUP:

@@ -67,6 +67,7 @@ class Plan:
     ) -> None:
         """Take in the points of the census, which is of this registry; time and value of what was newest at others."""
         start = census.start
+        census.ask(where for rule in self.rules for where in rule.wheres)
         for rule in self.rules:
             rule.grow(census, keep)
         for r, sibling in self._siblings:

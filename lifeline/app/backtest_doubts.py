@@ -81,7 +81,7 @@ def unwatched(rules: RuleSet, registry: Registry) -> list[str]:
     seen = np.zeros(len(registry), bool)
     for rule in rules.rules:
         if rule.category == "process" and rule.evaluate in {"reading", "group"}:
-            seen |= census.mask(rule.where)
+            seen[census.points(rule.where)] = True
     watched: dict[str | None, set[str]] = {}
     missed: dict[str | None, Counter[str]] = {}
     quantities = (registry.quantities[of] for of in registry.point_quantity)

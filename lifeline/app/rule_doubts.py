@@ -25,11 +25,12 @@ NEAR: Final = 0.8
 def blind(rules: RuleSet, registry: Registry) -> list[str]:
     """Rules that look at no point, and other quantities of a device that no point has, where a name looks like one."""
     census = Census(registry)
+    census.ask(rule.where for rule in (*rules.rules, *rules.shadow))
     known = {name: {str(value) for value in registry.column(name) if value} for name in NAMED if name != "quantity"}
     known["quantity"] = {registry.quantities[of] for of in registry.point_quantity}
     doubts = []
     for rule in (*rules.rules, *rules.shadow):
-        if not census.mask(rule.where).any():
+        if not len(census.points(rule.where)):
             named = list(_literals(rule.where))
             met = {column for column, value in named if value in known[column]}  # one of several alternatives is there
             for column, value in named:

@@ -83,9 +83,9 @@ LIMITS = st.sampled_from(
 )
 
 
-@given(rows, st.integers(0, 50), LIMITS, st.permutations(WHERE))
+@given(rows, st.integers(0, 50), LIMITS, st.permutations(WHERE), st.integers(0, len(WHERE)))
 def test_a_condition_selects_what_asking_each_point_selects(
-    found: list[dict[str, Any]], start: int, limits: dict[str, int], asked: list[str]
+    found: list[dict[str, Any]], start: int, limits: dict[str, int], asked: list[str], together: int
 ) -> None:
     registry = registry_of(found)
     start = min(start, len(registry))
@@ -93,8 +93,12 @@ def test_a_condition_selects_what_asking_each_point_selects(
         for name, value in limits.items():
             patch.setattr(module, name, value)
         census = Census(registry, start)
+        census.ask(asked[:together])
         for where in asked:
-            np.testing.assert_array_equal(census.mask(where), naive(registry, start, where), where)
+            satisfied = naive(registry, start, where)
+            np.testing.assert_array_equal(census.points(where), np.flatnonzero(satisfied), where)
+            some = np.flatnonzero(np.arange(len(satisfied)) % 3 != 1)[::-1].astype(np.int32)
+            np.testing.assert_array_equal(census.at(where, some), satisfied[some], where)
 
 
 @given(rows.filter(bool), st.integers(0, 50))
@@ -104,7 +108,8 @@ def test_columns_are_those_of_the_points(found: list[dict[str, Any]], start: int
     census = Census(registry, start)
     assert len(census) == len(found) - start
     expected = [np.nan if row["span_high"] is None else row["span_high"] for row in found[start:]]
-    np.testing.assert_array_equal(census.floats("span_high"), expected)
+    some = np.arange(len(census), dtype=np.int32)[::-2].copy()
+    np.testing.assert_array_equal(census.numbers("span_high", some), np.array(expected)[some])
     np.testing.assert_array_equal(census.known("zone"), [row["zone"] is not None for row in found[start:]])
-    places = np.arange(len(census))[::-1]
+    places = np.arange(len(census), dtype=np.int32)[::-1]
     assert census.texts("kind", places) == [row["kind"] for row in found[start:]][::-1]
