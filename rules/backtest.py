@@ -22,7 +22,7 @@ import pyarrow as pa
 from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.schema import TIME
 from rules.evaluate import RuleMachine
-from rules.hoard import ROOM, Hoard
+from rules.hoard import PIECE_ROWS, ROOM, Hoard
 from rules.kernels.order import in_order
 from rules.reach import Narrowing, Reach
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lifeline.core.override import ParameterSpan
     from lifeline.core.registry import Registry
     from rules.rule_set import RuleSet
+    from rules.thinned import Thinning
 
 ALARMS: Final = pa.schema(
     [
@@ -55,6 +56,9 @@ ALARMS: Final = pa.schema(
     ]
 )
 """What ``--alarms`` writes (contract, section 7), one row an alarm in the order of raising; ``evidence`` is JSON."""
+
+COARSE_ROWS: Final = 1 << 16
+"""What is read in pieces of so many rows is read again for less than it is held for (``rules/hoard.py``)."""
 
 CHATTER_MS: Final = 60_000
 CHATTER_ALARMS: Final = 3
@@ -93,17 +97,24 @@ def looked(registry: Registry, batches: Iterable[Readings], room: int = ROOM) ->
     """Look at a history, in order of receipt; one of up to ``room`` bytes is held, so that it is not read twice."""
     if isinstance(batches, Iterator):
         return Looked(None, batches)
-    reach, hoard, holds = Reach(registry), Hoard(room), True
-    uncut = isinstance(batches, Uncut)
-    for rows in batches.uncut() if isinstance(batches, Uncut) else batches:
+    uncut = batches if isinstance(batches, Uncut) else None
+    reach, hoard = Reach(registry), Hoard(room)
+    holds = uncut is None or uncut.piece_rows < COARSE_ROWS
+    for rows in batches if uncut is None else uncut.uncut():
         reach.look(rows)
         holds = holds and hoard.take(rows)
-    return Looked(reach, _Held(hoard, anew=uncut) if holds else batches)
+    if not holds:
+        return Looked(reach, batches)
+    return Looked(reach, _Held(hoard) if uncut is None else _HeldUncut(hoard))
 
 
 @runtime_checkable
 class Uncut(Protocol):
     """A history whose batches hold whole instants of receipt, and which can tell its rows before it cuts them so."""
+
+    @property
+    def piece_rows(self) -> float:
+        """Rows of a piece, in the mean."""
 
     def uncut(self) -> Iterator[Readings]:
         """All rows in order, in pieces of any size."""
@@ -112,10 +123,21 @@ class Uncut(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Held:
     hoard: Hoard
-    anew: bool
 
     def __iter__(self) -> Iterator[Readings]:
-        return self.hoard.batches(anew=self.anew)
+        return self.hoard.batches(anew=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _HeldUncut:
+    hoard: Hoard
+    piece_rows: float = PIECE_ROWS
+
+    def __iter__(self) -> Iterator[Readings]:
+        return self.hoard.batches(anew=True)
+
+    def uncut(self) -> Iterator[Readings]:
+        return self.hoard.pieces()
 
 
 def run(
@@ -140,16 +162,14 @@ def run(
         end: epoch ms of log time at which the run ends; dropouts are judged up to it. Default: the last receipt.
         spans: parameters that held for a while.
     """
-    spared = {rule for span in spans for rule in span.params}
+    whole = {rule for span in spans for rule in span.params}
     seen = batches if isinstance(batches, Looked) else looked(registry, batches)
-    narrowing = Narrowing(seen.reach, spared) if seen.reach is not None else None
+    narrowing = Narrowing(seen.reach, whole, end) if seen.reach is not None else None
     machine = RuleMachine(rules, registry, timezone, train_to=train_to, history=True, narrowing=narrowing)
     machine.override(spans)
     changes: list[AlarmChange] = []
     first, last, lsn = None, 0, 0
-    for batch in seen.batches:
-        if not len(batch):
-            continue
+    for batch in _batches(seen.batches, machine.thinning):
         lsn += 1
         first = int(batch.received_at[0]) if first is None else first
         last = max(last, int(batch.received_at.max()))
@@ -163,6 +183,14 @@ def run(
     table = _table(raised, cleared, rules, registry)
     figures = _figures(raised, cleared, machine, max(last - start, 1) / DAY_MS)
     return BacktestResult(table, figures, start, last, machine.counters, machine.learning())
+
+
+def _batches(batches: Iterable[Readings], thinning: Thinning | None) -> Iterator[Readings]:
+    """What of a history must be told, without empty batches."""
+    if thinning is not None and isinstance(batches, Uncut):
+        return thinning.batches(batches.uncut())
+    some = (batch for batch in batches if len(batch))
+    return some if thinning is None else map(thinning.of, some)
 
 
 def settled(changes: Iterable[AlarmChange]) -> tuple[list[AlarmChange], dict[str, int]]:

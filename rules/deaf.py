@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from rules.kernels.silence import NEVER, kth_least, longest_gap
+from rules.kernels.silence import kth_least, longest_gap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -52,31 +52,31 @@ class Deafness:
     def hear(
         self,
         received: NDArray[np.int64],
-        point: NDArray[np.int32],
-        device_of: NDArray[np.int32],
-        last_device: NDArray[np.int64],
+        told: Callable[[int], NDArray[np.int32]],
+        known: Callable[[int], NDArray[np.bool_]],
         end: int,
     ) -> None:
-        """Take in a record's rows (times of receipt, never falling, and points) before they are judged.
+        """Take in a record's rows (times of receipt, never falling) before they are judged.
 
-        ``device_of`` is the device of each point, ``last_device`` when each device was heard last before them; ``end``
-        is the log time that the record reaches.
+        ``told(n)`` are the devices of which the first ``n`` rows are signs of life, ``known(at)`` which devices were
+        heard before these rows, or by that time (ms) and need not be among them; ``end`` is the log time that the
+        record reaches.
         """
         if len(received):
             before = int(self.state[0, 0])
             if before > 0 and received[0] - before > self._bound:
-                self._mark(before, int(received[0]), last_device != NEVER, device_of[:0])
+                self._mark(before, int(received[0]), known(before), told(0))
             # a history's batch is longer than any bound, and mostly has no such gap between two rows
             if received[-1] - received[0] > self._bound and longest_gap(received) > self._bound:
                 for row in np.flatnonzero((np.diff(received) > self._bound) & (received[:-1] > 0)) + 1:
-                    now = int(received[row])
-                    self._mark(int(received[row - 1]), now, last_device != NEVER, device_of[point[:row]])
+                    last, now = int(received[row - 1]), int(received[row])
+                    self._mark(last, now, known(last), told(int(row)))
         self._now = self._periods()
         if len(received):
             self.state[0, 0] = received[-1]
         last = int(self.state[0, 0])
         if last and end - last > self._bound:
-            patience = self._heard_patience(last_device != NEVER, device_of[point])
+            patience = self._heard_patience(known(last), told(len(received)))
             self._now.append((last + patience, ENDLESS))
 
     def calm(self, low: int, end: int) -> bool:

@@ -35,6 +35,7 @@ from rules.groups import BoundGroups
 from rules.kept import Kept
 from rules.revision import Verdict
 from rules.silence import CLOCK_MS
+from rules.thinned import Thinned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -104,7 +105,8 @@ class RuleMachine(Kept):
         for k in range(at, len(records)):
             one = records[k]
             rows += len(one.readings)
-            if not len(one.readings) or rows > RUN_ROWS or one.received_at >= until:
+            alone = not len(one.readings) or isinstance(one.readings, Thinned)
+            if alone or rows > RUN_ROWS or one.received_at >= until:
                 break
             run.append(one)
         if len(run) < 2:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from rules.rule_set import RuleSet
     from rules.sparse import Sparse
     from rules.spec import RuleSpec
+    from rules.thinned import Thinning
 
 
 class Held:
@@ -62,6 +63,8 @@ class Held:
         self.rules = rules
         self._digests = {rule.id: digest(rule.meaning) for rule in rules.rules}
         self._within, self._history, self._narrowing = within, history, narrowing
+        self.thinning: Thinning | None = None
+        """What of the history must be told; None for all of it."""
         self._until = math.inf if train_to is None else float(train_to)
         self.timezone = timezone
         self._train_to = train_to
@@ -208,8 +211,7 @@ class Held:
         if more or not start:
             census = Census(registry, start)
             for plan in self._plans:
-                by_row = plan in (self._reading, self._every)
-                keep = self._narrowing.kept if self._narrowing is not None and by_row else None
+                keep = self._narrowing.kept if self._narrowing is not None and plan is not self._grouped else None
                 plan.grow(registry, census, self._journal.newest, self._journal.last, keep)
         same: dict[bytes, NDArray[np.int32]] = {}
         for rule in self._bound:  # many rules look at the same points
@@ -219,12 +221,13 @@ class Held:
         self._instants.grow(compared)
         judged, counted = self._reading.watched(registry), None
         if self._narrowing is not None:
-            judged, spared = self._narrowing.parted(judged)
-            counted = spared & ~compared
+            judged, left = self._narrowing.parted(judged)
+            counted = left & ~compared
+            self.thinning = self._narrowing.thinning(judged | compared, counted)
         wanted = np.where(compared, ORDERED, UNWATCHED)
         wanted = np.where(judged, JOURNALLED, wanted).astype(np.uint8)
         self._journal.grow(wanted, self._reading.units(registry), self._reading.pairs(registry), counted)
-        self._silence.grow(registry)
+        self._silence.grow(registry, self._narrowing.steady() if self._narrowing is not None else None)
         state = self._state() | self._alarms()
         for one in (self._past.older, self._past.newer):
             one.grow(state)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ROOM: Final = 512 << 20
 """Bytes that are held at most: some fifteen million readings."""
 BATCH_ROWS: Final = 1 << 20
+PIECE_ROWS: Final = 1 << 18
 KINDS: Final = {field.name: np.dtype(field.type.to_pandas_dtype()) for field in LOG_READINGS}
 SELDOM: Final = frozenset({"seq", "quality", "flags"})
 """Columns that are mostly nothing but zeros: what was never written is."""
@@ -60,7 +61,14 @@ class Hoard:
 
     def batches(self, *, anew: bool) -> Iterator[Readings]:
         """What was taken: in the same batches, or cut anew where the time of receipt, which rises, is another."""
-        ends = self._cut() if anew else self._ends[1:]
+        return self._told(self._cut() if anew else self._ends[1:])
+
+    def pieces(self) -> Iterator[Readings]:
+        """What was taken, in pieces of about a size."""
+        rows = self._ends[-1]
+        return self._told([*range(PIECE_ROWS, rows, PIECE_ROWS), *([rows] if rows else [])])
+
+    def _told(self, ends: list[int]) -> Iterator[Readings]:
         nothing = {name: np.zeros(max(ends, default=0), KINDS[name]) for name in SELDOM - set(self._columns)}
         start = 0
         for end in ends:

@@ -21,7 +21,9 @@ import numpy as np
 from lifeline.core.batch import Readings
 from rules.kernels import journal as kernels
 from rules.kernels import order
+from rules.kernels import thinned as kernel
 from rules.memory import Rows
+from rules.thinned import Thinned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -222,6 +224,7 @@ class Journal:
             stop_at: a number of a row.
         """
         rows = len(readings)
+        thinned = readings if isinstance(readings, Thinned) else None
         self._reserve(rows)
         self._forget(rows)
         row, prev, dt = np.empty(rows, np.int32), np.empty(rows), np.empty(rows)
@@ -233,10 +236,14 @@ class Journal:
             *(self._couple, self._members, self._ptr, self._newest_couple, self._before, self._before_couple),
             *(*self._wants, self._dirty, *(self._ring[name] for name in _RING), self._stretches, self._stretched),
             *(self.first, self.next, self.within, WITHIN_MS, ends, np.array(lsns, np.int64), stop_at),
-            *(self._counted, self._skipped, self._ring.get("skipped", _NONE)),
+            *(self._counted, self._skipped, _NONE if thinned is None else thinned.before),
+            *(self._ring.get("skipped", _NONE),),
             *(row, point, ts, value, prev, dt, beside, unit, self.counts, sizes),
         )
         n, units, self.next, taken, self._stretched, self._skipped = sizes.tolist()
+        if thinned is not None:
+            self.counts[: kernel.USABLE] += thinned.left_out[: kernel.USABLE]
+            self._skipped += int(thinned.left_out[kernel.USABLE])
         row, prev, dt, dirty = row[:n], prev[:n], dt[:n], unit[:units]
         if taken < len(lsns):
             readings = readings.take(slice(0, int(ends[taken - 1])))

@@ -150,11 +150,17 @@ def _first_known(ranges: Sequence[Range]) -> Range:
 
 
 def _chosen(ranges: Sequence[Range], *, largest: bool) -> Range:
-    """GREATEST and LEAST, which skip NULL."""
-    pick = np.maximum if largest else np.minimum
-    ends = reduce(pick, [one.low for one in ranges]), reduce(pick, [one.high for one in ranges])
-    all_, null = hull(ranges), _any(ranges)
-    return Range(np.where(null, all_.low, ends[0]), np.where(null, all_.high, ends[1]), null)
+    """GREATEST and LEAST, which skip NULL: what is never NULL is among those chosen from, the others may be."""
+    pick, other = (np.maximum, np.minimum) if largest else (np.minimum, np.maximum)
+    nothing = -np.inf if largest else np.inf
+    near, far = ("low", "high") if largest else ("high", "low")
+    sure = reduce(pick, [np.where(one.null, nothing, getattr(one, near)) for one in ranges])
+    null = reduce(np.logical_and, [one.null for one in ranges])
+    ends = {
+        near: np.where(null, reduce(other, [getattr(one, near) for one in ranges]), sure),
+        far: reduce(pick, [getattr(one, far) for one in ranges]),
+    }
+    return Range(ends["low"], ends["high"], null)
 
 
 _FUNCTIONS: Final[dict[str, Callable[[Sequence[Range]], Range]]] = {

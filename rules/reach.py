@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from rules import vocabulary
+from rules.hearing import Hearing
 from rules.instances import VALUE
 from rules.kernels import order
 from rules.kernels import reach as kernel
 from rules.machine_code import parts_of
 from rules.possible import UNKNOWN, Range, possible
 from rules.siblings import carriers_of
+from rules.thinned import Thinning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -41,34 +43,39 @@ class Reach:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        records = np.empty((len(registry), kernel.WIDTH))
-        kernel.clear(records, records.view(np.int64))
-        self._records = records
-        self._newest = np.full(registry.device_count, kernel.NEVER)
-        self._told = np.full(registry.device_count, -1, np.int32)
-        self._odd = np.zeros(registry.device_count, np.uint8)
-        self._ages = np.zeros((registry.device_count, 2), np.int64)
-        self._ages[:] = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+        self._records = np.empty((len(registry), kernel.WIDTH))
+        self._devices = np.empty((registry.device_count, kernel.WIDTH), np.int64)
+        kernel.clear(self._records, self._records.view(np.int64), self._devices)
+        self._heard = kernel.NEVER
+        self.ordered = True
+        """Whether all came in the order of receipt."""
         self.others = np.zeros(len(registry), np.int32)
         """Rows of each point that rules over single readings are not asked about, without repeats."""
         self._carriers: dict[str, NDArray[np.int32]] = {}
 
     def look(self, readings: Readings) -> None:
         """Take in a batch; all come before anything is asked."""
-        if len(readings) and int(readings.point.max()) >= len(records := self._records):
-            raise AssertionError(f"point {int(readings.point.max())} is not in the registry of {len(records)} points")
         records = self._records
-        kernel.look(
+        if len(readings) and int(readings.point.max()) >= len(records):
+            raise AssertionError(f"point {int(readings.point.max())} is not in the registry of {len(records)} points")
+        falls = kernel.look(
             *(readings.point, readings.ts, readings.received_at, readings.value, readings.quality, readings.flags),
             *(self.registry.point_device, records, records.view(np.int64), records.view(np.int32)),
-            *(records.view(np.int16), self._newest, self._told),
-            *(self._ages, self._odd, self.others),
+            *(records.view(np.int16), self._devices, self.others),
         )
+        if len(readings):
+            self.ordered &= not falls and int(readings.received_at[0]) >= self._heard
+            self._heard = int(readings.received_at[-1])
+
+    def hearing(self, end: int | None) -> Hearing | None:
+        """Life signs up to log time ``end``, or to the last; None for a history in another order."""
+        return Hearing(self.registry, self._devices, max(self._heard, end or 0)) if self.ordered else None
 
     @cached_property
     def odd(self) -> NDArray[np.bool_] | None:
         """Points of devices of which nothing is foreseen; None where there are none."""
-        return self._odd[self.registry.point_device] != 0 if self._odd.any() else None
+        odd = self._devices[:, kernel.ODD] != 0
+        return odd[self.registry.point_device] if odd.any() else None
 
     def column(self, number: int) -> NDArray[np.float64]:
         """A column of the records, one entry a point."""
@@ -100,8 +107,8 @@ class Reach:
     @cached_property
     def age_s(self) -> Range:
         """Of the rows of each device, from time to receipt; bad ones too."""
-        told = self._ages[:, 0] <= self._ages[:, 1]
-        low, high = (np.where(told, self._ages[:, end], 0) / 1000.0 for end in (0, 1))
+        told = self._devices[:, kernel.HEARD_LAST] != kernel.NEVER
+        low, high = (np.where(told, self._devices[:, end], 0) / 1000.0 for end in (kernel.YOUNGEST, kernel.OLDEST))
         return Range(low, high)
 
     def carriers(self, quantity: str) -> NDArray[np.int32]:
@@ -117,25 +124,31 @@ class Reach:
 class Narrowing:
     """Binds the rules of one machine to the points at which they must be judged."""
 
-    def __init__(self, reach: Reach, spared: Collection[str] = ()) -> None:
-        """``spared``: ids of rules that keep all of their points."""
-        self._reach, self._spared = reach, frozenset(spared)
+    def __init__(self, reach: Reach, whole: Collection[str] = (), end: int | None = None) -> None:
+        """``whole``: ids of rules that keep all of their points. ``end``: log time up to which silence is judged."""
+        self._reach, self._whole = reach, frozenset(whole)
+        self._hearing = reach.hearing(end)
         self._asked = np.zeros(len(reach.registry), np.bool_)
         """Points that some rule looks at, where it must or not."""
         self._wanted = np.zeros(len(reach.registry), np.bool_) if reach.odd is None else reach.odd.copy()
         """Points at which some rule must be judged, or that such a rule is told of."""
+        self._raw = np.zeros(len(reach.registry), np.bool_)
+        """Points at which some rule must be judged that sees every row as it came."""
 
     def kept(self, rule: BoundRule, points: NDArray[np.int32], numbers: Numbers) -> NDArray[np.intp]:
         """At which of a rule's points it must be judged, by place.
 
         Readings of the others count as judged. ``numbers``: the rule's parameters and numbers of the registry, by name.
         """
+        if rule.spec.evaluate == "clock":
+            return self._silent(rule, points, numbers)
         reach, kept = self._reach, self._left(rule, points, numbers)
         count = order.taken(reach.count, points)
         if rule.spec.evaluate == "every":
             count = count + reach.others[points]
         rule.evaluated += int(count.sum()) - int(count[kept].sum())
         if rule.spec.evaluate == "every":  # what it sees is as it came: no past of it is asked for
+            self._raw[points[kept]] = True
             return kept
         self._asked[points] = True
         self._wanted[points[kept]] = True
@@ -150,10 +163,28 @@ class Narrowing:
         all_ = watched | self._asked
         return all_ & self._wanted, all_ & ~self._wanted
 
+    def steady(self) -> NDArray[np.int64] | None:
+        """Devices that clock rules need not hear (``Hearing.steady``); None where they must hear all."""
+        return None if self._hearing is None else self._hearing.steady()
+
+    def thinning(self, wanted: NDArray[np.bool_], counted: NDArray[np.bool_]) -> Thinning | None:
+        """What of the history must be told, when all rules are bound; None for all of it.
+
+        ``wanted``: points whose readings are; those of ``counted`` points count, and no more.
+        """
+        if self._hearing is None:
+            return None
+        return Thinning(wanted | self._raw | self._hearing.heard()[self._reach.registry.point_device], counted)
+
+    def _silent(self, rule: BoundRule, points: NDArray[np.int32], numbers: Numbers) -> NDArray[np.intp]:
+        if self._hearing is None or rule.spec.id in self._whole:
+            return np.arange(len(points))
+        return self._hearing.kept(rule, points, numbers)
+
     def _left(self, rule: BoundRule, points: NDArray[np.int32], numbers: Numbers) -> NDArray[np.intp]:
         tree, odd = rule.tests[0].tree, self._reach.odd
         left = np.arange(len(points))
-        if tree is None or rule.spec.id in self._spared:
+        if tree is None or rule.spec.id in self._whole:
             return left
         theirs, sure = points, left[:0]
         if odd is not None:

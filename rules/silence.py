@@ -21,8 +21,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from lifeline.core.schema import Flag
 from rules.deaf import Deafness
+from rules.devices import ALLOWED_MS_MIN, DAILY_MS, allowed_ms, gateways_of, interval_ms_of
 from rules.floors import SILENCE, Floors
+from rules.hearing import BEHIND, GATEWAY
 from rules.kernels import silence as kernels
 
 if TYPE_CHECKING:
@@ -40,13 +43,6 @@ so ten seconds add a third to the delay at worst."""
 BLOCK_ROWS: Final = 1 << 18
 """Rows (instants x points) evaluated at once: 2 MiB a column."""
 
-DAILY_MS: Final = 6 * 3_600_000
-"""Devices that report this seldom are judged after 2 missed reports, the others after 3 (domain facts, 2.1)."""
-ALLOWED_MS_MIN: Final = 30_000
-
-
-_BEHIND: Final = ("gateway_devices", "gateway_silent_s", "gateway_back_s", "gateway_overdue")
-GATEWAY: Final = frozenset(_BEHIND)
 CENSUS: Final = GATEWAY | {"silent_devices", "silent_share"}
 
 
@@ -91,19 +87,25 @@ class Silence:
         """By the number of the rule."""
         self._quiet = np.zeros(0, np.int64)
         """The longest silence of a gateway (ms) that means nothing: two of the shortest intervals behind it."""
+        self._steady = np.zeros(0, np.int64)
+        """See ``grow``."""
 
-    def grow(self, registry: Registry) -> None:
-        """Take in the registry's new points; the rules have grown already."""
+    def grow(self, registry: Registry, steady: NDArray[np.int64] | None = None) -> None:
+        """Take in the registry's new points; the rules have grown already.
+
+        ``steady``, of a history that was looked at: when each device was heard first that is never overdue and of
+        which no rule asks more (``rules/hearing.py``), ``NEVER`` for the others.
+        """
+        if steady is not None:
+            self._steady = steady
         more = len(registry) - len(self.last_point)
         self.last_point = np.concatenate([self.last_point, np.full(more, kernels.NEVER)])
         more = registry.device_count - len(self.last_device)
         self.last_device = np.concatenate([self.last_device, np.full(more, kernels.NEVER)])
         self._device = registry.point_device
-        interval = np.zeros(registry.device_count, np.int64)
-        np.maximum.at(interval, registry.point_device, registry.interval_ms)
+        interval = interval_ms_of(registry)
         self.deafness.grow(interval)
-        allowed = np.where(interval >= DAILY_MS, 2 * interval, np.maximum(3 * interval, ALLOWED_MS_MIN))
-        self._allowed = np.where(interval > 0, allowed, 0)
+        self._allowed = allowed_ms(interval)
         told = np.zeros(len(registry), bool)
         for rule in self.rules:
             told[rule.points] = True
@@ -111,7 +113,7 @@ class Silence:
         self._places = [np.searchsorted(self._who, rule.points) for rule in self.rules]
         self._interval_s = registry.interval_ms / 1000.0
         if self._names & GATEWAY:
-            self._gateway, gateways = _gateways(registry)
+            self._gateway, gateways = gateways_of(registry)
             shortest = np.full(gateways, np.iinfo(np.int64).max)
             behind = (self._gateway >= 0) & (interval > 0)
             np.minimum.at(shortest, self._gateway[behind], interval[behind])
@@ -132,9 +134,11 @@ class Silence:
             first = min(int(received[0]), record.received_at) if len(rows) else record.received_at
             self.instant = first // CLOCK_MS * CLOCK_MS
         self.now = end
-        self.deafness.hear(received, rows.point, self._device, self.last_device, end)
+        self.deafness.hear(received, lambda n: self._told(rows, n), self._known, end)
         instants = np.arange(self.instant + CLOCK_MS, end + 1, CLOCK_MS, dtype=np.int64)
         ends = np.searchsorted(received, instants, side="left").astype(np.int64)
+        for rule, places in zip(self.rules, self._places, strict=True):
+            rule.evaluated += len(instants) * (len(places) + rule.spared)
         changes: list[ClockChange] = []
         at = 0
         if len(instants) and len(self._who):
@@ -178,13 +182,13 @@ class Silence:
             who = who[:0]  # what is as of now need not be written down for every point of a city: see ``_silent``
         shape = (len(instants), len(who))
         own, device = np.empty(shape), np.empty(shape)
-        counts, behind = np.zeros((len(instants), 2)), np.zeros((len(instants), len(self.last_gateway), len(_BEHIND)))
+        counts, behind = np.zeros((len(instants), 2)), np.zeros((len(instants), len(self.last_gateway), len(BEHIND)))
         counted = self._names & CENSUS
         at: int = kernels.silences(
             *(rows.point, rows.received_at, rows.flags, self._device, self._gateway, self._quiet),
             *(self.last_point, self.last_device, self.last_gateway, start),
             *(instants, ends, who, own, device, self._allowed if counted else self._allowed[:0]),
-            *(counts, behind),
+            *(self._steady, counts, behind),
         )
         scalars = {"silent_devices": counts[:, 0], "silent_share": counts[:, 0] / np.maximum(counts[:, 1], 1)}
         found: list[ClockChange] = []
@@ -198,11 +202,22 @@ class Silence:
                     wide = {"silent_s": own[:, at_chosen].ravel(), "device_silent_s": device[:, at_chosen].ravel()}
                 if not GATEWAY.isdisjoint(rule.names):
                     wide |= self._behind(behind, rule.points[chosen])
-                rule.evaluated += len(instants) * len(places)
                 if len(chosen):
                     found += self._evaluate(rule, chosen, instants, ends, wide, scalars)
         changes += sorted(found, key=lambda c: (c.instant, c.rule.order))
         return at
+
+    def _told(self, rows: Readings, n: int) -> NDArray[np.int32]:
+        """Devices of the first rows; repeats are old news."""
+        told: NDArray[np.int32] = self._device[rows.point[:n][(rows.flags[:n] & np.uint8(Flag.DUPLICATE)) == 0]]
+        return told
+
+    def _known(self, at: int) -> NDArray[np.bool_]:
+        """Which devices were heard by then, and those that the rows heard so far tell of."""
+        known: NDArray[np.bool_] = self.last_device != kernels.NEVER
+        if len(self._steady):
+            known |= (self._steady != kernels.NEVER) & (self._steady <= at)
+        return known
 
     def _behind(self, behind: NDArray[np.float64], points: NDArray[np.int32]) -> dict[str, NDArray[np.float64]]:
         """The census of each point's gateway; NaN for a point without one."""
@@ -210,9 +225,9 @@ class Silence:
         if not len(self.last_gateway):
             nothing = np.full((len(behind), len(points)), np.nan)
             return dict.fromkeys(GATEWAY, nothing.ravel())
-        nowhere = np.full((len(behind), 1, len(_BEHIND)), np.nan)
+        nowhere = np.full((len(behind), 1, len(BEHIND)), np.nan)
         table = np.concatenate([behind, nowhere], axis=1)  # -1, without a gateway, is the last
-        return {name: table[:, gateway, k].ravel() for k, name in enumerate(_BEHIND)}
+        return {name: table[:, gateway, k].ravel() for k, name in enumerate(BEHIND)}
 
     def _stirring(
         self,
@@ -303,11 +318,3 @@ class Silence:
         """Memory."""
         own = self.last_point.nbytes + self.last_device.nbytes + self.last_gateway.nbytes
         return own + sum(floors.nbytes for floors in self._floors.values())
-
-
-def _gateways(registry: Registry) -> tuple[NDArray[np.int32], int]:
-    """Number of each device's gateway (that of its first point), -1 for none, and how many there are."""
-    named = registry.select(["gateway"])["gateway"].combine_chunks().dictionary_encode()
-    codes = named.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    first = registry.device_points[registry.device_ptr[:-1]] if len(registry) else np.zeros(0, np.int32)
-    return codes[first], len(named.dictionary)

@@ -60,6 +60,11 @@ class LakeReadings:
         """How many readings there are at most."""
 
     @property
+    def piece_rows(self) -> float:
+        """Rows of what is read at once, in the mean (``rules.backtest.Uncut``)."""
+        return self.rows / max(1, sum(map(len, self._clusters)))
+
+    @property
     def span(self) -> tuple[int, int] | None:
         """First and last time of receipt, epoch ms; None without readings. Reads what the footers do not tell.
 

@@ -142,6 +142,11 @@ class Watched:
         """The batches, each time anew."""
         return self._told(self.batches)
 
+    @property
+    def piece_rows(self) -> float:
+        """Rows of what is read at once."""
+        return self.batches.piece_rows if isinstance(self.batches, Uncut) else 0.0
+
     def uncut(self) -> Iterator[Readings]:
         """Their rows as they are read (``rules.backtest.Uncut``)."""
         assert isinstance(self.batches, Uncut)

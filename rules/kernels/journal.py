@@ -117,6 +117,7 @@ def admit(
     stop_at: int,
     counted: U8,
     skipped: int,
+    left_out: I64,
     ring_skipped: I64,
     out_row: I32,
     out_point: I32,
@@ -144,7 +145,8 @@ def admit(
 
     Rows of points that are ``counted`` (empty for none) are nothing but that, those of a history that has no late rows
     there and nothing to tell (``rules/reach.py``): ``skipped`` so many until now, and ``ring_skipped`` until each row
-    of the ring, as the bound is counted in readings of all points.
+    of the ring, as the bound is counted in readings of all points. Of a history that was thinned, ``left_out`` (else
+    empty) tells how many more there were before each row (``rules/thinned.py``).
 
     Record k ends before row ``ends[k]`` and is ``lsns[k]`` of the log. The first record with a unit to judge anew, or
     after which the next ring row is ``stop_at`` or later, is the last that is looked at. ``out_sizes``: rows, units
@@ -263,7 +265,8 @@ def admit(
                 continue
             apart = at - newer
             if narrowed and newer < at:
-                apart += skipped - ring_skipped[_ring_place(newer, lap, size)]
+                among = skipped + left_out[i] if len(left_out) else skipped
+                apart += among - ring_skipped[_ring_place(newer, lap, size)]
             late |= apart > within
             heard = received[i]
             if newer < at and not late:
@@ -301,7 +304,7 @@ def admit(
         ring_received[r] = received[i] - base_received
         ring_marks[r] = quality[i] << 5 | (flags[i] & 31)
         if narrowed:
-            ring_skipped[r] = skipped
+            ring_skipped[r] = skipped + left_out[i] if len(left_out) else skipped
         links[u, HEAD] = at - first
         at += 1
         if at - lap == size:

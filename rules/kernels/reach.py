@@ -1,6 +1,7 @@
 """What the readings of each point reach in a whole history: extremes of value and step, times, counts.
 
-A record of 64 bytes a point, one line of the cache, as 8 floats or times or 16 or 32 smaller whole numbers.
+A record of 64 bytes a point and one a device, each one line of the cache: 8 floats or times, or 16 or 32 smaller whole
+numbers.
 """
 
 import numpy as np
@@ -12,6 +13,11 @@ from rules.kernels.types import F64, I16, I32, I64, U8
 
 LOW, HIGH, STEP_LOW, STEP_HIGH, LAST, NEWEST, FIRST, WIDTH = 0, 1, 2, 3, 4, 5, 6, 8
 COUNT, RUN, LONGEST = 14, 30, 31
+"""Of the record of a point."""
+LATEST, TELLER, YOUNGEST, OLDEST, HEARD_FIRST, HEARD_LAST, SILENT, ODD = range(8)
+"""Of the record of a device: the newest time of any of its points and the point that told it, the least and largest ms
+from time to receipt, when it was heard first and last, how long it was silent in between at most (ms), and whether
+nothing of it is foreseen."""
 NEVER = np.iinfo(np.int64).min
 FAR = 1e30
 """What is as large or larger is not foreseen: sums and squares of it might not be numbers."""
@@ -22,11 +28,17 @@ AHEAD = 16
 
 
 @njit(cache=True, nogil=True)
-def clear(floats: F64, times: I64) -> None:
+def clear(floats: F64, times: I64, devices: I64) -> None:
     """Records of nothing seen, over memory of anything. A step that there is not is one of 0."""
     for p in range(len(floats)):
         floats[p] = 0.0
         times[p, NEWEST] = NEVER
+    for d in range(len(devices)):
+        devices[d] = NEVER
+        devices[d, TELLER] = -1
+        devices[d, YOUNGEST] = np.iinfo(np.int64).max
+        devices[d, SILENT] = 0
+        devices[d, ODD] = 0
 
 
 @njit(cache=True, nogil=True)
@@ -42,45 +54,53 @@ def look(
     times: I64,
     counts: I32,
     runs: I16,
-    newest: I64,
-    told: I32,
-    ages: I64,
-    odd: U8,
+    devices: I64,
     others: I32,
-) -> None:
-    """Take in rows in the order of receipt. Repeats are passed over; what is bad, null or late has an age alone.
+) -> bool:
+    """Take in rows in the order of receipt; whether they are not.
 
-    ``floats``, ``times``, ``counts`` and ``runs`` are the same records [points, 8, 8, 16, 32]: least and largest value
-    and step, last value, newest and first time, readings, how many times in a row the value stood now and at most.
-    ``newest`` [devices] is the newest time of any point of a device, ``told`` the point that told it, ``ages``
-    [devices, 2] least and largest ms from time to receipt; ``others`` counts rows of nothing else. A device is
-    ``odd`` when some row is not later than all before of its point, or comes before one of its device by time and
-    point; or when a value is ``FAR``.
+    Repeats are passed over; what is bad, null or late has an age and is a sign of life, and no more. ``floats``,
+    ``times``, ``counts`` and ``runs`` are the same records [points, 8, 8, 16, 32]: least and largest value and step,
+    last value, newest and first time, readings, how many times in a row the value stood now and at most. ``devices``
+    [devices, 8] are those of devices; ``others`` counts rows of nothing else. A device is ``ODD`` when some row is not
+    later than all before of its point, or comes before one of its device by time and point; or when a value is ``FAR``.
     """
     rows = len(point)
+    falls = False
     for i in range(rows):
-        fetch(times, point[min(i + AHEAD, rows - 1)])
+        ahead = point[min(i + AHEAD, rows - 1)]
+        fetch(times, ahead)
+        fetch(devices, device[index(ahead)])
+        heard = received[i]
+        falls |= heard < received[max(i - 1, 0)]
         if flags[i] & 8:  # Flag.DUPLICATE
             continue
         p = index(point[i])
         d = index(device[p])
         t = ts[i]
-        age = received[i] - t
-        ages[d, 0] = min(ages[d, 0], age)
-        ages[d, 1] = max(ages[d, 1], age)
+        age = heard - t
+        devices[d, YOUNGEST] = min(devices[d, YOUNGEST], age)
+        devices[d, OLDEST] = max(devices[d, OLDEST], age)
+        before = devices[d, HEARD_LAST]
+        if before == NEVER:
+            devices[d, HEARD_FIRST] = heard
+        else:
+            devices[d, SILENT] = max(devices[d, SILENT], heard - before)
+        devices[d, HEARD_LAST] = heard
         v = value[i]
         if quality[i] >= 2 or np.isnan(v):  # Quality.BAD
             others[p] += 1
             continue
         known = times[p, NEWEST]
         if t <= known or abs(v) >= FAR:
-            odd[d] = 1
+            devices[d, ODD] = 1
             others[p] += 1
             continue
-        if t < newest[d] or (t == newest[d] and point[i] < told[d]):
-            odd[d] = 1
-        newest[d] = max(newest[d], t)
-        told[d] = point[i]
+        latest = devices[d, LATEST]
+        if t < latest or (t == latest and point[i] < devices[d, TELLER]):
+            devices[d, ODD] = 1
+        devices[d, LATEST] = max(latest, t)
+        devices[d, TELLER] = point[i]
         times[p, NEWEST] = t
         if known == NEVER:
             times[p, FIRST] = t
@@ -103,3 +123,4 @@ def look(
             floats[p, STEP_HIGH] = max(floats[p, STEP_HIGH], step)
         floats[p, LAST] = v
         counts[p, COUNT] += 1
+    return falls

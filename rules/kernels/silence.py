@@ -92,6 +92,7 @@ def silences(
     out_point: F64,
     out_device: F64,
     allowed: I64,
+    steady: I64,
     out_counts: F64,
     out_gateways: F64,
 ) -> int:
@@ -103,6 +104,7 @@ def silences(
     in ms, 0 where its interval is unknown, and empty when no census is wanted. ``out_gateways[k, g]`` is of the devices
     behind gateway g: how many ever reported, seconds since any was heard, since its last long silence ended (inf when
     there was none), and how many are overdue. While half of them are, three at least, its silence has not ended.
+    ``steady`` is empty, or tells of each device that need not be heard since when (ms) it never is overdue.
     Returns the first row not heard.
     """
     at = start
@@ -123,6 +125,8 @@ def silences(
         known = late = 0
         for d in range(len(allowed)):
             last = last_device[d]
+            if len(steady) and steady[d] != NEVER:
+                last = instants[k] if steady[d] < instants[k] else NEVER
             if last == NEVER:
                 continue
             overdue = allowed[d] > 0 and instants[k] - last > allowed[d]

@@ -7,7 +7,7 @@ import itertools
 import math
 import mmap
 import random
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -78,6 +78,24 @@ def rules_text(kit: Any) -> str:
             clear='"device_silent_s <= 30"', params="{}", category='"device"',
         )
         + kit.rule(
+            id='"c.gate"', where='"gateway_lead"', evaluate='"clock"', params="{}", category='"device"',
+            raise_='"gateway_devices >= 2 AND (gateway_silent_s > 15 OR gateway_overdue >= 2)"',
+            clear='"gateway_silent_s <= 15 AND gateway_overdue < 2"',
+        )
+        + kit.rule(
+            id='"c.back"', where='"lead"', evaluate='"clock"', params="{}", category='"device"',
+            raise_='"device_silent_s > 45 AND (gateway_back_s > 20 OR gateway_devices IS NULL) AND silent_devices < 4"',
+            clear='"device_silent_s <= 30"',
+        )
+        + kit.rule(
+            id='"c.many"', where='"point = 0"', evaluate='"clock"', params="{}", category='"device"',
+            raise_='"silent_devices >= 3"', clear='"silent_share < 0.1"',
+        )
+        + kit.rule(
+            id='"c.point"', where="\"device_id = 'D1'\"", evaluate='"clock"', params="{}", category='"device"',
+            raise_='"silent_s > 25"', clear='"silent_n < 1"',
+        )
+        + kit.rule(
             id='"g.two"', where="\"quantity = 'c2h6'\"", evaluate='"group"', group='"zone"', hit='"value > limit"',
             raise_='"hits >= 2"', clear='"hits = 0"', params="{ limit = 29, window_s = 60, frame_s = 10 }",
         )
@@ -85,7 +103,7 @@ def rules_text(kit: Any) -> str:
 
 
 NAMES = [field.name for field in fields(Readings)]
-GAS, WATER = 7, 12
+GAS, WATER = 7, 15
 TOLD = [(d, q) for d in range(GAS) for q in ("ch4", "c2h6", "co")] + [(GAS + d, "flow") for d in range(WATER)]
 """Of some rules on gas nothing is foreseen; on water by far the most readings are only counted."""
 OF: dict[int, list[int]] = {}
@@ -96,7 +114,14 @@ for _point, (_device, _) in enumerate(TOLD):
 def registry(kit: Any) -> Registry:
     return kit.registry(  # type: ignore[no-any-return]
         [
-            {"device_id": f"D{d}", "quantity": q, "interval_s": 1.0 + 9 * (d % 2), "zone": "S", "kind": "valve-well"}
+            {
+                "device_id": f"D{d}",
+                "quantity": q,
+                "interval_s": 1.0 + 9 * (d % 2),
+                "zone": "S",
+                "kind": "valve-well",
+                "gateway": None if d % 5 == 4 else f"G{d % 5}",
+            }
             for d, q in TOLD
         ]
     )
@@ -109,7 +134,7 @@ def records(kit: Any, seed: int, count: int) -> list[LogRecord]:
     unruly = {d for d in OF if rng.random() < (0.4 if d < GAS else 0.05)}
     now, result = kit.t0 + rng.randrange(10_000), []
     for lsn in range(1, count + 1):
-        now += rng.choice([0, 200, 1_000, 1_000, 9_000])
+        now += rng.choice([0, 200, 1_000, 1_000, 9_000]) + rng.choice([0] * 40 + [12_000, 25_000, 70_000])
         rows = []
         for d in rng.sample(list(OF), rng.randrange(len(OF))):
             for point in OF[d]:
@@ -137,12 +162,21 @@ def test_a_narrowed_machine_says_what_a_whole_one_says(kit: Any, seed: int, with
     made, points, rules = records(kit, seed, 60), registry(kit), RuleSet.parse(rules_text(kit))
     parts = [made[at : at + together] for at in range(0, len(made), together)]
     outcomes = []
-    for narrowing in (None, Narrowing(looked(points, [one.readings for one in made]))):
+    for told in ("whole", "narrowed", "thinned"):
+        narrowing = None if told == "whole" else Narrowing(looked(points, [one.readings for one in made]))
         machine = RuleMachine(rules, points, "Asia/Shanghai", within=within, history=True, narrowing=narrowing)
+        if told == "thinned":
+            thinning = machine.thinning
+            assert thinning is not None
+            parts = [
+                [replace(one, readings=thinning.of(one.readings)) if len(one.readings) else one for one in part]
+                for part in parts
+            ]
         changes = [c for part in parts for c in machine.process_all(part)]
         figures = machine.counters, machine.evaluated, machine.points, machine.learning(), machine.active
         outcomes.append(([repr(change) for change in changes], figures))
     assert outcomes[0] == outcomes[1]
+    assert outcomes[0] == outcomes[2]
 
 
 def test_rules_are_left_where_nothing_comes_near(kit: Any) -> None:
