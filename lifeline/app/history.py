@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -13,11 +14,11 @@ import pyarrow.parquet as pq
 from lifeline.app.lake_readings import LakeReadings, readable
 from lifeline.core.registry import NEEDED, Registry
 from lifeline.core.schema import AREAS, POINTS
+from lifeline.lake.points import read_mapped
 from lifeline.lake.query import published_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 TEXTS: Final = [field.name for field in POINTS if pa.types.is_string(field.type)]
 
@@ -47,8 +48,11 @@ def _registry(files: dict[str, list[str]]) -> Registry:
     paths = files.get("points", [])
     if len(paths) == 1:
         file = pq.ParquetFile(paths[0], memory_map=True, read_dictionary=TEXTS)
-        if _numbered(_columns(file, ["point"])["point"]):
-            return Registry(_columns(file, NEEDED), told, lambda name: _columns(file, [name])[name])
+        found = read_mapped(Path(paths[0]), file.metadata.num_rows)
+        if found is None and _numbered(_columns(file, ["point"])["point"]):
+            found = _columns(file, NEEDED)
+        if found is not None:
+            return Registry(found, told, lambda name: _columns(file, [name])[name])
     parts = [_columns(pq.ParquetFile(path), POINTS.names) for path in paths]
     return Registry(pa.concat_tables(parts or [POINTS.empty_table()]).sort_by("point"), told)
 

@@ -68,7 +68,7 @@ class Publisher:
         registry = self._registry.current()
         if registry is self._published:
             return
-        self._catalog.publish_table("points", registry.points)
+        self._catalog.publish_table("points", registry.coded_points)
         self._catalog.publish_table("areas", registry.areas)
         self._published = registry
 

@@ -6,6 +6,7 @@ never again to another (the lake stores it). A registry is immutable; a newer on
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 REPEATING: Final = frozenset({"span_low", "span_high", "interval_s", "install_date"})
 """Columns that are no texts and have few values."""
-NEEDED: Final = ("device_id", "quantity", "span_low", "span_high", "interval_s")
+NEEDED: Final = ("device_id", "quantity")
 """Columns of which arrays are made at once."""
 
 
@@ -30,7 +31,8 @@ class Registry:
 
     Arrays of one entry a point: ``point_device`` and ``point_quantity`` (int32 indices), ``span_low`` and
     ``span_high`` (float64, -inf/inf where unknown), ``interval_ms`` (int64, 0 where unknown).
-    ``device_ptr`` (devices + 1) and ``device_points`` are the points of each device in CSR form.
+    ``device_ptr`` (devices + 1) and ``device_points`` are the points of each device in CSR form. But for device and
+    quantity they are made when first asked for: to look at a history needs no more.
 
     What repeats from point to point is kept once, with numbers as narrow as they can be: a fleet of 624,800 points
     takes 35 MiB instead of 125.
@@ -41,7 +43,7 @@ class Registry:
     ) -> None:
         """``points`` in the ``POINTS`` schema (ValueError for others), row i is point i; ``areas`` in ``AREAS``.
 
-        Texts may come as dictionaries in the order of first appearance. ``later`` gives the columns that ``points``
+        Columns may come as dictionaries in the order of first appearance. ``later`` gives the columns that ``points``
         lacks, when they are first asked for; ``NEEDED`` it must have.
         """
         wanted = (
@@ -58,12 +60,32 @@ class Registry:
         self.quantities: list[str] = quantity.dictionary.to_pylist()
         self.point_device: NDArray[np.int32] = np.array(device.indices, np.int32)
         self.point_quantity: NDArray[np.int32] = np.array(quantity.indices, np.int32)
-        self.span_low = _floats(points["span_low"], -np.inf)
-        self.span_high = _floats(points["span_high"], np.inf)
-        self.interval_ms: NDArray[np.int64] = (_floats(points["interval_s"], 0.0) * 1000).astype(np.int64)
+
+    @cached_property
+    def span_low(self) -> NDArray[np.float64]:
+        """Lowest physical value of each point."""
+        return _floats(self._column("span_low"), -np.inf)
+
+    @cached_property
+    def span_high(self) -> NDArray[np.float64]:
+        """Highest physical value of each point."""
+        return _floats(self._column("span_high"), np.inf)
+
+    @cached_property
+    def interval_ms(self) -> NDArray[np.int64]:
+        """Reporting interval of each point."""
+        return (_floats(self._column("interval_s"), 0.0) * 1000).astype(np.int64)
+
+    @cached_property
+    def device_ptr(self) -> NDArray[np.int64]:
+        """Where the points of each device begin in ``device_points``, and the end."""
         counts = np.bincount(self.point_device, minlength=len(self._names))
-        self.device_ptr: NDArray[np.int64] = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        self.device_points: NDArray[np.int32] = np.argsort(self.point_device, kind="stable").astype(np.int32)
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    @cached_property
+    def device_points(self) -> NDArray[np.int32]:
+        """The points, device after device."""
+        return np.argsort(self.point_device, kind="stable").astype(np.int32)
 
     @property
     def devices(self) -> list[str]:
@@ -87,6 +109,12 @@ class Registry:
     def points(self) -> pa.Table:
         """Everything, in the ``POINTS`` schema; made anew by each call (125 MiB for a fleet): prefer ``select``."""
         return self.select(POINTS.names)
+
+    @property
+    def coded_points(self) -> pa.Table:
+        """``points`` as they are kept, what repeats as dictionaries: hardly anything is made."""
+        columns = {name: self._column(name) for name in POINTS.names}
+        return pa.table(columns, pa.schema([POINTS.field(n).with_type(c.type) for n, c in columns.items()]))
 
     def select(self, names: Sequence[str], start: int = 0) -> pa.Table:
         """These columns of the points from ``start`` on."""
@@ -120,13 +148,17 @@ class Registry:
         if found is None:
             if self._later is None or name not in POINTS.names:
                 raise KeyError(name)
-            found = self._kept[name] = self._compacted(self._later(name), name)
+            if name == "point":
+                found = pa.array(np.arange(len(self), dtype=np.int32))
+            else:
+                found = self._compacted(self._later(name), name)
+            self._kept[name] = found
         return found
 
     def _compacted(self, column: pa.ChunkedArray, name: str) -> pa.Array:
         """A column as it is kept. Who reads columns when they are asked for keeps few: numbers stay as they come."""
         whole = column.combine_chunks()
-        return whole if self._later is not None and name in REPEATING else _compact(whole, name)
+        return whole if self._later is not None and name in REPEATING else compacted(whole, name)
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
@@ -134,8 +166,11 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
     return pa.schema([f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in schema])
 
 
-def _compact(column: pa.Array, name: str) -> pa.Array:
-    """What repeats as a dictionary, in the order of first appearance; one more number than it needs must fit too."""
+def compacted(column: pa.Array, name: str) -> pa.Array:
+    """A column of this name, what repeats as a dictionary in the order of first appearance.
+
+    One more number than it needs must fit too.
+    """
     if not pa.types.is_dictionary(column.type):
         if not pa.types.is_string(column.type) and name not in REPEATING:
             return column
@@ -143,12 +178,19 @@ def _compact(column: pa.Array, name: str) -> pa.Array:
     for narrow in (pa.int8(), pa.int16(), pa.int32()):
         if len(column.dictionary) < np.iinfo(narrow.to_pandas_dtype()).max:
             break
+    if column.type.index_type == narrow:
+        return column
     return pa.DictionaryArray.from_arrays(column.indices.cast(narrow), column.dictionary)
 
 
-def _floats(column: pa.ChunkedArray, missing: float) -> NDArray[np.float64]:
-    values = column.cast(pa.float64()).combine_chunks().fill_null(missing).to_numpy(zero_copy_only=False)
-    return np.array(values, np.float64)
+def _floats(column: pa.Array, missing: float) -> NDArray[np.float64]:
+    """A column of numbers as an array of its own."""
+    if not pa.types.is_dictionary(column.type):
+        return np.array(column.cast(pa.float64()).fill_null(missing).to_numpy(zero_copy_only=False), np.float64)
+    known = column.dictionary.cast(pa.float64()).fill_null(missing).to_numpy(zero_copy_only=False)
+    codes = column.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
+    values: NDArray[np.float64] = np.append(known, missing)[codes]
+    return values
 
 
 def _plain(columns: dict[str, pa.Array]) -> pa.Table:

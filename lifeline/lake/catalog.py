@@ -5,6 +5,7 @@
  var/catalog/catalog.sql         the same views as text, for any DuckDB version
  var/catalog/manifest.json       the lists, so that a restarted engine does not forget what others published
  var/catalog/tables/*.parquet    snapshots of points, areas, shadow_differences
+ var/catalog/mapped/*.arrow      points once more, as a registry keeps them (``lifeline.lake.points``)
  var/catalog/parts/*.parquet     alarms, events, event_log in parts and a tail (``lifeline.lake.parted``)
 ```
 
@@ -23,16 +24,18 @@ import uuid
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lifeline.core.errors import UnavailableError
+from lifeline.core.registry import plain_schema
 from lifeline.core.schema import TIME
 from lifeline.files import write_atomic
 from lifeline.lake.files import GRACE_MS, Trash, make_dir
+from lifeline.lake.points import mapped_path, write_points
 from lifeline.lake.views import COLUMNS, FILES, KEYS, TABLES, view_queries
 
 if TYPE_CHECKING:
@@ -57,10 +60,10 @@ def _wall_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-def conform(name: str, table: pa.Table) -> pa.Table:
+def conform(name: str, table: pa.Table, *, coded: bool = False) -> pa.Table:
     """A table in the stable columns and types of view ``name``; further columns follow, missing ones are null.
 
-    Times may come as epoch milliseconds (int64).
+    Times may come as epoch milliseconds (int64). ``coded``: dictionaries stay what they are.
 
     Raises:
         ValueError: a column cannot be converted; names view and column.
@@ -71,16 +74,15 @@ def conform(name: str, table: pa.Table) -> pa.Table:
         if column not in table.column_names:
             columns[column] = pa.nulls(table.num_rows, wanted)
             continue
+        if coded and plain_schema(pa.schema([table.field(column)])).types == [wanted]:
+            columns[column] = table[column]
+            continue
         try:
             columns[column] = table[column].cast(wanted)
         except pa.ArrowException as error:
             raise ValueError(f"view {name}, column {column}: {error}") from error
     columns.update({c: table[c] for c in table.column_names if c not in columns})
     return pa.table(columns)
-
-
-DICTIONARY_BYTES: Final = 8 << 20
-"""Of a column's dictionary: ids of 219,300 devices are 3 MB."""
 
 
 class Catalog:
@@ -101,7 +103,9 @@ class Catalog:
     ) -> None:
         self.root = data_dir.resolve() / "catalog"
         self._tables = self.root / "tables"
-        make_dir(self._tables)
+        self._mapped = mapped_path(self._tables / "points.parquet").parent
+        for folder in (self._tables, self._mapped):
+            make_dir(folder)
         self._clock = clock
         self._rest_ms = rest_ms
         self._published_ms = clock() - rest_ms
@@ -149,19 +153,22 @@ class Catalog:
         """
         if name not in TABLES:
             raise ValueError(f"publish_table knows {', '.join(TABLES)}, not {name!r}")
-        snapshot = conform(name, table)
+        snapshot = conform(name, table, coded=name == "points")
         with self._lock:
             digest = _digest(snapshot)
             if self._digests.get(name) == digest:
                 return
             path = self._tables / f"{name}-{uuid.uuid4().hex}.parquet"
             try:
-                _write(name, snapshot, path)
+                if name == "points":
+                    write_points(snapshot, path)
+                else:
+                    pq.write_table(snapshot, path, compression="zstd")
             except OSError as error:
-                path.unlink(missing_ok=True)
+                for one in (path, mapped_path(path)):
+                    one.unlink(missing_ok=True)
                 raise UnavailableError(f"{path}: cannot be written: {error}") from error
-            old = [Path(one) for one in self._files.get(name, [])]
-            self._trash.add([one for one in old if one.parent == self._tables], self._clock())
+            self._discard(name)
             self._digests[name] = digest
             self._tails.pop(name, None)
             self._files[name] = [str(path)]
@@ -186,8 +193,7 @@ class Catalog:
             instead = {} if apart else {name: tail}
             if self._files.get(name) == [*parts, tail] and self._tails.get(name) == instead.get(name):
                 return
-            old = [Path(one) for one in self._files.get(name, [])]
-            self._trash.add([one for one in old if one.parent == self._tables], self._clock())
+            self._discard(name)
             self._digests.pop(name, None)
             self._files[name] = [*parts, tail]
             self._tails.pop(name, None)
@@ -220,6 +226,11 @@ class Catalog:
             self._dirty = False
             self._published_ms = self._clock()
             return True
+
+    def _discard(self, name: str) -> None:
+        """The snapshot of a table, if there is one, is no longer referred to."""
+        old = [path for path in map(Path, self._files.get(name, [])) if path.parent == self._tables]
+        self._trash.add([*old, *map(mapped_path, old)], self._clock())
 
     def _renew_connection(self) -> None:
         """After a failed fsync DuckDB refuses everything until it is opened anew; the next attempt finds it so."""
@@ -265,9 +276,10 @@ class Catalog:
                 self._extra[name] = extra.get(name, [])
                 if name in tails:
                     self._tails[name] = tails[name]
-        used = {path for name in TABLES for path in self._files.get(name, [])}
-        now_ms = self._clock()
-        self._trash.add([p for p in self._tables.glob("*.parquet") if str(p) not in used], now_ms)
+        used = {Path(path) for name in TABLES for path in self._files.get(name, [])}
+        used |= set(map(mapped_path, used))
+        there = [*self._tables.glob("*.parquet"), *self._mapped.glob("*.arrow")]
+        self._trash.add([path for path in there if path not in used], self._clock())
         for draft in self.root.glob(".*"):
             draft.unlink(missing_ok=True)
 
@@ -294,19 +306,6 @@ def _digest(table: pa.Table) -> bytes:
     with pa.ipc.new_stream(pa.PythonFile(sink, "w"), table.schema) as stream:
         stream.write_table(table.combine_chunks())
     return sink.hash.digest()
-
-
-def _write(name: str, table: pa.Table, path: Path) -> None:
-    """A table as one file. Points: numbers that rise and places that differ do without a dictionary, ids do not.
-
-    Of 624,800 points 7.5 MB instead of 9.8; who takes texts as dictionaries reads them in half the time.
-    """
-    how: dict[str, Any] = {}
-    if name == "points":
-        how["use_dictionary"] = [c for c in table.column_names if c not in {"point", "lon", "lat"}]
-        how["column_encoding"] = {"point": "DELTA_BINARY_PACKED"}
-        how["dictionary_pagesize_limit"] = DICTIONARY_BYTES
-    pq.write_table(table, path, compression="zstd", **how)
 
 
 def _readable(path: str) -> bool:
