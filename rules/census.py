@@ -108,9 +108,10 @@ class Sorts:
                 )
                 kernels.extents(self.of, *self._extents)
             counts, first, last = (one[answer] for one in self._extents)
-            known = np.empty(int(counts.sum()), np.int32)
+            room = np.empty(int(counts.sum()) + 1, np.int32)
+            known = room[:-1]
             if len(known):
-                kernels.points_of(self.of, answer, int(first.min()), int(last.max()), known)
+                kernels.points_of(self.of, answer, int(first.min()), int(last.max()), room)
             self._points[answer.tobytes()] = known
         return known
 

@@ -6,7 +6,7 @@ bytes a point of a city, as codes 3.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,11 @@ from rules.kernels import select
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+FEW: Final = 32
+"""So many different numbers are looked for one after another: a fifth of what a table of hashes takes, where most stand
+beside their like."""
 
 
 class Coded:
@@ -30,7 +35,16 @@ class Coded:
 
     def append(self, values: NDArray[np.float64]) -> None:
         """Put numbers at the end."""
-        coded = pa.array(np.ascontiguousarray(values).view(np.int64)).dictionary_encode()  # bits: -0.0 is not 0.0
+        bits = np.ascontiguousarray(values).view(np.int64)  # -0.0 is not 0.0
+        if len(self.table) <= FEW:
+            table, codes = np.zeros(FEW, np.int64), np.empty(len(bits), np.uint8)
+            table[: len(self.table)] = self.table.view(np.int64)
+            count = select.encode(bits, table, len(self.table), codes)
+            if count >= 0:
+                self.table = table[:count].view(np.float64).copy()
+                self.codes = np.concatenate([self.codes, codes]) if len(self.codes) else codes
+                return
+        coded = pa.array(bits).dictionary_encode()
         found = coded.dictionary.to_numpy(zero_copy_only=False)
         known = {bits: k for k, bits in enumerate(self.table.view(np.int64).tolist())}
         places = np.array([known.setdefault(bits, len(known)) for bits in found.tolist()], np.int64)

@@ -213,9 +213,11 @@ class Held:
             for plan in self._plans:
                 keep = self._narrowing.kept if self._narrowing is not None and plan is not self._grouped else None
                 plan.grow(registry, census, self._journal.newest, self._journal.last, keep)
+        lists = {id(rule.points): rule.points for rule in self._bound}  # many rules look at the same points
         same: dict[bytes, NDArray[np.int32]] = {}
-        for rule in self._bound:  # many rules look at the same points
-            rule.points = same.setdefault(rule.points.tobytes(), rule.points)
+        one_of = {number: same.setdefault(points.tobytes(), points) for number, points in lists.items()}
+        for rule in self._bound:
+            rule.points = one_of[id(rule.points)]
         self._stirring.grow(len(registry))
         compared = self._grouped.watched(registry)
         self._instants.grow(compared)

@@ -25,6 +25,10 @@ class Narrow:
 
     def __init__(self, array: NDArray[np.int64]) -> None:
         self._newest = int(array.max(initial=NEVER))
+        if self._newest == NEVER:  # nobody was heard yet
+            self._at, self._far = np.zeros(0, np.int32), array[:0].copy()
+            self._age = np.full(len(array), _NEVER, np.int32)
+            return
         known = array != NEVER
         age = np.where(known, np.int64(self._newest).view(np.uint64) - array.view(np.uint64), np.uint64(0))
         self._at = np.flatnonzero(age > _FAR).astype(np.int32)

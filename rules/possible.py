@@ -97,6 +97,8 @@ def _compared(comparison: str, a: Range, b: Range) -> Any:
 
 def _closed(made: Range) -> Range:
     """What is infinite less infinite, or nothing times infinite, is NULL to a condition: the range is not known."""
+    if np.isfinite(made.low).all() and (made.high is made.low or np.isfinite(made.high).all()):
+        return made
     lost = np.isnan(made.low) | np.isnan(made.high)
     far = np.isinf(made.low) | np.isinf(made.high)
     low, high = np.where(lost, -np.inf, made.low), np.where(lost, np.inf, made.high)
@@ -115,10 +117,15 @@ def _ends(function: Callable[[Any, Any], Any]) -> Callable[[Range, Range], Range
     """Of two operands, by what their ends give."""
 
     def made(a: Range, b: Range) -> Range:
-        ends = [function(x, y) for x, y in itertools.product((a.low, a.high), (b.low, b.high))]
+        ends = [function(x, y) for x, y in itertools.product(_different(a), _different(b))]
         return Range(reduce(np.minimum, ends), reduce(np.maximum, ends), np.logical_or(a.null, b.null))  # NaN stays
 
     return made
+
+
+def _different(of: Range) -> tuple[Any, ...]:
+    """Both ends, or one where they are the same: a parameter."""
+    return (of.low,) if of.low is of.high else (of.low, of.high)
 
 
 def _divided(a: Range, b: Range) -> Range:

@@ -134,6 +134,8 @@ class Narrowing:
         """Points at which some rule must be judged, or that such a rule is told of."""
         self._raw = np.zeros(len(reach.registry), np.bool_)
         """Points at which some rule must be judged that sees every row as it came."""
+        self._counts: dict[tuple[int, bool], tuple[NDArray[np.int32], int]] = {}
+        """By the array of a rule's points, which is held so that no other takes its place, and by ``every``."""
 
     def kept(self, rule: BoundRule, points: NDArray[np.int32], numbers: Numbers) -> NDArray[np.intp]:
         """At which of a rule's points it must be judged, by place.
@@ -143,20 +145,31 @@ class Narrowing:
         if rule.spec.evaluate == "clock":
             return self._silent(rule, points, numbers)
         reach, kept = self._reach, self._left(rule, points, numbers)
-        count = order.taken(reach.count, points)
-        if rule.spec.evaluate == "every":
-            count = count + reach.others[points]
-        rule.evaluated += int(count.sum()) - int(count[kept].sum())
-        if rule.spec.evaluate == "every":  # what it sees is as it came: no past of it is asked for
+        every = rule.spec.evaluate == "every"
+        rule.evaluated += self._of_all(points, every=every) - self._count(points[kept], every=every)
+        if every:  # what it sees is as it came: no past of it is asked for
             self._raw[points[kept]] = True
             return kept
-        self._asked[points] = True
         self._wanted[points[kept]] = True
         device = reach.registry.point_device[points[kept]]
         for quantity in rule.beside:
             carriers = reach.carriers(quantity)[device]
             self._wanted[carriers[carriers >= 0]] = True
         return kept
+
+    def _of_all(self, points: NDArray[np.int32], *, every: bool) -> int:
+        """``_count`` of a rule's points: many rules have the same ones, as the same array."""
+        known = self._counts.get((id(points), every))
+        if known is None:
+            known = self._counts[id(points), every] = points, self._count(points, every=every)
+            if not every:
+                self._asked[points] = True
+        return known[1]
+
+    def _count(self, points: NDArray[np.int32], *, every: bool) -> int:
+        """Readings that rules look at; of those over every row all that are no repeats."""
+        count = int(order.taken(self._reach.count, points).sum())
+        return count + int(self._reach.others[points].sum()) if every else count
 
     def parted(self, watched: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Of points that rules watch those whose readings are wanted, and those that are only counted."""
@@ -184,7 +197,7 @@ class Narrowing:
     def _left(self, rule: BoundRule, points: NDArray[np.int32], numbers: Numbers) -> NDArray[np.intp]:
         tree, odd = rule.tests[0].tree, self._reach.odd
         left = np.arange(len(points))
-        if tree is None or rule.spec.id in self._whole:
+        if tree is None or rule.spec.id in self._whole or not len(points):
             return left
         theirs, sure = points, left[:0]
         if odd is not None:

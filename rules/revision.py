@@ -75,7 +75,7 @@ class Checkpoint:
             if name in NARROW and (mine is None or len(mine) < len(array)):
                 assert isinstance(array, np.ndarray)
                 known = array[:0] if mine is None else mine.array()
-                self.arrays[name] = Narrow(np.concatenate([known, array[len(known) :]]))
+                self.arrays[name] = Narrow(np.concatenate([known, array[len(known) :]]) if len(known) else array)
             elif mine is None:
                 self.arrays[name] = array if isinstance(array, Sparse) else array.copy()
             elif isinstance(array, Sparse):

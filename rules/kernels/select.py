@@ -156,3 +156,21 @@ def decode(places: I32, codes: U8, table: F64, out: F64) -> None:
     """The numbers of a coded column at some places."""
     for i in range(len(places)):
         out[i] = table[index(codes[index(places[i])])]
+
+
+@njit(cache=True, nogil=True)
+def encode(values: I64, table: I64, known: int, codes: U8) -> int:
+    """Codes of values by a table, to which those that are new are added; how many it has then, -1 without room."""
+    code = 0
+    for i in range(len(values)):
+        if known == 0 or table[index(code)] != values[i]:
+            code = 0
+            while code < known and table[index(code)] != values[i]:
+                code += 1
+            if code == known:
+                if known == len(table):
+                    return -1
+                table[index(code)] = values[i]
+                known += 1
+        codes[i] = code
+    return known
