@@ -84,6 +84,7 @@ def _columns(rows: Readings) -> list[NDArray[Any]]:
 
 def _sealed(rows: Readings, before: NDArray[np.int64], left_out: NDArray[np.int64]) -> Thinned:
     """Read-only, as what is read from a file: compiled code is made for the one or for the other."""
-    for column in _columns(rows):
+    point, ts, received, value, seq, quality, flags = columns = _columns(rows)
+    for column in columns:
         column.flags.writeable = False
-    return Thinned(*_columns(rows), before=before, left_out=left_out)
+    return Thinned(point, ts, received, value, seq, quality, flags, before, left_out)
