@@ -224,8 +224,8 @@ class Census:
                 found = self._about()
             else:
                 column = self._registry.coded(name, self.start)
-                codes = column.indices.fill_null(len(column.dictionary)).to_numpy(zero_copy_only=False)
-                found = codes.astype(np.int32, copy=False), column.dictionary
+                codes = column.indices.fill_null(len(column.dictionary)) if column.null_count else column.indices
+                found = codes.to_numpy(zero_copy_only=False).astype(np.int32), column.dictionary
             self._codes[name] = found
         return found
 
