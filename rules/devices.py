@@ -30,8 +30,16 @@ def allowed_ms(interval_ms: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def gateways_of(registry: Registry) -> tuple[NDArray[np.int32], int]:
-    """Number of each device's gateway (that of its first point), -1 for none, and how many there are."""
-    named = registry.select(["gateway"])["gateway"].combine_chunks().dictionary_encode()
-    codes = named.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    first = registry.device_points[registry.device_ptr[:-1]] if len(registry) else np.zeros(0, np.int32)
-    return codes[first], len(named.dictionary)
+    """Number of each device's gateway (that of its first point), -1 for none, and how many there are.
+
+    Numbers are in the order in which points name gateways first: snapshots know them by these.
+    """
+    named = registry.coded("gateway")
+    codes = named.indices.fill_null(len(named.dictionary)).to_numpy(zero_copy_only=False)
+    first = np.full(len(named.dictionary) + 1, len(codes), np.intp)
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # the last to be written stays: the first point
+    order = np.argsort(first[:-1], kind="stable")
+    numbers = np.full(len(first), -1, np.int32)
+    numbers[order] = np.arange(len(order), dtype=np.int32)
+    lead = registry.device_points[registry.device_ptr[:-1]] if len(registry) else np.zeros(0, np.int32)
+    return numbers[codes[lead]], int(np.count_nonzero(first[:-1] < len(codes)))

@@ -14,6 +14,7 @@ The stream carries faults, so that alarms are raised; the hash is over all of th
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from contextlib import closing
 from dataclasses import replace
@@ -119,6 +120,7 @@ class Judged(NamedTuple):
 
 def _judged(work: Callable[[], BacktestResult]) -> Judged:
     found: list[BacktestResult] = []
+    gc.collect()  # a command has no machine of an earlier run to take apart
     with patch.object(backtest, "RuleMachine", _Clocked):
         cost = measure(lambda: found.append(work()))
     return Judged(found[0], cost, _Clocked.bind_cpu_s)
