@@ -6,8 +6,10 @@ were. From these ranges follow those of the columns of a rule (``rules/bounds.py
 can be true at a point at all (``rules/possible.py``). Where it cannot, the rule is not bound to the point: it would
 have said nothing there. Everything else is judged as ever, by the same machine.
 
-What late readings do is not foreseen: a device with a row out of order keeps all of its rules. And what is counted in
-readings of all points is counted as ever (``Journal.grow``).
+What late readings do is not foreseen: a device with a row out of order keeps all of its rules. Clock rules are bound
+by what is known of silences (``rules/hearing.py``). Rows of which nothing is asked then need not be told at all
+(``rules/thinned.py``), but for their number: what is counted in readings of all points is counted as ever
+(``Journal.grow``).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import itertools
 import math
 import mmap
 import random
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -19,7 +19,7 @@ from lifeline.core.batch import LogRecord, Readings
 from lifeline.core.override import ParameterSpan
 from lifeline.core.registry import Registry
 from lifeline.core.schema import Flag
-from rules import backtest, hoard, journal
+from rules import backtest, hoard, journal, thinned
 from rules.evaluate import RuleMachine
 from rules.hoard import Hoard
 from rules.kernels import reach as kernel
@@ -30,7 +30,7 @@ from simulators.fleet import FleetSettings
 from simulators.history import History
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 def rules_text(kit: Any) -> str:
@@ -326,20 +326,72 @@ def by_hand(result: backtest.BacktestResult) -> tuple[Any, ...]:
     return result.alarms.to_pylist(), figures
 
 
-@pytest.mark.parametrize("room", [1 << 30, 1 << 20, 0], ids=["held", "held at first", "read twice"])
-def test_backtest_of_the_library_over_a_city(room: int) -> None:
-    """A simulated city with faults and the standard library, whether there is room for the history or not."""
+City = tuple[Registry, list[Readings], tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A history that can be told in pieces of any size."""
+
+    ticks: list[Readings]
+    piece_rows: float
+
+    def __iter__(self) -> Iterator[Readings]:
+        return iter(self.ticks)
+
+    def uncut(self) -> Iterator[Readings]:
+        whole = Readings.concat(self.ticks)
+        for start in range(0, len(whole), 7_777):
+            yield whole.take(slice(start, start + 7_777))
+
+
+@pytest.fixture(scope="module")
+def city() -> City:
+    """A simulated city with faults, and what the standard library says of it judged everywhere."""
     settings = FleetSettings(sensors=1_500, interval_s=20.0)
     faults = FaultSettings(faults_per_hour=60)
     start = 1_795_000_000_000
     past = History(settings, start, start + 3_600_000, tick_ms=300_000, faults=faults, exact=True)
-    rules, points, ticks = RuleSet.standard(), Registry(past.fleet.points), list(past.ticks())
-    plain = backtest.run(rules, points, iter(ticks), "Asia/Shanghai")
-    seen = backtest.looked(points, ticks, room)
-    assert (seen.batches is ticks) == (room < 1 << 30)
-    assert by_hand(backtest.run(rules, points, seen, "Asia/Shanghai")) == by_hand(plain)
-    assert by_hand(backtest.run(rules, points, seen, "Asia/Shanghai")) == by_hand(plain), "it serves again"
+    points, ticks = Registry(past.fleet.points), list(past.ticks())
+    plain = backtest.run(RuleSet.standard(), points, iter(ticks), "Asia/Shanghai")
     assert plain.alarms.num_rows > 20
+    return points, ticks, by_hand(plain)
+
+
+@pytest.mark.parametrize("piece_rows", [None, 1e3, 1e9], ids=["batches", "small pieces", "large pieces"])
+@pytest.mark.parametrize("room", [1 << 30, 1 << 20, 0], ids=["held", "held at first", "read twice"])
+def test_backtest_of_the_library_over_a_city(
+    city: City, monkeypatch: pytest.MonkeyPatch, room: int, piece_rows: float | None
+) -> None:
+    """Whether there is room for the history or not, and however it comes."""
+    monkeypatch.setattr(thinned, "BATCH_ROWS", 30_000)
+    points, ticks, plain = city
+    history = ticks if piece_rows is None else Pieces(ticks, piece_rows)
+    seen = backtest.looked(points, history, room)
+    assert (seen.batches is history) == (room < 1 << 30 or piece_rows == 1e9)
+    for _ in range(2):
+        assert by_hand(backtest.run(RuleSet.standard(), points, seen, "Asia/Shanghai")) == plain
+
+
+def test_a_history_in_another_order_is_told_whole(city: City) -> None:
+    """Times of receipt that fall once: log time does not, and no silence is foreseen."""
+    points, ticks, _ = city
+    ticks = [*ticks[:4], ticks[6], *ticks[4:]]
+    seen = backtest.looked(points, ticks)
+    assert seen.reach is not None
+    assert not seen.reach.ordered
+    plain = backtest.run(RuleSet.standard(), points, iter(ticks), "Asia/Shanghai")
+    assert by_hand(backtest.run(RuleSet.standard(), points, seen, "Asia/Shanghai")) == by_hand(plain)
+
+
+def test_silence_is_judged_up_to_the_end_that_was_asked_for(city: City) -> None:
+    points, ticks, _ = city
+    end = int(ticks[-1].received_at[-1]) + 600_000
+    found = [
+        backtest.run(RuleSet.standard(), points, history, "Asia/Shanghai", end=end) for history in (iter(ticks), ticks)
+    ]
+    assert by_hand(found[0]) == by_hand(found[1])
+    assert "device.silence.mass" in found[0].alarms["rule_id"].to_pylist()
 
 
 def test_rules_whose_parameters_change_for_a_while_are_judged_everywhere(kit: Any) -> None:
