@@ -128,15 +128,19 @@ def registry(kit: Any) -> Registry:
 
 
 def records(kit: Any, seed: int, count: int) -> list[LogRecord]:
-    """Devices in order and not; some that never come near a limit, some that do."""
+    """Devices in order and not; some that never come near a limit, some that do; some silent for a while, or all."""
     rng = random.Random(seed)
+    least = rng.choice([0, len(OF) // 2, len(OF) - 3])
+    gone = {d: sorted(rng.choices(range(count), k=2)) for d in rng.sample(list(OF), rng.choice([0, 1, 3, 9]))}
+    pauses = rng.choice([[0], [0], [0] * 40 + [12_000, 25_000, 70_000]])
     wild = {d for d in OF if rng.random() < (0.5 if d < GAS else 0.15)}
     unruly = {d for d in OF if rng.random() < (0.4 if d < GAS else 0.05)}
     now, result = kit.t0 + rng.randrange(10_000), []
     for lsn in range(1, count + 1):
-        now += rng.choice([0, 200, 1_000, 1_000, 9_000]) + rng.choice([0] * 40 + [12_000, 25_000, 70_000])
+        now += rng.choice([0, 200, 1_000, 1_000, 9_000]) + rng.choice(pauses)
         rows = []
-        for d in rng.sample(list(OF), rng.randrange(len(OF))):
+        here = [d for d in OF if not (d in gone and gone[d][0] <= lsn < gone[d][1])]
+        for d in rng.sample(here, min(len(here), rng.randrange(least, len(OF)))):
             for point in OF[d]:
                 value = rng.choice(
                     [0.0, 5.0, 30.0, 30.0, 60.0, None, -3.5] if d in wild else [1.0, 1.5, 2.0, 2.0, None]
