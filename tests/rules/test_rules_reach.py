@@ -46,7 +46,7 @@ def rules_text(kit: Any) -> str:
         + kit.rule(id='"a.flat"', raise_='"flat_n >= 3 AND value <> 0"', clear='"flat_n = 0"')
         + kit.rule(id='"a.mean"', raise_='"samples > 5 AND value < ewma - 4 * ewstd - 9"', clear='"value >= ewma"')
         + kit.rule(id='"a.many"', raise_='"samples > 9"', clear='"false"', latch="true")
-        + kit.rule(id='"a.kind"', raise_='"interval_s IN (1, 7) AND value > 50"', clear='"value < 50"')
+        + kit.rule(id='"a.kind"', raise_='"interval_s IN (1, 8) AND value > 50"', clear='"value < 50"')
         + kit.rule(
             id='"a.made"', raise_='"up_cusum_high > 0.5 OR slow_ewma > 28"', clear='"up_cusum_high < 0.1"',
             params="{ limit = 30.0 }",
@@ -74,7 +74,8 @@ def rules_text(kit: Any) -> str:
             clear='"value >= 0"', category='"device"',
         )
         + kit.rule(
-            id='"a.gone"', where='"lead"', evaluate='"clock"', raise_='"device_silent_s > 30 AND silent_share < 0.9"',
+            id='"a.gone"', where="\"quantity = 'ch4'\"", evaluate='"clock"',
+            raise_='"device_silent_s > 30 AND silent_share < 0.9"',
             clear='"device_silent_s <= 30"', params="{}", category='"device"',
         )
         + kit.rule(
@@ -83,13 +84,13 @@ def rules_text(kit: Any) -> str:
             clear='"gateway_silent_s <= 15 AND gateway_overdue < 2"',
         )
         + kit.rule(
-            id='"c.back"', where='"lead"', evaluate='"clock"', params="{}", category='"device"',
+            id='"c.back"', where='"lead AND device_id < \'D2\'"', evaluate='"clock"', params="{}", category='"device"',
             raise_='"device_silent_s > 45 AND (gateway_back_s > 20 OR gateway_devices IS NULL) AND silent_devices < 4"',
             clear='"device_silent_s <= 30"',
         )
         + kit.rule(
             id='"c.many"', where='"point = 0"', evaluate='"clock"', params="{}", category='"device"',
-            raise_='"silent_devices >= 3"', clear='"silent_share < 0.1"',
+            raise_='"silent_devices >= 2 AND silent_share > 0.11"', clear='"silent_share < 0.07"',
         )
         + kit.rule(
             id='"c.point"', where="\"device_id = 'D1'\"", evaluate='"clock"', params="{}", category='"device"',
@@ -120,7 +121,7 @@ def registry(kit: Any) -> Registry:
                 "interval_s": 1.0 + 9 * (d % 2),
                 "zone": "S",
                 "kind": "valve-well",
-                "gateway": None if d % 5 == 4 else f"G{d % 5}",
+                "gateway": None if 0 < d < GAS or d % 5 == 4 else f"G{d % 5}",
             }
             for d, q in TOLD
         ]
@@ -132,7 +133,7 @@ def records(kit: Any, seed: int, count: int) -> list[LogRecord]:
     rng = random.Random(seed)
     least = rng.choice([0, len(OF) // 2, len(OF) - 3])
     gone = {d: sorted(rng.choices(range(count), k=2)) for d in rng.sample(list(OF), rng.choice([0, 1, 3, 9]))}
-    pauses = rng.choice([[0], [0], [0] * 40 + [12_000, 25_000, 70_000]])
+    pauses = rng.choice([[0], [0], [0] * 20 + [22_000, 25_000], [0] * 40 + [12_000, 25_000, 70_000]])
     wild = {d for d in OF if rng.random() < (0.5 if d < GAS else 0.15)}
     unruly = {d for d in OF if rng.random() < (0.4 if d < GAS else 0.05)}
     now, result = kit.t0 + rng.randrange(10_000), []
