@@ -80,8 +80,8 @@ def rules_text(kit: Any) -> str:
         )
         + kit.rule(
             id='"c.gate"', where='"gateway_lead"', evaluate='"clock"', params="{}", category='"device"',
-            raise_='"gateway_devices >= 2 AND (gateway_silent_s > 15 OR gateway_overdue >= 2)"',
-            clear='"gateway_silent_s <= 15 AND gateway_overdue < 2"',
+            raise_='"gateway_devices >= 2 AND (gateway_silent_s > 8 OR gateway_overdue >= 2)"',
+            clear='"gateway_silent_s <= 8 AND gateway_overdue < 2"',
         )
         + kit.rule(
             id='"c.back"', where='"lead AND device_id < \'D2\'"', evaluate='"clock"', params="{}", category='"device"',
