@@ -1,0 +1,121 @@
+"""A census of those who must be heard, and of steady ones by their first sign of life, against one that hears all."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lifeline.core.schema import Flag
+from rules.devices import allowed_ms, gateways_of, interval_ms_of
+from rules.kernels import silence as kernel
+from rules.reach import Reach
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lifeline.core.batch import Readings
+    from lifeline.core.registry import Registry
+
+DEVICES = 9
+
+
+def registry(kit: Any, rng: random.Random) -> Registry:
+    return kit.registry(  # type: ignore[no-any-return]
+        [
+            {
+                "device_id": f"D{d}", "quantity": quantity, "interval_s": rng.choice([None, 1.0, 5.0, 12.0]),
+                "gateway": rng.choice([None, "G0", "G1"]),
+            }
+            for d in range(DEVICES)
+            for quantity in ("ch4", "co")
+        ]
+    )  # fmt: skip
+
+
+def rows(kit: Any, rng: random.Random, points: int) -> Readings:
+    """Some points silent for long, some not; some heard late for the first time."""
+    now, made = kit.t0 + rng.randrange(10_000), []
+    share = [rng.choice([0.02, 0.3, 0.9]) for _ in range(points)]
+    begin = [rng.choice([0, 0, 60]) for _ in range(points)]
+    for step in range(150):
+        now += rng.choice([0, 500, 1_000, 5_000])
+        speak = [p for p in range(points) if step >= begin[p] and rng.random() < share[p]]
+        made += [(p, now, now, 1.0, 0, int(Flag.DUPLICATE) if rng.random() < 0.1 else 0) for p in speak]
+    return kit.readings(made)  # type: ignore[no-any-return]
+
+
+def census(points: Registry, told: Readings, instants: Any, steady: Any) -> tuple[Any, ...]:
+    """What the kernel writes down at some instants, of all devices and points."""
+    gateway, gateways = gateways_of(points)
+    who = np.arange(len(points), dtype=np.int32)
+    own, device = np.empty((len(instants), len(who))), np.empty((len(instants), len(who)))
+    counts, behind = np.zeros((len(instants), 2)), np.zeros((len(instants), gateways, 4))
+    last = [np.full(n, kernel.NEVER) for n in (len(points), points.device_count)]
+    kernel.silences(
+        *(told.point, told.received_at, told.flags, points.point_device, gateway, np.full(gateways, 20_000)),
+        *(*last, np.full((gateways, 2), kernel.NEVER), 0),
+        *(instants, np.searchsorted(told.received_at, instants).astype(np.int64), who, own, device),
+        *(allowed_ms(interval_ms_of(points)), steady, counts, behind),
+    )
+    return counts, behind, own, device
+
+
+@settings(max_examples=150)
+@given(st.integers(0, 10**9))
+def test_a_census_of_those_heard_is_that_of_all(kit: Any, seed: int) -> None:
+    rng = random.Random(seed)
+    points = registry(kit, rng)
+    made = rows(kit, rng, len(points))
+    if not len(made):
+        return
+    end = int(made.received_at[-1]) + rng.choice([0, 7_000, 40_000])
+    reach = Reach(points)
+    reach.look(made)
+    hearing = reach.hearing(end)
+    assert hearing is not None
+    gateway, _ = gateways_of(points)
+    asked = rng.randrange(points.device_count)
+    hearing._left[[rng.randrange(points.device_count), asked]] = True
+    hearing._asks_gateways[asked] = True
+    heard = hearing.heard()
+    instants = np.arange(int(made.received_at[0]) // 10_000 * 10_000 + 10_000, end + 1, 10_000, dtype=np.int64)
+    whole = census(points, made, instants, np.zeros(0, np.int64))
+    told = made.take(heard[points.point_device[made.point]])
+    found = census(points, told, instants, hearing.steady())
+    assert np.array_equal(found[0], whole[0])
+    if gateway[asked] >= 0:
+        assert np.array_equal(found[1][:, gateway[asked]], whole[1][:, gateway[asked]], equal_nan=True)
+    theirs = heard[points.point_device]
+    for mine, all_ in zip(found[2:], whole[2:], strict=True):
+        assert np.array_equal(mine[:, theirs], all_[:, theirs], equal_nan=True)
+    most = bounds(hearing, points)
+    assert (np.nan_to_num(whole[3], nan=-1.0) <= most("device_silent_s")).all()
+    assert (whole[0][:, 0] <= most("silent_devices").max(initial=0)).all()
+    known = gateway[points.point_device] >= 0
+    for name, column in (("gateway_devices", 0), ("gateway_silent_s", 1), ("gateway_overdue", 3)):
+        told_of = np.nan_to_num(whole[1][:, gateway[points.point_device[known]], column], nan=-1.0)
+        assert (told_of <= most(name)[known]).all(), name
+
+
+def bounds(hearing: Any, points: Registry) -> Callable[[str], Any]:
+    """The most that a column can be, by point."""
+    return lambda name: np.broadcast_to(hearing._range(name, points.point_device).high, len(points))
+
+
+def test_gateways_have_the_numbers_that_snapshots_know(kit: Any) -> None:
+    """In the order in which points name them first, those of a device's later points too."""
+    points = kit.registry(
+        [
+            {"device_id": "A", "quantity": "ch4", "gateway": "Z"},
+            {"device_id": "B", "quantity": "ch4", "gateway": None},
+            {"device_id": "B", "quantity": "co", "gateway": "Y"},
+            {"device_id": "C", "quantity": "ch4", "gateway": "B"},
+            {"device_id": "D", "quantity": "ch4", "gateway": "Z"},
+        ]
+    )
+    codes, count = gateways_of(points)
+    assert (codes.tolist(), count) == ([0, -1, 2, 0], 3)
