@@ -24,7 +24,8 @@ from lifeline.core.schema import TIME
 from rules.evaluate import RuleMachine
 from rules.hoard import PIECE_ROWS, ROOM, Hoard
 from rules.kernels.order import in_order
-from rules.reach import Narrowing, Reach
+from rules.narrowing import Narrowing
+from rules.reach import Reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -156,7 +157,7 @@ def run(
         rules: the rules.
         registry: every point of the readings.
         batches: readings in order of receipt. What can be walked through again is looked at first, and judged where
-            it can make a rule raise (``rules/reach.py``): for the same alarms and figures.
+            it can make a rule raise (``rules/narrowing.py``): for the same alarms and figures.
         timezone: the site's clock.
         train_to: epoch ms; alarms detected before it are not reported.
         end: epoch ms of log time at which the run ends; dropouts are judged up to it. Default: the last receipt.

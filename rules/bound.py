@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Numbers = Callable[[str], NDArray[np.float64]]
 """A rule's parameters and numbers of the registry at some points, by name."""
 Keep = Callable[["BoundRule", NDArray[np.int32], Numbers], NDArray[np.intp]]
-"""Which of a rule's points it is bound to, by place (``rules/reach.py``)."""
+"""Which of a rule's points it is bound to, by place (``rules/narrowing.py``)."""
 SIBLING: Final = "sibling/"
 """How the names of what rules remember of whole devices begin."""
 
@@ -57,7 +57,7 @@ class BoundRule:
     evaluated: int = 0
     """Rows judged so far."""
     spared: int = 0
-    """How many more points satisfy ``where``, at which it need not be judged (``rules/reach.py``)."""
+    """How many more points satisfy ``where``, at which it need not be judged (``rules/narrowing.py``)."""
     tests: list[conditions.Test] = field(init=False)
     """``raise``, ``clear``, and ``active`` unless that is always."""
     names: tuple[str, ...] = field(init=False)

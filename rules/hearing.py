@@ -2,10 +2,10 @@
 
 How long a device was silent at most is known when a history was looked at (``kernels/reach.py``), and from it how many
 devices were ever overdue, and a bound for each gateway: it is silent no longer than any device behind it. From these
-ranges follows, as for rules over readings (``rules/reach.py``), where ``raise`` can be true. Only what rules can ask
-of there is heard sign by sign: those devices, all that are ever overdue, and all behind the gateways of points at which
-a rule that speaks of gateways is left. Every other device is *steady*: from its first sign of life on it is heard and
-never overdue, which is all that a census asks of it.
+ranges follows, as for rules over readings (``rules/narrowing.py``), where ``raise`` can be true. Only what rules can
+ask of there is heard sign by sign: those devices, all that are ever overdue, and all behind the gateways of points at
+which a rule that speaks of gateways is left. Every other device is *steady*: from its first sign of life on it is heard
+and never overdue, which is all that a census asks of it.
 """
 
 from __future__ import annotations

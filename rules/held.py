@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lifeline.core.batch import Readings
     from lifeline.core.override import ParameterSpan
     from rules.memory import Track
-    from rules.reach import Narrowing
+    from rules.narrowing import Narrowing
     from rules.rule_set import RuleSet
     from rules.sparse import Sparse
     from rules.spec import RuleSpec

@@ -1,6 +1,6 @@
 """A history without the rows of points that nothing is asked of: what is left of it says the same.
 
-Of by far the most points no rule must be judged (``rules/reach.py``), no rule compares them with others, and nobody
+Of by far the most points no rule must be judged (``rules/narrowing.py``), no rule compares them with others, and nobody
 need hear whether they live (``rules/hearing.py``). Their readings are counted, for the bound of lateness and the
 evidence of an alarm are counted in readings of all points, and go no further than here.
 """

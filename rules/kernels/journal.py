@@ -144,9 +144,9 @@ def admit(
     instant of receipt, in the order of points, as a lake tells it.
 
     Rows of points that are ``counted`` (empty for none) are nothing but that, those of a history that has no late rows
-    there and nothing to tell (``rules/reach.py``): ``skipped`` so many until now, and ``ring_skipped`` until each row
-    of the ring, as the bound is counted in readings of all points. Of a history that was thinned, ``left_out`` (else
-    empty) tells how many more there were before each row (``rules/thinned.py``).
+    there and nothing to tell (``rules/narrowing.py``): ``skipped`` so many until now, and ``ring_skipped`` until each
+    row of the ring, as the bound is counted in readings of all points. Of a history that was thinned, ``left_out``
+    (else empty) tells how many more there were before each row (``rules/thinned.py``).
 
     Record k ends before row ``ends[k]`` and is ``lsns[k]`` of the log. The first record with a unit to judge anew, or
     after which the next ring row is ``stop_at`` or later, is the last that is looked at. ``out_sizes``: rows, units

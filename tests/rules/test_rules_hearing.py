@@ -6,13 +6,18 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifeline.core.schema import Flag
+from rules import backtest
 from rules.devices import allowed_ms, gateways_of, interval_ms_of
+from rules.evaluate import RuleMachine
 from rules.kernels import silence as kernel
+from rules.narrowing import Narrowing
 from rules.reach import Reach
+from rules.rule_set import RuleSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,3 +124,33 @@ def test_gateways_have_the_numbers_that_snapshots_know(kit: Any) -> None:
     )
     codes, count = gateways_of(points)
     assert (codes.tolist(), count) == ([0, -1, 2, 0], 3)
+
+
+@pytest.mark.parametrize("pause_s", [25, 5])
+def test_time_in_which_nobody_is_heard_is_found_without_hearing_all(kit: Any, pause_s: int) -> None:
+    """Of 25 seconds in which nobody speaks the last are deaf, though the steady devices are not told."""
+    points = kit.registry([{"device_id": f"D{d}", "interval_s": 1.0} for d in range(30)])
+    start = kit.t0 // 10_000 * 10_000 + 10_000
+    silent = range(4, 41)  # of the first device: 37 s, of which six are deaf
+    pause = range(12, 12 + pause_s)
+    told = [(p, start + 1_000 * s) for s in range(90) if s not in pause for p in range(30) if p or s not in silent]
+    batches = [kit.readings([(p, at, at, 1.0) for p, at in told])]
+    rule = kit.rule(
+        id='"a.gone"', where='"lead"', evaluate='"clock"', raise_='"device_silent_s > 34"',
+        clear='"device_silent_s < 5"', params="{}", category='"device"',
+    )  # fmt: skip
+    rules = RuleSet.parse(rule)
+    plain, thinned = (backtest.run(rules, points, history) for history in (iter(batches), batches))
+    assert thinned.alarms.equals(plain.alarms)
+    assert (thinned.rules, thinned.counters) == (plain.rules, plain.counters)
+    assert plain.alarms.num_rows == (pause_s == 5)
+    thinning = RuleMachine(rules, points, "UTC", history=True, narrowing=Narrowing(looked(points, batches))).thinning
+    assert thinning is not None
+    assert len(thinning.of(batches[0])) < len(told) / 10
+
+
+def looked(points: Registry, batches: list[Readings]) -> Reach:
+    reach = Reach(points)
+    for batch in batches:
+        reach.look(batch)
+    return reach

@@ -23,7 +23,8 @@ from rules import backtest, hoard, journal, thinned
 from rules.evaluate import RuleMachine
 from rules.hoard import Hoard
 from rules.kernels import reach as kernel
-from rules.reach import Narrowing, Reach
+from rules.narrowing import Narrowing
+from rules.reach import Reach
 from rules.rule_set import RuleSet
 from simulators.faults import FaultSettings
 from simulators.fleet import FleetSettings
@@ -153,6 +154,12 @@ def records(kit: Any, seed: int, count: int) -> list[LogRecord]:
     return result
 
 
+def merged(made: list[LogRecord], large: int) -> list[LogRecord]:
+    """So many records as one."""
+    parts = [made[at : at + large] for at in range(0, len(made), large)]
+    return [replace(part[-1], readings=Readings.concat([one.readings for one in part])) for part in parts]
+
+
 def looked(points: Registry, batches: Sequence[Readings]) -> Reach:
     reach = Reach(points)
     for batch in batches:
@@ -161,10 +168,18 @@ def looked(points: Registry, batches: Sequence[Readings]) -> Reach:
 
 
 @settings(max_examples=60)
-@given(st.integers(0, 10**9), st.sampled_from([None, 5, 20, 60]), st.sampled_from([1, 7, 1000]))
-def test_a_narrowed_machine_says_what_a_whole_one_says(kit: Any, seed: int, within: int | None, together: int) -> None:
+@given(
+    st.integers(0, 10**9),
+    st.sampled_from([None, 5, 20, 60]),
+    st.sampled_from([1, 7, 1000]),
+    st.sampled_from([1, 4, 15]),
+)
+def test_a_narrowed_machine_says_what_a_whole_one_says(
+    kit: Any, seed: int, within: int | None, together: int, large: int
+) -> None:
     """To the change with its evidence and log position, every counter and figure; late readings included."""
-    made, points, rules = records(kit, seed, 60), registry(kit), RuleSet.parse(rules_text(kit))
+    made = merged(records(kit, seed, 60), large)
+    points, rules = registry(kit), RuleSet.parse(rules_text(kit))
     parts = [made[at : at + together] for at in range(0, len(made), together)]
     outcomes = []
     for told in ("whole", "narrowed", "thinned"):
