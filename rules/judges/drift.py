@@ -22,10 +22,11 @@ SURE: Final = 2
 UNSEEN: Final = 3.0
 """Of K blocks with noise, a walk of ``UNSEEN`` / K² of the noise a block cannot be told from none: the means of their
 halves differ by it, squared, a quarter as much as by the noise. Nobody may count on less."""
-KNOWN: Final = 32
+KNOWN: Final = 64
 """Blocks after which noise and walk are known: a normal period that was shorter is learned on from normal frames."""
-NORMAL: Final = 2.0
-"""Of them a member's frames are learned while it is no further from its level, and no other beyond ``QUIET``."""
+NORMAL: Final = 2.5
+"""Of them a member's frames are learned while it is no further from its level, and no other beyond ``QUIET`` (Rousseeuw
+and Leroy 1987: at two deviations a quarter of the variance would be cut off, at two and a half a tenth is)."""
 QUIET: Final = 3.0
 
 
@@ -35,14 +36,14 @@ class Drift:
     outputs: Final = ("drift", "drift_rms")
     relative: Final = False
     tails: Final = (float(np.sqrt(TAIL)), float(np.sqrt(TAIL)))
-    later: Final = frozenset({"freedom", "lagged", "reach", "grows", "home"})
+    later: Final = frozenset({"freedom", "lagged", "reach", "grows", "home", "blocks"})
     former: Final = frozenset({"joint", "together"})
     """Arrays that snapshots of older releases have besides."""
     refit: Final = True
     options: Final[Mapping[str, Bounds]] = {
         "block_n": (10, 2, 1000, "`drift`: frames in a block"),
         "gate": (4, 1, 1000, "`drift`: a level does not follow a block that is so many deviations away"),
-        "patience": (0, 0, 1e6, "`drift`: but takes its place after so many such blocks in a row; 0: never"),
+        "patience": (0, 0, 1e6, "`drift`: but takes its place after so many, at most as it is known from; 0: never"),
         "reached": (0, 0, 1000, "`drift`: who went further in the normal period is told in shares of that; 0: nobody"),
         "back": (0, 0, 1, "`drift`: who comes back does so but for such a share of how far it was; 0: to the digit"),
     }
@@ -57,6 +58,8 @@ class Drift:
         self._back = options["back"]
         self.arrays: dict[str, NDArray[np.float64]] = {"block": np.zeros((7, members)), "level": np.zeros((5, members))}
         self.arrays["freedom"] = np.zeros(members)
+        # as of the last fit: those learned so far depend on where a batch ends; not known, they bound nothing
+        self.arrays["blocks"] = np.full(members, np.inf)
         self.arrays["block"][[0, 6]] = np.nan
         self.arrays["recent"] = np.full((self.RECENT, members), np.nan)
         self.arrays["lagged"] = np.zeros((2, len(drift_kernel.LAGS), members))
@@ -119,6 +122,7 @@ class Drift:
         counted = np.where(settled, n_steps, blocks * (self._n - 1))
         doubt = walk**2 / np.maximum(n_steps, 1) + noise**2 / np.maximum(counted, 1)
         a["freedom"] = np.divide((walk + noise) ** 2, doubt, out=np.zeros(self.members), where=doubt > 0)
+        a["blocks"] = blocks.copy()
         few = (blocks <= self.RECENT) & moved
         walk = np.where(few, np.maximum(walk, UNSEEN * noise / np.maximum(blocks, 1) ** 2), walk)
         return noise, walk, moved
@@ -195,7 +199,7 @@ class Drift:
         drift_kernel.judge(
             ts, frames, follow, self._gate, self._patience, self._back,
             a["judge_clock"], a["judge_ring"], a["judge_sum"], a["judge_count"], a["level"], a["home"], a["freedom"],
-            a["reach"], out, far,
+            a["blocks"], a["reach"], out, far,
         )  # fmt: skip
         return far
 

@@ -160,7 +160,7 @@ def _unsure(gone: float, furthest: float, back: float, spared: float) -> float:
 @njit(cache=True, nogil=True)
 def judge(
     ts: F64, frames: F64, follow: bool, gate: float, patience: float, back: float,
-    clock: F64, ring: F64, sums: F64, counts: F64, level: F64, home: F64, freedom: F64, reach: F64,
+    clock: F64, ring: F64, sums: F64, counts: F64, level: F64, home: F64, freedom: F64, blocks: F64, reach: F64,
     out: F64, far: F64,
 ) -> None:  # fmt: skip
     """Distance of each frame: ``out[i]`` = the largest, the root mean square, and the member with the largest.
@@ -168,10 +168,12 @@ def judge(
     ``far`` (members): how far each is at the last frame, before it is divided by its ``reach`` (NaN: nothing is known).
 
     ``level`` (5 x members) and ``home`` (4 x members): rows as named above.
-    ``freedom`` of each member: degrees of freedom of these variances, as in ``as_normal``.
+    ``freedom`` of each member: degrees of freedom of these variances, as in ``as_normal``; ``blocks`` that they and its
+    level are known from.
     The distance is in deviations of what is to come: variance of the level, one walk and the noise. After each block
     the variance grows by the walk; with ``follow`` the level learns from the block unless the member
-    is further than ``gate`` away, at most ``patience`` blocks in a row (then it takes the new level; 0: never).
+    is further than ``gate`` away, at most ``patience`` blocks in a row and no more than it is known from: then it takes
+    the new level (0: never).
     """
     n = ring.shape[0]
     none = np.full(frames.shape[1], np.nan)
@@ -179,15 +181,15 @@ def judge(
         missing = _left_out(ts[i], clock)
         for _ in range(int(min(missing, 2.0 * n))):
             _judge_one(
-                none, follow, gate, patience, back, clock, ring, sums, counts, level, home, freedom, reach,
+                none, follow, gate, patience, back, clock, ring, sums, counts, level, home, freedom, blocks, reach,
                 out[i], far,
             )  # fmt: skip
         if missing > 2.0 * n:
-            blocks = np.floor((missing - 2.0 * n) / n)
-            level[VARIANCE] += level[WALK] * blocks
-            home[FORMER_VARIANCE] += level[WALK] * blocks
+            more = np.floor((missing - 2.0 * n) / n)
+            level[VARIANCE] += level[WALK] * more
+            home[FORMER_VARIANCE] += level[WALK] * more
         _judge_one(
-            frames[i], follow, gate, patience, back, clock, ring, sums, counts, level, home, freedom, reach,
+            frames[i], follow, gate, patience, back, clock, ring, sums, counts, level, home, freedom, blocks, reach,
             out[i], far,
         )  # fmt: skip
 
@@ -196,7 +198,7 @@ def judge(
 def _judge_one(
     frame: F64, follow: bool, gate: float, patience: float, back: float,
     clock: F64, ring: F64, sums: F64, counts: F64,
-    level: F64, home: F64, freedom: F64, reach: F64, out: F64, far: F64,
+    level: F64, home: F64, freedom: F64, blocks: F64, reach: F64, out: F64, far: F64,
 ) -> None:  # fmt: skip
     n = ring.shape[0]
     at = int(clock[0]) % n
@@ -235,7 +237,7 @@ def _judge_one(
         home[FORMER_VARIANCE, j] += level[WALK, j]
         if follow and known[j]:
             noise = level[NOISE, j] * n / counts[j]
-            _follow(sums[j] / counts[j], noise, gate, patience, back, level, home, freedom[j], j)
+            _follow(sums[j] / counts[j], noise, gate, patience, back, level, home, freedom[j], blocks[j], j)
 
 
 @njit(cache=True, nogil=True)
@@ -253,7 +255,7 @@ def _distance(mean: float, noise: float, gate: float, back: float, level: F64, h
 @njit(cache=True, nogil=True)
 def _follow(
     mean: float, noise: float, gate: float, patience: float, back: float, level: F64, home: F64,
-    freedom: float, j: int,
+    freedom: float, blocks: float, j: int,
 ) -> None:  # fmt: skip
     """Let the level of member j learn from a block with such a mean, unless it is away."""
     gone, spared = mean - level[LEVEL, j], gate * np.sqrt(level[NOISE, j])
@@ -270,7 +272,7 @@ def _follow(
         level[GATED, j] += 1.0
         place = home[FORMER, j] if home[USUAL, j] > 0.0 else level[LEVEL, j]
         home[FURTHEST, j] = max(home[FURTHEST, j], abs(mean - place))
-        if patience <= 0.0 or level[GATED, j] < patience:
+        if patience <= 0.0 or level[GATED, j] < min(patience, blocks):
             return
         if back > 0.0 and home[USUAL, j] <= 0.0:
             home[FORMER, j], home[FORMER_VARIANCE, j], home[USUAL, j] = level[LEVEL, j], level[VARIANCE, j], 1.0

@@ -33,9 +33,15 @@ def mixed(frames: int, members: int) -> Matrix:
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(2, 6), st.booleans(), st.integers(0, 3), st.sampled_from([0.0, 0.1, 0.5]))
+@given(
+    st.integers(2, 6),
+    st.booleans(),
+    st.integers(0, 3),
+    st.sampled_from([0.0, 0.1, 0.5]),
+    st.sampled_from([[2.0, 3.0, 64.0], [math.inf] * 3]),
+)
 def test_drift_is_the_distance_of_the_last_block_from_the_level(
-    n: int, follow: bool, patience: int, back: float
+    n: int, follow: bool, patience: int, back: float, blocks: list[float]
 ) -> None:
     frames = mixed(60, 3)
     skipped = np.random.default_rng(n).choice([0, 0, 0, 0, 1, 3, 2 * n + 1, 7 * n], 60)
@@ -49,10 +55,11 @@ def test_drift_is_the_distance_of_the_last_block_from_the_level(
     reach, far = np.array([[0.0, 9.0, 0.5], [0.0] * 3, [0.0] * 3, [1.0, 2.5, 1.0]]), np.empty(3)
     before = reach.copy()
     drift.judge(
-        ts, frames, follow, 1.5, patience, back, clock, ring, sums, counts, level, home, freedom, reach, out, far,
+        ts, frames, follow, 1.5, patience, back, clock, ring, sums, counts, level, home, freedom, np.array(blocks),
+        reach, out, far,
     )  # fmt: skip
     most = before[drift.NOW]
-    twin = NaiveDrift(start, n, freedom.tolist(), patience if follow else None, back)
+    twin = NaiveDrift(start, n, freedom.tolist(), patience if follow else None, back, blocks)
     for i in range(60):
         for _ in range(min(skipped[i], 2 * n)):
             twin.take([math.nan] * 3)
@@ -73,10 +80,12 @@ def test_drift_is_the_distance_of_the_last_block_from_the_level(
 class NaiveMember:
     """A member's places: the one it is at, and behind it the one it left, each [level, variance]."""
 
-    def __init__(self, start: list[float], freedom: float, patience: int | None, back: float) -> None:
+    def __init__(
+        self, start: list[float], freedom: float, patience: int | None, back: float, known_from: float
+    ) -> None:
         level, variance, self.r, self.q, _ = start
         self.places = [[level, variance]]
-        self.f, self.patience, self.back = freedom, patience, back
+        self.f, self.patience, self.back, self.known_from = freedom, patience, back, known_from
         self.furthest, self.gated, self.usual = 0.0, 0, 0
 
     def unsure(self, gone: float) -> float:
@@ -98,7 +107,7 @@ class NaiveMember:
         if self.off(place, mean, own) > 1.5:
             self.gated += 1
             self.furthest = max(self.furthest, abs(mean - self.places[-1][0]))
-            if self.patience and self.gated >= self.patience:
+            if self.patience and (self.gated >= self.patience or self.gated >= self.known_from):
                 if self.back and len(self.places) == 1:
                     self.usual = 1
                     self.places = [place, place]
@@ -120,8 +129,10 @@ class NaiveMember:
 class NaiveDrift:
     """Levels followed frame by frame, with everything that was ever seen at hand."""
 
-    def __init__(self, start: Matrix, n: int, freedom: list[float], patience: int | None, back: float) -> None:
-        self.members = [NaiveMember(start[:, j].tolist(), freedom[j], patience, back) for j in range(3)]
+    def __init__(
+        self, start: Matrix, n: int, freedom: list[float], patience: int | None, back: float, blocks: list[float]
+    ) -> None:
+        self.members = [NaiveMember(start[:, j].tolist(), freedom[j], patience, back, blocks[j]) for j in range(3)]
         self.n, self.follows = n, patience is not None
         self.past: list[list[float]] = []
 
@@ -273,6 +284,36 @@ def test_a_short_normal_period_is_learned_on_from_normal_frames_alone() -> None:
     assert set(on[515:600, 2]) == {1.0}
 
 
+def test_of_eighty_frames_and_what_came_since_noise_and_walk_are_known() -> None:
+    """Frames within two deviations, until there are 32 blocks, told noise twice as large and a walk half as large."""
+    noise, false, step = [], [], []
+    for seed in range(30):
+        random = np.random.default_rng(seed)
+        values = np.cumsum(random.normal(0, 0.3, 1280)) + random.normal(0, 1.0, 1280)
+        values[-60:] += 20.0
+        model = Model(Drift, 1, RETURNS, Learn(80.0, follow=True), None)
+        out = model.process(np.arange(1280, dtype=np.int64) * 1000, values.reshape(-1, 1))[:, 0]
+        noise.append(12 * model.arrays["level"][drift.NOISE, 0])
+        false.append(np.mean(out[80:-60] > 4.0))
+        step.append(np.median(out[-45:]))
+    assert np.mean(noise) == pytest.approx(1.0, abs=0.3)
+    assert np.mean(false) < 0.01
+    assert min(step) > 4.0
+
+
+@pytest.mark.parametrize(("rows", "told"), [(80, ["raised", "cleared"]), (600, ["raised"])])
+def test_a_level_of_few_blocks_gives_way_after_as_many(kit: Any, rows: int, told: list[str]) -> None:
+    """Six or eight blocks say little of where a member stays, as many others that agree say as much; fifty say more."""
+    values = np.random.default_rng(6).normal(0, 1.0, rows + 400)
+    values[rows + 40 :] += 30.0
+    changes = changes_of_rig_drift(kit, values, MIDNIGHT + rows * 1000)
+    assert [change.kind for change in changes] == told
+    assert changes[0].raised_at <= MIDNIGHT + (rows + 60) * 1000
+    for change in changes[1:]:
+        assert change.cleared_at is not None
+        assert 100_000 < change.cleared_at - MIDNIGHT - (rows + 40) * 1000 < 200_000
+
+
 @pytest.mark.parametrize("first", [0.2, 1.0, 5.0])
 def test_frames_of_a_clock_that_jitters_are_not_missing(first: float) -> None:
     """Whatever the first two are apart, no block has holes and there are no more of them than of an even clock."""
@@ -301,6 +342,15 @@ def test_a_snapshot_from_before_degrees_of_freedom_goes_on_as_it_did() -> None:
     assert again.process(ts[250:], frames[250:])[:, 0].max() > model.process(ts[250:], frames[250:])[:, 0].max() > 0
     with pytest.raises(ValueError, match="another judge"):
         again.load({name: array for name, array in old.items() if name != "level"})
+
+
+def changes_of_rig_drift(kit: Any, values: NDArray[np.float64], train_to: int | None = None) -> list[Any]:
+    """What the library's rule tells of a member with a value a second."""
+    registry = kit.registry([{"device_id": "X", "kind": "rig", "quantity": "accelerometer", "utility": None}])
+    rule = next(rule for rule in RuleSet.standard().rules if rule.id == "rig.drift")
+    machine = RuleMachine(RuleSet((rule,)), registry, "UTC", train_to=train_to)
+    rows = [(0, t, t, float(value)) for k, value in enumerate(values) for t in [MIDNIGHT + k * 1000]]
+    return list(machine.process(kit.record(1, rows)))
 
 
 def excursion(away: float, left: float, frames: int = 1000) -> tuple[NDArray[np.int64], Matrix]:
@@ -363,16 +413,24 @@ def test_the_former_level_is_remembered_while_a_new_one_is_tried() -> None:
     assert np.median(strict[1115:1500]) > 4.0
 
 
-def test_cuts_and_snapshots_keep_what_is_known_of_an_excursion() -> None:
+@pytest.mark.parametrize(("rows", "patience", "starts"), [(80, 30, 0), (400, 8, 0), (900, 30, 0), (900, 30, 480)])
+def test_cuts_and_snapshots_keep_what_is_known_of_an_excursion(rows: int, patience: int, starts: int) -> None:
+    """After the normal period, in what is learned on with, or within it, of a member that came late too."""
     ts, frames = excursion(300.0, 4.0)
-    whole = Model(Drift, 2, RETURNS | {"patience": 8}, Learn(400.0, follow=True), None).process(ts, frames)
-    model, parts = Model(Drift, 2, RETURNS | {"patience": 8}, Learn(400.0, follow=True), None), []
+    if starts:
+        frames[:starts, 0] = np.nan
+        frames[500:540, 0] -= 300.0
+    options = RETURNS | {"patience": patience}
+    model, parts = Model(Drift, 2, options, Learn(float(rows), follow=True), None), []
     for a in range(0, len(ts), 37):
         parts.append(model.process(ts[a : a + 37], frames[a : a + 37]))
-        again = Model(Drift, 2, RETURNS | {"patience": 8}, Learn(400.0, follow=True), None)
+        again = Model(Drift, 2, options, Learn(float(rows), follow=True), None)
         again.load({name: array.copy() for name, array in model.arrays.items()})
         model = again
-    assert np.concatenate(parts).tobytes() == whole.tobytes()
+    whole = Model(Drift, 2, options, Learn(float(rows), follow=True), None)
+    assert np.concatenate(parts).tobytes() == whole.process(ts, frames).tobytes()
+    for name, array in whole.arrays.items():
+        assert name == "meta" or model.arrays[name].tobytes() == array.tobytes()
 
 
 @pytest.mark.parametrize(("left", "told"), [(0.01, ["raised", "cleared"]), (0.3, ["raised"])])
@@ -383,11 +441,7 @@ def test_rig_drift_is_over_with_the_excursion_but_for_a_tenth_of_it(kit: Any, le
     shakes[4200:4300] += 0.4
     shakes[4300:4600] += left
     shakes = shakes[:4600]
-    registry = kit.registry([{"device_id": "X", "kind": "rig", "quantity": "accelerometer", "utility": None}])
-    rule = next(rule for rule in RuleSet.standard().rules if rule.id == "rig.drift")
-    machine = RuleMachine(RuleSet((rule,)), registry, "UTC")
-    rows = [(0, t, t, float(value)) for k, value in enumerate(shakes) for t in [MIDNIGHT + k * 1000]]
-    changes = list(machine.process(kit.record(1, rows)))
+    changes = changes_of_rig_drift(kit, shakes)
     assert [change.kind for change in changes] == told
     assert MIDNIGHT + 4_200_000 <= changes[0].raised_at <= MIDNIGHT + 4_215_000
     for change in changes[1:]:
