@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import itertools
 import math
 import mmap
@@ -104,6 +105,8 @@ def rules_text(kit: Any) -> str:
     )  # fmt: skip
 
 
+parsed = functools.cache(RuleSet.parse)
+
 NAMES = [field.name for field in fields(Readings)]
 GAS, WATER = 7, 15
 TOLD = [(d, q) for d in range(GAS) for q in ("ch4", "c2h6", "co")] + [(GAS + d, "flow") for d in range(WATER)]
@@ -179,7 +182,7 @@ def test_a_narrowed_machine_says_what_a_whole_one_says(
 ) -> None:
     """To the change with its evidence and log position, every counter and figure; late readings included."""
     made = merged(records(kit, seed, 60), large)
-    points, rules = registry(kit), RuleSet.parse(rules_text(kit))
+    points, rules = registry(kit), parsed(rules_text(kit))
     parts = [made[at : at + together] for at in range(0, len(made), together)]
     outcomes = []
     for told in ("whole", "narrowed", "thinned"):
@@ -201,7 +204,7 @@ def test_a_narrowed_machine_says_what_a_whole_one_says(
 
 def test_rules_are_left_where_nothing_comes_near(kit: Any) -> None:
     """A device that comes near keeps the rules that it comes near, the others keep what nothing is known of."""
-    points, rules = registry(kit), RuleSet.parse(rules_text(kit))
+    points, rules = registry(kit), parsed(rules_text(kit))
     every, high = range(len(TOLD)), TOLD.index((1, "ch4"))
     rows = [(p, kit.t0 + k * 1_000, kit.t0 + k * 1_000, 1.0 + k % 2) for k in range(5) for p in every]
     rows += [(high, kit.t0 + 5_000, kit.t0 + 5_000, 60.0)]
@@ -224,7 +227,7 @@ def test_rules_are_left_where_nothing_comes_near(kit: Any) -> None:
 
 def test_a_late_reading_may_be_as_late_as_ever(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "WITHIN_ROWS_MIN", 1)
-    points, rules = registry(kit), RuleSet.parse(rules_text(kit))
+    points, rules = registry(kit), parsed(rules_text(kit))
     narrow = RuleMachine(rules, points, "UTC", history=True, narrowing=Narrowing(Reach(points)))
     assert narrow._journal.within == RuleMachine(rules, points, "UTC")._journal.within
 
