@@ -195,7 +195,8 @@ def test_the_census_counts_who_is_overdue(ages: list[int], data: st.DataObject) 
     kernels.silences(
         *(none, none.astype(np.int64), none.astype(np.uint8), device, gateway, np.zeros(3, np.int64)),
         *(last.copy(), last.copy(), np.full((3, 2), kernels.NEVER), 0),
-        *(np.array([at]), np.array([0]), none, np.empty((1, 0)), np.empty((1, 0)), allowed, counts, behind),
+        *(np.array([at]), np.array([0]), none, np.empty((1, 0)), np.empty((1, 0)), allowed),
+        *(np.zeros(0, np.int64), counts, behind),
     )
     overdue = (age >= 0) & (allowed > 0) & (age > allowed)
     assert counts[0].tolist() == [overdue.sum(), ((age >= 0) & (allowed > 0)).sum()]
