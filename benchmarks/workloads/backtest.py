@@ -7,7 +7,8 @@ registry (``open_cpu_s``), paid once too, is not. Baselines: DuckDB sorts the sa
 them over, without judging anything; and the same rules judged at every point without a look at the history first
 (``plain_…``), whose alarms must be the same.
 
-A longer history (``long_…``) beside it tells what a backtest of realistic length costs a reading.
+Two more histories beside it: one of a hundred reports of few points in small files (``long_…``), and one of the whole
+fleet (``city_…``), whose rates are of everything the command does, binding and all.
 
 The stream carries faults, so that alarms are raised; the hash is over all of them.
 """
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 RECORDS: Final = 8
 LONG_RECORDS, LONG_SHARE = 128, 32
 """A longer history beside it: so many reports of each point, of one sensor in so many."""
+CITY_RECORDS: Final = 32
 LONG_FAULTS: Final = replace(FAULTS, faults_per_hour=FAULTS.faults_per_hour / 60)
 """Faults there at the pace of a day in place of a minute: else half of judging is the evidence of 1,500 alarms."""
 RUNS: Final = 5
@@ -74,7 +76,12 @@ def run(scale: float) -> Result:
             _measure(result, folder, db, rows)
     with tempfile.TemporaryDirectory(prefix="lifeline-bench-") as name:
         folder = Path(name)
-        _measure_long(result, folder, _fill(folder, scale / LONG_SHARE, LONG_RECORDS, LONG_FAULTS))
+        rows = _fill(folder, scale / LONG_SHARE, LONG_RECORDS, LONG_FAULTS)
+        _measure_beside(result, folder, rows, "long", lambda judged: judged.rest_cpu_s)
+    with tempfile.TemporaryDirectory(prefix="lifeline-bench-") as name:
+        folder = Path(name)
+        rows = _fill(folder, scale, CITY_RECORDS, LONG_FAULTS)
+        _measure_beside(result, folder, rows, "city", lambda judged: judged.cost.cpu_s, TARGET)
     return result
 
 
@@ -141,19 +148,22 @@ def _read(folder: Path) -> int:
     return sum(len(batch) for batch in lake)
 
 
-def _measure_long(result: Result, folder: Path, rows: int) -> None:
-    """What a reading costs where points, registry and rules' first pages are paid by a hundred readings a point."""
+def _measure_beside(
+    result: Result, folder: Path, rows: int, name: str, spent: Callable[[Judged], float], target: float | None = None
+) -> None:
+    """Another history, both ways; of what was ``spent`` on a run its rate."""
     rules = RuleSet.standard()
-    rates: dict[str, list[float]] = {"long": [], "long_plain": []}
+    rates: dict[str, list[float]] = {name: [], f"{name}_plain": []}
     for number in range(RUNS + 1):
-        progress(f"a longer history: run {number} of {RUNS}")
-        for name, work in (("long", _ours), ("long_plain", _plain)):
-            spent = _judged(partial(work, rules, folder)).rest_cpu_s
-            if number:
-                rates[name].append(rows / spent)
-    for name, found in rates.items():
-        result.figures[f"{name}_readings_per_s"] = figure(found, UNIT)
-    result.figures["long_rows"] = Figure(rows, "rows")
+        progress(f"a {name} history: run {number} of {RUNS}")
+        found = _judged(partial(_ours, rules, folder)), _judged(partial(_plain, rules, folder))
+        assert found[0].result.alarms.equals(found[1].result.alarms), "looking first has changed alarms"
+        if number:
+            for one, judged in zip(rates, found, strict=True):
+                rates[one].append(rows / spent(judged))
+    result.figures[f"{name}_readings_per_s"] = figure(rates[name], UNIT, target)
+    result.figures[f"{name}_plain_readings_per_s"] = figure(rates[f"{name}_plain"], UNIT)
+    result.figures[f"{name}_rows"] = Figure(rows, "rows")
 
 
 def _measure(result: Result, folder: Path, db: duckdb.DuckDBPyConnection, rows: int) -> None:
