@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from rules import possible
 from rules.devices import allowed_ms, gateways_of, interval_ms_of
 from rules.kernels import hearing as kernel
 from rules.kernels import reach
 from rules.machine_code import parts_of
-from rules.possible import UNKNOWN, Range, possible
+from rules.possible import UNKNOWN, Range
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,8 +51,8 @@ class Hearing:
         self._asks_gateways = np.zeros(registry.device_count, np.bool_)
         """The same of rules that ask about gateways."""
 
-    def kept(self, rule: BoundRule, points: NDArray[np.int32], numbers: Numbers) -> NDArray[np.intp]:
-        """At which of a clock rule's points it must be judged, by place."""
+    def possible(self, rule: BoundRule, points: NDArray[np.int32], numbers: Numbers) -> NDArray[np.intp]:
+        """At which of a clock rule's points it can raise, by place."""
         tree, left = rule.tests[0].tree, np.arange(len(points))
         device = self._device[points]
         for part, wanted in () if tree is None else parts_of(tree, wanted=True):
@@ -62,12 +63,15 @@ class Hearing:
                     return _exactly(numbers(name)[left])
                 return self._range(name, theirs)
 
-            found = np.broadcast_to(possible(part, column, wanted=wanted), len(left))
+            found = np.broadcast_to(possible.possible(part, column, wanted=wanted), len(left))
             left = left[np.flatnonzero(found)]
-        self._left[device[left]] = True
-        if not GATEWAY.isdisjoint(rule.names):
-            self._asks_gateways[device[left]] = True
         return left
+
+    def ask(self, rule: BoundRule, points: NDArray[np.int32]) -> None:
+        """Points at which a clock rule will be judged."""
+        self._left[self._device[points]] = True
+        if not GATEWAY.isdisjoint(rule.names):
+            self._asks_gateways[self._device[points]] = True
 
     def heard(self) -> NDArray[np.bool_]:
         """Devices whose life signs rules must hear; all others are steady. Asked when all rules are bound."""

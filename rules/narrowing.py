@@ -102,9 +102,13 @@ class Narrowing:
         return Thinning(wanted | self._raw | self._hearing.heard()[self._reach.registry.point_device], counted)
 
     def _silent(self, rule: BoundRule, points: NDArray[np.int32], numbers: Numbers) -> NDArray[np.intp]:
-        if self._hearing is None or rule.spec.id in self._whole:
-            return np.arange(len(points))
-        return self._hearing.kept(rule, points, numbers)
+        left = np.arange(len(points))
+        if self._hearing is None:
+            return left
+        if rule.spec.id not in self._whole:
+            left = self._hearing.possible(rule, points, numbers)
+        self._hearing.ask(rule, points[left])
+        return left
 
     def _left(self, rule: BoundRule, points: NDArray[np.int32], numbers: Numbers) -> NDArray[np.intp]:
         tree, odd = rule.tests[0].tree, self._reach.odd

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lifeline.core.override import ParameterSpan
 from lifeline.core.schema import Flag
 from rules import backtest
 from rules.devices import allowed_ms, gateways_of, interval_ms_of
@@ -154,3 +155,21 @@ def looked(points: Registry, batches: list[Readings]) -> Reach:
     for batch in batches:
         reach.look(batch)
     return reach
+
+
+def test_a_clock_rule_whose_limit_falls_for_a_while_hears_all_of_its_devices(kit: Any) -> None:
+    points = kit.registry([{"device_id": f"D{d}", "interval_s": 1.0, "area_code": "4101"} for d in range(4)])
+    start = kit.t0 // 10_000 * 10_000 + 10_000
+    told = [(p, start + 1_000 * s) for s in range(90) for p in range(4) if p or not 4 <= s < 30]
+    batches = [kit.readings([(p, at, at, 1.0) for p, at in told])]
+    rule = kit.rule(
+        id='"a.gone"', where='"lead"', evaluate='"clock"', raise_='"device_silent_s > limit"',
+        clear='"device_silent_s < 5"', params="{ limit = 60 }", category='"device"',
+    )  # fmt: skip
+    rules = RuleSet.parse(rule)
+    spans = [ParameterSpan("emergency 1", "4101", start, start + 60_000, {"a.gone": {"limit": 15.0}})]
+    plain, thinned = (backtest.run(rules, points, history, spans=spans) for history in (iter(batches), batches))
+    assert thinned.alarms.equals(plain.alarms)
+    assert (thinned.rules, thinned.counters) == (plain.rules, plain.counters)
+    assert plain.alarms["device_id"].to_pylist() == ["D0"]
+    assert thinned.alarms["cleared_at"].null_count == 0
